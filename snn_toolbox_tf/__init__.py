@@ -1,0 +1,36 @@
+"""snn_toolbox_tf: trained Keras models as spiking neural networks.
+
+    model_snn = snn_toolbox_tf.convert_keras(model, calibration_data=x)
+    result = model_snn.simulate(x, timesteps=64)
+"""
+
+import keras as _keras
+
+if _keras.config.backend() != "tensorflow":
+    raise ImportError(
+        "snn_toolbox_tf needs Keras to run on TensorFlow. "
+        f"Received Keras backend: '{_keras.config.backend()}'. "
+        "Set the environment variable KERAS_BACKEND=tensorflow before Python starts."
+    )
+
+from snn_toolbox_tf import layers, neurons, ops
+from snn_toolbox_tf.convert import convert_keras
+from snn_toolbox_tf.model import SpikingModel
+from snn_toolbox_tf.neurons import IntegrateAndFire
+from snn_toolbox_tf.passes.refuse import UnsupportedModelError
+from snn_toolbox_tf.simulation.result import SimulationResult
+from snn_toolbox_tf.verification import ConversionError
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ConversionError",
+    "IntegrateAndFire",
+    "SimulationResult",
+    "SpikingModel",
+    "UnsupportedModelError",
+    "convert_keras",
+    "layers",
+    "neurons",
+    "ops",
+]

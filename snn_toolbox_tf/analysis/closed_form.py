@@ -1,0 +1,82 @@
+"""The quantised closed form of a spiking network: an independent oracle.
+
+If every population first integrates all T timesteps of its input and then fires (the layer-synchronous schedule), with soft
+reset and v0 added once, the network equals one forward pass in spike counts:
+
+    n_out = clip(floor(W n_in + T b + v0), 0, T)
+
+on the normalised graph, in float64 (cf. Deng & Gu 2021, equation 9). It shares no code with the time loop.
+"""
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from snn_toolbox_tf.graph import Graph, Population, Synapse
+from snn_toolbox_tf.network import Network
+
+
+def closed_form(
+    network: Network, inputs: dict[str, np.ndarray], timesteps: int
+) -> tuple[dict[str, np.ndarray], Any]:  # fmt: skip
+    """Evaluates the closed form for constant (analog) input.
+
+    Args:
+        network: A normalised spiking network with soft reset.
+        inputs: An array `[batch, ...]` per input.
+        timesteps: T.
+
+    Returns:
+        Spike counts per population, float64 `[batch, ...]`, and the decoded outputs in the source's structure.
+
+    Raises:
+        ValueError: If the network is not normalised, or has hard reset.
+    """
+    graph = network.graph
+    for node in graph.of_type(Population):
+        if node.spike_height != "unit" or node.reset != "subtract":
+            raise ValueError(
+                f"The closed form holds for the normalised form with reset='subtract'. Population '{node.name}' has "
+                f"spike_height={node.spike_height!r}, reset={node.reset!r}."
+            )
+    exact = Network(graph, dtype="float64")
+    exact.copy_weights_from(network)
+    known = {name: tf.constant(array, tf.float64) for name, array in inputs.items()}
+    totals = exact.run(
+        _analog_totals(exact, known, timesteps),
+        population=lambda node, total: tf.clip_by_value(tf.floor(total + node.v0), 0.0, float(timesteps)),
+        synapse=lambda node, totals: _total(exact, node, totals, timesteps),
+    )
+    counts = {node.name: totals[node.name].numpy() for node in graph.of_type(Population)}
+    return counts, exact.decode([totals[readout.node] / timesteps for readout in graph.readouts])
+
+
+def _analog_totals(network: Network, inputs: dict[str, tf.Tensor], timesteps: int) -> dict[str, tf.Tensor]:
+    """T times everything that depends on the constant input alone."""
+    spiking = network.graph.spiking_ancestry()
+    values = dict(inputs)
+    for node in network.graph:
+        is_end = isinstance(node, Synapse) and node.layer.class_name == "RoundToGrid"
+        if node.name in values or (node.name in spiking):
+            continue
+        values[node.name] = network.apply(node, [values[name] for name in node.inputs])
+        if is_end:
+            # The simulation casts to float32 here; so must the oracle.
+            values[node.name] = tf.cast(tf.cast(values[node.name], tf.float32), tf.float64)
+    return {name: value * timesteps for name, value in values.items()}
+
+
+def _total(network: Network, node: Synapse, totals: list[tf.Tensor], timesteps: int) -> tf.Tensor:
+    """An affine map f, summed over T inputs: f(sum of inputs) + (T - 1) f(0)."""
+    return network.apply(node, totals) + (timesteps - 1) * network.apply(node, [tf.zeros_like(t[:1]) for t in totals])
+
+
+def inexact_nodes(graph: Graph) -> list[str]:
+    """Returns the nodes behind which the closed form is only close: values are rounded at every timestep there."""
+    spiking = graph.spiking_ancestry()
+    return [
+        node.name
+        for node in graph.of_type(Synapse)
+        if node.layer.class_name == "RoundToGrid" and node.inputs[0] in spiking
+    ]

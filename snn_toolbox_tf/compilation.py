@@ -1,0 +1,38 @@
+"""Takes over the loss and metrics of the source model, through Keras's public configuration."""
+
+import warnings
+
+import keras
+
+
+def take_over(source: keras.Model, target: keras.Model) -> None:
+    """Compiles `target` with the loss and metrics of `source`, if that is compiled.
+
+    A loss that is no Keras object is taken from `source.loss`. What cannot be recovered is named in one warning.
+    """
+    if not getattr(source, "compiled", False):
+        return
+    lost = []
+    try:
+        config = source.get_compile_config() or {}
+    except (TypeError, ValueError):
+        config = {}
+    restored = {}
+    for key in ("loss", "loss_weights", "metrics", "weighted_metrics"):
+        try:
+            restored[key] = keras.saving.deserialize_keras_object(config[key]) if config.get(key) is not None else None
+        except (TypeError, ValueError, AttributeError):
+            restored[key] = None
+            lost.append(key)
+    if restored["loss"] is None and getattr(source, "loss", None) is not None:
+        restored["loss"] = source.loss
+        lost = [key for key in lost if key != "loss"]
+    if not config and restored["loss"] is None:
+        lost = ["loss", "metrics"]
+    target.compile(**restored, jit_compile=False)
+    if lost:
+        warnings.warn(
+            f"Could not take over {', '.join(lost)} of model '{source.name}'. "
+            "Call `model_snn.compile(loss=..., metrics=...)` yourself.",
+            stacklevel=4,
+        )

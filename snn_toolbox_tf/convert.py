@@ -1,0 +1,158 @@
+"""`convert_keras`: the whole way from a Keras model to a spiking one."""
+
+import math
+import warnings
+from typing import Any
+
+import keras
+import numpy as np
+
+from snn_toolbox_tf import calibration, compilation, data, verification
+from snn_toolbox_tf.calibration.from_data import observe_random_input
+from snn_toolbox_tf.calibration.thresholds import set_neuron_parameters
+from snn_toolbox_tf.graph import Graph, Population
+from snn_toolbox_tf.model import BLOCK_LENGTH, SpikingModel
+from snn_toolbox_tf.network import Network, inputs_of
+from snn_toolbox_tf.neurons.integrate_and_fire import RESETS
+from snn_toolbox_tf.parse import parse
+from snn_toolbox_tf.passes import to_balanced
+from snn_toolbox_tf.passes.grid import quantize
+from snn_toolbox_tf.passes.normalize import normalize
+from snn_toolbox_tf.simulation.encoding import INPUT_MODES
+from snn_toolbox_tf.simulation.simulate import check_name
+
+FORMS = ("normalized", "balanced")
+DEFAULT_PERCENTILE = 99.9
+
+
+def convert_keras(
+    model: keras.Model,
+    calibration_data: Any = None,
+    *,
+    timesteps: int = 32,
+    percentile: float | None = None,
+    per_channel: bool = True,
+    max_rate: float = 1.0,
+    v0: float = 0.5,
+    reset: str = "subtract",
+    input: str = "analog",
+    form: str = "normalized",
+    seed: int = 0,
+    block_length: int = BLOCK_LENGTH,
+    name: str | None = None,
+) -> SpikingModel:
+    """Converts a trained Keras model into a spiking neural network.
+
+    Args:
+        model: A built Sequential or Functional model with ReLU nonlinearities. It is not changed.
+        calibration_data: Samples like those that the network will see, from which thresholds are taken: arrays in the
+            structure of the model's inputs, or batches of them (a `tf.data.Dataset`, a `keras.utils.PyDataset`, a
+            generator). A few hundred samples do. Without it, thresholds come from batch-norm statistics, or from the
+            weights alone (Diehl et al. 2015), and are much worse.
+        timesteps: T of `predict` and `evaluate`.
+        percentile: theta is this percentile of the positive activations (Rueckauer et al. 2017), in (0, 100]. 99.9 if None.
+        per_channel: One threshold per channel, or one per population.
+        max_rate: Firing rate that an activation at the percentile shall have, in (0, 1]: headroom for larger ones.
+        v0: Initial membrane potential in units of the threshold; 0.5 (theta/2) rounds rates to nearest.
+        reset: "subtract" (soft reset) or "zero" (hard reset).
+        input: "analog", "poisson" or "frames", see `SpikingModel`.
+        form: "normalized" (thresholds 1, spikes 0 or 1, parameters on a grid that makes spikes reproducible) or "balanced"
+            (the source's own weights, spikes of height theta), for inspection.
+        seed: Seed of Poisson input, and of the random input that verifies a conversion without calibration data.
+        block_length: K, the number of timesteps that each synapse handles at once.
+        name: Name of the spiking model; the source's with "_snn" if None.
+
+    Returns:
+        A `SpikingModel` with the source's loss and metrics, if it was compiled.
+
+    Raises:
+        TypeError: If `model` is not a Keras model or the data is not numeric.
+        UnsupportedModelError: If the model holds what cannot be converted; the message lists all of it.
+        ValueError: If an argument or the calibration data is not usable.
+        ConversionError: If the converted graph, run as an ANN, does not give the source's outputs.
+
+    Example:
+        >>> import keras, numpy as np, snn_toolbox_tf as snn
+        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(8, "relu"), keras.layers.Dense(3)])
+        >>> x = np.random.default_rng(0).random((64, 4), "float32")
+        >>> model_snn = snn.convert_keras(model, x, timesteps=64)
+        >>> model_snn.predict(x, verbose=0).shape
+        (64, 3)
+    """
+    _check_arguments(percentile, max_rate, v0, reset, input, form)
+    graph = to_balanced(parse(model))
+    if calibration_data is not None:
+        data.check(calibration_data, graph, argument="calibration_data")
+    network = Network(graph)
+    statistics = (
+        observe_random_input(network, seed)
+        if calibration_data is None
+        else calibration.observe_activations(network, calibration_data)
+    )
+    pass_error = verification.check_same_function(model, network, statistics.first_batch)
+
+    share = DEFAULT_PERCENTILE if percentile is None else float(percentile)
+    if calibration_data is None:
+        _warn_no_calibration_data(model.name)
+        thresholds = calibration.thresholds_from_model(graph, share, max_rate=max_rate)
+    else:
+        thresholds = calibration.percentile_thresholds(
+            statistics, share, per_channel=per_channel, max_rate=max_rate
+        )
+        for node in inputs_of(graph):
+            node.magnitude = statistics.largest[node.name] or 1.0
+    calibration.apply_thresholds(graph, thresholds)
+    set_neuron_parameters(graph, v0=float(v0), reset=reset)
+
+    conversion = {
+        "percentile": share, "per_channel": per_channel, "max_rate": max_rate, "v0": v0, "reset": reset, "form": form,
+        "calibration_samples": 0 if calibration_data is None else statistics.samples,
+        "pass_error": pass_error, "thresholds": _thresholds_of(graph),
+    }  # fmt: skip
+    if form == "normalized":
+        graph = graph.copy()
+        normalize(graph)
+        quantize(graph, statistics.largest)
+    model_snn = SpikingModel(
+        graph, timesteps=timesteps, input=input, seed=seed, block_length=block_length, conversion=conversion,
+        name=name or f"{model.name}_snn",
+    )  # fmt: skip
+    if form == "normalized":
+        conversion["grid_error"] = verification.relative_difference(network, model_snn.network, statistics.first_batch)
+        conversion["platform_exceptions"] = verification.platform_exceptions()
+    model_snn.conversion.update(conversion)
+    compilation.take_over(model, model_snn)
+    return model_snn
+
+
+def _check_arguments(
+    percentile: Any, max_rate: Any, v0: Any, reset: str, input: str, form: str
+) -> None:
+    def number(value: Any) -> bool:
+        real = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+        return real and math.isfinite(value)
+
+    if percentile is not None and not (number(percentile) and 0 < percentile <= 100):
+        raise ValueError(
+            f"Expected `percentile` to be in (0, 100], for example 99.9. Received: percentile={percentile!r}"
+        )
+    if not (number(max_rate) and 0 < max_rate <= 1):
+        raise ValueError(f"Expected `max_rate` to be in (0, 1], spikes per timestep. Received: max_rate={max_rate!r}")
+    if not (number(v0) and -1 <= v0 <= 1):
+        raise ValueError(f"Expected `v0` to be in [-1, 1], in units of the threshold. Received: v0={v0!r}")
+    check_name(reset, RESETS, "reset")
+    check_name(input, INPUT_MODES, "input")
+    check_name(form, FORMS, "form")
+
+
+def _warn_no_calibration_data(name: str) -> None:
+    warnings.warn(
+        f"No `calibration_data` was given for model '{name}': thresholds are estimated from batch-norm statistics and "
+        "weights, which costs accuracy or many timesteps. Pass a few hundred typical samples, "
+        "`convert_keras(model, calibration_data=x)`.",
+        stacklevel=3,
+    )
+
+
+def _thresholds_of(graph: Graph) -> dict[str, Any]:
+    return {node.name: node.threshold.tolist() for node in graph.of_type(Population)}

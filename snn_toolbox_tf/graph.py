@@ -1,0 +1,322 @@
+"""The graph between a Keras model and a spiking network: plain data, no Keras objects.
+
+Nodes hold layer configurations and weights as NumPy arrays, so that a pass can rewrite them freely, two
+calls of a shared layer can come apart, and the source model is never touched. `network.build_layers` makes
+Keras layers of them.
+"""
+
+import copy
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+
+@dataclasses.dataclass
+class LayerSpec:
+    """A Keras layer as data.
+
+    Attributes:
+        class_name: Name of the class in `keras.layers` or in `snn_toolbox_tf.layers`.
+        config: The layer's `get_config()`.
+        weights: Weights by attribute name, for example `{"kernel": ..., "bias": ...}`.
+    """
+
+    class_name: str
+    config: dict[str, Any]
+    weights: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass
+class Node:
+    """One operation; its output is one tensor of `shape` per sample.
+
+    Attributes:
+        name: Unique in the graph; the name of the source layer wherever possible.
+        inputs: Names of the nodes that it reads, in order.
+        shape: Output shape without the batch axis.
+        channel_axis: Axis of `shape` (never negative) that counts channels.
+        dtype: What its layer computes in. "float64" up to the first population, where input is real-valued.
+    """
+
+    name: str
+    inputs: list[str]
+    shape: tuple[int, ...]
+    channel_axis: int = -1
+    dtype: str = "float32"
+
+    def __post_init__(self) -> None:
+        self.shape = tuple(int(size) for size in self.shape)
+        if self.channel_axis < 0:
+            self.channel_axis += len(self.shape)
+
+    def channel_vector(self, values: Any) -> np.ndarray:
+        """Returns one value per channel (or a scalar) as a float64 array that broadcasts against `shape`."""
+        values = np.asarray(values, dtype=np.float64)
+        if values.ndim == 0:
+            return values.reshape((1,) * len(self.shape))
+        sizes = [1] * len(self.shape)
+        sizes[self.channel_axis] = values.size
+        return values.reshape(sizes)
+
+
+@dataclasses.dataclass
+class Input(Node):
+    """An input of the network.
+
+    Attributes:
+        magnitude: Largest |x| of the calibration data: what a Poisson input of rate 1 stands for.
+    """
+
+    magnitude: float = 1.0
+
+
+@dataclasses.dataclass
+class Synapse(Node):
+    """A stateless map that is affine at every timestep; runs as the Keras layer that it is.
+
+    Attributes:
+        layer: The layer.
+        moments: Mean and variance of each channel of the output over the training data, where a batch norm tells.
+    """
+
+    layer: LayerSpec = dataclasses.field(kw_only=True)
+    moments: tuple[np.ndarray, np.ndarray] | None = None
+
+
+@dataclasses.dataclass
+class MaxPool(Node):
+    """Max pooling: stateful in time, because the maximum is taken over accumulated currents.
+
+    The sums grow with time, hence float64.
+    """
+
+    layer: LayerSpec = dataclasses.field(kw_only=True)
+    dtype: str = "float64"
+
+
+@dataclasses.dataclass
+class Activation(Node):
+    """A nonlinearity of the source network that no pass has placed yet (`layer.class_name` names it)."""
+
+    layer: LayerSpec = dataclasses.field(kw_only=True)
+
+
+@dataclasses.dataclass
+class Population(Node):
+    """Spiking neurons in place of a ReLU.
+
+    Attributes:
+        max_value: Upper bound of the source's ReLU (ReLU6), broadcastable to `shape`, or None.
+        threshold: theta, positive, broadcastable to `shape`.
+        spike_height: "threshold" in the balanced form, "unit" in the normalised form.
+        v0: Initial membrane potential in units of the threshold.
+        reset: "subtract" or "zero".
+    """
+
+    max_value: np.ndarray | None = None
+    threshold: np.ndarray = dataclasses.field(default_factory=lambda: np.ones(()))
+    spike_height: str = "threshold"
+    v0: float = 0.5
+    reset: str = "subtract"
+
+
+@dataclasses.dataclass
+class Unsupported(Node):
+    """An operation that has no place in a spiking network, kept until all of them can be named at once."""
+
+    class_name: str = ""
+    reason: str = ""
+    remedy: str = ""
+
+
+@dataclasses.dataclass
+class Readout:
+    """An output of the network.
+
+    Attributes:
+        name: Name of the source's output layer.
+        node: The node whose output is summed over time.
+        nonlinearity: Applied to the decoded (time-averaged) readout, or None.
+    """
+
+    name: str
+    node: str
+    nonlinearity: LayerSpec | None = None
+
+
+class Graph:
+    """Nodes in topological order, the network's readouts, and the structures of its inputs and outputs.
+
+    Args:
+        name: Name of the source model.
+        nodes: Nodes, each after the nodes that it reads.
+        readouts: The outputs, in the order of `output_structure`.
+        input_structure: The source's inputs (a name, or a list or dict of names).
+        output_structure: The source's outputs, likewise.
+    """
+
+    def __init__(
+        self, name: str, nodes: list[Node], readouts: list[Readout], input_structure: Any, output_structure: Any
+    ) -> None:
+        self.name = name
+        self._nodes = {node.name: node for node in nodes}
+        self.readouts = readouts
+        self.input_structure = input_structure
+        self.output_structure = output_structure
+
+    def __iter__(self) -> Iterator[Node]:
+        return iter(list(self._nodes.values()))
+
+    def __getitem__(self, name: str) -> Node:
+        return self._nodes[name]
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._nodes
+
+    def of_type(self, *types: type) -> list[Any]:
+        """Returns the nodes of the given types, in topological order."""
+        return [node for node in self if isinstance(node, types)]
+
+    def consumers(self, name: str) -> list[Node]:
+        """Returns the nodes that read `name`, once each."""
+        return [node for node in self if name in node.inputs]
+
+    def readers(self, name: str) -> int:
+        """Returns how often `name` is read: once per use as an input, once per readout."""
+        uses = sum(node.inputs.count(name) for node in self)
+        return uses + sum(readout.node == name for readout in self.readouts)
+
+    def unique_name(self, wanted: str) -> str:
+        """Returns `wanted`, with a number appended if a node already has that name."""
+        name, number = wanted, 1
+        while name in self._nodes:
+            number += 1
+            name = f"{wanted}_{number}"
+        return name
+
+    def insert(self, node: Node, *, after: str | None = None, before: str | None = None) -> None:
+        """Adds a node right after, or right before, an existing one in the topological order."""
+        anchor = after if after is not None else before
+        order: dict[str, Node] = {}
+        for name, existing in self._nodes.items():
+            if name == anchor and before is not None:
+                order[node.name] = node
+            order[name] = existing
+            if name == anchor and after is not None:
+                order[node.name] = node
+        self._nodes = order
+
+    def insert_on_edge(self, source: str, reader: Node | Readout, node: Node) -> None:
+        """Puts `node` between `source` and one of its readers; other readers keep reading `source`."""
+        self.insert(node, after=source)
+        if isinstance(reader, Readout):
+            reader.node = node.name
+        else:
+            reader.inputs = [node.name if name == source else name for name in reader.inputs]
+
+    def redirect(self, old: str, new: str) -> None:
+        """Makes every reader of `old`, the node `new` itself excepted, read `new`."""
+        for node in self:
+            if node.name != new:
+                node.inputs = [new if name == old else name for name in node.inputs]
+        for readout in self.readouts:
+            if readout.node == old:
+                readout.node = new
+
+    def replace(self, node: Node) -> None:
+        """Puts `node` in the place of the node of the same name."""
+        self._nodes[node.name] = node
+
+    def remove(self, name: str) -> None:
+        """Removes a node with one input; its readers read that input instead."""
+        node = self._nodes[name]
+        self.redirect(name, node.inputs[0])
+        del self._nodes[name]
+
+    def delete(self, name: str) -> None:
+        """Removes a node that nothing reads any more."""
+        del self._nodes[name]
+
+    def prune(self) -> None:
+        """Removes what no readout depends on; inputs stay."""
+        needed = {readout.node for readout in self.readouts}
+        for node in reversed(list(self)):
+            if node.name in needed:
+                needed.update(node.inputs)
+        self._nodes = {n.name: n for n in self if n.name in needed or isinstance(n, Input)}
+
+    def sort(self) -> None:
+        """Restores topological order, keeping the present order among independent nodes."""
+        order: dict[str, Node] = {}
+
+        def visit(node: Node) -> None:
+            pending = [node]
+            while pending:
+                top = pending[-1]
+                missing = [name for name in top.inputs if name not in order]
+                if missing:
+                    pending.extend(self._nodes[name] for name in reversed(missing))
+                else:
+                    order[pending.pop().name] = top
+
+        for node in self:
+            visit(node)
+        self._nodes = order
+
+    def spiking_ancestry(self) -> set[str]:
+        """Returns the names of all nodes that depend on a population: everything past the encoder."""
+        names: set[str] = set()
+        for node in self:
+            if isinstance(node, Population) or any(name in names for name in node.inputs):
+                names.add(node.name)
+        return names
+
+    def copy(self) -> "Graph":
+        """Returns an independent copy."""
+        return copy.deepcopy(self)
+
+
+_KINDS = {kind.__name__: kind for kind in (Input, Synapse, MaxPool, Population)}
+
+
+def graph_to_config(graph: Graph) -> dict[str, Any]:
+    """Returns a graph as JSON-able data, without the layers' weights."""
+
+    def encode(value: Any) -> Any:
+        if isinstance(value, LayerSpec):
+            return {"class_name": value.class_name, "config": value.config}
+        if isinstance(value, np.ndarray):
+            return value.tolist()
+        return list(value) if isinstance(value, tuple) else value
+
+    def fields(item: Any) -> dict[str, Any]:
+        names = [field.name for field in dataclasses.fields(item) if field.name != "moments"]
+        return {name: encode(getattr(item, name)) for name in names}
+
+    return {
+        "name": graph.name,
+        "nodes": [{"kind": type(node).__name__, **fields(node)} for node in graph],
+        "readouts": [fields(readout) for readout in graph.readouts],
+        "input_structure": graph.input_structure,
+        "output_structure": graph.output_structure,
+    }
+
+
+def graph_from_config(config: dict[str, Any]) -> Graph:
+    """Returns the graph that `graph_to_config` wrote down."""
+
+    def decode(key: str, value: Any) -> Any:
+        if value is not None and key in ("layer", "nonlinearity"):
+            return LayerSpec(value["class_name"], value["config"])
+        if value is not None and key in ("threshold", "max_value"):
+            return np.asarray(value, dtype=np.float64)
+        return value
+
+    def fields(item: dict[str, Any]) -> dict[str, Any]:
+        return {key: decode(key, value) for key, value in item.items() if key != "kind"}
+
+    nodes = [_KINDS[item["kind"]](**fields(item)) for item in config["nodes"]]
+    readouts = [Readout(**fields(item)) for item in config["readouts"]]
+    return Graph(config["name"], nodes, readouts, config["input_structure"], config["output_structure"])

@@ -1,0 +1,80 @@
+"""Where a weighted layer's kernel keeps its input and output channels, and what can be multiplied into it."""
+
+import numpy as np
+
+from snn_toolbox_tf.graph import LayerSpec
+
+
+def bias_name(layer: LayerSpec) -> str:
+    """Returns the name of the weight that is added."""
+    return "offset" if layer.class_name == "Scale" else "bias"
+
+
+def kernel_name(layer: LayerSpec) -> str:
+    """Returns the name of the weight that multiplies."""
+    return "factor" if layer.class_name == "Scale" else "kernel"
+
+
+def scale_output(layer: LayerSpec, factor: np.ndarray) -> None:
+    """Multiplies a weighted layer's output by one factor for all, or one per output channel; the bias too."""
+    factor = np.asarray(factor, dtype=np.float64).reshape(-1)
+    name = kernel_name(layer)
+    layer.weights[name] = _along_outputs(layer, layer.weights[name], factor)
+    if bias_name(layer) in layer.weights:
+        layer.weights[bias_name(layer)] = layer.weights[bias_name(layer)] * factor
+    _sync_channels(layer)
+
+
+def scale_input(layer: LayerSpec, factor: np.ndarray) -> None:
+    """Multiplies a weighted layer's input by one factor for all, or one per input channel; the bias stays."""
+    factor = np.asarray(factor, dtype=np.float64).reshape(-1)
+    name = kernel_name(layer)
+    kernel = layer.weights[name]
+    if factor.size == 1 or layer.class_name == "Scale":
+        kernel = kernel * factor
+    elif "Depthwise" in layer.class_name:
+        kernel = kernel * factor[:, np.newaxis]
+    elif layer.class_name.endswith("Transpose"):
+        kernel = kernel * factor
+    else:
+        kernel = _along_grouped_inputs(kernel, factor, layer.config.get("groups", 1))
+    layer.weights[name] = kernel
+    _sync_channels(layer)
+
+
+def add_bias(layer: LayerSpec, offset: np.ndarray, channels: int) -> None:
+    """Adds an offset (one for all, or one per output channel) to a weighted layer's output."""
+    name = bias_name(layer)
+    shape = layer.weights["factor"].shape if layer.class_name == "Scale" and offset.size == 1 else (channels,)
+    layer.weights[name] = layer.weights.get(name, 0.0) + np.broadcast_to(offset, shape).astype(np.float64)
+    layer.config["use_offset" if layer.class_name == "Scale" else "use_bias"] = True
+    _sync_channels(layer)
+
+
+def _sync_channels(layer: LayerSpec) -> None:
+    """A `Scale` with one factor for all becomes one per channel when it takes up a factor per channel."""
+    if layer.class_name != "Scale":
+        return
+    sizes = [array.size for array in layer.weights.values()]
+    layer.config["channels"] = max(sizes)
+    for name, array in layer.weights.items():
+        layer.weights[name] = np.broadcast_to(array, (max(sizes),)).astype(np.float64)
+
+
+def _along_outputs(layer: LayerSpec, kernel: np.ndarray, factor: np.ndarray) -> np.ndarray:
+    if factor.size == 1:
+        return kernel * factor
+    if "Depthwise" in layer.class_name:
+        # Output channel = input channel * multiplier + index: the last two axes together.
+        return kernel * factor.reshape(kernel.shape[-2:])
+    if layer.class_name.endswith("Transpose"):
+        return kernel * factor[:, np.newaxis]
+    return kernel * factor
+
+
+def _along_grouped_inputs(kernel: np.ndarray, factor: np.ndarray, groups: int) -> np.ndarray:
+    """Kernel [..., inputs / groups, outputs]: output channel o reads the inputs of its group only."""
+    outputs = kernel.shape[-1]
+    per_group = factor.reshape(groups, -1)
+    of_output = np.repeat(per_group, outputs // groups, axis=0)
+    return kernel * of_output.T

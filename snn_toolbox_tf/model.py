@@ -1,0 +1,291 @@
+"""`SpikingModel`: a `keras.Model` that spikes."""
+
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from snn_toolbox_tf import data as data_module
+from snn_toolbox_tf.export.saved_model import export_saved_model
+from snn_toolbox_tf.graph import Graph, graph_from_config, graph_to_config
+from snn_toolbox_tf.network import Network, inputs_of
+from snn_toolbox_tf.passes.grid import reproducibility_exceptions
+from snn_toolbox_tf.simulation import block, loop
+from snn_toolbox_tf.simulation.block import BlockOptions
+from snn_toolbox_tf.simulation.loop import InputOptions
+from snn_toolbox_tf.simulation.result import SimulationResult
+from snn_toolbox_tf.simulation.simulate import simulate
+
+BLOCK_LENGTH = 4
+
+
+class _Stream:
+    """The state between two calls of `step`. A plain object, so that Keras does not track it as weights."""
+
+    state: Any = None
+    batch_size: int | None = None
+
+
+@keras.saving.register_keras_serializable(package="SnnToolbox")
+class SpikingModel(keras.Model):
+    """A spiking neural network made by `convert_keras`.
+
+    It is a `keras.Model`: `predict` and `evaluate` run it for `timesteps` timesteps and give the decoded outputs, `save` and
+    `keras.saving.load_model` keep it, `summary` shows its layers. `simulate` gives everything else that happened.
+
+    The decoded output after t timesteps is the output nonlinearity of (readout current summed over t timesteps / t).
+
+    Args:
+        graph: The network, a `Graph` or its configuration.
+        timesteps: T of `predict`, `evaluate` and, unless told otherwise, `simulate`.
+        input: "analog" (constant current), "poisson" (spikes drawn at each timestep) or "frames" (the data has a frame per
+            timestep, `[samples, timesteps, ...]`; `predict` then runs through all of them).
+        seed: Seed of the Poisson draws.
+        block_length: K, the number of timesteps that each synapse handles at once. Spikes do not depend on it.
+        conversion: How the model was made: settings and measured errors.
+        name: Name of the model.
+
+    Attributes:
+        conversion: As given.
+    """
+
+    def __init__(
+        self,
+        graph: Graph | dict[str, Any],
+        *,
+        timesteps: int = 32,
+        input: str = "analog",
+        seed: int = 0,
+        block_length: int = BLOCK_LENGTH,
+        conversion: dict[str, Any] | None = None,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(name=name, **kwargs)
+        self._network = Network(graph if isinstance(graph, Graph) else graph_from_config(graph))
+        self._network_layers = [
+            *self._network.layers.values(), *(layer for layer in self._network.nonlinearities if layer is not None)
+        ]  # fmt: skip
+        self._timesteps = data_module.check_positive_integer(timesteps, "timesteps")
+        self._input_options = InputOptions(input, int(seed))
+        self._block_length = data_module.check_positive_integer(block_length, "block_length")
+        self.conversion = dict(conversion or {})
+        self.output_names = [readout.name for readout in self._network.graph.readouts]
+        self._stream = _Stream()
+        # XLA's CPU version of the step is slow, and it refuses custom operations.
+        self.supports_jit = False
+        self._forward = tf.function(self._run_all)
+        self._advance = tf.function(self._run_step, reduce_retracing=True)
+        self.built = True
+
+    @property
+    def network(self) -> Network:
+        """The network's graph and layers."""
+        return self._network
+
+    @property
+    def input_options(self) -> InputOptions:
+        """How input is encoded."""
+        return self._input_options
+
+    @property
+    def block_length(self) -> int:
+        """K, the number of timesteps per block."""
+        return self._block_length
+
+    @property
+    def timesteps(self) -> int:
+        """T, the number of timesteps of `predict` and `evaluate`."""
+        return self._timesteps
+
+    @timesteps.setter
+    def timesteps(self, value: int) -> None:
+        self._timesteps = data_module.check_positive_integer(value, "timesteps")
+        # Keras keeps traced functions that hold the old number.
+        self.predict_function = None
+        self.test_function = None
+
+    @property
+    def reproducibility_exceptions(self) -> list[str]:
+        """What is not promised to be bit-equal over batch size and block length, in words; usually nothing."""
+        return [*self.conversion.get("platform_exceptions", []), *reproducibility_exceptions(self._network.graph)]
+
+    def call(self, inputs: Any) -> Any:
+        """Runs T timesteps from the initial state; returns the decoded outputs."""
+        return self._forward(self._by_name(inputs), tf.constant(self._timesteps))
+
+    def _by_name(self, inputs: Any) -> dict[str, tf.Tensor]:
+        names = [node.name for node in inputs_of(self._network.graph)]
+        tensors = [tf.cast(tensor, tf.float32) for tensor in keras.tree.flatten(inputs)]
+        return dict(zip(names, tensors, strict=True))
+
+    def _run_all(self, inputs: dict[str, tf.Tensor], timesteps: tf.Tensor) -> Any:
+        first = next(iter(inputs.values()))
+        if self._input_options.mode == "frames":
+            timesteps = tf.shape(first)[1]
+        options = BlockOptions()
+        state = block.initial_state(self._network, tf.shape(first)[0], options)
+        segment = loop.advance(
+            self._network, inputs, state, timesteps,
+            block_length=self._block_length, input_options=self._input_options, options=options,
+        )  # fmt: skip
+        return segment.outputs
+
+    def simulate(
+        self,
+        x: Any,
+        timesteps: int | None = None,
+        batch_size: int = 32,
+        record: Any = (),
+        outputs: Any = "all",
+        **options: Any,
+    ) -> SimulationResult:
+        """Runs the network and returns what happened.
+
+        Args:
+            x: Arrays in the structure of the source's inputs, `[samples, ...]` (`[samples, timesteps, ...]` for frames), or
+                batches of them: a `tf.data.Dataset`, a `keras.utils.PyDataset`, a generator.
+            timesteps: T; the model's own if None.
+            batch_size: Samples that run at once. Larger networks run fewer at once, within the working-set budget; results
+                do not depend on it.
+            record: What to keep for every timestep: any of "spikes", "membrane_potential"; or a dict that names
+                populations, `{"spikes": ["conv1_relu"]}`.
+            outputs: Which decoded outputs to keep: "all" timesteps, the "last", or a list of numbers of timesteps.
+            **options: `input` ("analog", "poisson" or "frames"; the model's own by default), `seed` (of Poisson input),
+                `block_length` (K), `schedule` ("step" or "layer_synchronous": each population first integrates all
+                timesteps, then fires), `memory_limit` (bytes for the arrays of the result, 2 GiB by default), `verbose`
+                (1 shows a progress bar).
+
+        Returns:
+            A `SimulationResult`.
+
+        Raises:
+            TypeError: If data is not numeric or an option is unknown.
+            ValueError: If data, a number or a name is not usable.
+            MemoryError: If the result would exceed `memory_limit`; raised before the simulation.
+
+        Example:
+            >>> import keras, numpy as np, snn_toolbox_tf as snn
+            >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(8, "relu"), keras.layers.Dense(3)])
+            >>> x = np.random.default_rng(0).random((10, 4), "float32")
+            >>> model_snn = snn.convert_keras(model, x)
+            >>> result = model_snn.simulate(x, timesteps=16, record=["spikes"])
+            >>> result.outputs.shape, result.spikes["dense_relu"].shape  # doctest: +SKIP
+            ((16, 10, 3), (16, 10, 8))
+        """
+        return simulate(
+            self, x, timesteps=timesteps, batch_size=batch_size, record=record, outputs=outputs, **options
+        )
+
+    def step(self, frame: Any) -> Any:
+        """Runs one timestep and keeps the state: streaming.
+
+        Args:
+            frame: The input of this timestep, in the structure of the source's inputs, `[batch, ...]`. It is real-valued; a
+                model with Poisson input draws its spikes from it.
+
+        Returns:
+            The decoded output so far, float32 `[batch, ...]`.
+
+        Raises:
+            ValueError: If the batch size differs from that of the state that is kept; call `reset_state()` first.
+        """
+        arrays = data_module.as_arrays(frame, self._network.graph, argument="frame")
+        batch_size = len(next(iter(arrays.values())))
+        if self._stream.state is None:
+            self._stream.state = block.initial_state(self._network, tf.constant(batch_size), BlockOptions())
+            self._stream.batch_size = batch_size
+        elif batch_size != self._stream.batch_size:
+            raise ValueError(
+                f"`step` keeps the state of {self._stream.batch_size} samples. Received a frame with {batch_size} "
+                "samples. Call `reset_state()` before another batch size."
+            )
+        inputs = {name: tf.constant(array, tf.float32) for name, array in arrays.items()}
+        self._stream.state, outputs = self._advance(inputs, self._stream.state)
+        return outputs
+
+    def _run_step(self, inputs: dict[str, tf.Tensor], state: Any) -> Any:
+        options = self._input_options
+        if options.mode != "poisson":
+            options = InputOptions("frames")
+            inputs = {name: value[:, tf.newaxis] for name, value in inputs.items()}
+        segment = loop.advance(
+            self._network, inputs, state, 1, block_length=1, input_options=options, options=BlockOptions()
+        )
+        return segment.state, segment.outputs
+
+    def reset_state(self) -> None:
+        """Forgets the state that `step` keeps; the next `step` starts from the initial state."""
+        self._stream.state = None
+        self._stream.batch_size = None
+
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+    ) -> Any:
+        """Returns the compiled loss, or 0 if the model is compiled with metrics only."""
+        if not self.loss:
+            return tf.zeros(())
+        return super().compute_loss(x, y, y_pred, sample_weight, training)
+
+    def fit(self, *args: Any, **kwargs: Any) -> Any:
+        """Raises: a converted network is not trained.
+
+        Raises:
+            RuntimeError: Always.
+        """
+        raise RuntimeError(
+            f"SpikingModel '{self.name}' cannot be trained: spikes have no gradient, and its weights lie on a grid that "
+            "training would leave. Train the source model and convert it again with `convert_keras`."
+        )
+
+    def train_on_batch(self, *args: Any, **kwargs: Any) -> Any:
+        """Raises, see `fit`."""
+        return self.fit()
+
+    def export(self, filepath: Any, format: str = "tf_saved_model", verbose: bool | None = None, **kwargs: Any) -> None:
+        """Writes a SavedModel of stock TensorFlow operations with a free batch dimension.
+
+        It needs neither this package nor Keras to run. Its signature `serving_default` takes the source's inputs and runs
+        `timesteps` timesteps.
+
+        Args:
+            filepath: Folder to write. An existing SavedModel there is replaced once the new one is complete.
+            format: "tf_saved_model".
+            verbose: Whether to print the signature.
+            **kwargs: None is accepted.
+
+        Raises:
+            ValueError: For another format, an unknown option, or a folder that holds something else.
+        """
+        if format != "tf_saved_model" or kwargs:
+            raise ValueError(
+                "A SpikingModel exports to format='tf_saved_model', without further options. "
+                f"Received: format={format!r}, {sorted(kwargs)}"
+            )
+        export_saved_model(self, filepath, verbose=bool(verbose))
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the constructor's arguments; weights are saved by the layers."""
+        return {
+            "graph": graph_to_config(self._network.graph),
+            "timesteps": self._timesteps,
+            "input": self._input_options.mode,
+            "seed": self._input_options.seed,
+            "block_length": self._block_length,
+            "conversion": dict(self.conversion),
+            "name": self.name,
+        }
+
+    def serving_signature(self) -> list[tf.TensorSpec]:
+        """Returns the specification of each input as `export` writes it."""
+        frames = (None,) if self._input_options.mode == "frames" else ()
+        return [
+            tf.TensorSpec((None, *frames, *node.shape), tf.float32, name=node.name)
+            for node in inputs_of(self._network.graph)
+        ]
+
+    def thresholds(self) -> dict[str, np.ndarray]:
+        """Returns theta per population, in units of the source's activations (balanced form)."""
+        stored = self.conversion.get("thresholds", {})
+        return {name: np.asarray(theta) for name, theta in stored.items()}

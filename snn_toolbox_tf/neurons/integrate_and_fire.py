@@ -1,0 +1,221 @@
+"""`IntegrateAndFire`: the non-leaky integrate-and-fire population."""
+
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from snn_toolbox_tf import ops
+
+RESETS = ("subtract", "zero")
+SPIKE_HEIGHTS = ("unit", "threshold")
+
+
+@keras.saving.register_keras_serializable(package="SnnToolbox")
+class IntegrateAndFire(keras.layers.Layer):
+    """Integrate-and-fire neurons with the manners of a Keras RNN cell: state in, state out.
+
+    At each timestep the membrane potential v gains the input current; a neuron fires where `v >= threshold`, and
+    resets. With reset by subtraction and `v0 = threshold / 2`, a constant current I yields
+    `clip(floor(T * I / threshold + 1/2), 0, T)` spikes in T timesteps: the firing rate is a ReLU that saturates at one
+    spike per timestep, rounded to the nearest 1/T (Rueckauer et al. 2017; Deng & Gu 2021 for the initial potential).
+
+    Args:
+        threshold: theta > 0, a number or one value per channel.
+        v0: Initial membrane potential in units of the threshold. 0.5 rounds to nearest.
+        reset: "subtract" (soft reset: the excess over theta is kept) or "zero" (hard reset).
+        spike_height: "unit" (spikes are 0 or 1) or "threshold" (a spike is worth theta, so that rate times height is
+            the activation).
+        axis: Channel axis of the current, counted with the batch axis; used if `threshold` has several values.
+        stateful: Whether the layer keeps its membrane potential between calls, in a variable created by the first call.
+
+    Call arguments:
+        current: Input current of one timestep, `[batch, ...]`.
+        state: Membrane potential `[batch, ...]`, or a list that holds it; omitted, it is the initial state (or, with
+            `stateful=True`, the one that the last call left).
+
+    Returns:
+        `(spikes, state)`, `state` in the form in which it came; with `stateful=True` and no `state`, the spikes only.
+
+    Raises:
+        ValueError: For a threshold that is not positive, an unknown `reset` or `spike_height`, and, with
+            `stateful=True`, a batch of another size than the last one.
+
+    Example:
+        >>> import keras, snn_toolbox_tf as snn
+        >>> neurons = snn.neurons.IntegrateAndFire(threshold=1.0, v0=0.0)
+        >>> current = keras.ops.full((1, 1), 0.5)
+        >>> state = neurons.get_initial_state(batch_size=1, input_shape=(None, 1))
+        >>> train = []
+        >>> for _ in range(4):
+        ...     spikes, state = neurons(current, state)
+        ...     train.append(float(spikes[0, 0]))
+        >>> train
+        [0.0, 1.0, 0.0, 1.0]
+    """
+
+    def __init__(
+        self,
+        threshold: Any = 1.0,
+        v0: float = 0.5,
+        reset: str = "subtract",
+        spike_height: str = "unit",
+        axis: int = -1,
+        stateful: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        values = np.asarray(threshold, dtype=np.float64)
+        if values.ndim > 1 or values.size == 0 or not (np.isfinite(values).all() and (values > 0).all()):
+            raise ValueError(
+                "Expected `threshold` to be a positive number, or one positive number per channel. "
+                f"Received: threshold={threshold}"
+            )
+        if not np.isfinite(v0):
+            raise ValueError(f"Expected `v0` to be a finite number, in units of the threshold. Received: v0={v0}")
+        for name, value, allowed in (("reset", reset, RESETS), ("spike_height", spike_height, SPIKE_HEIGHTS)):
+            if value not in allowed:
+                raise ValueError(f"Expected `{name}` to be one of {allowed}. Received: {name}={value!r}")
+        self.threshold = values
+        self.v0 = float(v0)
+        self.reset = reset
+        self.spike_height = spike_height
+        self.axis = axis
+        self.stateful = stateful
+        # XLA's CPU version of the step is several times slower, and refuses custom ops.
+        self.supports_jit = False
+        # One variable a batch size, because a traced function keeps using the one that it was traced with.
+        self._kept: dict[str, tf.Variable] = {}
+        self._kept_batch_size: int | None = None
+
+    def build(self, current_shape: tuple[int | None, ...]) -> None:
+        """Fixes the shape of the population."""
+        channels = current_shape[self.axis]
+        if self.threshold.size > 1 and self.threshold.size != channels:
+            raise ValueError(
+                f"Layer '{self.name}' has {self.threshold.size} thresholds, but its current has {channels} channels "
+                f"on axis {self.axis}. Received: current_shape={tuple(current_shape)}"
+            )
+        self._shape = tuple(current_shape[1:])
+        sizes = [1] * len(current_shape)
+        if self.threshold.size > 1:
+            sizes[self.axis] = self.threshold.size
+        self._broadcast_threshold = self.threshold.reshape(sizes)
+        self.built = True
+
+    @property
+    def state_size(self) -> int | tuple[int, ...]:
+        """Shape of the membrane potential of one sample, as `keras.layers.RNN` asks for it."""
+        return self._shape[0] if len(self._shape) == 1 else self._shape
+
+    def get_initial_state(
+        self, batch_size: Any = None, input_shape: tuple[int | None, ...] | None = None
+    ) -> tf.Tensor:
+        """Returns the membrane potential before the first timestep: `v0 * threshold`.
+
+        Args:
+            batch_size: Number of samples, an integer or a scalar tensor.
+            input_shape: Shape of the current with its batch axis; needed only before the layer is built.
+
+        Returns:
+            A tensor `[batch_size, ...]`.
+        """
+        if not self.built:
+            if input_shape is None:
+                raise ValueError(
+                    f"Layer '{self.name}' has not seen a current yet and cannot know its number of neurons. "
+                    "Pass `input_shape=(None, ...)`, or call the layer first."
+                )
+            self.build(input_shape)
+        potential = tf.constant(self.v0 * self._broadcast_threshold[0], dtype=self.compute_dtype)
+        return tf.broadcast_to(potential, tf.concat([tf.reshape(batch_size, [1]), self._shape], axis=0))
+
+    def call(self, current: Any, state: Any = None) -> Any:
+        """Runs one timestep."""
+        if state is None and self.stateful:
+            return self._call_stateful(current)
+        if state is None:
+            state = self.get_initial_state(tf.shape(current)[0])
+        packed = isinstance(state, (list, tuple))
+        spikes, v, _ = self.integrate(current, state[0] if packed else state, timesteps=1)
+        return spikes[0], [v] if packed else v
+
+    def integrate(
+        self,
+        current: tf.Tensor,
+        membrane_potential: tf.Tensor,
+        *,
+        timesteps: int,
+        schedule: str = "step",
+        return_trace: bool = False,
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor | None]:
+        """Runs a block of timesteps.
+
+        Args:
+            current: `[timesteps, batch, ...]`, or `[batch, ...]` if it is constant in the block.
+            membrane_potential: `[batch, ...]`.
+            timesteps: Length of the block.
+            schedule: "step" (fire at each timestep) or "layer_synchronous" (integrate the whole block, then fire).
+            return_trace: Whether v after each timestep is wanted.
+
+        Returns:
+            Spikes `[timesteps, batch, ...]`, v after the block, and v after each timestep or None.
+        """
+        threshold = tf.constant(self._broadcast_threshold, dtype=self.compute_dtype)
+        trace = None
+        if schedule == "layer_synchronous":
+            spikes, v = ops.integrate_then_fire(current, membrane_potential, threshold, timesteps=timesteps)
+        else:
+            spikes, v, trace = ops.integrate_fire(
+                current, membrane_potential, threshold,
+                timesteps=timesteps, reset=self.reset, return_trace=return_trace,
+            )  # fmt: skip
+        if self.spike_height == "threshold":
+            spikes = spikes * threshold
+        return spikes, v, trace
+
+    def reset_state(self) -> None:
+        """Returns to the initial state; the next call may have another batch size."""
+        for variable in self._kept.values():
+            variable.assign(self.get_initial_state(variable.shape[0]))
+        self._kept_batch_size = None
+
+    def _call_stateful(self, current: Any) -> tf.Tensor:
+        batch_size = current.shape[0]
+        if batch_size is None:
+            raise ValueError(
+                f"Layer '{self.name}' is stateful and needs a fixed batch size. "
+                "Give the model an `Input(batch_shape=...)`, or call the layer eagerly."
+            )
+        if self._kept_batch_size not in (None, batch_size):
+            raise ValueError(
+                f"Layer '{self.name}' is stateful and holds the state of {self._kept_batch_size} samples. "
+                f"Received a batch of {batch_size}. Call `reset_state()` before another batch size."
+            )
+        self._kept_batch_size = batch_size
+        key = f"batch_{batch_size}"
+        if key not in self._kept:
+            with tf.init_scope():
+                self._kept[key] = tf.Variable(self.get_initial_state(batch_size), trainable=False)
+        spikes, v, _ = self.integrate(current, tf.convert_to_tensor(self._kept[key]), timesteps=1)
+        self._kept[key].assign(v)
+        return spikes[0]
+
+    def compute_output_shape(self, current_shape: Any, state_shape: Any = None) -> Any:
+        """Returns the shape of the spikes, and of the state if it is returned."""
+        if self.stateful and state_shape is None:
+            return current_shape
+        return current_shape, state_shape or current_shape
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the constructor's arguments."""
+        config = {
+            "threshold": self.threshold.tolist(),
+            "v0": self.v0,
+            "reset": self.reset,
+            "spike_height": self.spike_height,
+            "axis": self.axis,
+            "stateful": self.stateful,
+        }
+        return {**super().get_config(), **config}

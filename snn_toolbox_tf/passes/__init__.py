@@ -1,0 +1,38 @@
+"""Rewrites of the graph, one short module each; this page is their order and the reasons for it.
+
+Up to and including `use_channels_last`, a pass preserves the function of the network; `convert` checks that on data.
+"""
+
+from snn_toolbox_tf.graph import Graph
+from snn_toolbox_tf.passes.attach_readouts import attach_readouts
+from snn_toolbox_tf.passes.canonicalize import canonicalize
+from snn_toolbox_tf.passes.fold_scales import fold_scales
+from snn_toolbox_tf.passes.place_populations import place_populations
+from snn_toolbox_tf.passes.refuse import refuse_unsupported
+from snn_toolbox_tf.passes.sink_relu import sink_relu_below_pooling
+from snn_toolbox_tf.passes.use_channels_last import use_channels_last
+
+BALANCING_PASSES = (
+    # Before readouts, so that max pooling behind a ReLU at the end leaves the ReLU as the output's nonlinearity.
+    sink_relu_below_pooling,
+    # Decides which nonlinearities belong to outputs; what is left over must become a population.
+    attach_readouts,
+    # Everything is in its place now: name all that cannot be converted, in one error.
+    refuse_unsupported,
+    # Batch norm and friends become Scale, separable convolutions two layers: fewer kinds for all later passes.
+    canonicalize,
+    # A Scale disappears into the weights in front of it. Needs the activations apart and the Scales made.
+    fold_scales,
+    place_populations,
+    # Last, because it puts Permute nodes between layers that the passes above must see as neighbours.
+    use_channels_last,
+)
+
+
+def to_balanced(graph: Graph) -> Graph:
+    """Runs the passes that turn a parsed graph into the balanced graph, in place, and returns it."""
+    for rewrite in BALANCING_PASSES:
+        rewrite(graph)
+        graph.sort()
+    graph.prune()
+    return graph

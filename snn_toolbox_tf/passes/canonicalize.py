@@ -1,0 +1,115 @@
+"""Rewrites layers as the few kinds that later passes know.
+
+Batch normalization, Rescaling and Normalization become `Scale`; Average becomes Add and `Scale`; a separable convolution
+becomes a depthwise and a pointwise one.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from snn_toolbox_tf.graph import Graph, LayerSpec, Node, Synapse
+
+
+def canonicalize(graph: Graph) -> None:
+    """Applies all rewrites of this module."""
+    for node in graph.of_type(Synapse):
+        name = node.layer.class_name
+        if name in ("BatchNormalization", "Rescaling", "Normalization"):
+            factor, offset = _AFFINE[name](node.layer)
+            if name == "BatchNormalization":
+                node.moments = _moments(node.layer, factor.size)
+            axis = int(node.layer.config.get("axis", [-1])[0]) if name == "Normalization" else node.channel_axis + 1
+            node.layer = scale_spec(node, factor, offset, axis=axis)
+        elif name == "Average":
+            _split_average(graph, node)
+        elif name in ("SeparableConv1D", "SeparableConv2D"):
+            _split_separable(graph, node)
+
+
+def scale_spec(node: Node, factor: np.ndarray, offset: np.ndarray | None, axis: int | None = None) -> LayerSpec:
+    """Returns a `Scale` over a node's channel axis (or `axis`, counted with the batch axis)."""
+    factor = np.atleast_1d(np.asarray(factor, dtype=np.float64))
+    weights = {"factor": factor}
+    if offset is not None:
+        weights["offset"] = np.broadcast_to(offset, factor.shape).astype(np.float64)
+    config: dict[str, Any] = {
+        "axis": node.channel_axis + 1 if axis is None else axis,
+        "channels": int(factor.size),
+        "use_offset": offset is not None,
+    }
+    return LayerSpec("Scale", config, weights)
+
+
+def _batch_normalization(layer: LayerSpec) -> tuple[np.ndarray, np.ndarray]:
+    weights = layer.weights
+    factor = weights.get("gamma", 1.0) / np.sqrt(weights["moving_variance"] + layer.config["epsilon"])
+    return factor, weights.get("beta", 0.0) - weights["moving_mean"] * factor
+
+
+def _moments(layer: LayerSpec, channels: int) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and variance of what a batch norm puts out: beta and gamma^2."""
+    return layer.weights.get("beta", np.zeros(channels)), layer.weights.get("gamma", np.ones(channels)) ** 2
+
+
+def _rescaling(layer: LayerSpec) -> tuple[np.ndarray, np.ndarray]:
+    factor, offset = np.broadcast_arrays(
+        np.atleast_1d(np.asarray(layer.config["scale"], dtype=np.float64)),
+        np.atleast_1d(np.asarray(layer.config["offset"], dtype=np.float64)),
+    )
+    return factor, offset
+
+
+def _normalization(layer: LayerSpec) -> tuple[np.ndarray, np.ndarray]:
+    # Keras guards against a vanishing variance with its epsilon, 1e-7.
+    deviation = np.maximum(np.sqrt(layer.weights["variance"].reshape(-1)), 1e-7)
+    mean = layer.weights["mean"].reshape(-1)
+    if layer.config.get("invert"):
+        return deviation, mean
+    return 1.0 / deviation, -mean / deviation
+
+
+_AFFINE = {
+    "BatchNormalization": _batch_normalization,
+    "Rescaling": _rescaling,
+    "Normalization": _normalization,
+}
+
+
+def _split_average(graph: Graph, node: Synapse) -> None:
+    count = len(node.inputs)
+    node.layer = LayerSpec("Add", {})
+    scale = Synapse(
+        graph.unique_name(f"{node.name}_scale"), [node.name], node.shape, node.channel_axis,
+        layer=scale_spec(node, np.full(1, 1.0 / count), None),
+    )  # fmt: skip
+    graph.redirect(node.name, scale.name)
+    scale.inputs = [node.name]
+    graph.insert(scale, after=node.name)
+
+
+_DEPTHWISE_ONLY = ("filters", "pointwise_initializer", "pointwise_regularizer", "pointwise_constraint")
+
+
+def _split_separable(graph: Graph, node: Synapse) -> None:
+    config, weights = node.layer.config, node.layer.weights
+    dimensions = node.layer.class_name.removeprefix("SeparableConv")
+    depthwise = {key: value for key, value in config.items() if key not in _DEPTHWISE_ONLY}
+    depthwise["use_bias"] = False
+    channels = weights["pointwise_kernel"].shape[-2]
+    shape = list(node.shape)
+    shape[node.channel_axis] = channels
+    first = Synapse(
+        graph.unique_name(f"{node.name}_depthwise"), node.inputs, tuple(shape), node.channel_axis,
+        layer=LayerSpec(f"DepthwiseConv{dimensions}", depthwise, {"kernel": weights["depthwise_kernel"]}),
+    )  # fmt: skip
+    pointwise = {
+        "filters": config["filters"], "kernel_size": 1, "data_format": config["data_format"],
+        "use_bias": config["use_bias"], "activation": "linear",
+    }  # fmt: skip
+    arrays = {"kernel": weights["pointwise_kernel"]}
+    if "bias" in weights:
+        arrays["bias"] = weights["bias"]
+    graph.insert(first, before=node.name)
+    node.inputs = [first.name]
+    node.layer = LayerSpec(f"Conv{dimensions}", pointwise, arrays)

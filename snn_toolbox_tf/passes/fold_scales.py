@@ -1,0 +1,44 @@
+"""Folds a `Scale` (batch norm above all) into the weighted layer in front of it, where that is exact.
+
+It is exact if the weighted layer's output is read by the scale alone and nothing nonlinear stands between them: a
+population between them is another node, so it is never folded through. Otherwise the scale stays a synapse.
+"""
+
+import numpy as np
+
+from snn_toolbox_tf import kernels, vocabulary
+from snn_toolbox_tf.graph import Graph, Synapse
+from snn_toolbox_tf.vocabulary import Role
+
+
+def fold_scales(graph: Graph) -> None:
+    """Folds every scale that can be folded, first to last."""
+    for scale in graph.of_type(Synapse):
+        source = graph[scale.inputs[0]]
+        if scale.layer.class_name != "Scale" or not isinstance(source, Synapse):
+            continue
+        if _foldable(graph, source, scale):
+            _fold(source, scale)
+            source.moments = scale.moments
+            graph.remove(scale.name)
+
+
+def _foldable(graph: Graph, source: Synapse, scale: Synapse) -> bool:
+    return (
+        vocabulary.role(source.layer.class_name) is Role.WEIGHTED
+        and graph.readers(source.name) == 1
+        and (scale.layer.config["channels"] == 1 or _per_channel(source, scale))
+    )
+
+
+def _per_channel(source: Synapse, scale: Synapse) -> bool:
+    axis = scale.layer.config["axis"]
+    axis = axis - 1 if axis > 0 else axis + len(scale.shape)
+    return axis == source.channel_axis
+
+
+def _fold(source: Synapse, scale: Synapse) -> None:
+    factor = scale.layer.weights["factor"]
+    kernels.scale_output(source.layer, factor)
+    if scale.layer.config["use_offset"] and np.any(scale.layer.weights["offset"]):
+        kernels.add_bias(source.layer, scale.layer.weights["offset"], channels=source.shape[source.channel_axis])

@@ -1,0 +1,190 @@
+"""Puts the normalised graph on dyadic grids, on which float32 sums are exact in any order.
+
+A float32 sum of multiples of 2^-q is exact as long as no partial sum exceeds 2^(24 - q). So every current gets a number of
+fractional bits q that its bound allows, shared by all that is summed into it:
+
+- a weighted layer that reads spikes (q = 0) has its weights rounded to 2^-q;
+- where a layer reads a current that has fractional bits already (a pointwise after a depthwise convolution, a Scale behind
+  a convolution), or divides by what is no power of two (3x3 averages), 24 bits do not suffice: it runs in float64, where
+  its sums are exact too, and a RoundToGrid node ends the chain;
+- whatever depends on real-valued input alone runs in float64 and is rounded to the grid on its way to the first
+  population. Its float64 sums do depend on their order, in the last of 53 bits; rounding to about 20 bits hides that.
+"""
+
+import math
+
+import numpy as np
+
+from snn_toolbox_tf import kernels
+from snn_toolbox_tf.graph import Graph, LayerSpec, MaxPool, Node, Population, Readout, Synapse
+from snn_toolbox_tf.passes import scales
+from snn_toolbox_tf.passes.bounds import absolute_bounds
+from snn_toolbox_tf.vocabulary import Role
+
+FLOAT32_BITS = 24
+#: Weights with fewer fractional bits than this would be too coarse; the layer goes to float64 instead.
+MINIMAL_WEIGHT_BITS = 12
+_FLOAT64_WEIGHT_BITS = 24
+#: Real-valued currents may exceed the largest one seen in calibration by this factor before bits run short.
+_ANALOG_HEADROOM = 4.0
+
+
+def quantize(graph: Graph, largest_analog: dict[str, float]) -> None:
+    """Rewrites a normalised graph, in place, on dyadic grids.
+
+    Args:
+        graph: The normalised graph.
+        largest_analog: Largest absolute value of each node that depends on the input alone, seen in calibration.
+    """
+    boundaries = _round_analog(graph, largest_analog)
+    bounds = absolute_bounds(graph, boundaries)
+    limits = _bit_limits(graph, bounds)
+    for name in boundaries:
+        _set_bits(graph, name, limits[name])
+    _assign_bits(graph, limits)
+
+
+def reproducibility_exceptions(graph: Graph) -> list[str]:
+    """Returns what cannot be promised to be bit-equal, in words; empty for most networks.
+
+    Real-valued input that joins spikes (a skip connection from the input) and is then summed once more before any
+    population is exact only while it stays within the calibration data's range times 4.
+    """
+    spiking = graph.spiking_ancestry()
+    tainted: set[str] = set()
+    exceptions = []
+    for node in graph:
+        if node.name not in spiking or isinstance(node, Population):
+            continue
+        analog = [name for name in node.inputs if name not in spiking or name in tainted]
+        if not analog:
+            continue
+        tainted.add(node.name)
+        if scales.node_role(node) in (Role.WEIGHTED, Role.CHANNELWISE):
+            exceptions.append(
+                f"'{node.name}' sums real-valued input ({', '.join(analog)}) together with spikes: exact only while "
+                f"the input stays within {_ANALOG_HEADROOM:g} times the range of the calibration data."
+            )
+    return exceptions
+
+
+def _round_analog(graph: Graph, largest: dict[str, float]) -> dict[str, float]:
+    """Marks the float64 part and ends it in RoundToGrid nodes; returns the bounds of these, by name."""
+    spiking = graph.spiking_ancestry()
+    analog = [node for node in graph if node.name not in spiking]
+    bounds = {}
+    for node in analog:
+        node.dtype = "float64"
+        readers: list[Node | Readout] = [reader for reader in graph.consumers(node.name) if reader.name in spiking]
+        readers += [readout for readout in graph.readouts if readout.node == node.name]
+        for reader in readers:
+            end = _insert_round(graph, node, reader, bits=0)
+            bounds[end] = largest[node.name] * _ANALOG_HEADROOM
+    return bounds
+
+
+def _insert_round(graph: Graph, node: Node, reader: Node | Readout, bits: int) -> str:
+    name = graph.unique_name(f"{node.name}_grid")
+    layer = LayerSpec("RoundToGrid", {"bits": bits})
+    graph.insert_on_edge(node.name, reader, Synapse(name, [node.name], node.shape, node.channel_axis, layer=layer))
+    return name
+
+
+def _set_bits(graph: Graph, name: str, bits: int) -> None:
+    node = graph[name]
+    if isinstance(node, Synapse):
+        node.layer.config["bits"] = bits
+
+
+def _bit_limits(graph: Graph, bounds: dict[str, float]) -> dict[str, int]:
+    """Backwards: the largest number of fractional bits that each node's output may have."""
+    limits: dict[str, int] = {}
+    for node in reversed(list(graph)):
+        limit = _capacity(bounds[node.name])
+        for reader in graph.consumers(node.name):
+            role = scales.node_role(reader)
+            if isinstance(reader, MaxPool) or role in (Role.SUM, Role.CONCATENATE, Role.REARRANGING):
+                limit = min(limit, limits[reader.name])
+            elif role is Role.CHANNELWISE:
+                area = _averaged_elements(graph, reader)
+                limit = min(limit, _capacity(bounds[node.name] * area))
+                if _is_exact(graph, reader):
+                    limit = min(limit, limits[reader.name] - int(math.log2(area)))
+        limits[node.name] = limit
+    return limits
+
+
+def _capacity(bound: float) -> int:
+    # Thresholds are 1, so a grid finer than float32's at 1 would serve nothing; 1 % covers the rounding of weights.
+    return FLOAT32_BITS - math.ceil(math.log2(max(bound * 1.01, 1.0)))
+
+
+def _assign_bits(graph: Graph, limits: dict[str, int]) -> None:
+    """Forwards: rounds weights, and ends chains that exceed float32 in RoundToGrid nodes."""
+    spiking = graph.spiking_ancestry()
+    bits: dict[str, int] = {}
+
+    def bits_of(name: str) -> int:
+        node = graph[name]
+        rounded = isinstance(node, Synapse) and node.layer.class_name == "RoundToGrid"
+        return int(node.layer.config["bits"]) if rounded else bits[name]
+
+    for node in graph:
+        if isinstance(node, Population):
+            bits[node.name] = 0
+        elif node.name in spiking:
+            bits[node.name] = _assign_node_bits(graph, node, max(map(bits_of, node.inputs)), limits)
+
+
+def _assign_node_bits(graph: Graph, node: Node, bits: int, limits: dict[str, int]) -> int:
+    role, limit = scales.node_role(node), limits[node.name]
+    if role is Role.WEIGHTED and isinstance(node, Synapse):
+        if limit - bits >= MINIMAL_WEIGHT_BITS:
+            _round_weights(node.layer, limit - bits, limit)
+            return limit
+        _round_weights(node.layer, _FLOAT64_WEIGHT_BITS, _FLOAT64_WEIGHT_BITS)
+    elif role is not Role.CHANNELWISE:
+        return bits
+    elif _is_exact(graph, node):
+        result = bits + int(math.log2(_averaged_elements(graph, node)))
+        if result <= limit:
+            return result
+    _end_in_float64(graph, node, limit)
+    return limit
+
+
+def _end_in_float64(graph: Graph, node: Node, bits: int) -> None:
+    node.dtype = "float64"
+    name = graph.unique_name(f"{node.name}_grid")
+    layer = LayerSpec("RoundToGrid", {"bits": bits})
+    end = Synapse(name, [node.name], node.shape, node.channel_axis, layer=layer)
+    graph.redirect(node.name, name)
+    end.inputs = [node.name]
+    graph.insert(end, after=node.name)
+
+
+def _round_weights(layer: LayerSpec, kernel_bits: int, bias_bits: int) -> None:
+    bits = {kernels.kernel_name(layer): kernel_bits, kernels.bias_name(layer): bias_bits}
+    for name, array in layer.weights.items():
+        layer.weights[name] = np.round(array * 2.0 ** bits[name]) / 2.0 ** bits[name]
+
+
+def _averaged_elements(graph: Graph, node: Node) -> int:
+    """How many elements a pooling layer averages: the divisor."""
+    if not isinstance(node, Synapse):
+        return 1
+    name, source = node.layer.class_name, graph[node.inputs[0]]
+    if name.startswith("GlobalAveragePooling"):
+        return int(np.prod(source.shape[:-1]))
+    if name.startswith("AveragePooling"):
+        return int(np.prod(node.layer.config["pool_size"]))
+    return 1
+
+
+def _is_exact(graph: Graph, node: Node) -> bool:
+    """Whether a weightless layer's output stays on a dyadic grid: it divides by powers of two only."""
+    area = _averaged_elements(graph, node)
+    ragged = isinstance(node, Synapse) and area > 1 and node.layer.config.get("padding") == "same"
+    return area & (area - 1) == 0 and not ragged
+
+

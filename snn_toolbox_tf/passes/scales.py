@@ -1,0 +1,89 @@
+"""How a scale (one factor per channel or element of a tensor) moves through affine layers that carry no weights.
+
+A scale is a float64 array that broadcasts against a tensor's per-sample shape: `true value = scale * normalised value`.
+"""
+
+import numpy as np
+
+from snn_toolbox_tf import vocabulary
+from snn_toolbox_tf.graph import Graph, MaxPool, Node, Synapse
+from snn_toolbox_tf.vocabulary import Role
+
+Scale = np.ndarray
+
+
+def node_role(node: Node) -> Role | None:
+    """The role of a synapse; max pooling counts as channelwise, other nodes have none."""
+    if isinstance(node, MaxPool):
+        return Role.CHANNELWISE
+    return vocabulary.role(node.layer.class_name) if isinstance(node, Synapse) else None
+
+
+def per_channel(scale: Scale, shape: tuple[int, ...], axis: int = -1) -> np.ndarray | None:
+    """Returns a scale as a vector along one axis (or of size 1), or None if it varies along another axis."""
+    if scale.size == 1:
+        return scale.reshape(1)
+    if scale.size == scale.shape[axis]:
+        return scale.reshape(-1)
+    rest = np.moveaxis(np.broadcast_to(scale, shape), axis, -1).reshape(-1, shape[axis])
+    return rest[0] if (rest == rest[0]).all() else None
+
+
+def push(node: Node, source: Node, scale: Scale) -> Scale | None:
+    """Returns the scale of a weightless node's output if its input has this scale, or None if it has none."""
+    return _carry(node, scale, source, node, backwards=False)
+
+
+def pull(node: Node, source: Node, scale: Scale) -> Scale | None:
+    """Returns the scale that an input of a weightless node must have for its output to have this one, or None."""
+    return _carry(node, scale, node, source, backwards=True)
+
+
+def _carry(node: Node, scale: Scale, start: Node, end: Node, *, backwards: bool) -> Scale | None:
+    rank = len(end.shape)
+    if scale.size == 1:
+        return scale.reshape((1,) * rank)
+    role = node_role(node)
+    if role in (Role.ROUND, Role.SUM):
+        return scale
+    if role is Role.CHANNELWISE:
+        # All layers run channels last.
+        vector = per_channel(scale, start.shape)
+        return None if vector is None else vector.reshape((1,) * (rank - 1) + (-1,))
+    if role is Role.REARRANGING:
+        return _rearranged(node, scale, start, end, backwards=backwards)
+    return None
+
+
+def _rearranged(node: Node, scale: Scale, start: Node, end: Node, *, backwards: bool) -> Scale:
+    if isinstance(node, Synapse) and node.layer.class_name == "Permute":
+        order = [axis - 1 for axis in node.layer.config["dims"]]
+        return scale.transpose(np.argsort(order) if backwards else order)
+    return np.broadcast_to(scale, start.shape).reshape(end.shape)
+
+
+def concatenation_axis(node: Synapse) -> int:
+    """The axis of a Concatenate, counted without the batch axis."""
+    axis = node.layer.config.get("axis", -1)
+    return axis - 1 if axis > 0 else axis + len(node.shape)
+
+
+def concatenated(graph: Graph, node: Synapse, scales: list[Scale]) -> Scale:
+    """The scale of a Concatenate's output for those of its inputs."""
+    axis = concatenation_axis(node)
+    rank = len(node.shape)
+    parts = []
+    common = np.broadcast_shapes(*[tuple(1 if i == axis else s.shape[i] for i in range(rank)) for s in scales])
+    for name, scale in zip(node.inputs, scales, strict=True):
+        size = graph[name].shape[axis]
+        parts.append(np.broadcast_to(scale, tuple(size if i == axis else common[i] for i in range(rank))))
+    return np.concatenate(parts, axis=axis)
+
+
+def sliced(graph: Graph, node: Synapse, index: int, scale: Scale) -> Scale:
+    """The part of a Concatenate's output scale that belongs to its input number `index`."""
+    axis = concatenation_axis(node)
+    if scale.shape[axis] == 1:
+        return scale
+    start = sum(graph[name].shape[axis] for name in node.inputs[:index])
+    return np.take(scale, range(start, start + graph[node.inputs[index]].shape[axis]), axis=axis)

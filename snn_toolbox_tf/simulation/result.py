@@ -1,0 +1,185 @@
+"""`SimulationResult`: what a simulation gave, in NumPy arrays."""
+
+import json
+import os
+import pathlib
+import tempfile
+from typing import Any
+
+import keras
+import numpy as np
+
+_FORMAT = "snn_toolbox_tf.SimulationResult"
+_ARRAY_FIELDS = (
+    "spikes", "membrane_potential", "spike_counts", "synaptic_operations", "multiply_accumulates",
+)  # fmt: skip
+
+
+class SimulationResult:
+    """The outcome of `SpikingModel.simulate`.
+
+    Attributes:
+        outputs: Decoded output after each reported timestep, in the structure of the source's outputs; float32
+            `[len(timesteps), samples, ...]`.
+        timesteps: int64 vector that names the first axis of `outputs`: the number of timesteps simulated so far.
+        duration: Number of timesteps simulated, T.
+        samples: Number of samples.
+        spikes: Recorded spikes per population: uint8 `[T, samples, ...]`.
+        membrane_potential: Recorded membrane potentials (after reset) per population, in units of the threshold in the
+            normalised form: float32 `[T, samples, ...]`.
+        spike_counts: Spikes per neuron, summed over samples and timesteps: float64 `[...]` per population.
+        synaptic_operations: Spikes times fan-out, summed over all timesteps: float64 `[samples]` per synapse that reads
+            spikes. Fan-outs are exact at the borders of convolutions; biases are not counted.
+        multiply_accumulates: MACs of the synapses that read real values instead (analog input, a current): float64
+            `[samples]` per synapse. A constant input counts once per sample, other real values once per timestep.
+
+    Example:
+        >>> import numpy as np, snn_toolbox_tf as snn
+        >>> outputs = np.zeros((2, 3, 4), "float32")
+        >>> outputs[1, :, 0] = 1.0
+        >>> result = snn.SimulationResult(outputs, timesteps=[1, 2], duration=2, samples=3)
+        >>> [float(value) for value in result.accuracy([0, 0, 1])]  # argmax of equal values is class 0
+        [0.6666666666666666, 0.6666666666666666]
+    """
+
+    def __init__(
+        self,
+        outputs: Any,
+        timesteps: Any,
+        *,
+        duration: int,
+        samples: int,
+        spikes: dict[str, np.ndarray] | None = None,
+        membrane_potential: dict[str, np.ndarray] | None = None,
+        spike_counts: dict[str, np.ndarray] | None = None,
+        synaptic_operations: dict[str, np.ndarray] | None = None,
+        multiply_accumulates: dict[str, np.ndarray] | None = None,
+    ) -> None:
+        self.outputs = outputs
+        self.timesteps = np.asarray(timesteps, dtype=np.int64)
+        self.duration = int(duration)
+        self.samples = int(samples)
+        self.spikes = spikes or {}
+        self.membrane_potential = membrane_potential or {}
+        self.spike_counts = spike_counts or {}
+        self.synaptic_operations = synaptic_operations or {}
+        self.multiply_accumulates = multiply_accumulates or {}
+
+    @property
+    def firing_rates(self) -> dict[str, float]:
+        """Spikes per neuron and timestep, per population: the mean over its neurons and all samples."""
+        return {name: float(rates.mean()) for name, rates in self.neuron_firing_rates.items()}
+
+    @property
+    def neuron_firing_rates(self) -> dict[str, np.ndarray]:
+        """Spikes per timestep of each neuron, the mean over all samples: float64 `[...]` per population."""
+        return {name: counts / (self.samples * self.duration) for name, counts in self.spike_counts.items()}
+
+    def accuracy(self, y: Any) -> Any:
+        """Returns the fraction of samples that are classified correctly, one number per reported timestep.
+
+        Args:
+            y: Labels in the structure of the outputs: class indices `[samples]` (or `[samples, 1]`), or one-hot
+                `[samples, classes]`. For an output of one unit, 0 or 1; the decision is at 0.5.
+
+        Returns:
+            float64 `[len(timesteps)]`, in the structure of the outputs.
+
+        Raises:
+            ValueError: If the labels' structure or number does not fit the outputs, or labels are no class indices.
+        """
+        if isinstance(self.outputs, np.ndarray):
+            return _accuracy(self.outputs, y)
+        try:
+            return keras.tree.map_structure_up_to(self.outputs, _accuracy, self.outputs, y)
+        except (TypeError, KeyError) as error:
+            raise ValueError(f"`y` must have the structure of the outputs: {error}") from error
+
+    def save(self, path: str | os.PathLike[str], *, overwrite: bool = True) -> None:
+        """Writes the result to one .npz file, in one go: a half-written file is never left behind.
+
+        Args:
+            path: File name; `.npz` is appended if it has no such ending.
+            overwrite: Whether an existing file may be replaced.
+
+        Raises:
+            FileExistsError: If the file exists and `overwrite` is False.
+        """
+        target = _npz_path(path)
+        if target.exists() and not overwrite:
+            raise FileExistsError(f"'{target}' exists. Pass `overwrite=True` or another path.")
+        arrays = {"timesteps": self.timesteps}
+        flat = keras.tree.flatten(self.outputs)
+        arrays.update({f"outputs/{index}": array for index, array in enumerate(flat)})
+        for field in _ARRAY_FIELDS:
+            arrays.update({f"{field}/{name}": array for name, array in getattr(self, field).items()})
+        structure = keras.tree.pack_sequence_as(self.outputs, list(range(len(flat))))
+        meta = {"format": _FORMAT, "version": 1, "duration": self.duration, "samples": self.samples}
+        arrays["meta"] = np.array(json.dumps({**meta, "structure": structure}))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(suffix=".npz", prefix=f".{target.stem}-", dir=target.parent)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                np.savez(file, **arrays)
+            os.replace(temporary, target)
+        except BaseException:
+            pathlib.Path(temporary).unlink(missing_ok=True)
+            raise
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> "SimulationResult":
+        """Reads a result that `save` wrote.
+
+        Raises:
+            FileNotFoundError: If there is no such file.
+            ValueError: If the file holds something else.
+        """
+        source = pathlib.Path(path)
+        source = source if source.exists() else _npz_path(source)
+        if not source.exists():
+            raise FileNotFoundError(f"No simulation result at '{path}'. Expected a file written by `result.save`.")
+        try:
+            with np.load(source, allow_pickle=False) as file:
+                arrays = {key: file[key] for key in file.files}
+            meta = json.loads(str(arrays["meta"]))
+            if meta["format"] != _FORMAT:
+                raise KeyError("format")
+        except (ValueError, KeyError, OSError, EOFError) as error:
+            raise ValueError(f"'{source}' is not a simulation result written by `result.save`.") from error
+        fields: dict[str, dict[str, np.ndarray]] = {field: {} for field in _ARRAY_FIELDS}
+        for key, array in arrays.items():
+            field, _, name = key.partition("/")
+            if field in fields:
+                fields[field][name] = array
+        outputs = keras.tree.map_structure(lambda index: arrays[f"outputs/{index}"], meta["structure"])
+        return cls(
+            outputs, arrays["timesteps"], duration=meta["duration"], samples=meta["samples"], **fields
+        )  # fmt: skip
+
+
+def _npz_path(path: str | os.PathLike[str]) -> pathlib.Path:
+    path = pathlib.Path(path)
+    return path if path.suffix == ".npz" else path.with_name(path.name + ".npz")
+
+
+def _accuracy(outputs: np.ndarray, y: Any) -> np.ndarray:
+    labels = np.asarray(y)
+    samples, classes = outputs.shape[1], outputs.shape[-1]
+    if outputs.ndim != 3:
+        raise ValueError(f"Accuracy needs an output [samples, classes]. Received outputs of shape {outputs.shape[1:]}.")
+    if len(np.atleast_1d(labels)) != samples or labels.ndim not in (1, 2):
+        raise ValueError(
+            f"`y` must hold one label per sample. Expected {samples} labels. Received shape: {labels.shape}"
+        )
+    if labels.ndim == 2 and labels.shape[1] == classes and classes > 1:
+        labels = labels.argmax(axis=-1)
+    elif labels.ndim == 2 and labels.shape[1] != 1:
+        raise ValueError(
+            f"One-hot `y` must have {classes} columns, one per class. Received shape: {labels.shape}"
+        )
+    labels = labels.reshape(-1)
+    largest = max(classes, 2) - 1
+    if labels.dtype.kind not in "fiub" or not (np.isin(labels, range(largest + 1)).all()):
+        raise ValueError(f"`y` must hold class indices from 0 to {largest}. Received values like {labels[:3]!r}.")
+    predicted = outputs[..., 0] > 0.5 if classes == 1 else outputs.argmax(axis=-1)
+    return (predicted == labels[np.newaxis]).mean(axis=1)

@@ -1,0 +1,278 @@
+"""`simulate`: batches through the time loop, and the bookkeeping around it."""
+
+import dataclasses
+import difflib
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from snn_toolbox_tf import data as data_module
+from snn_toolbox_tf.analysis.operations import OperationCounter
+from snn_toolbox_tf.graph import Graph, Population
+from snn_toolbox_tf.simulation import block, loop
+from snn_toolbox_tf.simulation.block import BlockOptions
+from snn_toolbox_tf.simulation.encoding import INPUT_MODES
+from snn_toolbox_tf.simulation.loop import InputOptions
+from snn_toolbox_tf.simulation.result import SimulationResult
+
+if TYPE_CHECKING:
+    from snn_toolbox_tf.model import SpikingModel
+
+RECORDABLE = ("spikes", "membrane_potential")
+SCHEDULES = ("step", "layer_synchronous")
+#: Bytes that one batch's tensors may take, by estimate; larger batches are run in parts.
+WORKING_SET = 2**29
+
+
+@dataclasses.dataclass(frozen=True)
+class _Plan:
+    """A checked request."""
+
+    duration: int
+    reported: tuple[int, ...]
+    every_step: bool
+    block_length: int
+    batch_size: int
+    input_options: InputOptions
+    options: BlockOptions
+
+
+def simulate(
+    model: "SpikingModel",
+    x: Any,
+    *,
+    timesteps: int | None,
+    batch_size: int,
+    record: Any,
+    outputs: Any,
+    input: str | None = None,
+    seed: int | None = None,
+    block_length: int | None = None,
+    schedule: str = "step",
+    memory_limit: int = 2**31,
+    verbose: int = 0,
+) -> SimulationResult:
+    """Runs a model and returns what happened; see `SpikingModel.simulate` for the arguments."""
+    graph = model.network.graph
+    mode = check_name(input if input is not None else model.input_options.mode, INPUT_MODES, "input")
+    frames = mode == "frames"
+    data_module.check(x, graph, argument="x", frames=frames)
+    duration, reported, every_step = _reported_timesteps(model, x, timesteps, outputs, frames)
+    length = data_module.check_positive_integer(block_length or model.block_length, "block_length")
+    check_name(schedule, SCHEDULES, "schedule")
+    if schedule == "layer_synchronous":
+        length, every_step = duration, every_step or len(reported) > 1
+        _check_layer_synchronous(graph)
+    options = BlockOptions(
+        schedule=schedule, count=True, count_inputs=mode == "poisson", every_step=every_step, **_recorded(graph, record)
+    )
+    if schedule == "layer_synchronous" and options.membrane_potential:
+        raise ValueError("A layer-synchronous run has no membrane potential per timestep; record 'spikes' only.")
+    batch_size = data_module.check_positive_integer(batch_size, "batch_size")
+    plan = _Plan(
+        duration, reported, every_step, min(length, duration), _working_batch(graph, batch_size, length),
+        InputOptions(mode, model.input_options.seed if seed is None else seed), options,
+    )  # fmt: skip
+    samples = data_module.sample_count(x, graph)
+    budget = _MemoryBudget(graph, plan, memory_limit)
+    budget.check(samples or 0)
+    return _run(model, x, plan, budget, samples, verbose)
+
+
+def check_name(value: Any, allowed: tuple[str, ...], argument: str) -> str:
+    """Returns `value` if it is one of the allowed names, or raises an error with the nearest one."""
+    if value in allowed:
+        return str(value)
+    near = difflib.get_close_matches(str(value), allowed, n=1, cutoff=0.4)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    raise ValueError(f"Unknown `{argument}`. Expected one of {allowed}. Received: {value!r}.{hint}")
+
+
+def _reported_timesteps(
+    model: "SpikingModel", x: Any, timesteps: int | None, outputs: Any, frames: bool
+) -> tuple[int, tuple[int, ...], bool]:
+    """Returns T, the timesteps to report, and whether these are all of them."""
+    listed = not isinstance(outputs, str)
+    if not listed:
+        check_name(outputs, ("all", "last"), "outputs")
+    wanted = [data_module.check_positive_integer(value, "outputs") for value in outputs] if listed else []
+    if listed and (not wanted or sorted(set(wanted)) != wanted):
+        raise ValueError(
+            f"Expected `outputs` to be 'all', 'last' or increasing numbers of timesteps. Received: {outputs!r}"
+        )
+    if timesteps is not None:
+        duration = data_module.check_positive_integer(timesteps, "timesteps")
+    elif listed:
+        duration = wanted[-1]
+    elif frames and not data_module.is_stream(x):
+        duration = int(np.shape(keras.tree.flatten(x)[0])[1])
+    else:
+        duration = model.timesteps
+    if listed and wanted[-1] > duration:
+        raise ValueError(f"`outputs` asks for timestep {wanted[-1]}, but only {duration} are simulated.")
+    if listed:
+        return duration, tuple(wanted), False
+    every = outputs == "all"
+    return duration, tuple(range(1, duration + 1)) if every else (duration,), every
+
+
+def _recorded(graph: Graph, record: Any) -> dict[str, tuple[str, ...]]:
+    populations = tuple(node.name for node in graph.of_type(Population))
+    if isinstance(record, str):
+        record = [record]
+    if not isinstance(record, dict):
+        record = dict.fromkeys(record, populations)
+    for kind, names in record.items():
+        check_name(kind, RECORDABLE, "record")
+        for name in names:
+            check_name(name, populations, f"record['{kind}']")
+    return {kind: tuple(record.get(kind, ())) for kind in RECORDABLE}
+
+
+def _check_layer_synchronous(graph: Graph) -> None:
+    hard = [node.name for node in graph.of_type(Population) if node.reset != "subtract"]
+    if hard:
+        raise ValueError(
+            "The layer-synchronous schedule needs reset='subtract': with hard reset nothing is left to fire with. "
+            f"Received reset='zero' in: {hard}"
+        )
+
+
+def _working_batch(graph: Graph, batch_size: int, block_length: int) -> int:
+    sizes = [int(np.prod(node.shape)) for node in graph]
+    state = sum(int(np.prod(node.shape)) for node in graph.of_type(Population))
+    # Membrane and counts, before and after; a handful of float64 tensors of the largest node for each timestep.
+    per_sample = 16 * state + 8 * 4 * block_length * max(sizes)
+    return max(1, min(batch_size, WORKING_SET // per_sample))
+
+
+class _MemoryBudget:
+    """Knows what the result's arrays will take, and refuses in time."""
+
+    def __init__(self, graph: Graph, plan: _Plan, limit: int) -> None:
+        outputs = sum(int(np.prod(graph[readout.node].shape)) for readout in graph.readouts)
+        # A recorded batch exists twice for a moment, when the batches are joined.
+        self._per_sample = {
+            "outputs": 8 * len(plan.reported) * outputs,
+            "spikes": 2 * plan.duration * sum(int(np.prod(graph[name].shape)) for name in plan.options.spikes),
+            "membrane_potential": 8 * plan.duration
+            * sum(int(np.prod(graph[name].shape)) for name in plan.options.membrane_potential),
+        }  # fmt: skip
+        self._limit = limit
+
+    def check(self, samples: int) -> None:
+        need = samples * sum(self._per_sample.values())
+        if need <= self._limit:
+            return
+        largest = max(self._per_sample, key=lambda key: self._per_sample[key])
+        remedy = {
+            "outputs": 'pass outputs="last" or a list of timesteps',
+            "spikes": "record fewer populations, record={'spikes': ['name', ...]}, or simulate fewer samples",
+            "membrane_potential": "record fewer populations, record={'membrane_potential': ['name', ...]}, or fewer samples",
+        }[largest]
+        raise MemoryError(
+            f"The result of {samples} samples would take {need / 2**20:.0f} MiB, most of it for '{largest}', above the "
+            f"limit of {self._limit / 2**20:.0f} MiB. To fit: {remedy}; or raise `memory_limit` (bytes)."
+        )
+
+
+def _run(
+    model: "SpikingModel", x: Any, plan: _Plan, budget: _MemoryBudget, samples: int | None, verbose: int
+) -> SimulationResult:
+    graph, mode = model.network.graph, plan.input_options.mode
+    counter = OperationCounter(model.network, mode)
+    runner = _BatchRunner(model, plan)
+    parts: list[SimulationResult] = []
+    done = 0
+    bar = keras.utils.Progbar(samples, unit_name="sample") if verbose else None
+    for batch in data_module.batches(x, graph, plan.batch_size, argument="x", frames=mode == "frames"):
+        count = len(next(iter(batch.values())))
+        if samples is None:
+            budget.check(done + count)
+        parts.append(runner.run(batch, done, counter))
+        done += count
+        if bar is not None:
+            bar.update(done)
+    return _joined(parts, plan, done)
+
+
+class _BatchRunner:
+    """Runs batches through traced segments of the time loop."""
+
+    def __init__(self, model: "SpikingModel", plan: _Plan) -> None:
+        self._network = model.network
+        self._plan = plan
+        self._advance = tf.function(self._segment, reduce_retracing=True)
+
+    def _segment(self, inputs: Any, state: Any, steps: tf.Tensor, sample_index: tf.Tensor) -> Any:
+        segment = loop.advance(
+            self._network, inputs, state, steps, block_length=self._plan.block_length,
+            input_options=self._plan.input_options, options=self._plan.options, sample_index=sample_index,
+        )  # fmt: skip
+        return segment.state, segment.outputs, segment.recorded
+
+    def run(self, batch: data_module.Batch, first_sample: int, counter: OperationCounter) -> SimulationResult:
+        plan, count = self._plan, len(next(iter(batch.values())))
+        index = tf.range(first_sample, first_sample + count, dtype=tf.int64)
+        state = block.initial_state(self._network, tf.constant(count), plan.options)
+        ends = sorted({plan.duration} if plan.every_step else {*plan.reported, plan.duration})
+        outputs, recorded, start = [], [], 0
+        for end in ends:
+            inputs = {name: tf.constant(array) for name, array in batch.items()}
+            if plan.input_options.mode == "frames":
+                inputs = _frames_between(batch, start, end)
+            state, decoded, tensors = self._advance(inputs, state, tf.constant(end - start), index)
+            if plan.every_step or end in plan.reported:
+                outputs.append(tf.nest.map_structure(lambda t: t.numpy() if plan.every_step else t.numpy()[None], decoded))
+            recorded.append(tf.nest.map_structure(lambda t: t.numpy(), tensors))
+            start = end
+        counts = {name: value.numpy() for name, value in state["counts"].items()}
+        synaptic, multiply = counter.count(counts, count, plan.duration)
+        return SimulationResult(
+            _pick(_concatenate(outputs, 0), plan), plan.reported, duration=plan.duration, samples=count,
+            spikes=_concatenate([item["spikes"] for item in recorded], 0),
+            membrane_potential=_concatenate([item["membrane_potential"] for item in recorded], 0),
+            spike_counts={name: value.sum(axis=0, dtype=np.float64) for name, value in counts.items()},
+            synaptic_operations=synaptic, multiply_accumulates=multiply,
+        )  # fmt: skip
+
+
+def _frames_between(batch: data_module.Batch, start: int, end: int) -> dict[str, tf.Tensor]:
+    for name, array in batch.items():
+        if array.shape[1] < end:
+            raise ValueError(
+                f"Input '{name}' has {array.shape[1]} frames per sample, fewer than the {end} timesteps asked for."
+            )
+    return {name: tf.constant(array[:, start:end]) for name, array in batch.items()}
+
+
+def _pick(outputs: Any, plan: _Plan) -> Any:
+    """Of all timesteps, those that were asked for (a layer-synchronous run always computes all)."""
+    if not plan.every_step or len(plan.reported) == plan.duration:
+        return outputs
+    rows = np.asarray(plan.reported) - 1
+    return keras.tree.map_structure(lambda array: array[rows], outputs)
+
+
+def _concatenate(parts: list[Any], axis: int) -> Any:
+    if len(parts) == 1:
+        return parts[0]
+    return tf.nest.map_structure(lambda *arrays: np.concatenate(arrays, axis=axis), *parts)
+
+
+def _joined(parts: list[SimulationResult], plan: _Plan, samples: int) -> SimulationResult:
+    def total(field: str) -> dict[str, np.ndarray]:
+        names = getattr(parts[0], field)
+        return {name: np.sum([getattr(part, field)[name] for part in parts], axis=0) for name in names}
+
+    def joined(field: str, axis: int) -> Any:
+        return _concatenate([getattr(part, field) for part in parts], axis)
+
+    return SimulationResult(
+        joined("outputs", 1), plan.reported, duration=plan.duration, samples=samples,
+        spikes=joined("spikes", 1), membrane_potential=joined("membrane_potential", 1),
+        spike_counts=total("spike_counts"), synaptic_operations=joined("synaptic_operations", 0),
+        multiply_accumulates=joined("multiply_accumulates", 0),
+    )  # fmt: skip

@@ -1,0 +1,80 @@
+"""Checks that a conversion kept the function, and that this machine's sums are exact on the grid."""
+
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from snn_toolbox_tf.network import Network, inputs_of, pack
+
+TOLERANCE = 1e-4
+
+
+class ConversionError(RuntimeError):
+    """The converted graph does not compute what the source computes: a bug of this package, or of a layer's kernel."""
+
+
+def check_same_function(model: keras.Model, network: Network, inputs: dict[str, np.ndarray]) -> float:
+    """Compares the balanced network, run as an ANN, with its source.
+
+    Args:
+        model: The source model.
+        network: The balanced network.
+        inputs: An array `[batch, ...]` per input.
+
+    Returns:
+        max |difference| / max |output|, the largest over all outputs.
+
+    Raises:
+        ConversionError: If it is 1e-4 or more.
+    """
+    arrays = [tf.constant(inputs[node.name]) for node in inputs_of(network.graph)]
+    expected = model(pack(network.graph.input_structure, arrays), training=False)
+    error = _relative(_ann_outputs(network, inputs), expected)
+    if not error < TOLERANCE:
+        raise ConversionError(
+            f"The graph of model '{model.name}' differs from its source by {error:.2e} of the largest output on "
+            f"{len(arrays[0])} samples, expected less than {TOLERANCE:g}. Please report this model's architecture."
+        )
+    return error
+
+
+def relative_difference(reference: Network, network: Network, inputs: dict[str, np.ndarray]) -> float:
+    """Returns max |difference| / max |output| of two networks run as ANNs: the error that a grid makes."""
+    return _relative(_ann_outputs(network, inputs), _ann_outputs(reference, inputs))
+
+
+def _ann_outputs(network: Network, inputs: dict[str, np.ndarray]) -> Any:
+    values = network.run_as_ann({name: tf.constant(array) for name, array in inputs.items()})
+    return network.decode([values[readout.node] for readout in network.graph.readouts])
+
+
+def _relative(actual: Any, expected: Any) -> float:
+    errors = []
+    for ours, theirs in zip(keras.tree.flatten(actual), keras.tree.flatten(expected), strict=True):
+        ours, theirs = np.asarray(ours, dtype=np.float64), np.asarray(theirs, dtype=np.float64)
+        errors.append(float(np.abs(ours - theirs).max() / max(np.abs(theirs).max(), 1e-30)))
+    return max(errors)
+
+
+def platform_exceptions() -> list[str]:
+    """Runs one known convolution and one known product on the grid; returns what is not exact on this machine.
+
+    On x86-64 CPUs nothing is expected. Reduced-precision modes (TF32, bfloat16 fast math) would show here.
+    """
+    generator = np.random.default_rng(0)
+    spikes = generator.integers(0, 2, (2, 8, 8, 32)).astype(np.float32)
+    weights = np.round(generator.normal(size=(3, 3, 32, 16)) * 2.0**13)
+    grid = tf.constant(weights * 2.0**-13, tf.float32)
+    found = []
+    convolved = tf.nn.conv2d(spikes, grid, 1, "VALID").numpy()
+    patches = np.lib.stride_tricks.sliding_window_view(spikes, (3, 3), axis=(1, 2))
+    exact = np.einsum("bxycij,ijco->bxyo", patches.astype(np.int64), weights.astype(np.int64)) * 2.0**-13
+    if not np.array_equal(convolved.astype(np.float64), exact):
+        found.append("float32 convolutions are not exact on the grid on this machine")
+    product = tf.matmul(spikes.reshape(2, -1), tf.reshape(grid, [-1, 16])[:288].numpy().repeat(8, 0)[:2048]).numpy()
+    expected = spikes.reshape(2, -1).astype(np.float64) @ (weights.reshape(-1, 16).repeat(8, 0)[:2048] * 2.0**-13)
+    if not np.array_equal(product.astype(np.float64), expected):
+        found.append("float32 matrix products are not exact on the grid on this machine")
+    return found

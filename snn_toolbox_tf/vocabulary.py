@@ -1,0 +1,164 @@
+"""What each Keras layer means to a spiking network: data, no logic that depends on a particular model.
+
+Four roles of affine layers matter to the passes that move scales and fractional bits through the graph:
+
+- WEIGHTED layers multiply by weights, so they can take up a factor per input and per output channel;
+- CHANNELWISE layers keep channels apart (pooling, padding), so a factor per channel passes through them;
+- REARRANGING layers only move values (Flatten, Reshape, Permute);
+- SUM and CONCATENATE layers join several inputs.
+"""
+
+import dataclasses
+import enum
+from typing import Any
+
+import keras
+
+from snn_toolbox_tf import layers as own_layers
+
+
+class Role(enum.Enum):
+    """How an affine layer treats channels."""
+
+    WEIGHTED = "weighted"
+    CHANNELWISE = "channelwise"
+    REARRANGING = "rearranging"
+    SUM = "sum"
+    CONCATENATE = "concatenate"
+    ROUND = "round"
+
+
+@dataclasses.dataclass(frozen=True)
+class Refusal:
+    """Why a layer has no place in a spiking network, and what to do about it."""
+
+    reason: str
+    remedy: str
+
+
+def _spatial(prefix: str, dimensions: tuple[int, ...] = (1, 2, 3)) -> list[str]:
+    return [f"{prefix}{number}D" for number in dimensions]
+
+
+ROLES: dict[str, Role] = {
+    **dict.fromkeys(["Dense", "Scale"], Role.WEIGHTED),
+    **dict.fromkeys(_spatial("Conv") + _spatial("DepthwiseConv", (1, 2)), Role.WEIGHTED),
+    **dict.fromkeys([f"Conv{number}DTranspose" for number in (1, 2, 3)], Role.WEIGHTED),
+    **dict.fromkeys(_spatial("AveragePooling", (1, 2)) + _spatial("GlobalAveragePooling"), Role.CHANNELWISE),
+    **dict.fromkeys(_spatial("ZeroPadding") + _spatial("Cropping") + _spatial("UpSampling"), Role.CHANNELWISE),
+    "RepeatVector": Role.CHANNELWISE,
+    **dict.fromkeys(["Flatten", "Reshape", "Permute"], Role.REARRANGING),
+    **dict.fromkeys(["Add", "Subtract"], Role.SUM),
+    "Concatenate": Role.CONCATENATE,
+    "RoundToGrid": Role.ROUND,
+}
+
+#: Affine layers that a pass rewrites as layers with a role.
+REWRITTEN = {"BatchNormalization", "Rescaling", "Normalization", "Average", "SeparableConv1D", "SeparableConv2D"}
+
+#: Layers whose values pass through a ReLU unchanged in either order.
+COMMUTES_WITH_RELU = {"Flatten", "Reshape", "Permute", *_spatial("ZeroPadding"), *_spatial("Cropping")}
+
+#: Layers that do nothing at inference.
+INACTIVE = {
+    "Identity", "Dropout", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "AlphaDropout", "GaussianDropout",
+    "GaussianNoise", "ActivityRegularization", "RandomBrightness", "RandomContrast", "RandomFlip",
+    "RandomRotation", "RandomTranslation", "RandomZoom",
+}  # fmt: skip
+
+MAX_POOLS = set(_spatial("MaxPooling", (1, 2)) + _spatial("GlobalMaxPooling"))
+
+#: Layers that are a nonlinearity and nothing else.
+ACTIVATION_LAYERS = {"Activation", "ReLU", "Softmax", "LeakyReLU", "PReLU", "ELU"}
+
+#: Names of activation functions that stand for a ReLU, with its upper bound.
+RELU_FUNCTIONS: dict[str, float | None] = {"relu": None, "relu6": 6.0}
+
+#: Names of activation functions that only an output may have: they are applied to the decoded readout.
+OUTPUT_FUNCTIONS = {
+    "softmax", "log_softmax", "sigmoid", "log_sigmoid", "hard_sigmoid", "tanh", "softplus", "softsign", "exponential",
+}  # fmt: skip
+
+_RECURRENT = Refusal(
+    "it is recurrent: its nonlinearities see their own past outputs",
+    "convert the feed-forward part, cut out as a keras.Model of its own",
+)
+_PRODUCT = Refusal(
+    "it multiplies or compares two tensors, which is not affine in spikes",
+    "retrain without it, or convert the parts before and after it separately",
+)
+_NORMALIZATION = Refusal(
+    "it normalises each sample by its own statistics, which is not affine",
+    "retrain with BatchNormalization, which is affine at inference",
+)
+_POOLING_3D = Refusal(
+    "TensorFlow has no float64 kernel for it on the CPU, and reproducible spikes need one",
+    "use a strided Conv3D, or GlobalAveragePooling3D",
+)
+REFUSALS: dict[str, Refusal] = {
+    **dict.fromkeys(["LSTM", "GRU", "SimpleRNN", "RNN", "Bidirectional", "ConvLSTM2D", "TimeDistributed"], _RECURRENT),
+    **dict.fromkeys(["Multiply", "Maximum", "Minimum", "Dot"], _PRODUCT),
+    **dict.fromkeys(["Attention", "AdditiveAttention", "MultiHeadAttention", "GroupQueryAttention"], _PRODUCT),
+    **dict.fromkeys(
+        ["LayerNormalization", "GroupNormalization", "UnitNormalization", "RMSNormalization"], _NORMALIZATION
+    ),
+    **dict.fromkeys(["MaxPooling3D", "AveragePooling3D"], _POOLING_3D),
+    "Embedding": Refusal(
+        "it looks up integers, which spikes cannot carry", "convert the part of the model after the embedding"
+    ),
+    "Lambda": Refusal(
+        "what its function does cannot be read from the layer", "express it with Keras layers or operators"
+    ),
+}
+UNKNOWN_LAYER = Refusal(
+    "the converter does not know this layer",
+    "express it with layers that are affine at inference (Dense, convolutions, pooling, batch normalization, Add, "
+    "Concatenate, ...) and ReLU",
+)
+UNKNOWN_OPERATION = Refusal(
+    "the converter does not know this operation",
+    "use the Keras layer for it, or the operators +, - on tensors and *, / with constants",
+)
+NORMALIZATION_AXES = Refusal(
+    "it has means and variances over more than one axis", "use one axis (`Normalization(axis=-1)`)"
+)
+INTERPOLATION = Refusal(
+    "it interpolates between neighbours", "use `interpolation='nearest'`, or a Conv2DTranspose"
+)
+NOT_RELU = Refusal(
+    "a spiking population stands for ReLU (or ReLU6) only",
+    "retrain with ReLU; softmax, sigmoid and tanh are supported as a model's output",
+)
+
+
+def role(class_name: str) -> Role:
+    """Returns the role of an affine layer."""
+    return ROLES[class_name]
+
+
+def layer_class(class_name: str) -> type[keras.layers.Layer]:
+    """Returns the class of a layer from `keras.layers`, or from this package."""
+    return getattr(own_layers, class_name, None) or getattr(keras.layers, class_name)
+
+
+def is_keras_layer(operation: Any) -> bool:
+    """Whether an operation is one of Keras's own layers, and not a user's subclass of the same name."""
+    return type(operation) is getattr(keras.layers, type(operation).__name__, None)
+
+
+def relu_bound(class_name: str, config: dict[str, Any]) -> tuple[bool, float | None]:
+    """Whether an activation layer is a plain ReLU, and its upper bound if it has one."""
+    if class_name == "ReLU":
+        plain = not config.get("negative_slope") and not config.get("threshold")
+        return plain, config.get("max_value")
+    name = config.get("activation")
+    if class_name == "Activation" and name in RELU_FUNCTIONS:
+        return True, RELU_FUNCTIONS[name]
+    return False, None
+
+
+def is_output_nonlinearity(class_name: str, config: dict[str, Any]) -> bool:
+    """Whether an activation layer may be applied to a decoded readout."""
+    if class_name == "Activation":
+        return config.get("activation") in OUTPUT_FUNCTIONS or relu_bound(class_name, config)[0]
+    return class_name in ("Softmax", "ReLU", "LeakyReLU", "ELU")
