@@ -20,11 +20,19 @@ from snn_toolbox_tf.simulation.simulate import simulate
 BLOCK_LENGTH = 4
 
 
-class _Stream:
-    """The state between two calls of `step`. A plain object, so that Keras does not track it as weights."""
+class _Runtime:
+    """What a model holds while it runs. A plain object, so that Keras neither tracks nor saves it.
 
-    state: Any = None
-    batch_size: int | None = None
+    Attributes:
+        state: The state between two calls of `step`.
+        batch_size: Its number of samples.
+        traced: Traced time loops by their options.
+    """
+
+    def __init__(self) -> None:
+        self.state: Any = None
+        self.batch_size: int | None = None
+        self.traced: dict[Any, Any] = {}
 
 
 @keras.saving.register_keras_serializable(package="SnnToolbox")
@@ -72,11 +80,10 @@ class SpikingModel(keras.Model):
         self._block_length = data_module.check_positive_integer(block_length, "block_length")
         self.conversion = dict(conversion or {})
         self.output_names = [readout.name for readout in self._network.graph.readouts]
-        self._stream = _Stream()
+        self._runtime = _Runtime()
         # XLA's CPU version of the step is slow, and it refuses custom operations.
         self.supports_jit = False
         self._forward = tf.function(self._run_all)
-        self._advance = tf.function(self._run_step, reduce_retracing=True)
         self.built = True
 
     @property
@@ -193,32 +200,55 @@ class SpikingModel(keras.Model):
         """
         arrays = data_module.as_arrays(frame, self._network.graph, argument="frame")
         batch_size = len(next(iter(arrays.values())))
-        if self._stream.state is None:
-            self._stream.state = block.initial_state(self._network, tf.constant(batch_size), BlockOptions())
-            self._stream.batch_size = batch_size
-        elif batch_size != self._stream.batch_size:
+        if self._runtime.state is None:
+            self._runtime.state = block.initial_state(self._network, tf.constant(batch_size), BlockOptions())
+            self._runtime.batch_size = batch_size
+        elif batch_size != self._runtime.batch_size:
             raise ValueError(
-                f"`step` keeps the state of {self._stream.batch_size} samples. Received a frame with {batch_size} "
+                f"`step` keeps the state of {self._runtime.batch_size} samples. Received a frame with {batch_size} "
                 "samples. Call `reset_state()` before another batch size."
             )
         inputs = {name: tf.constant(array, tf.float32) for name, array in arrays.items()}
-        self._stream.state, outputs = self._advance(inputs, self._stream.state)
-        return outputs
-
-    def _run_step(self, inputs: dict[str, tf.Tensor], state: Any) -> Any:
         options = self._input_options
         if options.mode != "poisson":
             options = InputOptions("frames")
             inputs = {name: value[:, tf.newaxis] for name, value in inputs.items()}
-        segment = loop.advance(
-            self._network, inputs, state, 1, block_length=1, input_options=options, options=BlockOptions()
-        )
-        return segment.state, segment.outputs
+        advance = self.traced_advance(1, options, BlockOptions())
+        index = tf.range(batch_size, dtype=tf.int64)
+        self._runtime.state, outputs, _ = advance(inputs, self._runtime.state, tf.constant(1), index)
+        return outputs
+
+    def traced_advance(self, block_length: int, input_options: InputOptions, options: BlockOptions) -> Any:
+        """Returns `loop.advance` with these options as a traced function, for any batch size and number of timesteps.
+
+        Its arguments are the inputs by name, the state, the number of timesteps and the samples' global indices; it returns
+        the state, the decoded outputs and the recorded tensors.
+        """
+        key = (block_length, input_options, options)
+        if key not in self._runtime.traced:
+            state = block.initial_state(self._network, tf.constant(1), options)
+            frames = (None,) if input_options.mode == "frames" else ()
+            signature = [
+                {node.name: tf.TensorSpec((None, *frames, *node.shape)) for node in inputs_of(self._network.graph)},
+                tf.nest.map_structure(_batch_free_spec, state),
+                tf.TensorSpec((), tf.int32),
+                tf.TensorSpec((None,), tf.int64),
+            ]
+
+            def advance(inputs: Any, state: Any, steps: tf.Tensor, sample_index: tf.Tensor) -> Any:
+                segment = loop.advance(
+                    self._network, inputs, state, steps, block_length=block_length, input_options=input_options,
+                    options=options, sample_index=sample_index,
+                )  # fmt: skip
+                return segment.state, segment.outputs, segment.recorded
+
+            self._runtime.traced[key] = tf.function(advance, input_signature=signature)
+        return self._runtime.traced[key]
 
     def reset_state(self) -> None:
         """Forgets the state that `step` keeps; the next `step` starts from the initial state."""
-        self._stream.state = None
-        self._stream.batch_size = None
+        self._runtime.state = None
+        self._runtime.batch_size = None
 
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
@@ -289,3 +319,8 @@ class SpikingModel(keras.Model):
         """Returns theta per population, in units of the source's activations (balanced form)."""
         stored = self.conversion.get("thresholds", {})
         return {name: np.asarray(theta) for name, theta in stored.items()}
+
+
+def _batch_free_spec(tensor: tf.Tensor) -> tf.TensorSpec:
+    shape = tensor.shape if tensor.shape.rank == 0 else [None, *tensor.shape[1:]]
+    return tf.TensorSpec(shape, tensor.dtype)

@@ -204,14 +204,7 @@ class _BatchRunner:
     def __init__(self, model: "SpikingModel", plan: _Plan) -> None:
         self._network = model.network
         self._plan = plan
-        self._advance = tf.function(self._segment, reduce_retracing=True)
-
-    def _segment(self, inputs: Any, state: Any, steps: tf.Tensor, sample_index: tf.Tensor) -> Any:
-        segment = loop.advance(
-            self._network, inputs, state, steps, block_length=self._plan.block_length,
-            input_options=self._plan.input_options, options=self._plan.options, sample_index=sample_index,
-        )  # fmt: skip
-        return segment.state, segment.outputs, segment.recorded
+        self._advance = model.traced_advance(plan.block_length, plan.input_options, plan.options)
 
     def run(self, batch: data_module.Batch, first_sample: int, counter: OperationCounter) -> SimulationResult:
         plan, count = self._plan, len(next(iter(batch.values())))
