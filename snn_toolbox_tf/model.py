@@ -83,7 +83,7 @@ class SpikingModel(keras.Model):
         self._runtime = _Runtime()
         # XLA's CPU version of the step is slow, and it refuses custom operations.
         self.supports_jit = False
-        self._forward = tf.function(self._run_all)
+        self._forward = tf.function(self._run_all, autograph=False)
         self.built = True
 
     @property
@@ -242,7 +242,9 @@ class SpikingModel(keras.Model):
                 )  # fmt: skip
                 return segment.state, segment.outputs, segment.recorded
 
-            self._runtime.traced[key] = tf.function(advance, input_signature=signature)
+            traced = tf.function(advance, input_signature=signature, autograph=False)
+            # A concrete function: TensorFlow warns of retracing when many models each trace theirs.
+            self._runtime.traced[key] = traced.get_concrete_function()
         return self._runtime.traced[key]
 
     def reset_state(self) -> None:

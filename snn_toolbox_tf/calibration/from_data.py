@@ -49,7 +49,7 @@ def observe_activations(network: Network, calibration_data: Any) -> ActivationSt
     spiking = graph.spiking_ancestry()
     analog = [node for node in graph if node.name not in spiking]
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(reduce_retracing=True, autograph=False)
     def observe(inputs: dict[str, tf.Tensor]) -> tuple[dict[str, tf.Tensor], dict[str, tf.Tensor]]:
         values = network.run_as_ann(inputs)
         activations = {node.name: values[node.name] for node in populations}

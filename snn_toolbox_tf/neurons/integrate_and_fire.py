@@ -163,6 +163,7 @@ class IntegrateAndFire(keras.layers.Layer):
             Spikes `[timesteps, batch, ...]`, v after the block, and v after each timestep or None.
         """
         threshold = tf.constant(self._broadcast_threshold, dtype=self.compute_dtype)
+        current = tf.cast(current, self.compute_dtype)
         trace = None
         if schedule == "layer_synchronous":
             spikes, v = ops.integrate_then_fire(current, membrane_potential, threshold, timesteps=timesteps)

@@ -60,7 +60,8 @@ def reproducibility_exceptions(graph: Graph) -> list[str]:
         if not analog:
             continue
         tainted.add(node.name)
-        if scales.node_role(node) in (Role.WEIGHTED, Role.CHANNELWISE):
+        elementwise = isinstance(node, Synapse) and node.layer.class_name == "Scale"
+        if scales.node_role(node) in (Role.WEIGHTED, Role.CHANNELWISE) and not elementwise:
             exceptions.append(
                 f"'{node.name}' sums real-valued input ({', '.join(analog)}) together with spikes: exact only while "
                 f"the input stays within {_ANALOG_HEADROOM:g} times the range of the calibration data."
