@@ -105,8 +105,10 @@ def main() -> None:
     model_snn = snn.convert_keras(
         model, x_calibration, percentile=arguments.percentile, per_channel=not arguments.per_population
     )
-    print(f"error of the passes {model_snn.conversion['pass_error']:.1e}, of the grid "
-          f"{model_snn.conversion['grid_error']:.1e}")  # fmt: skip
+    print(
+        f"error of the passes {model_snn.conversion['pass_error']:.1e}, of the grid "
+        f"{model_snn.conversion['grid_error']:.1e}"
+    )
     start = time.perf_counter()
     result = model_snn.simulate(x, outputs=TIMESTEPS, batch_size=arguments.batch_size, verbose=int(sys.stderr.isatty()))
     seconds = time.perf_counter() - start
@@ -114,8 +116,10 @@ def main() -> None:
     for timesteps, accuracy in zip(result.timesteps, result.accuracy(y), strict=True):
         print(f"{timesteps:9d}  {100 * accuracy:.2f} %")
     rates = result.firing_rates.values()
-    print(f"mean firing rate {np.mean(list(rates)):.3f}; {seconds:.0f} s, "
-          f"{len(x) * result.duration / seconds:.0f} image timesteps/s")  # fmt: skip
+    print(
+        f"mean firing rate {np.mean(list(rates)):.3f}; {seconds:.0f} s, "
+        f"{len(x) * result.duration / seconds:.0f} image timesteps/s"
+    )
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """snn_toolbox_tf: trained Keras models as spiking neural networks.
 
-    model_snn = snn_toolbox_tf.convert_keras(model, calibration_data=x)
-    result = model_snn.simulate(x, timesteps=64)
+model_snn = snn_toolbox_tf.convert_keras(model, calibration_data=x)
+result = model_snn.simulate(x, timesteps=64)
 """
 
 import keras as _keras
@@ -20,8 +20,7 @@ from snn_toolbox_tf.neurons import IntegrateAndFire
 from snn_toolbox_tf.passes.refuse import UnsupportedModelError
 from snn_toolbox_tf.simulation.result import SimulationResult
 from snn_toolbox_tf.verification import ConversionError
-
-__version__ = "0.1.0"
+from snn_toolbox_tf.version import __version__
 
 __all__ = [
     "ConversionError",
@@ -29,6 +28,7 @@ __all__ = [
     "SimulationResult",
     "SpikingModel",
     "UnsupportedModelError",
+    "__version__",
     "convert_keras",
     "layers",
     "neurons",

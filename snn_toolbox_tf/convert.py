@@ -96,27 +96,36 @@ def convert_keras(
         _warn_no_calibration_data(model.name)
         thresholds = calibration.thresholds_from_model(graph, share, max_rate=max_rate)
     else:
-        thresholds = calibration.percentile_thresholds(
-            statistics, share, per_channel=per_channel, max_rate=max_rate
-        )
+        thresholds = calibration.percentile_thresholds(statistics, share, per_channel=per_channel, max_rate=max_rate)
         for node in inputs_of(graph):
             node.magnitude = statistics.largest[node.name] or 1.0
     calibration.apply_thresholds(graph, thresholds)
     set_neuron_parameters(graph, v0=float(v0), reset=reset)
 
     conversion = {
-        "percentile": share, "per_channel": per_channel, "max_rate": max_rate, "v0": v0, "reset": reset, "form": form,
+        "percentile": share,
+        "per_channel": per_channel,
+        "max_rate": max_rate,
+        "v0": v0,
+        "reset": reset,
+        "form": form,
         "calibration_samples": 0 if calibration_data is None else statistics.samples,
-        "pass_error": pass_error, "thresholds": _thresholds_of(graph),
-    }  # fmt: skip
+        "pass_error": pass_error,
+        "thresholds": _thresholds_of(graph),
+    }
     if form == "normalized":
         graph = graph.copy()
         normalize(graph)
         quantize(graph, statistics.largest)
     model_snn = SpikingModel(
-        graph, timesteps=timesteps, input=input, seed=seed, block_length=block_length, conversion=conversion,
+        graph,
+        timesteps=timesteps,
+        input=input,
+        seed=seed,
+        block_length=block_length,
+        conversion=conversion,
         name=name or f"{model.name}_snn",
-    )  # fmt: skip
+    )
     if form == "normalized":
         conversion["grid_error"] = verification.relative_difference(network, model_snn.network, statistics.first_batch)
         conversion["platform_exceptions"] = verification.platform_exceptions()
@@ -125,9 +134,7 @@ def convert_keras(
     return model_snn
 
 
-def _check_arguments(
-    percentile: Any, max_rate: Any, v0: Any, reset: str, input: str, form: str
-) -> None:
+def _check_arguments(percentile: Any, max_rate: Any, v0: Any, reset: str, input: str, form: str) -> None:
     def number(value: Any) -> bool:
         real = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
         return real and math.isfinite(value)

@@ -56,9 +56,7 @@ def as_arrays(data: Any, graph: Graph, *, argument: str, frames: bool = False) -
     return arrays
 
 
-def batches(
-    data: Any, graph: Graph, batch_size: int, *, argument: str, frames: bool = False
-) -> Iterator[Batch]:  # fmt: skip
+def batches(data: Any, graph: Graph, batch_size: int, *, argument: str, frames: bool = False) -> Iterator[Batch]:
     """Yields checked float32 batches of at most `batch_size` samples; the last one may be smaller.
 
     Args:
@@ -92,18 +90,18 @@ def check(data: Any, graph: Graph, *, argument: str, frames: bool = False) -> No
 def _split(arrays: Batch, batch_size: int) -> Iterator[Batch]:
     count = len(next(iter(arrays.values())))
     for start in range(0, count, batch_size):
-        yield {
-            name: np.asarray(array[start : start + batch_size], dtype=np.float32) for name, array in arrays.items()
-        }
+        yield {name: np.asarray(array[start : start + batch_size], dtype=np.float32) for name, array in arrays.items()}
 
 
 def is_stream(data: Any) -> bool:
     """Whether data comes as a stream of batches, and not as arrays."""
     if isinstance(data, (tf.data.Dataset, keras.utils.PyDataset)):
         return True
-    return isinstance(data, Iterable) and not isinstance(data, (str, bytes, list, tuple, dict)) and not hasattr(
-        data, "__array__"
-    )  # fmt: skip
+    return (
+        isinstance(data, Iterable)
+        and not isinstance(data, (str, bytes, list, tuple, dict))
+        and not hasattr(data, "__array__")
+    )
 
 
 def _stream_batches(data: Any, graph: Graph, batch_size: int, argument: str, frames: bool) -> Iterator[Batch]:

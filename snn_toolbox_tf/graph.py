@@ -317,6 +317,6 @@ def graph_from_config(config: dict[str, Any]) -> Graph:
     def fields(item: dict[str, Any]) -> dict[str, Any]:
         return {key: decode(key, value) for key, value in item.items() if key != "kind"}
 
-    nodes = [_KINDS[item["kind"]](**fields(item)) for item in config["nodes"]]
+    nodes: list[Node] = [_KINDS[item["kind"]](**fields(item)) for item in config["nodes"]]
     readouts = [Readout(**fields(item)) for item in config["readouts"]]
     return Graph(config["name"], nodes, readouts, config["input_structure"], config["output_structure"])

@@ -73,8 +73,9 @@ class SpikingModel(keras.Model):
         super().__init__(name=name, **kwargs)
         self._network = Network(graph if isinstance(graph, Graph) else graph_from_config(graph))
         self._network_layers = [
-            *self._network.layers.values(), *(layer for layer in self._network.nonlinearities if layer is not None)
-        ]  # fmt: skip
+            *self._network.layers.values(),
+            *(layer for layer in self._network.nonlinearities if layer is not None),
+        ]
         self._timesteps = data_module.check_positive_integer(timesteps, "timesteps")
         self._input_options = InputOptions(input, int(seed))
         self._block_length = data_module.check_positive_integer(block_length, "block_length")
@@ -134,9 +135,14 @@ class SpikingModel(keras.Model):
         options = BlockOptions()
         state = block.initial_state(self._network, tf.shape(first)[0], options)
         segment = loop.advance(
-            self._network, inputs, state, timesteps,
-            block_length=self._block_length, input_options=self._input_options, options=options,
-        )  # fmt: skip
+            self._network,
+            inputs,
+            state,
+            timesteps,
+            block_length=self._block_length,
+            input_options=self._input_options,
+            options=options,
+        )
         return segment.outputs
 
     def simulate(
@@ -181,9 +187,7 @@ class SpikingModel(keras.Model):
             >>> result.outputs.shape, result.spikes["dense_relu"].shape  # doctest: +SKIP
             ((16, 10, 3), (16, 10, 8))
         """
-        return simulate(
-            self, x, timesteps=timesteps, batch_size=batch_size, record=record, outputs=outputs, **options
-        )
+        return simulate(self, x, timesteps=timesteps, batch_size=batch_size, record=record, outputs=outputs, **options)
 
     def step(self, frame: Any) -> Any:
         """Runs one timestep and keeps the state: streaming.
@@ -237,9 +241,15 @@ class SpikingModel(keras.Model):
 
             def advance(inputs: Any, state: Any, steps: tf.Tensor, sample_index: tf.Tensor) -> Any:
                 segment = loop.advance(
-                    self._network, inputs, state, steps, block_length=block_length, input_options=input_options,
-                    options=options, sample_index=sample_index,
-                )  # fmt: skip
+                    self._network,
+                    inputs,
+                    state,
+                    steps,
+                    block_length=block_length,
+                    input_options=input_options,
+                    options=options,
+                    sample_index=sample_index,
+                )
                 return segment.state, segment.outputs, segment.recorded
 
             traced = tf.function(advance, input_signature=signature, autograph=False)

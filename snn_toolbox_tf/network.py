@@ -31,7 +31,7 @@ class Network:
             elif isinstance(node, (Synapse, MaxPool)):
                 shapes = [(None, *graph[name].shape) for name in node.inputs]
                 self.layers[node.name] = build_layer(node.layer, node.name, dtype or node.dtype, shapes)
-        self.nonlinearities = [
+        self.nonlinearities: list[keras.layers.Layer | None] = [
             readout.nonlinearity and build_layer(readout.nonlinearity, f"{readout.name}_decoded", "float32", None)
             for readout in graph.readouts
         ]
@@ -137,9 +137,14 @@ def build_layer(
 def _build_population(node: Population) -> IntegrateAndFire:
     theta = node.threshold.reshape(-1) if node.threshold.size > 1 else node.threshold.reshape(())
     layer = IntegrateAndFire(
-        threshold=theta, v0=node.v0, reset=node.reset, spike_height=node.spike_height,
-        axis=node.channel_axis + 1, name=node.name, dtype="float32",
-    )  # fmt: skip
+        threshold=theta,
+        v0=node.v0,
+        reset=node.reset,
+        spike_height=node.spike_height,
+        axis=node.channel_axis + 1,
+        name=node.name,
+        dtype="float32",
+    )
     layer.build((None, *node.shape))
     return layer
 

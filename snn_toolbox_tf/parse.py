@@ -15,9 +15,17 @@ from snn_toolbox_tf import vocabulary
 from snn_toolbox_tf.graph import Activation, Graph, Input, LayerSpec, MaxPool, Node, Readout, Synapse, Unsupported
 
 _WEIGHT_NAMES = (
-    "kernel", "bias", "depthwise_kernel", "pointwise_kernel",
-    "gamma", "beta", "moving_mean", "moving_variance", "mean", "variance",
-)  # fmt: skip
+    "kernel",
+    "bias",
+    "depthwise_kernel",
+    "pointwise_kernel",
+    "gamma",
+    "beta",
+    "moving_mean",
+    "moving_variance",
+    "mean",
+    "variance",
+)
 
 
 @dataclasses.dataclass
@@ -136,9 +144,7 @@ def _trace(model: keras.Model) -> _Trace:
 
     def record(operation: Any, *args: Any, **kwargs: Any) -> Any:
         outputs = operation(*args, **kwargs)
-        calls.append(
-            _Call(operation, sources.get(id(operation), operation), args, kwargs, keras.tree.flatten(outputs))
-        )
+        calls.append(_Call(operation, sources.get(id(operation), operation), args, kwargs, keras.tree.flatten(outputs)))
         return outputs
 
     if isinstance(model, keras.Sequential):
@@ -300,9 +306,7 @@ def _operation_node(graph: Graph, call: _Call, name: str, inputs: list[str], sha
                 axis = spec.config["axis"]
             return Synapse(name, inputs, shape, axis, layer=spec)
     refusal = vocabulary.UNKNOWN_OPERATION
-    return Unsupported(
-        name, inputs, shape, axis, class_name=class_name, reason=refusal.reason, remedy=refusal.remedy
-    )  # fmt: skip
+    return Unsupported(name, inputs, shape, axis, class_name=class_name, reason=refusal.reason, remedy=refusal.remedy)
 
 
 def _scale_spec(class_name: str, constant: np.ndarray, reverse: bool, rank: int) -> LayerSpec | None:

@@ -122,9 +122,7 @@ UNKNOWN_OPERATION = Refusal(
 NORMALIZATION_AXES = Refusal(
     "it has means and variances over more than one axis", "use one axis (`Normalization(axis=-1)`)"
 )
-INTERPOLATION = Refusal(
-    "it interpolates between neighbours", "use `interpolation='nearest'`, or a Conv2DTranspose"
-)
+INTERPOLATION = Refusal("it interpolates between neighbours", "use `interpolation='nearest'`, or a Conv2DTranspose")
 NOT_RELU = Refusal(
     "a spiking population stands for ReLU (or ReLU6) only",
     "retrain with ReLU; softmax, sigmoid and tanh are supported as a model's output",

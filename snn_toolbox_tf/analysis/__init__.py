@@ -1,0 +1,1 @@
+"""What a spiking network does and costs, compared with its source."""

@@ -17,9 +17,7 @@ from snn_toolbox_tf.graph import Graph, Population, Synapse
 from snn_toolbox_tf.network import Network
 
 
-def closed_form(
-    network: Network, inputs: dict[str, np.ndarray], timesteps: int
-) -> tuple[dict[str, np.ndarray], Any]:  # fmt: skip
+def closed_form(network: Network, inputs: dict[str, np.ndarray], timesteps: int) -> tuple[dict[str, np.ndarray], Any]:
     """Evaluates the closed form for constant (analog) input.
 
     Args:

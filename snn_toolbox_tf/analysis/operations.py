@@ -59,7 +59,7 @@ def synapse_costs(graph: Graph, input_mode: str) -> list[SynapseCost]:
 def _carriers(graph: Graph, input_mode: str) -> dict[str, str]:
     """What each node's output is: "spikes", a "constant" or a "current"."""
     inputs = {"analog": "constant", "poisson": "spikes", "frames": "current"}[input_mode]
-    carries = {}
+    carries: dict[str, str] = {}
     for node in graph:
         kinds = {carries[name] for name in node.inputs}
         role = scales.node_role(node)

@@ -11,7 +11,7 @@ Thresholds = dict[str, np.ndarray]
 def percentile_thresholds(
     statistics: ActivationStatistics, percentile: float, *, per_channel: bool, max_rate: float = 1.0
 ) -> Thresholds:
-    """theta = the given percentile of the positive activations (Rueckauer et al. 2017, section 2.2.1), / max_rate.
+    """Theta = the given percentile of the positive activations (Rueckauer et al. 2017, section 2.2.1), / max_rate.
 
     Args:
         statistics: What was observed.

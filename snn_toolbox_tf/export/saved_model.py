@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 def export_saved_model(model: "SpikingModel", filepath: str | os.PathLike[str], *, verbose: bool = False) -> None:
     """Writes a model as a SavedModel; see `SpikingModel.export`."""
     target = pathlib.Path(filepath)
-    if target.exists() and not (target.is_dir() and (not any(target.iterdir()) or (target / "saved_model.pb").exists())):
+    if target.exists() and not (
+        target.is_dir() and (not any(target.iterdir()) or (target / "saved_model.pb").exists())
+    ):
         raise ValueError(
             f"'{target}' exists and is not a SavedModel, so it is not replaced. Expected a new folder or a SavedModel."
         )

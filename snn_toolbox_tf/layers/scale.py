@@ -39,7 +39,7 @@ class Scale(keras.layers.Layer):
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Creates the weights `factor` (ones) and `offset` (zeros), of shape [channels]."""
         channels = self.channels or input_shape[self.axis]
-        self._broadcast_shape = [1] * len(input_shape)
+        self._broadcast_shape: list[int | None] = [1] * len(input_shape)
         self._broadcast_shape[self.axis] = channels
         self.factor = self.add_weight(name="factor", shape=(channels,), initializer="ones")
         self.offset = None

@@ -105,13 +105,11 @@ class IntegrateAndFire(keras.layers.Layer):
         self.built = True
 
     @property
-    def state_size(self) -> int | tuple[int, ...]:
+    def state_size(self) -> Any:
         """Shape of the membrane potential of one sample, as `keras.layers.RNN` asks for it."""
         return self._shape[0] if len(self._shape) == 1 else self._shape
 
-    def get_initial_state(
-        self, batch_size: Any = None, input_shape: tuple[int | None, ...] | None = None
-    ) -> tf.Tensor:
+    def get_initial_state(self, batch_size: Any = None, input_shape: tuple[int | None, ...] | None = None) -> tf.Tensor:
         """Returns the membrane potential before the first timestep: `v0 * threshold`.
 
         Args:
@@ -169,9 +167,13 @@ class IntegrateAndFire(keras.layers.Layer):
             spikes, v = ops.integrate_then_fire(current, membrane_potential, threshold, timesteps=timesteps)
         else:
             spikes, v, trace = ops.integrate_fire(
-                current, membrane_potential, threshold,
-                timesteps=timesteps, reset=self.reset, return_trace=return_trace,
-            )  # fmt: skip
+                current,
+                membrane_potential,
+                threshold,
+                timesteps=timesteps,
+                reset=self.reset,
+                return_trace=return_trace,
+            )
         if self.spike_height == "threshold":
             spikes = spikes * threshold
         return spikes, v, trace

@@ -28,9 +28,7 @@ def absolute_bounds(graph: Graph, given: dict[str, float]) -> dict[str, float]:
         elif isinstance(node, (Synapse, MaxPool)):
             spec = node.layer
             class_name = "Add" if spec.class_name == "Subtract" else spec.class_name
-            positive = LayerSpec(
-                class_name, spec.config, {key: np.abs(value) for key, value in spec.weights.items()}
-            )
+            positive = LayerSpec(class_name, spec.config, {key: np.abs(value) for key, value in spec.weights.items()})
             inputs = [bounds[name][np.newaxis] for name in node.inputs]
             layer = build_layer(positive, node.name, "float64", [array.shape for array in inputs])
             outputs = layer(inputs if len(inputs) > 1 else inputs[0])

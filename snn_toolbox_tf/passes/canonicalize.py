@@ -80,9 +80,12 @@ def _split_average(graph: Graph, node: Synapse) -> None:
     count = len(node.inputs)
     node.layer = LayerSpec("Add", {})
     scale = Synapse(
-        graph.unique_name(f"{node.name}_scale"), [node.name], node.shape, node.channel_axis,
+        graph.unique_name(f"{node.name}_scale"),
+        [node.name],
+        node.shape,
+        node.channel_axis,
         layer=scale_spec(node, np.full(1, 1.0 / count), None),
-    )  # fmt: skip
+    )
     graph.redirect(node.name, scale.name)
     scale.inputs = [node.name]
     graph.insert(scale, after=node.name)
@@ -100,13 +103,19 @@ def _split_separable(graph: Graph, node: Synapse) -> None:
     shape = list(node.shape)
     shape[node.channel_axis] = channels
     first = Synapse(
-        graph.unique_name(f"{node.name}_depthwise"), node.inputs, tuple(shape), node.channel_axis,
+        graph.unique_name(f"{node.name}_depthwise"),
+        node.inputs,
+        tuple(shape),
+        node.channel_axis,
         layer=LayerSpec(f"DepthwiseConv{dimensions}", depthwise, {"kernel": weights["depthwise_kernel"]}),
-    )  # fmt: skip
+    )
     pointwise = {
-        "filters": config["filters"], "kernel_size": 1, "data_format": config["data_format"],
-        "use_bias": config["use_bias"], "activation": "linear",
-    }  # fmt: skip
+        "filters": config["filters"],
+        "kernel_size": 1,
+        "data_format": config["data_format"],
+        "use_bias": config["use_bias"],
+        "activation": "linear",
+    }
     arrays = {"kernel": weights["pointwise_kernel"]}
     if "bias" in weights:
         arrays["bias"] = weights["bias"]

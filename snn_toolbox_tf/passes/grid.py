@@ -127,8 +127,9 @@ def _assign_bits(graph: Graph, limits: dict[str, int]) -> None:
 
     def bits_of(name: str) -> int:
         node = graph[name]
-        rounded = isinstance(node, Synapse) and node.layer.class_name == "RoundToGrid"
-        return int(node.layer.config["bits"]) if rounded else bits[name]
+        if isinstance(node, Synapse) and node.layer.class_name == "RoundToGrid":
+            return int(node.layer.config["bits"])
+        return bits[name]
 
     for node in graph:
         if isinstance(node, Population):
@@ -187,5 +188,3 @@ def _is_exact(graph: Graph, node: Node) -> bool:
     area = _averaged_elements(graph, node)
     ragged = isinstance(node, Synapse) and area > 1 and node.layer.config.get("padding") == "same"
     return area & (area - 1) == 0 and not ragged
-
-

@@ -161,7 +161,7 @@ def _insert_scale(graph: Graph, before: Node, reader: Node | Readout, factor: Sc
     layer = LayerSpec("Scale", config, {"factor": vector})
     graph.insert_on_edge(
         before.name, reader, Synapse(name, [before.name], before.shape, before.channel_axis, layer=layer)
-    )  # fmt: skip
+    )
 
 
 def _insert_elementwise_scale(graph: Graph, before: Node, reader: Node | Readout, factor: Scale, name: str) -> None:
@@ -174,9 +174,10 @@ def _insert_elementwise_scale(graph: Graph, before: Node, reader: Node | Readout
     scale = Synapse(name, [flat.name], (size,), layer=LayerSpec("Scale", config, {"factor": values}))
     graph.insert_on_edge(flat.name, reader, scale)
     back = Synapse(
-        graph.unique_name(f"{name}_shaped"), [name], before.shape, before.channel_axis,
+        graph.unique_name(f"{name}_shaped"),
+        [name],
+        before.shape,
+        before.channel_axis,
         layer=LayerSpec("Reshape", {"target_shape": list(before.shape)}),
-    )  # fmt: skip
+    )
     graph.insert_on_edge(name, reader, back)
-
-

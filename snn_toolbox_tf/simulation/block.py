@@ -82,11 +82,10 @@ def with_static_shapes(network: Network, state: State) -> State:
         "membrane": {name: shaped(value, graph[name]) for name, value in state["membrane"].items()},
         "pool": {name: shaped(value, graph[graph[name].inputs[0]]) for name, value in state["pool"].items()},
         "readout": [
-            shaped(value, graph[readout.node])
-            for value, readout in zip(state["readout"], graph.readouts, strict=True)
+            shaped(value, graph[readout.node]) for value, readout in zip(state["readout"], graph.readouts, strict=True)
         ],
         "counts": {name: shaped(value, graph[name]) for name, value in state["counts"].items()},
-    }  # fmt: skip
+    }
 
 
 def run_constant(network: Network, inputs: Mapping[str, tf.Tensor]) -> dict[str, Signal]:
@@ -134,9 +133,12 @@ class _Walk:
 
     def population(self, node: Population, signal: Signal) -> Signal:
         spikes, v, trace = self.network.layers[node.name].integrate(
-            signal.value, self.membrane[node.name], timesteps=self.timesteps, schedule=self.options.schedule,
+            signal.value,
+            self.membrane[node.name],
+            timesteps=self.timesteps,
+            schedule=self.options.schedule,
             return_trace=node.name in self.options.membrane_potential,
-        )  # fmt: skip
+        )
         self.membrane[node.name] = v
         fired = spikes if node.spike_height == "unit" else tf.cast(spikes > 0, tf.float32)
         if node.name in self.counts:

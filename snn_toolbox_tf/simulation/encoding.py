@@ -20,9 +20,15 @@ _MANTISSA_BITS = 24
 
 
 def poisson_spikes(
-    inputs: tf.Tensor, magnitude: float, *, seed: int, salt: int, sample_index: tf.Tensor, step: tf.Tensor,
+    inputs: tf.Tensor,
+    magnitude: float,
+    *,
+    seed: int,
+    salt: int,
+    sample_index: tf.Tensor,
+    step: tf.Tensor,
     timesteps: int,
-) -> tf.Tensor:  # fmt: skip
+) -> tf.Tensor:
     """Draws input spikes for a block of timesteps.
 
     Args:

@@ -76,7 +76,9 @@ def advance(
     feed = _feed(network, inputs, input_options, sample_index, state["step"])
     steps = tf.convert_to_tensor(steps, tf.int32)
     if options.schedule == "layer_synchronous":
-        state, sums, recorded = block.run_block(network, feed(state["step"], block_length), state, block_length, options)
+        state, sums, recorded = block.run_block(
+            network, feed(state["step"], block_length), state, block_length, options
+        )
         return _segment(network, state, sums, recorded, options)
     arrays = _Arrays(network, options, steps)
     start = state["step"]
@@ -89,7 +91,7 @@ def advance(
 
 def _feed(
     network: Network, inputs: Mapping[str, tf.Tensor], options: InputOptions, sample_index: Any, start: tf.Tensor
-) -> Any:  # fmt: skip
+) -> Any:
     """Returns a function (first timestep, block length) -> the signals that enter that block."""
     if options.mode == "analog":
         constants = block.run_constant(network, inputs)
@@ -106,9 +108,14 @@ def _feed(
         signals = {}
         for salt, node in enumerate(inputs_of(network.graph)):
             spikes = poisson_spikes(
-                inputs[node.name], node.magnitude, seed=options.seed, salt=salt, sample_index=index, step=step,
+                inputs[node.name],
+                node.magnitude,
+                seed=options.seed,
+                salt=salt,
+                sample_index=index,
+                step=step,
                 timesteps=timesteps,
-            )  # fmt: skip
+            )
             signals[node.name] = Signal(_as_current(network, node, spikes), False)
         return signals
 
@@ -148,7 +155,7 @@ class _Arrays:
 
     def written(
         self, values: tuple[Any, ...], at: tf.Tensor, length: int, sums: list[Any], recorded: Any
-    ) -> tuple[Any, ...]:  # fmt: skip
+    ) -> tuple[Any, ...]:
         sources = [recorded[kind][name] for kind, name in self.kinds] + sums[: self.readouts]
         result = []
         for array, source in zip(values, sources, strict=True):
@@ -166,9 +173,15 @@ class _Arrays:
 
 
 def _loop(
-    network: Network, feed: Any, state: State, start: tf.Tensor, end: tf.Tensor, length: int, options: BlockOptions,
+    network: Network,
+    feed: Any,
+    state: State,
+    start: tf.Tensor,
+    end: tf.Tensor,
+    length: int,
+    options: BlockOptions,
     arrays: _Arrays,
-) -> State:  # fmt: skip
+) -> State:
     def body(state: State, values: tuple[Any, ...]) -> tuple[State, tuple[Any, ...]]:
         step = state["step"]
         state, sums, recorded = block.run_block(network, feed(step, length), state, length, options)

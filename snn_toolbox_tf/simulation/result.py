@@ -3,16 +3,21 @@
 import json
 import os
 import pathlib
-import tempfile
 from typing import Any
 
 import keras
 import numpy as np
 
+from snn_toolbox_tf import files
+
 _FORMAT = "snn_toolbox_tf.SimulationResult"
 _ARRAY_FIELDS = (
-    "spikes", "membrane_potential", "spike_counts", "synaptic_operations", "multiply_accumulates",
-)  # fmt: skip
+    "spikes",
+    "membrane_potential",
+    "spike_counts",
+    "synaptic_operations",
+    "multiply_accumulates",
+)
 
 
 class SimulationResult:
@@ -108,7 +113,7 @@ class SimulationResult:
         target = _npz_path(path)
         if target.exists() and not overwrite:
             raise FileExistsError(f"'{target}' exists. Pass `overwrite=True` or another path.")
-        arrays = {"timesteps": self.timesteps}
+        arrays: dict[str, Any] = {"timesteps": self.timesteps}
         flat = keras.tree.flatten(self.outputs)
         arrays.update({f"outputs/{index}": array for index, array in enumerate(flat)})
         for field in _ARRAY_FIELDS:
@@ -116,15 +121,8 @@ class SimulationResult:
         structure = keras.tree.pack_sequence_as(self.outputs, list(range(len(flat))))
         meta = {"format": _FORMAT, "version": 1, "duration": self.duration, "samples": self.samples}
         arrays["meta"] = np.array(json.dumps({**meta, "structure": structure}))
-        target.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(suffix=".npz", prefix=f".{target.stem}-", dir=target.parent)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                np.savez(file, **arrays)
-            os.replace(temporary, target)
-        except BaseException:
-            pathlib.Path(temporary).unlink(missing_ok=True)
-            raise
+        with files.replacing(target) as file:
+            np.savez(file, **arrays)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "SimulationResult":
@@ -152,9 +150,7 @@ class SimulationResult:
             if field in fields:
                 fields[field][name] = array
         outputs = keras.tree.map_structure(lambda index: arrays[f"outputs/{index}"], meta["structure"])
-        return cls(
-            outputs, arrays["timesteps"], duration=meta["duration"], samples=meta["samples"], **fields
-        )  # fmt: skip
+        return cls(outputs, arrays["timesteps"], duration=meta["duration"], samples=meta["samples"], **fields)
 
 
 def _npz_path(path: str | os.PathLike[str]) -> pathlib.Path:
@@ -174,9 +170,7 @@ def _accuracy(outputs: np.ndarray, y: Any) -> np.ndarray:
     if labels.ndim == 2 and labels.shape[1] == classes and classes > 1:
         labels = labels.argmax(axis=-1)
     elif labels.ndim == 2 and labels.shape[1] != 1:
-        raise ValueError(
-            f"One-hot `y` must have {classes} columns, one per class. Received shape: {labels.shape}"
-        )
+        raise ValueError(f"One-hot `y` must have {classes} columns, one per class. Received shape: {labels.shape}")
     labels = labels.reshape(-1)
     largest = max(classes, 2) - 1
     if labels.dtype.kind not in "fiub" or not (np.isin(labels, range(largest + 1)).all()):

@@ -11,7 +11,7 @@ import tensorflow as tf
 from snn_toolbox_tf import data as data_module
 from snn_toolbox_tf.analysis.operations import OperationCounter
 from snn_toolbox_tf.graph import Graph, Population
-from snn_toolbox_tf.simulation import block, loop
+from snn_toolbox_tf.simulation import block
 from snn_toolbox_tf.simulation.block import BlockOptions
 from snn_toolbox_tf.simulation.encoding import INPUT_MODES
 from snn_toolbox_tf.simulation.loop import InputOptions
@@ -72,9 +72,14 @@ def simulate(
         raise ValueError("A layer-synchronous run has no membrane potential per timestep; record 'spikes' only.")
     batch_size = data_module.check_positive_integer(batch_size, "batch_size")
     plan = _Plan(
-        duration, reported, every_step, min(length, duration), _working_batch(graph, batch_size, length),
-        InputOptions(mode, model.input_options.seed if seed is None else seed), options,
-    )  # fmt: skip
+        duration,
+        reported,
+        every_step,
+        min(length, duration),
+        _working_batch(graph, batch_size, length),
+        InputOptions(mode, model.input_options.seed if seed is None else seed),
+        options,
+    )
     samples = data_module.sample_count(x, graph)
     budget = _MemoryBudget(graph, plan, memory_limit)
     budget.check(samples or 0)
@@ -157,9 +162,10 @@ class _MemoryBudget:
         self._per_sample = {
             "outputs": 8 * len(plan.reported) * outputs,
             "spikes": 2 * plan.duration * sum(int(np.prod(graph[name].shape)) for name in plan.options.spikes),
-            "membrane_potential": 8 * plan.duration
+            "membrane_potential": 8
+            * plan.duration
             * sum(int(np.prod(graph[name].shape)) for name in plan.options.membrane_potential),
-        }  # fmt: skip
+        }
         self._limit = limit
 
     def check(self, samples: int) -> None:
@@ -170,7 +176,7 @@ class _MemoryBudget:
         remedy = {
             "outputs": 'pass outputs="last" or a list of timesteps',
             "spikes": "record fewer populations, record={'spikes': ['name', ...]}, or simulate fewer samples",
-            "membrane_potential": "record fewer populations, record={'membrane_potential': ['name', ...]}, or fewer samples",
+            "membrane_potential": "record fewer populations, record={'membrane_potential': ['name']}, or fewer samples",
         }[largest]
         raise MemoryError(
             f"The result of {samples} samples would take {need / 2**20:.0f} MiB, most of it for '{largest}', above the "
@@ -218,18 +224,23 @@ class _BatchRunner:
                 inputs = _frames_between(batch, start, end)
             state, decoded, tensors = self._advance(inputs, state, tf.constant(end - start), index)
             if plan.every_step or end in plan.reported:
-                outputs.append(tf.nest.map_structure(lambda t: t.numpy() if plan.every_step else t.numpy()[None], decoded))
+                first_axis = (slice(None),) if plan.every_step else (np.newaxis,)
+                outputs.append(tf.nest.map_structure(lambda t, axis=first_axis: t.numpy()[axis], decoded))
             recorded.append(tf.nest.map_structure(lambda t: t.numpy(), tensors))
             start = end
         counts = {name: value.numpy() for name, value in state["counts"].items()}
         synaptic, multiply = counter.count(counts, count, plan.duration)
         return SimulationResult(
-            _pick(_concatenate(outputs, 0), plan), plan.reported, duration=plan.duration, samples=count,
+            _pick(_concatenate(outputs, 0), plan),
+            plan.reported,
+            duration=plan.duration,
+            samples=count,
             spikes=_concatenate([item["spikes"] for item in recorded], 0),
             membrane_potential=_concatenate([item["membrane_potential"] for item in recorded], 0),
             spike_counts={name: value.sum(axis=0, dtype=np.float64) for name, value in counts.items()},
-            synaptic_operations=synaptic, multiply_accumulates=multiply,
-        )  # fmt: skip
+            synaptic_operations=synaptic,
+            multiply_accumulates=multiply,
+        )
 
 
 def _frames_between(batch: data_module.Batch, start: int, end: int) -> dict[str, tf.Tensor]:
@@ -264,8 +275,13 @@ def _joined(parts: list[SimulationResult], plan: _Plan, samples: int) -> Simulat
         return _concatenate([getattr(part, field) for part in parts], axis)
 
     return SimulationResult(
-        joined("outputs", 1), plan.reported, duration=plan.duration, samples=samples,
-        spikes=joined("spikes", 1), membrane_potential=joined("membrane_potential", 1),
-        spike_counts=total("spike_counts"), synaptic_operations=joined("synaptic_operations", 0),
+        joined("outputs", 1),
+        plan.reported,
+        duration=plan.duration,
+        samples=samples,
+        spikes=joined("spikes", 1),
+        membrane_potential=joined("membrane_potential", 1),
+        spike_counts=total("spike_counts"),
+        synaptic_operations=joined("synaptic_operations", 0),
         multiply_accumulates=joined("multiply_accumulates", 0),
-    )  # fmt: skip
+    )
