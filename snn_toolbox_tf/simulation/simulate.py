@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from snn_toolbox_tf import data as data_module
-from snn_toolbox_tf.analysis.operations import OperationCounter
+from snn_toolbox_tf.simulation.operations import OperationCounter
 from snn_toolbox_tf.graph import Graph, Population
 from snn_toolbox_tf.simulation import block
 from snn_toolbox_tf.simulation.block import BlockOptions

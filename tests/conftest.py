@@ -1,0 +1,41 @@
+"""Shared fixtures: seeds, the data folder, tiny models."""
+
+import os
+import pathlib
+
+import keras
+import numpy as np
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def _seeded():
+    keras.utils.set_random_seed(0)
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+@pytest.fixture(scope="session")
+def data_dir():
+    """The folder of real data and models; tests that need it skip where it is unset."""
+    folder = os.environ.get("SNN_TOOLBOX_TF_DATA")
+    if not folder:
+        pytest.skip("SNN_TOOLBOX_TF_DATA is not set: no real data")
+    return pathlib.Path(folder)
+
+
+@pytest.fixture
+def mlp():
+    """A small ReLU network with known, seeded weights."""
+    return keras.Sequential(
+        [keras.Input((6,)), keras.layers.Dense(10, "relu", name="hidden"), keras.layers.Dense(3, name="logits")],
+        name="mlp",
+    )
+
+
+@pytest.fixture
+def x_mlp(rng):
+    return rng.random((40, 6), dtype=np.float32)

@@ -1,0 +1,130 @@
+"""Every kind of layer through the whole way: function kept, oracle met, spikes reproducible, forms equal."""
+
+import keras
+import numpy as np
+import pytest
+import zoo
+
+import snn_toolbox_tf as snn
+from snn_toolbox_tf.analysis.closed_form import closed_form, inexact_nodes
+from snn_toolbox_tf.graph import Synapse
+from snn_toolbox_tf.network import inputs_of
+from snn_toolbox_tf.passes.bounds import absolute_bounds
+from snn_toolbox_tf.simulation.operations import synapse_costs
+
+TIMESTEPS = 12
+
+
+@pytest.fixture(scope="module", params=zoo.BUILDERS, ids=lambda builder: builder.__name__)
+def converted(request):
+    keras.utils.set_random_seed(0)
+    model = zoo.build(request.param)
+    x = zoo.data_for(model, 10, seed=2)
+    model_snn = snn.convert_keras(model, zoo.data_for(model, 200))
+    return model, model_snn, x, model_snn.simulate(x, timesteps=TIMESTEPS, record=["spikes"], batch_size=10)
+
+
+def by_name(model_snn, x):
+    nodes = inputs_of(model_snn.network.graph)
+    return {node.name: array for node, array in zip(nodes, keras.tree.flatten(x), strict=True)}
+
+
+def differing_spikes(first, second):
+    return sum(int((first.spikes[name] != second.spikes[name]).sum()) for name in first.spikes)
+
+
+def test_passes_keep_the_function_and_the_grid_is_fine(converted):
+    _, model_snn, _, _ = converted
+    assert model_snn.conversion["pass_error"] < 1e-5
+    assert model_snn.conversion["grid_error"] < 1e-3
+
+
+def test_spikes_do_not_depend_on_batch_size_or_block_length(converted):
+    _, model_snn, x, reference = converted
+    for batch_size, block_length in ((1, 1), (3, 5), (7, TIMESTEPS), (10, 7)):
+        result = model_snn.simulate(
+            x, timesteps=TIMESTEPS, record=["spikes"], batch_size=batch_size, block_length=block_length
+        )
+        assert differing_spikes(reference, result) == 0
+        keras.tree.map_structure(np.testing.assert_array_equal, reference.outputs, result.outputs)
+
+
+def test_layer_synchronous_run_is_the_closed_form(converted):
+    _, model_snn, x, _ = converted
+    result = model_snn.simulate(x, timesteps=TIMESTEPS, schedule="layer_synchronous", record=["spikes"])
+    counts, outputs = closed_form(model_snn.network, by_name(model_snn, x), TIMESTEPS)
+    for name, expected in counts.items():
+        difference = np.abs(result.spikes[name].sum(axis=0) - expected)
+        if inexact_nodes(model_snn.network.graph):
+            # A value that is rounded at every timestep may tip a neuron that sits at its threshold.
+            assert difference.max() <= 1
+            assert difference.mean() < 0.01
+        else:
+            assert difference.max() == 0
+    if not inexact_nodes(model_snn.network.graph):
+        last = keras.tree.map_structure(lambda array: array[-1], result.outputs)
+        keras.tree.map_structure(lambda a, b: np.testing.assert_array_equal(a, np.asarray(b)), last, outputs)
+
+
+def test_both_forms_spike_alike(converted):
+    model, _, x, reference = converted
+    balanced = snn.convert_keras(model, zoo.data_for(model, 200), form="balanced")
+    result = balanced.simulate(x, timesteps=TIMESTEPS, record=["spikes"])
+    total = sum(int(spikes.sum()) for spikes in reference.spikes.values())
+    counts = [
+        np.abs(result.spikes[name].sum(axis=0, dtype=int) - reference.spikes[name].sum(axis=0, dtype=int)).sum()
+        for name in reference.spikes
+    ]
+    assert sum(counts) <= 0.001 * total
+
+
+def test_outputs_approach_the_source(converted):
+    """The limit proof: the error of the decoded outputs falls with the number of timesteps."""
+    model, _, x, _ = converted
+    # The largest activation of these very samples as threshold: nothing saturates, only quantisation is left.
+    model_snn = snn.convert_keras(model, x, percentile=100, per_channel=False)
+    expected = keras.tree.flatten(model(x, training=False))
+
+    def error(timesteps):
+        outputs = model_snn.simulate(x, timesteps=timesteps, outputs="last").outputs
+        return max(
+            np.abs(ours[-1] - np.asarray(theirs)).max() / np.abs(np.asarray(theirs)).max()
+            for ours, theirs in zip(keras.tree.flatten(outputs), expected, strict=True)
+        )
+
+    assert error(512) < 0.05
+    assert error(512) < error(16) / 4
+
+
+def test_predict_save_and_load_give_the_same_outputs(converted, tmp_path):
+    _, model_snn, x, _ = converted
+    simulated = model_snn.simulate(x, outputs="last").outputs
+    predicted = model_snn.predict(x, verbose=0, batch_size=4)
+    keras.tree.map_structure(lambda a, b: np.testing.assert_array_equal(a[0], b), simulated, predicted)
+    model_snn.save(tmp_path / "net.keras")
+    loaded = keras.saving.load_model(tmp_path / "net.keras")
+    keras.tree.map_structure(np.testing.assert_array_equal, predicted, loaded.predict(x, verbose=0))
+
+
+def test_the_grid_bounds_hold(converted):
+    """No partial sum of a float32 synapse can leave the 24 bits in which sums are exact."""
+    _, model_snn, _, _ = converted
+    network = model_snn.network
+    graph = network.graph.copy()
+    for node in graph.of_type(Synapse):
+        layer = network.layers[node.name]
+        node.layer.weights = {w.name: np.asarray(w) for w in layer.weights}
+    spiking = graph.spiking_ancestry()
+    given = {node.name: 0.0 for node in graph if node.name not in spiking}
+    bounds = absolute_bounds(graph, given)
+    checked = 0
+    for cost in synapse_costs(graph, "analog"):
+        node = graph[cost.name]
+        if cost.reads == "spikes" and node.dtype == "float32" and node.layer.weights:
+            kernel = node.layer.weights.get("kernel", node.layer.weights.get("factor"))
+            bits = 0
+            while not np.array_equal(np.round(kernel * 2.0**bits), kernel * 2.0**bits):
+                bits += 1
+            assert bounds[node.name] * 2.0**bits <= 2**24
+            checked += 1
+    assert checked > 0
