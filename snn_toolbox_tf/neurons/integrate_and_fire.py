@@ -107,6 +107,9 @@ class IntegrateAndFire(keras.layers.Layer):
     @property
     def state_size(self) -> Any:
         """Shape of the membrane potential of one sample, as `keras.layers.RNN` asks for it."""
+        if not self.built:
+            # `RNN` asks before it builds its cell, to learn whether there is one state: any integer says yes.
+            return 1
         return self._shape[0] if len(self._shape) == 1 else self._shape
 
     def get_initial_state(self, batch_size: Any = None, input_shape: tuple[int | None, ...] | None = None) -> tf.Tensor:
