@@ -262,6 +262,16 @@ class SpikingModel(keras.Model):
         self._runtime.state = None
         self._runtime.batch_size = None
 
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """Configures loss and metrics for `evaluate`, see `keras.Model.compile`; a loss is not needed."""
+        # Keras keeps the old loss if none is given; here a new `compile` replaces everything.
+        self.loss = None
+        super().compile(*args, **kwargs)
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Compiles the model as it was compiled when it was saved."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
     ) -> Any:

@@ -7,7 +7,7 @@ smaller values fall into its lowest bin, where no percentile of interest lies.
 
 import numpy as np
 
-_MANTISSA_BITS = 8
+_MANTISSA_BITS = 9
 _BINS_PER_OCTAVE = 1 << _MANTISSA_BITS
 _OCTAVES = 16
 _BINS = _OCTAVES * _BINS_PER_OCTAVE
@@ -36,7 +36,7 @@ class PositiveHistogram:
     def __init__(self, channels: int) -> None:
         self.maximum = np.zeros(channels)
         self.total = np.zeros(channels, dtype=np.int64)
-        self._counts = np.zeros((channels, _BINS), dtype=np.int64)
+        self._counts = np.zeros((channels, _BINS), dtype=np.uint32)
         self._lowest = 0
 
     def add(self, values: np.ndarray) -> None:
@@ -53,7 +53,7 @@ class PositiveHistogram:
         self._make_room(int(bins.max()))
         bins = np.maximum(bins - self._lowest, 0)
         counts = np.bincount(channel * _BINS + bins, minlength=self._counts.size)
-        self._counts += counts.reshape(self._counts.shape)
+        self._counts += counts.reshape(self._counts.shape).astype(np.uint32)
         self.total += keep.sum(axis=0)
 
     def merged(self) -> "PositiveHistogram":
@@ -61,27 +61,32 @@ class PositiveHistogram:
         result = PositiveHistogram(1)
         result.maximum = self.maximum.max(keepdims=True)
         result.total = self.total.sum(keepdims=True)
-        result._counts = self._counts.sum(axis=0, keepdims=True)
+        result._counts = self._counts.sum(axis=0, keepdims=True, dtype=np.int64)
         result._lowest = self._lowest
         return result
 
     def percentile(self, percentile: float) -> np.ndarray:
-        """Returns the value below which `percentile` % of the positive values lie, per channel; 0 where there are none.
+        """Returns the percentile of the positive values, per channel; 0 where there are none.
 
-        Inside a bin (0.4 % wide) values are taken as spread evenly. 100 gives the exact maximum.
+        As NumPy does, it interpolates between the two nearest order statistics. Each is known to half the width of its bin
+        (0.1 %), the largest exactly.
         """
-        if percentile >= 100:
-            return self.maximum.copy()
-        rank = percentile / 100.0 * self.total
-        cumulative = np.cumsum(self._counts, axis=1)
-        index = np.minimum((cumulative < rank[:, np.newaxis]).sum(axis=1), _BINS - 1)
+        last = np.maximum(self.total - 1, 0)
+        position = np.clip(percentile / 100.0, 0.0, 1.0) * last
+        below, above = np.floor(position), np.ceil(position)
+        cumulative = np.cumsum(self._counts, axis=1, dtype=np.int64)
+        low, high = (self._order_statistic(rank.astype(np.int64), cumulative) for rank in (below, above))
+        return np.where(self.total > 0, low + (position - below) * (high - low), 0.0)
+
+    def _order_statistic(self, rank: np.ndarray, cumulative: np.ndarray) -> np.ndarray:
+        """The value of a rank (0 is the smallest) per channel; inside a bin values are taken as spread evenly."""
+        index = np.minimum((cumulative <= rank[:, np.newaxis]).sum(axis=1), _BINS - 1)
         rows = np.arange(len(index))
-        inside = self._counts[rows, index]
+        inside = np.maximum(self._counts[rows, index].astype(np.int64), 1)
         before = cumulative[rows, index] - inside
-        fraction = np.where(inside > 0, (rank - before) / np.maximum(inside, 1), 0.0)
-        lower, upper = self._edge(index), self._edge(index + 1)
-        value = lower + fraction * (np.minimum(upper, np.maximum(self.maximum, lower)) - lower)
-        return np.where(self.total > 0, value, 0.0)
+        lower, upper = self._edge(index), np.minimum(self._edge(index + 1), np.maximum(self.maximum, self._edge(index)))
+        value = lower + (rank - before + 0.5) / inside * (upper - lower)
+        return np.where(rank == self.total - 1, self.maximum, value)
 
     def _edge(self, index: np.ndarray) -> np.ndarray:
         bits = (index + self._lowest).astype(np.uint32) << np.uint32(_SHIFT)
@@ -98,5 +103,5 @@ class PositiveHistogram:
         counts = np.zeros_like(self._counts)
         if shift < _BINS:
             counts[:, : _BINS - shift] = self._counts[:, shift:]
-        counts[:, 0] += self._counts[:, :shift].sum(axis=1)
+        counts[:, 0] += self._counts[:, :shift].sum(axis=1, dtype=counts.dtype)
         self._counts = counts

@@ -1,0 +1,193 @@
+"""Thresholds: a statistic of all the data, whatever its order and batches, and what happens without data."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+import zoo
+
+import snn_toolbox_tf as snn
+from snn_toolbox_tf.calibration.histogram import PositiveHistogram
+from snn_toolbox_tf.graph import Population
+from snn_toolbox_tf.parse import parse
+from snn_toolbox_tf.passes import to_balanced
+
+L = keras.layers
+
+
+def exact_percentile(values, percentile):
+    return np.percentile(values[values > 0], percentile)
+
+
+@pytest.mark.parametrize("percentile", [50, 90, 99, 99.9, 100])
+@pytest.mark.parametrize("scale", [1e-4, 1.0, 3e5])
+def test_percentiles_match_numpy(rng, percentile, scale):
+    values = (rng.normal(size=(200_000, 2)) * scale).astype(np.float32)
+    histogram = PositiveHistogram(2)
+    histogram.add(values)
+    expected = [exact_percentile(values[:, channel], percentile) for channel in range(2)]
+    np.testing.assert_allclose(histogram.percentile(percentile), expected, rtol=2e-3)
+    merged = histogram.merged().percentile(percentile)
+    np.testing.assert_allclose(merged, exact_percentile(values, percentile), rtol=2e-3)
+
+
+def test_percentiles_do_not_depend_on_order_or_batches(rng):
+    """Not a moving average: growing, shrinking and shuffled data in pieces of any size give one number."""
+    values = np.sort(np.exp(rng.normal(size=(50_000, 1)) * 3), axis=0).astype(np.float32)
+    results = []
+    for order in (np.arange(50_000), np.arange(50_000)[::-1], rng.permutation(50_000)):
+        for size in (50_000, 777):
+            histogram = PositiveHistogram(1)
+            for start in range(0, 50_000, size):
+                histogram.add(values[order][start : start + size])
+            results.append(histogram.percentile(99.9)[0])
+    assert len(set(results)) == 1
+    assert results[0] == pytest.approx(exact_percentile(values, 99.9), rel=2e-3)
+
+
+def test_few_values_match_numpy_too(rng):
+    values = rng.random((30, 1), dtype=np.float32)
+    histogram = PositiveHistogram(1)
+    histogram.add(values)
+    for percentile in (1, 50, 90, 99, 99.9):
+        assert histogram.percentile(percentile)[0] == pytest.approx(exact_percentile(values, percentile), rel=2e-3)
+
+
+def test_a_channel_without_positive_values_has_percentile_zero():
+    histogram = PositiveHistogram(2)
+    histogram.add(np.array([[-1.0, 2.0], [0.0, 3.0]], np.float32))
+    assert histogram.percentile(99.9)[0] == 0
+    assert histogram.percentile(100).tolist() == [0, 3]
+
+
+def thresholds_for(model, data, **kwargs):
+    return snn.convert_keras(model, data, **kwargs).thresholds()
+
+
+@pytest.mark.parametrize("per_channel", [True, False])
+def test_thresholds_are_percentiles_of_the_sources_activations(per_channel):
+    model = zoo.build(zoo.cnn)
+    x = zoo.data_for(model, 300)
+    thresholds = thresholds_for(model, x, percentile=99.0, per_channel=per_channel)
+    activations = keras.Model(model.inputs, model.get_layer("conv2").output).predict(x, verbose=0)
+    if per_channel:
+        expected = [exact_percentile(activations[..., channel], 99.0) for channel in range(6)]
+    else:
+        expected = exact_percentile(activations, 99.0)
+    np.testing.assert_allclose(thresholds["conv2_relu"].reshape(-1), expected, rtol=3e-3)
+
+
+def test_max_rate_is_headroom(mlp, x_mlp):
+    plain = thresholds_for(mlp, x_mlp, percentile=100)["hidden_relu"]
+    roomy = thresholds_for(mlp, x_mlp, percentile=100, max_rate=0.8)["hidden_relu"]
+    np.testing.assert_allclose(roomy, plain / 0.8)
+    result = snn.convert_keras(mlp, x_mlp, percentile=100, max_rate=0.8).simulate(x_mlp, timesteps=200, record="spikes")
+    assert result.spikes["hidden_relu"].mean(axis=0).max() == pytest.approx(0.8, abs=0.01)
+
+
+def test_every_kind_of_data_gives_the_same_thresholds(rng):
+    model = zoo.build(zoo.cnn)
+    x = zoo.data_for(model, 150)
+    order = rng.permutation(150)
+
+    class Batches(keras.utils.PyDataset):
+        def __len__(self):
+            return 5
+
+        def __getitem__(self, index):
+            return x[index * 30 : (index + 1) * 30], np.zeros(30)
+
+    kinds = {
+        "shuffled": x[order],
+        "float64": x.astype(np.float64),
+        "tensor": tf.constant(x),
+        "dataset": tf.data.Dataset.from_tensor_slices(x).batch(64),
+        "pairs": tf.data.Dataset.from_tensor_slices((x, np.zeros(150))).batch(7),
+        "generator": (x[start : start + 11] for start in range(0, 150, 11)),
+        "pydataset": Batches(),
+    }
+    expected = thresholds_for(model, x)
+    for kind, data in kinds.items():
+        actual = thresholds_for(model, data)
+        for name in expected:
+            np.testing.assert_allclose(actual[name], expected[name], rtol=1e-3, err_msg=kind)
+
+
+def test_a_dead_channel_gets_the_largest_threshold_and_stays_silent():
+    model = keras.Sequential([keras.Input((4,)), L.Dense(3, "relu", name="hidden"), L.Dense(2)])
+    model.layers[0].set_weights([np.eye(4, 3), np.array([0.0, -100.0, 1.0])])
+    x = np.random.default_rng(0).random((50, 4), dtype=np.float32)
+    model_snn = snn.convert_keras(model, x)
+    theta = model_snn.thresholds()["hidden_relu"].reshape(-1)
+    assert theta[1] == theta.max() > 0
+    result = model_snn.simulate(x, timesteps=8)
+    assert result.neuron_firing_rates["hidden_relu"][1] == 0
+
+
+def test_all_zero_calibration_data_still_gives_positive_thresholds():
+    model = keras.Sequential([keras.Input((4,)), L.Dense(3, "relu", use_bias=False, name="hidden"), L.Dense(2)])
+    thresholds = thresholds_for(model, np.zeros((5, 4)))
+    assert (thresholds["hidden_relu"] == 1).all()
+
+
+def test_a_bounded_relu_has_no_threshold_above_its_bound():
+    model = keras.Sequential([keras.Input((4,)), L.Dense(3), L.ReLU(0.25, name="hidden"), L.Dense(2)])
+    x = np.random.default_rng(0).normal(size=(100, 4)).astype(np.float32) * 10
+    assert thresholds_for(model, x)["hidden"].max() <= 0.25
+
+
+def test_without_data_one_warning_names_the_remedy(mlp):
+    with pytest.warns(UserWarning, match=r"No `calibration_data`.*convert_keras\(model, calibration_data=x\)"):
+        snn.convert_keras(mlp)
+
+
+@pytest.mark.filterwarnings("ignore:No `calibration_data`")
+def test_without_data_diehls_rule_counts_positive_weights():
+    model = keras.Sequential([keras.Input((3,)), L.Dense(2, "relu", name="a"), L.Dense(1, "relu", name="b"), L.Dense(1)])
+    model.layers[0].set_weights([np.array([[1.0, -4.0], [2.0, 0.5], [-3.0, 0.25]]), np.array([0.5, -1.0])])
+    model.layers[1].set_weights([np.array([[2.0], [-1.0]]), np.array([1.0])])
+    thresholds = thresholds_for(model, None)
+    # a: max(1 + 2 + 0.5, 0.5 + 0.25); b: 2 * theta_a + 1.
+    assert thresholds["a_relu"].item() == pytest.approx(3.5)
+    assert thresholds["b_relu"].item() == pytest.approx(8.0)
+
+
+@pytest.mark.filterwarnings("ignore:No `calibration_data`")
+def test_without_data_batch_norm_tells_the_distribution(rng):
+    """The percentile of the positive part of a normal distribution, against a large sample of it."""
+    model = keras.Sequential([keras.Input((3,)), L.Dense(2), L.BatchNormalization(), L.ReLU(name="r"), L.Dense(1)])
+    model.layers[1].set_weights([np.array([2.0, 0.5]), np.array([1.0, -0.25]), np.zeros(2), np.ones(2)])
+    thresholds = thresholds_for(model, None, percentile=99.0)["r"].reshape(-1)
+    sample = rng.normal(size=(1_000_000, 2)) * [2.0, 0.5] + [1.0, -0.25]
+    expected = [exact_percentile(sample[:, channel], 99.0) for channel in range(2)]
+    np.testing.assert_allclose(thresholds, expected, rtol=0.01)
+
+
+@pytest.mark.filterwarnings("ignore:No `calibration_data`")
+def test_without_data_moments_add_up_over_shortcuts():
+    inputs = keras.Input((4,))
+    first = L.BatchNormalization()(L.Dense(3)(inputs))
+    second = L.BatchNormalization()(L.Dense(3)(inputs))
+    model = keras.Model(inputs, L.Dense(1)(L.ReLU(name="sum")(L.Add()([first, second]))))
+    thresholds = thresholds_for(model, None, percentile=99.0)["sum"].reshape(-1)
+    # N(0, 2): its positive part's 99th percentile is sqrt(2) times the normal distribution's 99.5th.
+    np.testing.assert_allclose(thresholds, np.sqrt(2) * 2.5758, rtol=1e-3)
+
+
+def test_batches_of_calibration_data_are_bounded(monkeypatch):
+    """Whatever the size of the data, at most 64 samples run at once."""
+    sizes = []
+    model = zoo.build(zoo.cnn)
+    graph = to_balanced(parse(model))
+    from snn_toolbox_tf.calibration import from_data
+    from snn_toolbox_tf.network import Network
+
+    network = Network(graph)
+    original = network.run_as_ann
+    monkeypatch.setattr(network, "run_as_ann", lambda inputs: sizes.append(inputs) or original(inputs))
+    statistics = from_data.observe_activations(network, zoo.data_for(model, 200))
+    assert statistics.samples == 200
+    assert len(statistics.first_batch[network.graph.input_structure]) == 64 if isinstance(
+        network.graph.input_structure, str
+    ) else all(len(array) == 64 for array in statistics.first_batch.values())
+    assert set(statistics.histograms) == {node.name for node in graph.of_type(Population)}
