@@ -80,6 +80,8 @@ def convert_keras(
         (64, 3)
     """
     _check_arguments(percentile, max_rate, v0, reset, input, form)
+    data.check_positive_integer(timesteps, "timesteps")
+    data.check_positive_integer(block_length, "block_length")
     graph = to_balanced(parse(model))
     if calibration_data is not None:
         data.check(calibration_data, graph, argument="calibration_data")

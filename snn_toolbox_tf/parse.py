@@ -255,7 +255,10 @@ class _Lowering:
 def _name_structure(structure: Any, names: list[str], tensors: list[Any]) -> Any:
     by_tensor = {id(tensor): name for tensor, name in zip(tensors, names, strict=True)}
     named = keras.tree.map_structure(lambda tensor: by_tensor[id(tensor)], structure)
-    return list(named) if isinstance(named, tuple) else named
+    if isinstance(named, (list, tuple)):
+        # Keras unpacks a list of one.
+        return list(named) if len(named) > 1 else named[0]
+    return named
 
 
 def _function_spec(function: Any) -> LayerSpec:

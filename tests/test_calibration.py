@@ -143,7 +143,9 @@ def test_without_data_one_warning_names_the_remedy(mlp):
 
 @pytest.mark.filterwarnings("ignore:No `calibration_data`")
 def test_without_data_diehls_rule_counts_positive_weights():
-    model = keras.Sequential([keras.Input((3,)), L.Dense(2, "relu", name="a"), L.Dense(1, "relu", name="b"), L.Dense(1)])
+    model = keras.Sequential(
+        [keras.Input((3,)), L.Dense(2, "relu", name="a"), L.Dense(1, "relu", name="b"), L.Dense(1)]
+    )
     model.layers[0].set_weights([np.array([[1.0, -4.0], [2.0, 0.5], [-3.0, 0.25]]), np.array([0.5, -1.0])])
     model.layers[1].set_weights([np.array([[2.0], [-1.0]]), np.array([1.0])])
     thresholds = thresholds_for(model, None)
@@ -187,7 +189,9 @@ def test_batches_of_calibration_data_are_bounded(monkeypatch):
     monkeypatch.setattr(network, "run_as_ann", lambda inputs: sizes.append(inputs) or original(inputs))
     statistics = from_data.observe_activations(network, zoo.data_for(model, 200))
     assert statistics.samples == 200
-    assert len(statistics.first_batch[network.graph.input_structure]) == 64 if isinstance(
-        network.graph.input_structure, str
-    ) else all(len(array) == 64 for array in statistics.first_batch.values())
+    assert (
+        len(statistics.first_batch[network.graph.input_structure]) == 64
+        if isinstance(network.graph.input_structure, str)
+        else all(len(array) == 64 for array in statistics.first_batch.values())
+    )
     assert set(statistics.histograms) == {node.name for node in graph.of_type(Population)}

@@ -78,9 +78,7 @@ def test_a_block_equals_single_steps(rng, reset):
 
 def test_integrate_then_fire_emits_as_many_spikes_as_fit():
     current = tf.constant([[[0.75, -1.0, 2.0]]] * 4)
-    spikes, v = ops.integrate_then_fire(
-        current, tf.fill([1, 3], 0.5), tf.constant(1.0), timesteps=4
-    )
+    spikes, v = ops.integrate_then_fire(current, tf.fill([1, 3], 0.5), tf.constant(1.0), timesteps=4)
     np.testing.assert_array_equal(spikes.numpy().sum(axis=0), [[3, 0, 4]])
     np.testing.assert_array_equal(spikes[:, 0, 0], [1, 1, 1, 0])
     np.testing.assert_array_equal(v, [[0.5, -3.5, 4.5]])

@@ -41,12 +41,21 @@ def test_shared_layers_and_nested_models_are_one_node_a_call():
     x = nested(nested(shared(shared(inputs))))
     graph = parse(keras.Model(inputs, L.Dense(1, name="out")(x)))
     assert names(graph, Synapse) == ["shared", "shared_2", "nested.d", "nested.d_2", "out"]
-    np.testing.assert_array_equal(graph["nested.d"].layer.weights["kernel"], graph["nested.d_2"].layer.weights["kernel"])
+    np.testing.assert_array_equal(
+        graph["nested.d"].layer.weights["kernel"], graph["nested.d_2"].layer.weights["kernel"]
+    )
 
 
 def test_inactive_layers_leave_no_node():
     model = keras.Sequential(
-        [keras.Input((8, 8, 1)), L.RandomFlip(), L.GaussianNoise(1.0), L.Conv2D(2, 3), L.SpatialDropout2D(0.5), L.ReLU()]
+        [
+            keras.Input((8, 8, 1)),
+            L.RandomFlip(),
+            L.GaussianNoise(1.0),
+            L.Conv2D(2, 3),
+            L.SpatialDropout2D(0.5),
+            L.ReLU(),
+        ]
     )
     assert len(list(parse(model))) == 3
 

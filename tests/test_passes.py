@@ -155,12 +155,15 @@ def test_weights_that_read_spikes_lie_on_a_dyadic_grid():
 
 
 def test_chains_end_in_a_rounding_node():
-    """A pointwise behind a depthwise convolution and an average over nine have no room in 24 bits."""
+    """A pointwise behind a depthwise convolution and an average over nine have no room in 24 bits.
+
+    The dense layer at the end runs in float64 too, but readouts are summed in float64 anyway.
+    """
     _, graph = normalized(zoo.build(zoo.separable))
     quantize(graph, {node.name: 3.0 for node in graph})
     double = [n.name for n in graph.of_type(Synapse) if n.dtype == "float64" and n.name in graph.spiking_ancestry()]
     assert [graph[name].layer.class_name for name in double] == ["Conv2D", "Conv2D", "AveragePooling2D", "Dense"]
-    for name in double:
+    for name in double[:-1]:
         assert [reader.layer.class_name for reader in graph.consumers(name)] == ["RoundToGrid"]
 
 

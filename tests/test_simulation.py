@@ -28,9 +28,7 @@ def known():
 
 
 def test_hand_computed_spikes_potentials_and_outputs(known):
-    result = known.simulate(
-        np.array([[0.5, 0.25]]), timesteps=4, record=["spikes", "membrane_potential"]
-    )
+    result = known.simulate(np.array([[0.5, 0.25]]), timesteps=4, record=["spikes", "membrane_potential"])
     assert result.spikes["hidden_relu"][:, 0].tolist() == [[0, 0], [1, 0], [0, 0], [1, 1]]
     assert result.membrane_potential["hidden_relu"][:, 0].tolist() == [[0.5, 0.25], [0, 0.5], [0.5, 0.75], [0, 0]]
     np.testing.assert_allclose(result.outputs[:, 0], [[0, 0], [1 / 2, 0], [1 / 3, 0], [2 / 4, 1 / 4]])

@@ -25,7 +25,7 @@ class Scale(keras.layers.Layer):
         >>> import keras, snn_toolbox_tf as snn
         >>> layer = snn.layers.Scale()
         >>> layer.build((None, 2))
-        >>> layer.factor.assign([2.0, 3.0])
+        >>> _ = layer.factor.assign([2.0, 3.0])
         >>> [float(v) for v in layer(keras.ops.ones((1, 2)))[0]]
         [2.0, 3.0]
     """

@@ -6,7 +6,7 @@ fractional bits q that its bound allows, shared by all that is summed into it:
 - a weighted layer that reads spikes (q = 0) has its weights rounded to 2^-q;
 - where a layer reads a current that has fractional bits already (a pointwise after a depthwise convolution, a Scale behind
   a convolution), or divides by what is no power of two (3x3 averages), 24 bits do not suffice: it runs in float64, where
-  its sums are exact too, and a RoundToGrid node ends the chain;
+  its sums are exact too, and a RoundToGrid node ends the chain (a readout is summed in float64 anyway and needs none);
 - whatever depends on real-valued input alone runs in float64 and is rounded to the grid on its way to the first
   population. Its float64 sums do depend on their order, in the last of 53 bits; rounding to about 20 bits hides that.
 """
@@ -24,7 +24,11 @@ from snn_toolbox_tf.vocabulary import Role
 FLOAT32_BITS = 24
 #: Weights with fewer fractional bits than this would be too coarse; the layer goes to float64 instead.
 MINIMAL_WEIGHT_BITS = 12
+FLOAT64_BITS = 53
+#: Weights of float64 layers need not be finer than this.
 _FLOAT64_WEIGHT_BITS = 24
+#: Room for the sum over time of a readout that is not rounded: up to 2^16 timesteps.
+_TIME_BITS = 16
 #: Real-valued currents may exceed the largest one seen in calibration by this factor before bits run short.
 _ANALOG_HEADROOM = 4.0
 
@@ -41,7 +45,7 @@ def quantize(graph: Graph, largest_analog: dict[str, float]) -> None:
     limits = _bit_limits(graph, bounds)
     for name in boundaries:
         _set_bits(graph, name, limits[name])
-    _assign_bits(graph, limits)
+    _assign_bits(graph, limits, bounds)
 
 
 def reproducibility_exceptions(graph: Graph) -> list[str]:
@@ -115,12 +119,12 @@ def _bit_limits(graph: Graph, bounds: dict[str, float]) -> dict[str, int]:
     return limits
 
 
-def _capacity(bound: float) -> int:
+def _capacity(bound: float, significant_bits: int = FLOAT32_BITS) -> int:
     # Thresholds are 1, so a grid finer than float32's at 1 would serve nothing; 1 % covers the rounding of weights.
-    return FLOAT32_BITS - math.ceil(math.log2(max(bound * 1.01, 1.0)))
+    return significant_bits - math.ceil(math.log2(max(bound * 1.01, 1.0)))
 
 
-def _assign_bits(graph: Graph, limits: dict[str, int]) -> None:
+def _assign_bits(graph: Graph, limits: dict[str, int], bounds: dict[str, float]) -> None:
     """Forwards: rounds weights, and ends chains that exceed float32 in RoundToGrid nodes."""
     spiking = graph.spiking_ancestry()
     bits: dict[str, int] = {}
@@ -135,16 +139,24 @@ def _assign_bits(graph: Graph, limits: dict[str, int]) -> None:
         if isinstance(node, Population):
             bits[node.name] = 0
         elif node.name in spiking:
-            bits[node.name] = _assign_node_bits(graph, node, max(map(bits_of, node.inputs)), limits)
+            bits[node.name] = _assign_node_bits(
+                graph, node, max(map(bits_of, node.inputs)), limits[node.name], bounds[node.name]
+            )
 
 
-def _assign_node_bits(graph: Graph, node: Node, bits: int, limits: dict[str, int]) -> int:
-    role, limit = scales.node_role(node), limits[node.name]
+def _assign_node_bits(graph: Graph, node: Node, bits: int, limit: int, bound: float) -> int:
+    role = scales.node_role(node)
     if role is Role.WEIGHTED and isinstance(node, Synapse):
         if limit - bits >= MINIMAL_WEIGHT_BITS:
             _round_weights(node.layer, limit - bits, limit)
             return limit
-        _round_weights(node.layer, _FLOAT64_WEIGHT_BITS, _FLOAT64_WEIGHT_BITS)
+        room = _capacity(bound, FLOAT64_BITS) - bits
+        is_readout = not graph.consumers(node.name) and room - _TIME_BITS >= MINIMAL_WEIGHT_BITS
+        kernel_bits = min(room - _TIME_BITS if is_readout else room, _FLOAT64_WEIGHT_BITS)
+        _round_weights(node.layer, kernel_bits, kernel_bits + bits)
+        if is_readout:
+            node.dtype = "float64"
+            return kernel_bits + bits
     elif role is not Role.CHANNELWISE:
         return bits
     elif _is_exact(graph, node):

@@ -46,6 +46,9 @@ def _carry(node: Node, scale: Scale, start: Node, end: Node, *, backwards: bool)
     role = node_role(node)
     if role in (Role.ROUND, Role.SUM):
         return scale
+    padding = _padding(node)
+    if padding is not None:
+        return _padded(scale, start, padding, crop=backwards != node_class(node).startswith("Cropping"))
     if role is Role.CHANNELWISE:
         # All layers run channels last.
         vector = per_channel(scale, start.shape)
@@ -53,6 +56,35 @@ def _carry(node: Node, scale: Scale, start: Node, end: Node, *, backwards: bool)
     if role is Role.REARRANGING:
         return _rearranged(node, scale, start, end, backwards=backwards)
     return None
+
+
+def node_class(node: Node) -> str:
+    """The class name of a node's layer; empty if it has none."""
+    return node.layer.class_name if isinstance(node, (Synapse, MaxPool)) else ""
+
+
+def _padding(node: Node) -> list[tuple[int, int]] | None:
+    """What a padding or cropping layer adds or takes at both ends of each axis; None for other layers."""
+    name = node_class(node)
+    if not isinstance(node, Synapse) or not name.startswith(("ZeroPadding", "Cropping")):
+        return None
+    config = node.layer.config["padding" if name.startswith("Zero") else "cropping"]
+    # One dimension has a plain pair, several have one pair each.
+    pairs = [config] if not isinstance(config[0], (list, tuple)) else config
+    return [*((int(first), int(last)) for first, last in pairs), (0, 0)]
+
+
+def _padded(scale: Scale, start: Node, padding: list[tuple[int, int]], *, crop: bool) -> Scale:
+    """Padded zeros may have any scale: they take that of their neighbours."""
+    result = scale
+    for axis, (first, last) in enumerate(padding):
+        if scale.shape[axis] == 1:
+            continue
+        if crop:
+            result = np.take(result, range(first, start.shape[axis] - last), axis=axis)
+        else:
+            result = np.pad(result, [(first, last) if i == axis else (0, 0) for i in range(result.ndim)], mode="edge")
+    return result
 
 
 def _rearranged(node: Node, scale: Scale, start: Node, end: Node, *, backwards: bool) -> Scale:

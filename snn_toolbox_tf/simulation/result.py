@@ -95,10 +95,12 @@ class SimulationResult:
         """
         if isinstance(self.outputs, np.ndarray):
             return _accuracy(self.outputs, y)
-        try:
-            return keras.tree.map_structure_up_to(self.outputs, _accuracy, self.outputs, y)
-        except (TypeError, KeyError) as error:
-            raise ValueError(f"`y` must have the structure of the outputs: {error}") from error
+        if isinstance(self.outputs, dict) and isinstance(y, dict) and set(y) == set(self.outputs):
+            return {name: _accuracy(outputs, y[name]) for name, outputs in self.outputs.items()}
+        if isinstance(self.outputs, list) and isinstance(y, (list, tuple)) and len(y) == len(self.outputs):
+            return [_accuracy(outputs, labels) for outputs, labels in zip(self.outputs, y, strict=True)]
+        expected = sorted(self.outputs) if isinstance(self.outputs, dict) else f"{len(self.outputs)} entries"
+        raise ValueError(f"`y` must have the structure of the outputs, {expected}. Received: {type(y).__name__}")
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = True) -> None:
         """Writes the result to one .npz file, in one go: a half-written file is never left behind.

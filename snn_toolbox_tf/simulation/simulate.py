@@ -9,12 +9,12 @@ import numpy as np
 import tensorflow as tf
 
 from snn_toolbox_tf import data as data_module
-from snn_toolbox_tf.simulation.operations import OperationCounter
 from snn_toolbox_tf.graph import Graph, Population
 from snn_toolbox_tf.simulation import block
 from snn_toolbox_tf.simulation.block import BlockOptions
 from snn_toolbox_tf.simulation.encoding import INPUT_MODES
 from snn_toolbox_tf.simulation.loop import InputOptions
+from snn_toolbox_tf.simulation.operations import OperationCounter
 from snn_toolbox_tf.simulation.result import SimulationResult
 
 if TYPE_CHECKING:
@@ -60,7 +60,9 @@ def simulate(
     frames = mode == "frames"
     data_module.check(x, graph, argument="x", frames=frames)
     duration, reported, every_step = _reported_timesteps(model, x, timesteps, outputs, frames)
-    length = data_module.check_positive_integer(block_length or model.block_length, "block_length")
+    length = data_module.check_positive_integer(
+        model.block_length if block_length is None else block_length, "block_length"
+    )
     check_name(schedule, SCHEDULES, "schedule")
     if schedule == "layer_synchronous":
         length, every_step = duration, every_step or len(reported) > 1

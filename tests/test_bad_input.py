@@ -1,0 +1,173 @@
+"""Bad input: one clear error each, before long work."""
+
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+import zoo
+
+import snn_toolbox_tf as snn
+
+NAN = np.full((4, 6), 0.5, np.float32)
+NAN[2, 1] = np.nan
+INFINITE = np.full((4, 6), np.inf)
+
+BAD_DATA = {
+    "nan": (NAN, ValueError, r"NaN or infinite values for input '.*', first in sample 2"),
+    "infinite": (INFINITE, ValueError, r"NaN or infinite values"),
+    "wrong shape": (np.zeros((4, 5)), ValueError, r"wrong shape.*Expected an array \[samples, 6\].*\(4, 5\)"),
+    "no batch axis": (np.zeros(6), ValueError, r"wrong shape.*batch axis missing"),
+    "time axis": (np.zeros((4, 3, 6)), ValueError, r"time axis needs `input='frames'`"),
+    "empty": (np.zeros((0, 6)), ValueError, r"is empty: it has 0 samples"),
+    "empty dataset": (tf.data.Dataset.from_tensor_slices(np.zeros((0, 6))).batch(2), ValueError, r"yielded no batch"),
+    "unbatched dataset": (tf.data.Dataset.from_tensor_slices(np.zeros((3, 6))), ValueError, r"`\.batch\(n\)`"),
+    "strings": (np.array([["a"] * 6]), TypeError, r"must hold real numbers.*<U1"),
+    "objects": (np.array([[None] * 6]), TypeError, r"must hold real numbers.*object"),
+    "complex": (np.zeros((2, 6), complex), TypeError, r"must hold real numbers.*complex"),
+    "ragged": ([[0.0] * 6, [0.0] * 5], ValueError, r"is not a rectangular array"),
+    "dict with unknown key": ({"y": np.zeros((2, 6))}, ValueError, r"Expected the keys \['.*'\]. Received: \['y'\]"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD_DATA)
+def test_bad_calibration_data(mlp, kind):
+    data, error, message = BAD_DATA[kind]
+    with pytest.raises(error, match=f"`calibration_data`.*{message}"):
+        snn.convert_keras(mlp, data)
+
+
+@pytest.mark.parametrize("kind", BAD_DATA)
+def test_bad_simulation_data(mlp, x_mlp, kind):
+    data, error, message = BAD_DATA[kind]
+    with pytest.raises(error, match=f"`x`.*{message}"):
+        snn.convert_keras(mlp, x_mlp).simulate(data)
+
+
+def test_no_data_at_all(mlp, x_mlp):
+    with pytest.raises(ValueError, match=r"`x` is None; expected an array"):
+        snn.convert_keras(mlp, x_mlp).simulate(None)
+
+
+def test_missing_channel_axis_is_recognised():
+    model = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Conv2D(2, 3, activation="relu")])
+    model.add(keras.layers.Conv2D(2, 3))
+    with pytest.raises(ValueError, match=r"channel axis missing\? Use `x\[\.\.\., None\]`"):
+        snn.convert_keras(model, np.zeros((4, 8, 8)))
+
+
+def test_several_inputs_need_their_structure():
+    model = zoo.build(zoo.multi_input)
+    x = zoo.data_for(model, 4)
+    with pytest.raises(ValueError, match=r"one array per input.*Received: ndarray"):
+        snn.convert_keras(model, x["a"])
+    with pytest.raises(ValueError, match=r"another number of samples in each input.*'a': 4.*'b': 3"):
+        snn.convert_keras(model, {"a": x["a"], "b": x["b"][:3]})
+    with pytest.raises(ValueError, match=r"Expected the keys \['a', 'b'\]. Received: \['a'\]"):
+        snn.convert_keras(model, {"a": x["a"]})
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "message"),
+    [
+        ({"percentile": 0}, r"`percentile` to be in \(0, 100\].*percentile=0"),
+        ({"percentile": 100.1}, r"`percentile` to be in"),
+        ({"percentile": float("nan")}, r"`percentile` to be in"),
+        ({"percentile": "99.9"}, r"`percentile` to be in"),
+        ({"max_rate": 1.5}, r"`max_rate` to be in \(0, 1\]"),
+        ({"v0": 7}, r"`v0` to be in \[-1, 1\]"),
+        ({"reset": "substract"}, r"Unknown `reset`.*Did you mean 'subtract'\?"),
+        ({"input": "analogue"}, r"Unknown `input`.*Did you mean 'analog'\?"),
+        ({"form": "normalised"}, r"Unknown `form`.*Did you mean 'normalized'\?"),
+        ({"timesteps": 0}, r"`timesteps` to be a positive integer.*timesteps=0"),
+        ({"timesteps": 2.5}, r"`timesteps` to be a positive integer"),
+        ({"block_length": True}, r"`block_length` to be a positive integer"),
+    ],
+)
+def test_bad_conversion_arguments_come_before_any_work(mlp, monkeypatch, kwargs, message):
+    import snn_toolbox_tf.convert
+
+    def too_late(*args):
+        raise RuntimeError("the model was read before the arguments were checked")
+
+    monkeypatch.setattr(snn_toolbox_tf.convert, "parse", too_late)
+    with pytest.raises(ValueError, match=message):
+        snn.convert_keras(mlp, np.zeros((4, 6)), **kwargs)
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "error", "message"),
+    [
+        ({"timesteps": 0}, ValueError, r"`timesteps` to be a positive integer"),
+        ({"batch_size": -1}, ValueError, r"`batch_size` to be a positive integer"),
+        ({"block_length": 0}, ValueError, r"`block_length` to be a positive integer"),
+        ({"outputs": "first"}, ValueError, r"Unknown `outputs`.*'all', 'last'"),
+        ({"outputs": []}, ValueError, r"increasing numbers of timesteps"),
+        ({"outputs": [4, 2]}, ValueError, r"increasing numbers of timesteps"),
+        ({"outputs": [0, 2]}, ValueError, r"`outputs` to be a positive integer"),
+        ({"outputs": [8], "timesteps": 4}, ValueError, r"asks for timestep 8, but only 4"),
+        ({"record": ["spike"]}, ValueError, r"Unknown `record`.*Did you mean 'spikes'\?"),
+        ({"record": {"spikes": ["hidden"]}}, ValueError, r"Unknown `record\['spikes'\]`.*Did you mean 'hidden_relu'\?"),
+        ({"input": "poison"}, ValueError, r"Did you mean 'poisson'\?"),
+        ({"schedule": "layers"}, ValueError, r"Unknown `schedule`"),
+        (
+            {"schedule": "layer_synchronous", "record": "membrane_potential"},
+            ValueError,
+            r"no membrane potential per timestep",
+        ),
+        ({"time_steps": 4}, TypeError, r"time_steps"),
+    ],
+)
+def test_bad_simulation_arguments(mlp, x_mlp, kwargs, error, message):
+    with pytest.raises(error, match=message):
+        snn.convert_keras(mlp, x_mlp).simulate(x_mlp, **kwargs)
+
+
+def test_layer_synchronous_needs_soft_reset(mlp, x_mlp):
+    with pytest.raises(ValueError, match=r"needs reset='subtract'.*hidden_relu"):
+        snn.convert_keras(mlp, x_mlp, reset="zero").simulate(x_mlp, schedule="layer_synchronous")
+
+
+def test_closed_form_needs_the_normalised_form(mlp, x_mlp):
+    from snn_toolbox_tf.analysis.closed_form import closed_form
+
+    for kwargs in ({"form": "balanced"}, {"reset": "zero"}):
+        network = snn.convert_keras(mlp, x_mlp, **kwargs).network
+        with pytest.raises(ValueError, match="closed form holds for the normalised form"):
+            closed_form(network, {"x": x_mlp}, 4)
+
+
+def test_frames_that_are_too_few(mlp, x_mlp):
+    model_snn = snn.convert_keras(mlp, x_mlp)
+    with pytest.raises(ValueError, match=r"has 3 frames per sample, fewer than the 5 timesteps"):
+        model_snn.simulate(np.repeat(x_mlp[:, None], 3, axis=1), input="frames", timesteps=5)
+    with pytest.raises(ValueError, match=r"\[samples, timesteps, 6\]"):
+        model_snn.simulate(x_mlp, input="frames")
+
+
+def test_changing_timesteps_is_checked(mlp, x_mlp):
+    model_snn = snn.convert_keras(mlp, x_mlp)
+    with pytest.raises(ValueError, match="`timesteps` to be a positive integer"):
+        model_snn.timesteps = -3
+
+
+def test_a_graph_that_differs_from_its_source_is_an_error(mlp, x_mlp, monkeypatch):
+    from snn_toolbox_tf import verification
+
+    monkeypatch.setattr(verification, "TOLERANCE", -1.0)
+    with pytest.raises(snn.ConversionError, match=r"graph of model 'mlp' differs from its source by"):
+        snn.convert_keras(mlp, x_mlp)
+
+
+def test_another_keras_backend_is_refused():
+    code = (
+        "import keras, keras.config as config\n"
+        "config.backend = keras.backend.backend = lambda: 'jax'\n"
+        "import snn_toolbox_tf"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode != 0
+    assert "Received Keras backend: 'jax'" in done.stderr
+    assert "KERAS_BACKEND=tensorflow" in done.stderr

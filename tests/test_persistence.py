@@ -1,0 +1,102 @@
+"""Files that outlive the process: .keras with this package, SavedModel without it."""
+
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+import zoo
+
+import snn_toolbox_tf as snn
+
+
+def run_python(code, *arguments):
+    """Runs code in a fresh interpreter; its last line is a sum of absolute differences."""
+    done = subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)], capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()[-1]
+
+
+@pytest.fixture(params=[zoo.channels_first, zoo.multi_input], ids=["one input", "two inputs"])
+def saved(request, tmp_path):
+    model = zoo.build(request.param)
+    x = zoo.data_for(model, 6)
+    model.compile("sgd", "mse")
+    model_snn = snn.convert_keras(model, x, timesteps=9)
+    expected = keras.tree.flatten(model_snn.predict(x, verbose=0))
+    np.savez(tmp_path / "x.npz", *keras.tree.flatten(x))
+    np.savez(tmp_path / "y.npz", *expected)
+    return model_snn, tmp_path
+
+
+def test_keras_file_gives_bit_equal_outputs_in_a_fresh_process(saved):
+    model_snn, folder = saved
+    model_snn.save(folder / "net.keras")
+    code = """
+import sys, keras, numpy as np, snn_toolbox_tf
+folder = sys.argv[1]
+model = keras.saving.load_model(folder + "/net.keras")
+x, y = (list(np.load(folder + name).values()) for name in ("/x.npz", "/y.npz"))
+assert model.compiled and model.loss == "mse", model.loss
+structure = model.network.graph.input_structure
+out = keras.tree.flatten(model.predict(keras.tree.pack_sequence_as(structure, x), verbose=0))
+print(sum(np.abs(a - b).sum() for a, b in zip(out, y, strict=True)))
+"""
+    assert float(run_python(code, folder)) == 0.0
+
+
+def test_saved_model_runs_without_the_package_and_with_any_batch_size(saved):
+    model_snn, folder = saved
+    model_snn.export(folder / "serving")
+    code = """
+import sys, numpy as np, tensorflow as tf
+sys.modules["snn_toolbox_tf"] = sys.modules["keras"] = None  # importing either would fail
+folder = sys.argv[1]
+x, y = (list(np.load(folder + name).values()) for name in ("/x.npz", "/y.npz"))
+serve = tf.saved_model.load(folder + "/serving").signatures["serving_default"]
+names = list(serve.structured_input_signature[1])
+difference = 0.0
+for rows in (slice(0, 6), slice(2, 3)):
+    out = serve(**{name: tf.constant(array[rows]) for name, array in zip(names, x, strict=True)})
+    out = [out[name].numpy() for name in sorted(out)]
+    difference += sum(np.abs(a - b[rows]).sum() for a, b in zip(out, y, strict=True))
+print(difference)
+"""
+    assert float(run_python(code, folder)) == 0.0
+
+
+def test_saved_model_holds_stock_operations_only(saved):
+    model_snn, folder = saved
+    model_snn.export(folder / "serving")
+    loaded = tf.saved_model.load(str(folder / "serving"))
+    graph = loaded.signatures["serving_default"].graph.as_graph_def()
+    types = {node.op for node in graph.node} | {node.op for f in graph.library.function for node in f.node_def}
+    assert not [name for name in types if name.startswith("SnnToolbox") or name in ("PyFunc", "EagerPyFunc")]
+
+
+def test_an_export_replaces_a_saved_model_and_nothing_else(mlp, x_mlp, tmp_path):
+    model_snn = snn.convert_keras(mlp, x_mlp, timesteps=2)
+    model_snn.export(tmp_path / "serving")
+    model_snn.export(tmp_path / "serving")
+    assert (tmp_path / "serving" / "saved_model.pb").exists()
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter.tex").write_text("years of work")
+    with pytest.raises(ValueError, match="is not a SavedModel, so it is not replaced"):
+        model_snn.export(tmp_path / "thesis")
+    assert (tmp_path / "thesis" / "chapter.tex").read_text() == "years of work"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["serving", "thesis"]
+    with pytest.raises(ValueError, match=r"format='tf_saved_model'.*'onnx'"):
+        model_snn.export(tmp_path / "other", format="onnx")
+
+
+def test_a_loaded_model_simulates_and_keeps_its_record(mlp, x_mlp, tmp_path):
+    model_snn = snn.convert_keras(mlp, x_mlp, input="poisson", seed=5)
+    model_snn.save(tmp_path / "net.keras")
+    loaded = keras.saving.load_model(tmp_path / "net.keras")
+    np.testing.assert_array_equal(loaded.simulate(x_mlp).outputs, model_snn.simulate(x_mlp).outputs)
+    assert loaded.conversion["percentile"] == 99.9
+    np.testing.assert_array_equal(loaded.thresholds()["hidden_relu"], model_snn.thresholds()["hidden_relu"])
