@@ -1,6 +1,7 @@
 """Takes over the loss and metrics of the source model, through Keras's public configuration."""
 
 import warnings
+from typing import Any
 
 import keras
 
@@ -19,10 +20,8 @@ def take_over(source: keras.Model, target: keras.Model) -> None:
         config = {}
     restored = {}
     for key in ("loss", "loss_weights", "metrics", "weighted_metrics"):
-        try:
-            restored[key] = keras.saving.deserialize_keras_object(config[key]) if config.get(key) is not None else None
-        except (TypeError, ValueError, AttributeError):
-            restored[key] = None
+        restored[key], complete = _restored(config.get(key))
+        if not complete:
             lost.append(key)
     if restored["loss"] is None and getattr(source, "loss", None) is not None:
         restored["loss"] = source.loss
@@ -32,7 +31,18 @@ def take_over(source: keras.Model, target: keras.Model) -> None:
     target.compile(**restored, jit_compile=False)
     if lost:
         warnings.warn(
-            f"Could not take over {', '.join(lost)} of model '{source.name}'. "
+            f"Could not take over all of {', '.join(lost)} of model '{source.name}'. "
             "Call `model_snn.compile(loss=..., metrics=...)` yourself.",
             stacklevel=4,
         )
+
+
+def _restored(config: Any) -> tuple[Any, bool]:
+    """Returns what a configuration describes, and whether that is all of it: of a list, the entries that can be had."""
+    try:
+        return keras.saving.deserialize_keras_object(config) if config is not None else None, True
+    except (TypeError, ValueError, AttributeError):
+        if not isinstance(config, list):
+            return None, False
+    entries = [_restored(entry) for entry in config]
+    return [entry for entry, complete in entries if complete], False

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from snn_toolbox_tf import calibration, compilation, data, verification
-from snn_toolbox_tf.calibration.from_data import observe_random_input
+from snn_toolbox_tf.calibration.from_data import observe_random_input, random_input
 from snn_toolbox_tf.calibration.thresholds import set_neuron_parameters
 from snn_toolbox_tf.graph import Graph, Population
 from snn_toolbox_tf.model import BLOCK_LENGTH, SpikingModel
@@ -16,7 +16,7 @@ from snn_toolbox_tf.network import Network, inputs_of
 from snn_toolbox_tf.neurons.integrate_and_fire import RESETS
 from snn_toolbox_tf.parse import parse
 from snn_toolbox_tf.passes import to_balanced
-from snn_toolbox_tf.passes.grid import quantize
+from snn_toolbox_tf.passes.grid import analog_bounds, quantize
 from snn_toolbox_tf.passes.normalize import normalize
 from snn_toolbox_tf.simulation.encoding import INPUT_MODES
 from snn_toolbox_tf.simulation.simulate import check_name
@@ -82,16 +82,19 @@ def convert_keras(
     _check_arguments(percentile, max_rate, v0, reset, input, form)
     data.check_positive_integer(timesteps, "timesteps")
     data.check_positive_integer(block_length, "block_length")
+    data.check_seed(seed)
     graph = to_balanced(parse(model))
-    if calibration_data is not None:
-        data.check(calibration_data, graph, argument="calibration_data")
     network = Network(graph)
-    statistics = (
-        observe_random_input(network, seed)
-        if calibration_data is None
-        else calibration.observe_activations(network, calibration_data)
+    if calibration_data is None:
+        statistics = observe_random_input(network, seed)
+    else:
+        samples = data.Samples(calibration_data, graph, argument="calibration_data", merge_frames=input == "frames")
+        statistics = calibration.observe_activations(network, samples)
+    # Random input as well: calibration data that is all alike would prove little.
+    pass_error = max(
+        verification.check_same_function(model, network, inputs)
+        for inputs in (statistics.first_batch, random_input(network, seed))
     )
-    pass_error = verification.check_same_function(model, network, statistics.first_batch)
 
     share = DEFAULT_PERCENTILE if percentile is None else float(percentile)
     if calibration_data is None:
@@ -100,7 +103,7 @@ def convert_keras(
     else:
         thresholds = calibration.percentile_thresholds(statistics, share, per_channel=per_channel, max_rate=max_rate)
         for node in inputs_of(graph):
-            node.magnitude = statistics.largest[node.name] or 1.0
+            node.magnitude = float(statistics.largest[node.name].max()) or 1.0
     calibration.apply_thresholds(graph, thresholds)
     set_neuron_parameters(graph, v0=float(v0), reset=reset)
 
@@ -117,8 +120,8 @@ def convert_keras(
     }
     if form == "normalized":
         graph = graph.copy()
-        normalize(graph)
-        quantize(graph, statistics.largest)
+        scale = normalize(graph)
+        quantize(graph, analog_bounds(graph, statistics.largest, scale))
     model_snn = SpikingModel(
         graph,
         timesteps=timesteps,
@@ -129,7 +132,7 @@ def convert_keras(
         name=name or f"{model.name}_snn",
     )
     if form == "normalized":
-        conversion["grid_error"] = verification.relative_difference(network, model_snn.network, statistics.first_batch)
+        conversion["grid_error"] = verification.check_grid(network, model_snn.network, statistics.first_batch)
         conversion["platform_exceptions"] = verification.platform_exceptions()
     model_snn.conversion.update(conversion)
     compilation.take_over(model, model_snn)

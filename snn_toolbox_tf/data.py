@@ -15,36 +15,76 @@ Batch = dict[str, np.ndarray]
 _CHECK_CHUNK = 1024
 
 
-def sample_count(data: Any, graph: Graph) -> int | None:
-    """Returns the number of samples if it is known beforehand, else None."""
-    if is_stream(data):
-        return None
-    return len(keras.tree.flatten(data)[0])
-
-
-def as_arrays(data: Any, graph: Graph, *, argument: str, frames: bool = False) -> Batch:
-    """Checks data that is an array (or one array per input, in the structure of the source's inputs).
+class Samples:
+    """Input data, checked as far as it can be before it is read.
 
     Args:
-        data: Array-likes with the samples along the first axis.
+        data: Array-likes with the samples along the first axis, in the structure of the source's inputs; or a stream of
+            batches of them: a `tf.data.Dataset`, a `keras.utils.PyDataset`, a generator or another iterable. A batch that
+            is a tuple is taken as `(inputs, targets, ...)`, as Keras does.
         graph: The network's graph; its inputs say what is expected.
         argument: Name of the user's argument, for error messages.
         frames: Whether each sample is a sequence of frames, `[samples, timesteps, ...]`.
+        merge_frames: Whether sequences of frames may be given where single ones are expected; each frame is then a sample.
 
-    Returns:
-        One array per input name, in its own dtype.
+    Attributes:
+        count: Number of samples; None for a stream.
+        frames: Number of frames per sample; None for a stream and for data without frames.
 
     Raises:
         TypeError: If the data is not numeric.
         ValueError: If there is no data, or its structure, shape or number of samples is wrong, or a value is NaN or
-            infinite.
+            infinite. Streams are checked as they come.
+    """
+
+    def __init__(
+        self, data: Any, graph: Graph, *, argument: str, frames: bool = False, merge_frames: bool = False
+    ) -> None:
+        self._graph, self._argument = graph, argument
+        self._with_frames, self._merge_frames = frames, merge_frames
+        self.count: int | None = None
+        self.frames: int | None = None
+        self._stream = data if _is_stream(data) else None
+        if self._stream is None:
+            self._arrays = self._checked(data)
+            first = next(iter(self._arrays.values()))
+            self.count = len(first)
+            self.frames = min(array.shape[1] for array in self._arrays.values()) if frames else None
+
+    def batches(self, batch_size: int) -> Iterator[Batch]:
+        """Yields float32 arrays by input name, of at most `batch_size` samples; the last batch may be smaller."""
+        if self._stream is None:
+            yield from _split(self._arrays, batch_size)
+            return
+        empty = True
+        for element in _elements(self._stream):
+            inputs = element[0] if isinstance(element, tuple) else element
+            yield from _split(self._checked(inputs), batch_size)
+            empty = False
+        if empty:
+            raise ValueError(f"`{self._argument}` is empty: it yielded no batch. A generator can be used only once.")
+
+    def _checked(self, data: Any) -> Batch:
+        return as_arrays(
+            data, self._graph, argument=self._argument, frames=self._with_frames, merge_frames=self._merge_frames
+        )
+
+
+def as_arrays(data: Any, graph: Graph, *, argument: str, frames: bool = False, merge_frames: bool = False) -> Batch:
+    """Checks data that is an array, or one array per input; see `Samples`.
+
+    Returns:
+        One array per input name, in its own dtype.
     """
     inputs = inputs_of(graph)
     if data is None:
         raise ValueError(f"`{argument}` is None; expected {_describe(inputs, frames)}.")
-    parts = _flatten_like(data, graph, argument)
-    arrays = {node.name: _as_array(part, node, argument) for part, node in zip(parts, inputs, strict=True)}
+    parts = by_input_name(data, graph, argument)
+    arrays = {node.name: _as_array(parts[node.name], node, argument) for node in inputs}
     for node in inputs:
+        array = arrays[node.name]
+        if merge_frames and array.ndim == len(node.shape) + 2 and array.shape[2:] == node.shape:
+            arrays[node.name] = array.reshape(-1, *node.shape)
         _check_shape(arrays[node.name], node, argument, frames)
     counts = {name: len(array) for name, array in arrays.items()}
     if len(set(counts.values())) > 1:
@@ -56,67 +96,11 @@ def as_arrays(data: Any, graph: Graph, *, argument: str, frames: bool = False) -
     return arrays
 
 
-def batches(data: Any, graph: Graph, batch_size: int, *, argument: str, frames: bool = False) -> Iterator[Batch]:
-    """Yields checked float32 batches of at most `batch_size` samples; the last one may be smaller.
+def by_input_name(data: Any, graph: Graph, argument: str) -> dict[str, Any]:
+    """Returns the parts of `data`, which has the structure of the source's inputs, by input name.
 
-    Args:
-        data: Arrays as for `as_arrays`, or a stream of batches: a `tf.data.Dataset`, a `keras.utils.PyDataset`, a
-            generator or another iterable that is not a sequence of numbers. A batch that is a tuple is taken as
-            `(inputs, targets, ...)`, as Keras does.
-        graph: The network's graph.
-        batch_size: Largest number of samples in a yielded batch.
-        argument: Name of the user's argument, for error messages.
-        frames: Whether each sample is a sequence of frames.
-
-    Yields:
-        One float32 array per input name.
-
-    Raises:
-        TypeError, ValueError: As `as_arrays`; arrays are checked as a whole before the first batch.
+    A dict may stand in for a list of inputs, with the inputs' names as keys.
     """
-    if is_stream(data):
-        yield from _stream_batches(data, graph, batch_size, argument, frames)
-        return
-    arrays = as_arrays(data, graph, argument=argument, frames=frames)
-    yield from _split(arrays, batch_size)
-
-
-def check(data: Any, graph: Graph, *, argument: str, frames: bool = False) -> None:
-    """Raises now what `batches` would raise for arrays; streams can only be checked as they come."""
-    if not is_stream(data):
-        as_arrays(data, graph, argument=argument, frames=frames)
-
-
-def _split(arrays: Batch, batch_size: int) -> Iterator[Batch]:
-    count = len(next(iter(arrays.values())))
-    for start in range(0, count, batch_size):
-        yield {name: np.asarray(array[start : start + batch_size], dtype=np.float32) for name, array in arrays.items()}
-
-
-def is_stream(data: Any) -> bool:
-    """Whether data comes as a stream of batches, and not as arrays."""
-    if isinstance(data, (tf.data.Dataset, keras.utils.PyDataset)):
-        return True
-    return (
-        isinstance(data, Iterable)
-        and not isinstance(data, (str, bytes, list, tuple, dict))
-        and not hasattr(data, "__array__")
-    )
-
-
-def _stream_batches(data: Any, graph: Graph, batch_size: int, argument: str, frames: bool) -> Iterator[Batch]:
-    source = (data[index] for index in range(len(data))) if isinstance(data, keras.utils.PyDataset) else iter(data)
-    empty = True
-    for element in source:
-        inputs = element[0] if isinstance(element, tuple) else element
-        yield from _split(as_arrays(inputs, graph, argument=argument, frames=frames), batch_size)
-        empty = False
-    if empty:
-        raise ValueError(f"`{argument}` is empty: it yielded no batch. A generator can be used only once.")
-
-
-def _flatten_like(data: Any, graph: Graph, argument: str) -> list[Any]:
-    """Returns the parts of `data` in the order of the inputs."""
     structure = graph.input_structure
     names = keras.tree.flatten(structure)
     if isinstance(data, dict):
@@ -127,25 +111,44 @@ def _flatten_like(data: Any, graph: Graph, argument: str) -> list[Any]:
                 f"`{argument}` must have one array per input. Expected the keys {sorted(structure)}. "
                 f"Received: {sorted(data)}"
             )
-        by_name = {structure[key]: data[key] for key in structure}
-        return [by_name[name] for name in names]
+        return {structure[key]: data[key] for key in structure}
     if len(names) == 1:
-        wrapped = isinstance(data, (list, tuple)) and len(data) == 1 and hasattr(data[0], "__array__")
-        return [data[0]] if wrapped and np.ndim(data[0]) > 1 else [data]
+        wrapped = isinstance(data, (list, tuple)) and len(data) == 1 and len(getattr(data[0], "shape", ())) > 1
+        return {names[0]: data[0] if wrapped else data}
     if not isinstance(data, (list, tuple)) or len(data) != len(names):
         received = f"{len(data)} entries" if isinstance(data, (list, tuple)) else type(data).__name__
         raise ValueError(
             f"`{argument}` must have one array per input: a list of {len(names)} arrays or a dict with the keys "
             f"{names}. Received: {received}"
         )
-    return list(data)
+    return dict(zip(names, data, strict=True))
+
+
+def _elements(stream: Any) -> Iterator[Any]:
+    if isinstance(stream, keras.utils.PyDataset):
+        return (stream[index] for index in range(len(stream)))
+    return iter(stream)
+
+
+def _is_stream(data: Any) -> bool:
+    if isinstance(data, (tf.data.Dataset, keras.utils.PyDataset)):
+        return True
+    is_array = isinstance(data, (str, bytes, list, tuple, dict)) or hasattr(data, "__array__")
+    return isinstance(data, Iterable) and not is_array
+
+
+def _split(arrays: Batch, batch_size: int) -> Iterator[Batch]:
+    count = len(next(iter(arrays.values())))
+    for start in range(0, count, batch_size):
+        yield {name: np.asarray(array[start : start + batch_size], dtype=np.float32) for name, array in arrays.items()}
 
 
 def _as_array(part: Any, node: Input, argument: str) -> np.ndarray:
     try:
         array = np.asarray(part)
     except ValueError as error:
-        raise ValueError(f"`{argument}` for input '{node.name}' is not a rectangular array: {error}") from error
+        hint = " Labels do not belong here: pass the inputs only." if isinstance(part, tuple) else ""
+        raise ValueError(f"`{argument}` for input '{node.name}' is not a rectangular array: {error}.{hint}") from error
     if array.dtype.kind not in "fiub":
         if array.dtype.name in ("bfloat16",):
             return array.astype(np.float32)
@@ -190,6 +193,13 @@ def _describe(inputs: list[Input], frames: bool) -> str:
     axes = "samples, timesteps" if frames else "samples"
     parts = [f"an array [{axes}, {', '.join(map(str, node.shape))}]" for node in inputs]
     return parts[0] if len(parts) == 1 else "one array per input: " + "; ".join(parts)
+
+
+def check_seed(value: Any) -> int:
+    """Returns `value` as an int if it can seed the draws of Poisson input."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or not 0 <= int(value) < 2**62:
+        raise ValueError(f"Expected `seed` to be an integer in [0, 2**62). Received: seed={value!r}")
+    return int(value)
 
 
 def check_positive_integer(value: Any, name: str) -> int:

@@ -146,6 +146,11 @@ class Readout:
     nonlinearity: LayerSpec | None = None
 
 
+def sample_axis(axis: int, rank: int) -> int:
+    """Turns an axis counted with the batch axis, as layers do, into a non-negative one of a sample's `rank` axes."""
+    return axis + rank if axis < 0 else axis - 1
+
+
 class Graph:
     """Nodes in topological order, the network's readouts, and the structures of its inputs and outputs.
 
@@ -208,13 +213,20 @@ class Graph:
                 order[node.name] = node
         self._nodes = order
 
-    def insert_on_edge(self, source: str, reader: Node | Readout, node: Node) -> None:
-        """Puts `node` between `source` and one of its readers; other readers keep reading `source`."""
-        self.insert(node, after=source)
+    def insert_on_edge(self, node: Node, reader: Node | Readout, slot: int = 0) -> None:
+        """Puts `node` between its own input and one input slot of a reader; other readers and slots stay as they are."""
+        self.insert(node, after=node.inputs[0])
         if isinstance(reader, Readout):
             reader.node = node.name
         else:
-            reader.inputs = [node.name if name == source else name for name in reader.inputs]
+            reader.inputs = [node.name if index == slot else name for index, name in enumerate(reader.inputs)]
+
+    def insert_behind(self, node: Node) -> None:
+        """Puts `node` behind its own input; everything that read that input reads `node` instead."""
+        source = node.inputs[0]
+        self.redirect(source, node.name)
+        node.inputs = [source]
+        self.insert(node, after=source)
 
     def redirect(self, old: str, new: str) -> None:
         """Makes every reader of `old`, the node `new` itself excepted, read `new`."""

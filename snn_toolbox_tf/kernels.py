@@ -5,6 +5,21 @@ import numpy as np
 from snn_toolbox_tf.graph import LayerSpec
 
 
+def scale_spec(factor: np.ndarray, offset: np.ndarray | None, axis: int) -> LayerSpec:
+    """Returns a `Scale` layer.
+
+    Args:
+        factor: One factor for all, or one per channel.
+        offset: Likewise, or None.
+        axis: The channels' axis, counted with the batch axis.
+    """
+    weights = {"factor": np.array(np.atleast_1d(factor), dtype=np.float64)}
+    if offset is not None:
+        weights["offset"] = np.array(np.broadcast_to(offset, weights["factor"].shape), dtype=np.float64)
+    config = {"axis": axis, "channels": int(weights["factor"].size), "use_offset": offset is not None}
+    return LayerSpec("Scale", config, weights)
+
+
 def bias_name(layer: LayerSpec) -> str:
     """Returns the name of the weight that is added."""
     return "offset" if layer.class_name == "Scale" else "bias"

@@ -77,7 +77,7 @@ class SpikingModel(keras.Model):
             *(layer for layer in self._network.nonlinearities if layer is not None),
         ]
         self._timesteps = data_module.check_positive_integer(timesteps, "timesteps")
-        self._input_options = InputOptions(input, int(seed))
+        self._input_options = InputOptions(input, data_module.check_seed(seed))
         self._block_length = data_module.check_positive_integer(block_length, "block_length")
         self.conversion = dict(conversion or {})
         self.output_names = [readout.name for readout in self._network.graph.readouts]
@@ -124,9 +124,8 @@ class SpikingModel(keras.Model):
         return self._forward(self._by_name(inputs), tf.constant(self._timesteps))
 
     def _by_name(self, inputs: Any) -> dict[str, tf.Tensor]:
-        names = [node.name for node in inputs_of(self._network.graph)]
-        tensors = [tf.cast(tensor, tf.float32) for tensor in keras.tree.flatten(inputs)]
-        return dict(zip(names, tensors, strict=True))
+        parts = data_module.by_input_name(inputs, self._network.graph, "inputs")
+        return {name: tf.cast(tensor, tf.float32) for name, tensor in parts.items()}
 
     def _run_all(self, inputs: dict[str, tf.Tensor], timesteps: tf.Tensor) -> Any:
         first = next(iter(inputs.values()))
@@ -139,7 +138,7 @@ class SpikingModel(keras.Model):
             inputs,
             state,
             timesteps,
-            block_length=self._block_length,
+            block_length=min(self._block_length, self._timesteps),
             input_options=self._input_options,
             options=options,
         )

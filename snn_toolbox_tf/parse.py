@@ -13,6 +13,7 @@ import numpy as np
 
 from snn_toolbox_tf import vocabulary
 from snn_toolbox_tf.graph import Activation, Graph, Input, LayerSpec, MaxPool, Node, Readout, Synapse, Unsupported
+from snn_toolbox_tf.kernels import scale_spec
 
 _WEIGHT_NAMES = (
     "kernel",
@@ -39,7 +40,10 @@ class _Call:
 
 @dataclasses.dataclass
 class _Trace:
-    """A model's calls in topological order; a nested model's trace hangs on the call of it."""
+    """A model's calls in topological order; a nested model's trace hangs on the call of it.
+
+    The calls keep all tensors alive, so that these can be told apart by their `id`.
+    """
 
     model: keras.Model
     clone: keras.Model
@@ -94,12 +98,27 @@ def _check_model(model: keras.Model) -> None:
     reduced = [
         f"'{layer.name}' ({layer.dtype_policy.name})"
         for layer in _flat_layers(model)
-        if layer.compute_dtype not in ("float32", "float64")
+        if layer.dtype_policy.name not in ("float32", "float64")
     ]
     if reduced:
         raise ValueError(
             f"Model '{model.name}' computes in reduced precision in: {', '.join(reduced)}. Expected float32. "
             "Set `keras.config.set_dtype_policy('float32')`, rebuild the model and load its weights."
+        )
+    broken = [
+        f"'{layer.name}'"
+        for layer in _flat_layers(model)
+        if not all(np.isfinite(keras.ops.convert_to_numpy(weight)).all() for weight in layer.weights)
+    ]
+    if broken:
+        raise ValueError(
+            f"Model '{model.name}' has NaN or infinite weights in: {', '.join(broken)}. Expected finite weights: "
+            "the training diverged, or the file is damaged."
+        )
+    if not _runs_as_wired(model):
+        raise ValueError(
+            f"Model '{model.name}' ({type(model).__name__}) overrides `call`, so it does not compute what its layers are "
+            "wired to. Expected a Sequential or Functional model. Rebuild it as `keras.Model(inputs, outputs)`."
         )
 
 
@@ -108,6 +127,13 @@ def _flat_layers(model: keras.Model) -> list[Any]:
     for layer in model.layers:
         layers.extend(_flat_layers(layer) if isinstance(layer, keras.Model) else [layer])
     return layers
+
+
+def _runs_as_wired(model: keras.Model) -> bool:
+    """Whether a Sequential or Functional model leaves `call` to Keras."""
+    inputs = keras.Input((1,))
+    functional = type(keras.Model(inputs, inputs))
+    return getattr(type(model), "call", None) in (functional.call, keras.Sequential.call)
 
 
 class _StandIn(keras.layers.Layer):
@@ -131,7 +157,7 @@ def _trace(model: keras.Model) -> _Trace:
     sources: dict[int, Any] = {}
 
     def clone(layer: Any) -> Any:
-        if isinstance(layer, keras.Model) and getattr(layer, "inputs", None):
+        if isinstance(layer, keras.Model) and getattr(layer, "inputs", None) and _runs_as_wired(layer):
             trace = _trace(layer)
             copy = trace.clone
             nested[id(copy)] = trace
@@ -160,7 +186,6 @@ class _Lowering:
 
     def __init__(self, trace: _Trace) -> None:
         self._value: dict[int, str] = {}
-        self._keep: list[Any] = []
         self.graph = Graph(trace.model.name, [], [], None, None)
         names = []
         for tensor in trace.clone.inputs:
@@ -189,7 +214,7 @@ class _Lowering:
             tensors = [t for t in keras.tree.flatten((call.args, call.kwargs)) if isinstance(t, keras.KerasTensor)]
             if id(call.operation) in trace.nested:
                 inner = trace.nested[id(call.operation)]
-                for inside, outside in zip(inner.clone.inputs, tensors, strict=True):
+                for inside, outside in _matched_inputs(inner.clone, call.args[0]):
                     self._value[id(inside)] = self._value[id(outside)]
                 self._lower(inner, f"{prefix}{call.source.name}.")
                 for inside, outside in zip(keras.tree.flatten(inner.clone.output), call.outputs, strict=True):
@@ -221,6 +246,10 @@ class _Lowering:
             return self._add(MaxPool(name, inputs, shape, axis, layer=LayerSpec(class_name, layer.get_config())))
         elif class_name == "Normalization" and np.size(layer.get_config()["axis"]) > 1:
             refusal = vocabulary.NORMALIZATION_AXES
+        elif class_name == "Rescaling":
+            return self._add_rescaling(layer, name, inputs, shape, axis)
+        elif class_name in ("Add", "Subtract", "Average") and any(self.graph[i].shape != shape for i in inputs):
+            refusal = vocabulary.BROADCASTING
         elif layer.get_config().get("interpolation", "nearest") != "nearest":
             refusal = vocabulary.INTERPOLATION
         elif class_name in vocabulary.ROLES or class_name in vocabulary.REWRITTEN:
@@ -231,6 +260,16 @@ class _Lowering:
             name, inputs, shape, axis, class_name=class_name, reason=refusal.reason, remedy=refusal.remedy
         )
         return self._add(node)
+
+    def _add_rescaling(self, layer: Any, name: str, inputs: list[str], shape: tuple[int, ...], axis: int) -> str:
+        scale, offset = np.broadcast_arrays(np.asarray(layer.scale, np.float64), np.asarray(layer.offset, np.float64))
+        vector = scale.reshape(-1)
+        if vector.size > 1 and vector.size != shape[axis]:
+            refusal = vocabulary.RESCALING_SHAPE
+            node = Unsupported(name, inputs, shape, axis, "float32", "Rescaling", refusal.reason, refusal.remedy)
+            return self._add(node)
+        spec = scale_spec(vector, offset.reshape(-1), axis + 1 if axis >= 0 else axis)
+        return self._add(Synapse(name, inputs, shape, axis, layer=spec))
 
     def _add_synapse(self, layer: Any, name: str, inputs: list[str], shape: tuple[int, ...], axis: int) -> str:
         config = layer.get_config()
@@ -250,6 +289,13 @@ class _Lowering:
         suffix = spec.config.get("activation", spec.class_name.lower())
         fused = Activation(self.graph.unique_name(f"{name}_{suffix}"), [name], shape, axis, layer=spec)
         return self._add(fused)
+
+
+def _matched_inputs(model: keras.Model, argument: Any) -> list[tuple[Any, Any]]:
+    """Pairs a nested model's input tensors with the tensors that it is called on; a dict may stand in for a list."""
+    if isinstance(argument, dict) and not isinstance(model.input, dict):
+        return [(tensor, argument[tensor.name]) for tensor in model.inputs]
+    return list(zip(keras.tree.flatten(model.input), keras.tree.flatten(argument), strict=True))
 
 
 def _name_structure(structure: Any, names: list[str], tensors: list[Any]) -> Any:
@@ -298,21 +344,28 @@ def _operation_node(graph: Graph, call: _Call, name: str, inputs: list[str], sha
         return Synapse(name, inputs, shape, axis, layer=LayerSpec(class_name, {}))
     if class_name == "Concatenate":
         return Synapse(name, inputs, shape, axis, layer=LayerSpec("Concatenate", {"axis": call.operation.axis}))
-    if class_name in ("Relu", "Relu6", "Softmax", "Sigmoid", "Tanh"):
+    if class_name == "ReLU":
+        # `keras.activations.relu(x)`, called as a function.
+        keys = ("negative_slope", "max_value", "threshold")
+        config = {key: getattr(call.operation, key) for key in keys}
+        return Activation(name, inputs, shape, axis, layer=LayerSpec("ReLU", config))
+    if class_name == "Softmax":
+        return Activation(name, inputs, shape, axis, layer=LayerSpec("Softmax", {"axis": call.operation.axis}))
+    if class_name in ("Relu", "Relu6", "Sigmoid", "Tanh"):
         return Activation(name, inputs, shape, axis, layer=LayerSpec("Activation", {"activation": class_name.lower()}))
     if same_shape and len(inputs) == 1 and not call.kwargs:
         constant = np.asarray(constants[0], dtype=np.float64) if constants else np.asarray(1.0)
         reverse = bool(constants) and call.args[0] is constants[0]
-        spec = _scale_spec(class_name, constant, reverse, len(shape))
+        spec = _operator_spec(class_name, constant, reverse, len(shape), axis)
         if spec is not None:
-            if spec.config["channels"] > 1:
-                axis = spec.config["axis"]
             return Synapse(name, inputs, shape, axis, layer=spec)
     refusal = vocabulary.UNKNOWN_OPERATION
     return Unsupported(name, inputs, shape, axis, class_name=class_name, reason=refusal.reason, remedy=refusal.remedy)
 
 
-def _scale_spec(class_name: str, constant: np.ndarray, reverse: bool, rank: int) -> LayerSpec | None:
+def _operator_spec(
+    class_name: str, constant: np.ndarray, reverse: bool, rank: int, channel_axis: int
+) -> LayerSpec | None:
     """Returns `x <operator> constant` (or `constant <operator> x`) as a `Scale`, or None if it is not affine."""
     axes = [index - constant.ndim for index, size in enumerate(constant.shape) if size > 1]
     if len(axes) > 1 or constant.ndim > rank + 1 or (axes and axes[0] == -rank - 1):
@@ -334,8 +387,8 @@ def _scale_spec(class_name: str, constant: np.ndarray, reverse: bool, rank: int)
         return None
     factor, offset = rules[class_name, reverse]
     factor, offset = np.broadcast_arrays(factor, offset)
-    config = {"axis": axes[0] if axes else -1, "channels": int(factor.size), "use_offset": True}
-    return LayerSpec("Scale", config, {"factor": np.array(factor), "offset": np.array(offset)})
+    axis = channel_axis + 1 if channel_axis >= 0 else channel_axis
+    return scale_spec(factor, offset, axes[0] if axes else axis)
 
 
 def _has_tensor(value: Any) -> bool:

@@ -9,6 +9,7 @@ import tensorflow as tf
 from snn_toolbox_tf.network import Network, inputs_of, pack
 
 TOLERANCE = 1e-4
+GRID_TOLERANCE = 1e-2
 
 
 class ConversionError(RuntimeError):
@@ -30,7 +31,9 @@ def check_same_function(model: keras.Model, network: Network, inputs: dict[str, 
         ConversionError: If it is 1e-4 or more.
     """
     arrays = [tf.constant(inputs[node.name]) for node in inputs_of(network.graph)]
-    expected = model(pack(network.graph.input_structure, arrays), training=False)
+    # Traced, because some channels-first operations of Keras are wrong when run eagerly.
+    source = tf.function(lambda values: model(values, training=False), autograph=False)
+    expected = source(pack(network.graph.input_structure, arrays))
     error = _relative(_ann_outputs(network, inputs), expected)
     if not error < TOLERANCE:
         raise ConversionError(
@@ -40,9 +43,27 @@ def check_same_function(model: keras.Model, network: Network, inputs: dict[str, 
     return error
 
 
-def relative_difference(reference: Network, network: Network, inputs: dict[str, np.ndarray]) -> float:
-    """Returns max |difference| / max |output| of two networks run as ANNs: the error that a grid makes."""
-    return _relative(_ann_outputs(network, inputs), _ann_outputs(reference, inputs))
+def check_grid(balanced: Network, normalized: Network, inputs: dict[str, np.ndarray]) -> float:
+    """Compares the normalised network on its grid with the balanced one, both run as ANNs.
+
+    Args:
+        balanced: The balanced network.
+        normalized: The normalised network.
+        inputs: An array `[batch, ...]` per input.
+
+    Returns:
+        max |difference| / max |output|: the error that the grid makes.
+
+    Raises:
+        ConversionError: If it is 1e-2 or more.
+    """
+    error = _relative(_ann_outputs(normalized, inputs), _ann_outputs(balanced, inputs))
+    if not error < GRID_TOLERANCE:
+        raise ConversionError(
+            f"The grid of network '{balanced.graph.name}' changes its outputs by {error:.2e} of the largest, expected less "
+            f"than {GRID_TOLERANCE:g}. `form='balanced'` runs without a grid. Please report this model's architecture."
+        )
+    return error
 
 
 def _ann_outputs(network: Network, inputs: dict[str, np.ndarray]) -> Any:

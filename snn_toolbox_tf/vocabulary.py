@@ -54,7 +54,7 @@ ROLES: dict[str, Role] = {
 }
 
 #: Affine layers that a pass rewrites as layers with a role.
-REWRITTEN = {"BatchNormalization", "Rescaling", "Normalization", "Average", "SeparableConv1D", "SeparableConv2D"}
+REWRITTEN = {"BatchNormalization", "Normalization", "Average", "SeparableConv1D", "SeparableConv2D"}
 
 #: Layers whose values pass through a ReLU unchanged in either order.
 COMMUTES_WITH_RELU = {"Flatten", "Reshape", "Permute", *_spatial("ZeroPadding"), *_spatial("Cropping")}
@@ -122,6 +122,10 @@ UNKNOWN_OPERATION = Refusal(
 NORMALIZATION_AXES = Refusal(
     "it has means and variances over more than one axis", "use one axis (`Normalization(axis=-1)`)"
 )
+BROADCASTING = Refusal(
+    "it adds tensors of different shapes", "bring them to one shape first, for example with UpSampling or RepeatVector"
+)
+RESCALING_SHAPE = Refusal("its scale has another shape than one value per channel", "use one value, or one per channel")
 INTERPOLATION = Refusal("it interpolates between neighbours", "use `interpolation='nearest'`, or a Conv2DTranspose")
 NOT_RELU = Refusal(
     "a spiking population stands for ReLU (or ReLU6) only",

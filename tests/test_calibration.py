@@ -7,8 +7,11 @@ import tensorflow as tf
 import zoo
 
 import snn_toolbox_tf as snn
+from snn_toolbox_tf.calibration import from_data
 from snn_toolbox_tf.calibration.histogram import PositiveHistogram
+from snn_toolbox_tf.data import Samples
 from snn_toolbox_tf.graph import Population
+from snn_toolbox_tf.network import Network
 from snn_toolbox_tf.parse import parse
 from snn_toolbox_tf.passes import to_balanced
 
@@ -178,20 +181,15 @@ def test_without_data_moments_add_up_over_shortcuts():
 
 def test_batches_of_calibration_data_are_bounded(monkeypatch):
     """Whatever the size of the data, at most 64 samples run at once."""
-    sizes = []
     model = zoo.build(zoo.cnn)
-    graph = to_balanced(parse(model))
-    from snn_toolbox_tf.calibration import from_data
-    from snn_toolbox_tf.network import Network
-
-    network = Network(graph)
+    network = Network(to_balanced(parse(model)))
+    sizes = []
     original = network.run_as_ann
     monkeypatch.setattr(network, "run_as_ann", lambda inputs: sizes.append(inputs) or original(inputs))
-    statistics = from_data.observe_activations(network, zoo.data_for(model, 200))
+    samples = Samples(zoo.data_for(model, 200), network.graph, argument="calibration_data")
+    statistics = from_data.observe_activations(network, samples)
     assert statistics.samples == 200
-    assert (
-        len(statistics.first_batch[network.graph.input_structure]) == 64
-        if isinstance(network.graph.input_structure, str)
-        else all(len(array) == 64 for array in statistics.first_batch.values())
-    )
-    assert set(statistics.histograms) == {node.name for node in graph.of_type(Population)}
+    assert [len(array) for array in statistics.first_batch.values()] == [64]
+    assert set(statistics.histograms) == {node.name for node in network.graph.of_type(Population)}
+    # One trace for the first batch, one for the smaller last one at most.
+    assert len(sizes) <= 2

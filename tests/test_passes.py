@@ -144,7 +144,7 @@ def test_per_element_thresholds_behind_flatten_are_absorbed_by_a_scale():
 
 def test_weights_that_read_spikes_lie_on_a_dyadic_grid():
     _, graph = normalized(zoo.build(zoo.residual))
-    quantize(graph, {node.name: 3.0 for node in graph})
+    quantize(graph, dict.fromkeys((node.name for node in graph), 3.0))
     for node in graph.of_type(Synapse):
         if node.name in graph.spiking_ancestry() and node.layer.weights:
             for array in node.layer.weights.values():
@@ -160,7 +160,7 @@ def test_chains_end_in_a_rounding_node():
     The dense layer at the end runs in float64 too, but readouts are summed in float64 anyway.
     """
     _, graph = normalized(zoo.build(zoo.separable))
-    quantize(graph, {node.name: 3.0 for node in graph})
+    quantize(graph, dict.fromkeys((node.name for node in graph), 3.0))
     double = [n.name for n in graph.of_type(Synapse) if n.dtype == "float64" and n.name in graph.spiking_ancestry()]
     assert [graph[name].layer.class_name for name in double] == ["Conv2D", "Conv2D", "AveragePooling2D", "Dense"]
     for name in double[:-1]:
@@ -173,11 +173,11 @@ def test_real_valued_input_that_joins_spikes_and_is_summed_again_is_listed():
     mixed = L.Add()([inputs, spikes])
     listed = L.ReLU()(L.Conv2D(2, 3, name="mixing")(mixed))
     _, graph = normalized(keras.Model(inputs, L.Dense(2)(L.Flatten()(listed))))
-    quantize(graph, {node.name: 3.0 for node in graph})
+    quantize(graph, dict.fromkeys((node.name for node in graph), 3.0))
     (exception,) = reproducibility_exceptions(graph)
     assert exception.startswith("'mixing' sums real-valued input")
     _, graph = normalized(zoo.build(zoo.residual))
-    quantize(graph, {node.name: 3.0 for node in graph})
+    quantize(graph, dict.fromkeys((node.name for node in graph), 3.0))
     assert reproducibility_exceptions(graph) == []
 
 

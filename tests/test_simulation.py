@@ -275,6 +275,19 @@ def test_a_custom_loss_function_is_taken_from_the_model(mlp, x_mlp):
     assert model_snn.evaluate(x_mlp, np.zeros(40), verbose=0) > 0
 
 
+def my_metric(y, prediction):
+    return keras.ops.mean(prediction)
+
+
+def test_what_cannot_be_taken_over_is_named_in_one_warning(mlp, x_mlp):
+    mlp.compile("adam", loss="mse", metrics=["mae", my_metric])
+    with pytest.warns(UserWarning, match=r"Could not take over all of metrics of model 'mlp'.*compile") as caught:
+        model_snn = snn.convert_keras(mlp, x_mlp)
+    assert len([w for w in caught if "Could not take over" in str(w.message)]) == 1
+    scores = model_snn.evaluate(x_mlp, np.zeros((40, 3)), verbose=0, return_dict=True)
+    assert set(scores) == {"loss", "mae"}
+
+
 def test_an_uncompiled_source_gives_an_uncompiled_network(mlp, x_mlp):
     assert not snn.convert_keras(mlp, x_mlp).compiled
 

@@ -1,15 +1,15 @@
 """One pass over the calibration data: what each population's ReLU gives, in bounded memory."""
 
 import dataclasses
-from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
 from snn_toolbox_tf import data as data_module
 from snn_toolbox_tf.calibration.histogram import PositiveHistogram
-from snn_toolbox_tf.graph import Input, Population
-from snn_toolbox_tf.network import Network
+from snn_toolbox_tf.graph import Node, Population
+from snn_toolbox_tf.network import Network, inputs_of
 
 _BATCH_SIZE = 64
 
@@ -20,29 +20,30 @@ class ActivationStatistics:
 
     Attributes:
         histograms: Positive activations per population and channel.
-        largest: Largest absolute value of every node that depends on the input alone, by name; inputs included.
+        largest: Largest absolute value per channel of every node that depends on the input alone, by name (inputs
+            included); broadcastable to the node's shape.
         samples: Number of samples seen.
         first_batch: The first samples (at most 64), one float32 array per input.
     """
 
     histograms: dict[str, PositiveHistogram]
-    largest: dict[str, float]
+    largest: dict[str, np.ndarray]
     samples: int
     first_batch: data_module.Batch
 
 
-def observe_activations(network: Network, calibration_data: Any) -> ActivationStatistics:
+def observe_activations(network: Network, samples: data_module.Samples) -> ActivationStatistics:
     """Runs the network as an ANN over all the calibration data.
 
     Args:
         network: The balanced network.
-        calibration_data: Arrays or a stream of batches, see `data.batches`.
+        samples: The calibration data.
 
     Returns:
         Statistics that do not depend on the order of the data or on its division into batches.
 
     Raises:
-        TypeError, ValueError: For unusable data, see `data.as_arrays`.
+        TypeError, ValueError: For unusable data in a stream, see `data.Samples`.
     """
     graph = network.graph
     populations = graph.of_type(Population)
@@ -53,28 +54,38 @@ def observe_activations(network: Network, calibration_data: Any) -> ActivationSt
     def observe(inputs: dict[str, tf.Tensor]) -> tuple[dict[str, tf.Tensor], dict[str, tf.Tensor]]:
         values = network.run_as_ann(inputs)
         activations = {node.name: values[node.name] for node in populations}
-        largest = {node.name: tf.reduce_max(tf.abs(values[node.name])) for node in analog}
+        largest = {node.name: _largest_per_channel(node, values[node.name]) for node in analog}
         return activations, largest
 
-    statistics = ActivationStatistics({}, {node.name: 0.0 for node in analog}, 0, {})
+    statistics = ActivationStatistics({}, {node.name: node.channel_vector(0.0) for node in analog}, 0, {})
     for node in populations:
         statistics.histograms[node.name] = PositiveHistogram(node.shape[node.channel_axis])
-    for batch in data_module.batches(calibration_data, graph, _BATCH_SIZE, argument="calibration_data"):
+    for batch in samples.batches(_BATCH_SIZE):
         activations, largest = observe({name: tf.constant(array) for name, array in batch.items()})
         for node in populations:
             by_channel = np.moveaxis(activations[node.name].numpy(), node.channel_axis + 1, -1)
             statistics.histograms[node.name].add(by_channel.reshape(-1, by_channel.shape[-1]))
         for name, value in largest.items():
-            statistics.largest[name] = max(statistics.largest[name], float(value))
+            statistics.largest[name] = np.maximum(statistics.largest[name], value.numpy().astype(np.float64))
         statistics.samples += len(next(iter(batch.values())))
         statistics.first_batch = statistics.first_batch or batch
     return statistics
 
 
+def _largest_per_channel(node: Node, values: tf.Tensor) -> tf.Tensor:
+    others = [axis for axis in range(values.shape.rank) if axis != node.channel_axis + 1]
+    largest = tf.reduce_max(tf.abs(values), axis=others, keepdims=True)
+    return largest[0]
+
+
 def observe_random_input(network: Network, seed: int, samples: int = 16) -> ActivationStatistics:
-    """Likewise for seeded random input, uniform in [0, 1): what remains without calibration data."""
+    """Likewise for `random_input`: what remains without calibration data."""
+    names = random_input(network, seed, samples)
+    arrays = keras.tree.map_structure(lambda name: names[name], network.graph.input_structure)
+    return observe_activations(network, data_module.Samples(arrays, network.graph, argument="random input"))
+
+
+def random_input(network: Network, seed: int, samples: int = 16) -> data_module.Batch:
+    """Returns seeded input, uniform in [0, 1)."""
     generator = np.random.default_rng(seed)
-    arrays = {
-        node.name: generator.random((samples, *node.shape), dtype=np.float32) for node in network.graph.of_type(Input)
-    }
-    return observe_activations(network, arrays)
+    return {node.name: generator.random((samples, *node.shape), dtype=np.float32) for node in inputs_of(network.graph)}

@@ -39,7 +39,7 @@ def thresholds_from_model(graph: Graph, percentile: float, *, max_rate: float = 
         moments[node.name] = _moments(node, moments)
         if isinstance(node, Population):
             source = moments[node.inputs[0]]
-            if source is not None:
+            if source is not None and source[0].size == node.shape[node.channel_axis]:
                 theta = _normal_percentile(source, percentile)
                 moments[node.name] = _rectified(source)
             else:
@@ -63,7 +63,7 @@ def _moments(node: Node, moments: dict[str, Moments | None]) -> Moments | None:
         return moments[node.inputs[0]]
     if isinstance(node, Synapse) and node.layer.class_name == "Add":
         parts = [moments[name] for name in node.inputs]
-        known = [part for part in parts if part is not None]
+        known = [part for part in parts if part is not None and part[0].size == node.shape[node.channel_axis]]
         if len(known) == len(parts):
             return np.sum([mean for mean, _ in known], axis=0), np.sum([variance for _, variance in known], axis=0)
     return None

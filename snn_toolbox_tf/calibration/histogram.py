@@ -86,7 +86,7 @@ class PositiveHistogram:
         before = cumulative[rows, index] - inside
         lower, upper = self._edge(index), np.minimum(self._edge(index + 1), np.maximum(self.maximum, self._edge(index)))
         value = lower + (rank - before + 0.5) / inside * (upper - lower)
-        return np.where(rank == self.total - 1, self.maximum, value)
+        return np.where(rank == self.total - 1, self.maximum, np.minimum(value, self.maximum))
 
     def _edge(self, index: np.ndarray) -> np.ndarray:
         bits = (index + self._lowest).astype(np.uint32) << np.uint32(_SHIFT)

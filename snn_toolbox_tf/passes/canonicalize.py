@@ -1,6 +1,6 @@
 """Rewrites layers as the few kinds that later passes know.
 
-Batch normalization, Rescaling and Normalization become `Scale`; Average becomes Add and `Scale`; a separable convolution
+Batch normalization and Normalization become `Scale`; Average becomes Add and `Scale`; a separable convolution
 becomes a depthwise and a pointwise one.
 """
 
@@ -8,37 +8,28 @@ from typing import Any
 
 import numpy as np
 
-from snn_toolbox_tf.graph import Graph, LayerSpec, Node, Synapse
+from snn_toolbox_tf.graph import Graph, LayerSpec, Synapse
+from snn_toolbox_tf.kernels import scale_spec
 
 
 def canonicalize(graph: Graph) -> None:
     """Applies all rewrites of this module."""
     for node in graph.of_type(Synapse):
         name = node.layer.class_name
-        if name in ("BatchNormalization", "Rescaling", "Normalization"):
-            factor, offset = _AFFINE[name](node.layer)
-            if name == "BatchNormalization":
-                node.moments = _moments(node.layer, factor.size)
-            axis = int(node.layer.config.get("axis", [-1])[0]) if name == "Normalization" else node.channel_axis + 1
-            node.layer = scale_spec(node, factor, offset, axis=axis)
+        if name == "BatchNormalization":
+            factor, offset = _batch_normalization(node.layer)
+            node.moments = _moments(node.layer, factor.size)
+            node.layer = scale_spec(factor, offset, node.channel_axis + 1)
+        elif name == "Normalization":
+            factor, offset = _normalization(node.layer)
+            axis = node.layer.config["axis"]
+            node.layer = scale_spec(
+                factor, offset, int(np.ravel(axis)[0]) if np.size(axis) and axis is not None else -1
+            )
         elif name == "Average":
             _split_average(graph, node)
         elif name in ("SeparableConv1D", "SeparableConv2D"):
             _split_separable(graph, node)
-
-
-def scale_spec(node: Node, factor: np.ndarray, offset: np.ndarray | None, axis: int | None = None) -> LayerSpec:
-    """Returns a `Scale` over a node's channel axis (or `axis`, counted with the batch axis)."""
-    factor = np.atleast_1d(np.asarray(factor, dtype=np.float64))
-    weights = {"factor": factor}
-    if offset is not None:
-        weights["offset"] = np.broadcast_to(offset, factor.shape).astype(np.float64)
-    config: dict[str, Any] = {
-        "axis": node.channel_axis + 1 if axis is None else axis,
-        "channels": int(factor.size),
-        "use_offset": offset is not None,
-    }
-    return LayerSpec("Scale", config, weights)
 
 
 def _batch_normalization(layer: LayerSpec) -> tuple[np.ndarray, np.ndarray]:
@@ -52,14 +43,6 @@ def _moments(layer: LayerSpec, channels: int) -> tuple[np.ndarray, np.ndarray]:
     return layer.weights.get("beta", np.zeros(channels)), layer.weights.get("gamma", np.ones(channels)) ** 2
 
 
-def _rescaling(layer: LayerSpec) -> tuple[np.ndarray, np.ndarray]:
-    factor, offset = np.broadcast_arrays(
-        np.atleast_1d(np.asarray(layer.config["scale"], dtype=np.float64)),
-        np.atleast_1d(np.asarray(layer.config["offset"], dtype=np.float64)),
-    )
-    return factor, offset
-
-
 def _normalization(layer: LayerSpec) -> tuple[np.ndarray, np.ndarray]:
     # Keras guards against a vanishing variance with its epsilon, 1e-7.
     deviation = np.maximum(np.sqrt(layer.weights["variance"].reshape(-1)), 1e-7)
@@ -67,13 +50,6 @@ def _normalization(layer: LayerSpec) -> tuple[np.ndarray, np.ndarray]:
     if layer.config.get("invert"):
         return deviation, mean
     return 1.0 / deviation, -mean / deviation
-
-
-_AFFINE = {
-    "BatchNormalization": _batch_normalization,
-    "Rescaling": _rescaling,
-    "Normalization": _normalization,
-}
 
 
 def _split_average(graph: Graph, node: Synapse) -> None:
@@ -84,11 +60,9 @@ def _split_average(graph: Graph, node: Synapse) -> None:
         [node.name],
         node.shape,
         node.channel_axis,
-        layer=scale_spec(node, np.full(1, 1.0 / count), None),
+        layer=scale_spec(np.full(1, 1.0 / count), None, node.channel_axis + 1),
     )
-    graph.redirect(node.name, scale.name)
-    scale.inputs = [node.name]
-    graph.insert(scale, after=node.name)
+    graph.insert_behind(scale)
 
 
 _DEPTHWISE_ONLY = ("filters", "pointwise_initializer", "pointwise_regularizer", "pointwise_constraint")
@@ -99,6 +73,10 @@ def _split_separable(graph: Graph, node: Synapse) -> None:
     dimensions = node.layer.class_name.removeprefix("SeparableConv")
     depthwise = {key: value for key, value in config.items() if key not in _DEPTHWISE_ONLY}
     depthwise["use_bias"] = False
+    if config["padding"] == "causal":
+        # Depthwise convolutions know no causal padding: it is a layer of its own here.
+        depthwise["padding"] = "valid"
+        _pad_causally(graph, node, config)
     channels = weights["pointwise_kernel"].shape[-2]
     shape = list(node.shape)
     shape[node.channel_axis] = channels
@@ -122,3 +100,19 @@ def _split_separable(graph: Graph, node: Synapse) -> None:
     graph.insert(first, before=node.name)
     node.inputs = [first.name]
     node.layer = LayerSpec(f"Conv{dimensions}", pointwise, arrays)
+
+
+def _pad_causally(graph: Graph, node: Synapse, config: dict[str, Any]) -> None:
+    source = graph[node.inputs[0]]
+    size = int(np.ravel(config["dilation_rate"])[0]) * (int(np.ravel(config["kernel_size"])[0]) - 1)
+    steps = 1 if node.channel_axis == 0 else 0
+    shape = [length + size if axis == steps else length for axis, length in enumerate(source.shape)]
+    padding = {"padding": [size, 0], "data_format": config["data_format"]}
+    pad = Synapse(
+        graph.unique_name(f"{node.name}_pad"),
+        [source.name],
+        tuple(shape),
+        node.channel_axis,
+        layer=LayerSpec("ZeroPadding1D", padding),
+    )
+    graph.insert_on_edge(pad, node)

@@ -8,6 +8,7 @@ import numpy as np
 
 from snn_toolbox_tf import kernels, vocabulary
 from snn_toolbox_tf.graph import Graph, Synapse
+from snn_toolbox_tf.passes import scales
 from snn_toolbox_tf.vocabulary import Role
 
 
@@ -27,18 +28,23 @@ def _foldable(graph: Graph, source: Synapse, scale: Synapse) -> bool:
     return (
         vocabulary.role(source.layer.class_name) is Role.WEIGHTED
         and graph.readers(source.name) == 1
-        and (scale.layer.config["channels"] == 1 or _per_channel(source, scale))
+        and (scale.layer.config["channels"] == 1 or _same_axis(source, scale))
     )
 
 
-def _per_channel(source: Synapse, scale: Synapse) -> bool:
-    axis = scale.layer.config["axis"]
-    axis = axis - 1 if axis > 0 else axis + len(scale.shape)
-    return axis == source.channel_axis
+def _same_axis(source: Synapse, scale: Synapse) -> bool:
+    """Layers still run in the layout of the source here, so a convolution's channels may come first."""
+    is_scale = source.layer.class_name == "Scale"
+    if is_scale and source.layer.config["channels"] == 1:
+        return True
+    axis = scales.weight_axis(source) if is_scale else source.channel_axis
+    return axis == scales.weight_axis(scale)
 
 
 def _fold(source: Synapse, scale: Synapse) -> None:
     factor = scale.layer.weights["factor"]
+    if source.layer.class_name == "Scale" and source.layer.config["channels"] == 1:
+        source.layer.config["axis"] = scale.layer.config["axis"]
     kernels.scale_output(source.layer, factor)
     if scale.layer.config["use_offset"] and np.any(scale.layer.weights["offset"]):
         kernels.add_bias(source.layer, scale.layer.weights["offset"], channels=source.shape[source.channel_axis])

@@ -19,18 +19,43 @@ from snn_toolbox_tf import kernels
 from snn_toolbox_tf.graph import Graph, LayerSpec, MaxPool, Node, Population, Readout, Synapse
 from snn_toolbox_tf.passes import scales
 from snn_toolbox_tf.passes.bounds import absolute_bounds
+from snn_toolbox_tf.passes.scales import Scale
 from snn_toolbox_tf.vocabulary import Role
 
 FLOAT32_BITS = 24
 #: Weights with fewer fractional bits than this would be too coarse; the layer goes to float64 instead.
 MINIMAL_WEIGHT_BITS = 12
 FLOAT64_BITS = 53
-#: Weights of float64 layers need not be finer than this.
-_FLOAT64_WEIGHT_BITS = 24
+_SMALLEST_BOUND = 2.0**-60
 #: Room for the sum over time of a readout that is not rounded: up to 2^16 timesteps.
 _TIME_BITS = 16
 #: Real-valued currents may exceed the largest one seen in calibration by this factor before bits run short.
 _ANALOG_HEADROOM = 4.0
+
+
+def analog_bounds(graph: Graph, largest: dict[str, np.ndarray], scale: dict[str, Scale]) -> dict[str, float]:
+    """Returns the largest absolute value, in normalised units, of each node that depends on the input alone.
+
+    Args:
+        graph: The normalised graph.
+        largest: Largest absolute value per channel of the balanced graph's nodes, seen in calibration.
+        scale: The scale of the balanced graph's nodes, from `normalize`.
+
+    Returns:
+        One bound per node; nodes that `normalize` inserted are bounded through their input.
+    """
+    bounds: dict[str, float] = {}
+    spiking = graph.spiking_ancestry()
+    for node in graph:
+        if node.name in spiking:
+            continue
+        if node.name in largest:
+            bounds[node.name] = float(np.max(largest[node.name] / scale[node.name]))
+            continue
+        bounds[node.name] = bounds[node.inputs[0]]
+        if isinstance(node, Synapse) and node.layer.class_name == "Scale":
+            bounds[node.name] *= float(np.abs(node.layer.weights["factor"]).max())
+    return bounds
 
 
 def quantize(graph: Graph, largest_analog: dict[str, float]) -> None:
@@ -38,7 +63,7 @@ def quantize(graph: Graph, largest_analog: dict[str, float]) -> None:
 
     Args:
         graph: The normalised graph.
-        largest_analog: Largest absolute value of each node that depends on the input alone, seen in calibration.
+        largest_analog: Largest absolute value of each node that depends on the input alone, see `analog_bounds`.
     """
     boundaries = _round_analog(graph, largest_analog)
     bounds = absolute_bounds(graph, boundaries)
@@ -80,19 +105,25 @@ def _round_analog(graph: Graph, largest: dict[str, float]) -> dict[str, float]:
     bounds = {}
     for node in analog:
         node.dtype = "float64"
-        readers: list[Node | Readout] = [reader for reader in graph.consumers(node.name) if reader.name in spiking]
-        readers += [readout for readout in graph.readouts if readout.node == node.name]
-        for reader in readers:
-            end = _insert_round(graph, node, reader, bits=0)
-            bounds[end] = largest[node.name] * _ANALOG_HEADROOM
+        edges: list[tuple[Node | Readout, int]] = [
+            (reader, slot)
+            for reader in graph.consumers(node.name)
+            if reader.name in spiking
+            for slot, name in enumerate(reader.inputs)
+            if name == node.name
+        ]
+        edges += [(readout, 0) for readout in graph.readouts if readout.node == node.name]
+        for reader, slot in edges:
+            end = Synapse(
+                graph.unique_name(f"{node.name}_grid"),
+                [node.name],
+                node.shape,
+                node.channel_axis,
+                layer=LayerSpec("RoundToGrid", {"bits": 0}),
+            )
+            graph.insert_on_edge(end, reader, slot)
+            bounds[end.name] = largest[node.name] * _ANALOG_HEADROOM
     return bounds
-
-
-def _insert_round(graph: Graph, node: Node, reader: Node | Readout, bits: int) -> str:
-    name = graph.unique_name(f"{node.name}_grid")
-    layer = LayerSpec("RoundToGrid", {"bits": bits})
-    graph.insert_on_edge(node.name, reader, Synapse(name, [node.name], node.shape, node.channel_axis, layer=layer))
-    return name
 
 
 def _set_bits(graph: Graph, name: str, bits: int) -> None:
@@ -108,7 +139,10 @@ def _bit_limits(graph: Graph, bounds: dict[str, float]) -> dict[str, int]:
         limit = _capacity(bounds[node.name])
         for reader in graph.consumers(node.name):
             role = scales.node_role(reader)
-            if isinstance(reader, MaxPool) or role in (Role.SUM, Role.CONCATENATE, Role.REARRANGING):
+            if isinstance(reader, Population):
+                # Its threshold is 1: a grid finer than float32's at 1 would serve nothing.
+                limit = min(limit, FLOAT32_BITS)
+            elif isinstance(reader, MaxPool) or role in (Role.SUM, Role.CONCATENATE, Role.REARRANGING):
                 limit = min(limit, limits[reader.name])
             elif role is Role.CHANNELWISE:
                 area = _averaged_elements(graph, reader)
@@ -120,8 +154,8 @@ def _bit_limits(graph: Graph, bounds: dict[str, float]) -> dict[str, int]:
 
 
 def _capacity(bound: float, significant_bits: int = FLOAT32_BITS) -> int:
-    # Thresholds are 1, so a grid finer than float32's at 1 would serve nothing; 1 % covers the rounding of weights.
-    return significant_bits - math.ceil(math.log2(max(bound * 1.01, 1.0)))
+    # 1 % covers the rounding of weights; what is always zero may have any number of bits.
+    return significant_bits - math.ceil(math.log2(max(bound * 1.01, _SMALLEST_BOUND)))
 
 
 def _assign_bits(graph: Graph, limits: dict[str, int], bounds: dict[str, float]) -> None:
@@ -152,7 +186,9 @@ def _assign_node_bits(graph: Graph, node: Node, bits: int, limit: int, bound: fl
             return limit
         room = _capacity(bound, FLOAT64_BITS) - bits
         is_readout = not graph.consumers(node.name) and room - _TIME_BITS >= MINIMAL_WEIGHT_BITS
-        kernel_bits = min(room - _TIME_BITS if is_readout else room, _FLOAT64_WEIGHT_BITS)
+        # Weights need no more significant bits than float32 has.
+        largest = max(float(np.abs(node.layer.weights[kernels.kernel_name(node.layer)]).max()), _SMALLEST_BOUND)
+        kernel_bits = min(room - _TIME_BITS if is_readout else room, _capacity(largest))
         _round_weights(node.layer, kernel_bits, kernel_bits + bits)
         if is_readout:
             node.dtype = "float64"
@@ -172,9 +208,7 @@ def _end_in_float64(graph: Graph, node: Node, bits: int) -> None:
     name = graph.unique_name(f"{node.name}_grid")
     layer = LayerSpec("RoundToGrid", {"bits": bits})
     end = Synapse(name, [node.name], node.shape, node.channel_axis, layer=layer)
-    graph.redirect(node.name, name)
-    end.inputs = [node.name]
-    graph.insert(end, after=node.name)
+    graph.insert_behind(end)
 
 
 def _round_weights(layer: LayerSpec, kernel_bits: int, bias_bits: int) -> None:

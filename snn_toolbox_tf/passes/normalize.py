@@ -19,16 +19,20 @@ from snn_toolbox_tf.passes.scales import Scale
 from snn_toolbox_tf.vocabulary import Role
 
 
-def normalize(graph: Graph) -> None:
-    """Rewrites a balanced graph, in place, as the normalised one."""
-    wanted = _wanted_scales(graph)
-    _take_up_scales(graph, wanted)
+def normalize(graph: Graph) -> dict[str, Scale]:
+    """Rewrites a balanced graph, in place, as the normalised one.
+
+    Returns:
+        The scale of every node of the balanced graph.
+    """
+    actual = _take_up_scales(graph, _wanted_scales(graph))
     for node in graph.of_type(Population):
         if node.max_value is not None:
             node.max_value = node.max_value / node.threshold
         node.threshold = node.channel_vector(1.0)
         node.spike_height = "unit"
     graph.sort()
+    return actual
 
 
 def _ones(node: Node) -> Scale:
@@ -56,15 +60,10 @@ def _wanted_scales(graph: Graph) -> dict[str, Scale | None]:
 
 def _can_have(graph: Graph, node: Node, scale: Scale) -> bool:
     if isinstance(node, Synapse) and scales.node_role(node) is Role.WEIGHTED:
-        return scales.per_channel(scale, node.shape, _output_axis(node)) is not None
+        return scales.per_channel(scale, node.shape, scales.weight_axis(node)) is not None
     if isinstance(node, Synapse) and scales.node_role(node) is Role.CONCATENATE:
         return True
     return all(scales.pull(node, graph[name], scale) is not None for name in node.inputs)
-
-
-def _output_axis(node: Synapse) -> int:
-    """The axis along which a weighted layer has one weight, or set of weights, each."""
-    return node.channel_axis if node.layer.class_name == "Scale" else -1
 
 
 def _demands(graph: Graph, node: Node, reader: Node, wanted: dict[str, Scale | None]) -> list[Scale]:
@@ -81,7 +80,7 @@ def _demands(graph: Graph, node: Node, reader: Node, wanted: dict[str, Scale | N
     return [_ones(node) if pulled is None else pulled]
 
 
-def _take_up_scales(graph: Graph, wanted: dict[str, Scale | None]) -> None:
+def _take_up_scales(graph: Graph, wanted: dict[str, Scale | None]) -> dict[str, Scale]:
     """Forwards: fixes each node's scale, rescales weights, and puts `Scale` nodes on the edges that need one."""
     actual: dict[str, Scale] = {}
     for node in graph:
@@ -98,17 +97,18 @@ def _take_up_scales(graph: Graph, wanted: dict[str, Scale | None]) -> None:
     for readout in graph.readouts:
         scale, node = actual[readout.node], graph[readout.node]
         if not np.array_equal(np.broadcast_to(scale, node.shape), np.ones(node.shape)):
-            _insert_scale(graph, node, readout, scale)
+            _insert_scale(graph, node, readout, 0, scale)
+    return actual
 
 
 def _rescale_weights(graph: Graph, node: Synapse, source: Scale, target: Scale | None) -> Scale:
     before = graph[node.inputs[0]]
-    vector = scales.per_channel(source, before.shape, _output_axis(node))
+    vector = scales.per_channel(source, before.shape, scales.weight_axis(node))
     if vector is None:
         _require(graph, node, 0, source, _ones(before))
         vector = np.ones(1)
     scale = _ones(node) if target is None else target
-    out = scales.per_channel(scale, node.shape, _output_axis(node))
+    out = scales.per_channel(scale, node.shape, scales.weight_axis(node))
     if out is None:
         raise ValueError(f"Synapse '{node.name}' cannot take up a scale that varies within a channel.")
     kernels.scale_input(node.layer, vector)
@@ -148,36 +148,35 @@ def _forward_scale(graph: Graph, node: Node, sources: list[Scale]) -> Scale:
 def _require(graph: Graph, node: Node, index: int, source: Scale, needed: Scale) -> None:
     before = graph[node.inputs[index]]
     if not np.array_equal(np.broadcast_to(source, before.shape), np.broadcast_to(needed, before.shape)):
-        _insert_scale(graph, before, node, source / needed)
+        _insert_scale(graph, before, node, index, source / needed)
 
 
-def _insert_scale(graph: Graph, before: Node, reader: Node | Readout, factor: Scale) -> None:
+def _insert_scale(graph: Graph, before: Node, reader: Node | Readout, slot: int, factor: Scale) -> None:
     vector = scales.per_channel(factor, before.shape, before.channel_axis)
     name = graph.unique_name(f"{before.name}_to_{reader.name}")
     if vector is None:
-        _insert_elementwise_scale(graph, before, reader, factor, name)
+        _insert_elementwise_scale(graph, before, reader, slot, factor, name)
         return
     config = {"axis": before.channel_axis + 1, "channels": int(vector.size), "use_offset": False}
     layer = LayerSpec("Scale", config, {"factor": vector})
-    graph.insert_on_edge(
-        before.name, reader, Synapse(name, [before.name], before.shape, before.channel_axis, layer=layer)
-    )
+    graph.insert_on_edge(Synapse(name, [before.name], before.shape, before.channel_axis, layer=layer), reader, slot)
 
 
-def _insert_elementwise_scale(graph: Graph, before: Node, reader: Node | Readout, factor: Scale, name: str) -> None:
+def _insert_elementwise_scale(
+    graph: Graph, before: Node, reader: Node | Readout, slot: int, factor: Scale, name: str
+) -> None:
     """A factor per element: on the flattened tensor every element is a channel."""
     size = int(np.prod(before.shape))
     flat = Synapse(graph.unique_name(f"{name}_flat"), [before.name], (size,), layer=LayerSpec("Flatten", {}))
-    graph.insert_on_edge(before.name, reader, flat)
+    graph.insert_on_edge(flat, reader, slot)
     values = np.broadcast_to(factor, before.shape).reshape(-1).astype(np.float64)
     config = {"axis": -1, "channels": size, "use_offset": False}
-    scale = Synapse(name, [flat.name], (size,), layer=LayerSpec("Scale", config, {"factor": values}))
-    graph.insert_on_edge(flat.name, reader, scale)
-    back = Synapse(
-        graph.unique_name(f"{name}_shaped"),
-        [name],
-        before.shape,
-        before.channel_axis,
-        layer=LayerSpec("Reshape", {"target_shape": list(before.shape)}),
+    graph.insert_on_edge(
+        Synapse(name, [flat.name], (size,), layer=LayerSpec("Scale", config, {"factor": values})), reader, slot
     )
-    graph.insert_on_edge(name, reader, back)
+    shaped = LayerSpec("Reshape", {"target_shape": list(before.shape)})
+    graph.insert_on_edge(
+        Synapse(graph.unique_name(f"{name}_shaped"), [name], before.shape, before.channel_axis, layer=shaped),
+        reader,
+        slot,
+    )

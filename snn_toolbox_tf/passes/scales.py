@@ -6,7 +6,7 @@ A scale is a float64 array that broadcasts against a tensor's per-sample shape: 
 import numpy as np
 
 from snn_toolbox_tf import vocabulary
-from snn_toolbox_tf.graph import Graph, MaxPool, Node, Synapse
+from snn_toolbox_tf.graph import Graph, MaxPool, Node, Synapse, sample_axis
 from snn_toolbox_tf.vocabulary import Role
 
 Scale = np.ndarray
@@ -96,8 +96,14 @@ def _rearranged(node: Node, scale: Scale, start: Node, end: Node, *, backwards: 
 
 def concatenation_axis(node: Synapse) -> int:
     """The axis of a Concatenate, counted without the batch axis."""
-    axis = node.layer.config.get("axis", -1)
-    return axis - 1 if axis > 0 else axis + len(node.shape)
+    return sample_axis(node.layer.config.get("axis", -1), len(node.shape))
+
+
+def weight_axis(node: Synapse) -> int:
+    """The axis of a weighted layer's output along which it has weights of its own: all layers run channels last."""
+    if node.layer.class_name == "Scale":
+        return sample_axis(node.layer.config["axis"], len(node.shape))
+    return len(node.shape) - 1
 
 
 def concatenated(graph: Graph, node: Synapse, scales: list[Scale]) -> Scale:

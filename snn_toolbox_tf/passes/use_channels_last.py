@@ -32,9 +32,7 @@ def use_channels_last(graph: Graph) -> None:
             after = _permute(
                 graph.unique_name(f"{node.name}_channels_first"), node.name, first, [rank, *range(1, rank)], 0
             )
-            graph.redirect(node.name, after.name)
-            after.inputs = [node.name]
-            graph.insert(after, after=node.name)
+            graph.insert_behind(after)
             back[after.name] = node.name
 
 

@@ -92,25 +92,27 @@ def fan_out(node: Synapse, input_shape: tuple[int, ...]) -> np.ndarray:
     spec = node.layer
     if spec.class_name.startswith("GlobalAveragePooling"):
         return np.ones(input_shape)
-    if spec.class_name.startswith("AveragePooling"):
-        spec = _counting_pool(spec, input_shape[-1])
+    pools = spec.class_name.startswith("AveragePooling")
+    if pools:
+        spec = _counting_pool(spec)
     config = {**spec.config, "use_offset" if spec.class_name == "Scale" else "use_bias": False}
     ones = LayerSpec(spec.class_name, config)
-    layer = build_layer(ones, node.name, "float64", [(None, *input_shape)])
+    probed_shape = (*input_shape[:-1], 1) if pools else input_shape
+    layer = build_layer(ones, node.name, "float64", [(None, *probed_shape)])
     weight = getattr(layer, kernels.kernel_name(spec))
     weight.assign(np.ones(weight.shape))
-    probe = tf.zeros((1, *input_shape), tf.float64)
+    probe = tf.zeros((1, *probed_shape), tf.float64)
     with tf.GradientTape() as tape:
         tape.watch(probe)
         total = tf.reduce_sum(layer(probe))
-    return tape.gradient(total, probe).numpy()[0]
+    return np.broadcast_to(tape.gradient(total, probe).numpy()[0], input_shape)
 
 
-def _counting_pool(spec: LayerSpec, channels: int) -> LayerSpec:
-    """An average pooling as the depthwise convolution that has its connections."""
+def _counting_pool(spec: LayerSpec) -> LayerSpec:
+    """The convolution of one channel that has an average pooling's connections."""
     config = {key: spec.config[key] for key in ("strides", "padding", "data_format")}
     dimensions = spec.class_name.removeprefix("AveragePooling")
-    return LayerSpec(f"DepthwiseConv{dimensions}", {**config, "kernel_size": spec.config["pool_size"]})
+    return LayerSpec(f"Conv{dimensions}", {**config, "filters": 1, "kernel_size": spec.config["pool_size"]})
 
 
 class OperationCounter:

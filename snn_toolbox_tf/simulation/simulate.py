@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -58,14 +59,16 @@ def simulate(
     graph = model.network.graph
     mode = check_name(input if input is not None else model.input_options.mode, INPUT_MODES, "input")
     frames = mode == "frames"
-    data_module.check(x, graph, argument="x", frames=frames)
-    duration, reported, every_step = _reported_timesteps(model, x, timesteps, outputs, frames)
+    samples = data_module.Samples(x, graph, argument="x", frames=frames)
+    duration, reported, every_step = _reported_timesteps(model, samples, timesteps, outputs)
+    if samples.frames is not None and samples.frames < duration:
+        raise ValueError(f"`x` has {samples.frames} frames per sample, fewer than the {duration} timesteps asked for.")
     length = data_module.check_positive_integer(
         model.block_length if block_length is None else block_length, "block_length"
     )
     check_name(schedule, SCHEDULES, "schedule")
     if schedule == "layer_synchronous":
-        length, every_step = duration, every_step or len(reported) > 1
+        length, every_step = duration, every_step or reported != (duration,)
         _check_layer_synchronous(graph)
     options = BlockOptions(
         schedule=schedule, count=True, count_inputs=mode == "poisson", every_step=every_step, **_recorded(graph, record)
@@ -78,14 +81,13 @@ def simulate(
         reported,
         every_step,
         min(length, duration),
-        _working_batch(graph, batch_size, length),
-        InputOptions(mode, model.input_options.seed if seed is None else seed),
+        _working_batch(graph, batch_size, min(length, duration)),
+        InputOptions(mode, model.input_options.seed if seed is None else data_module.check_seed(seed)),
         options,
     )
-    samples = data_module.sample_count(x, graph)
     budget = _MemoryBudget(graph, plan, memory_limit)
-    budget.check(samples or 0)
-    return _run(model, x, plan, budget, samples, verbose)
+    budget.check(samples.count or 0)
+    return _run(model, samples, plan, budget, verbose)
 
 
 def check_name(value: Any, allowed: tuple[str, ...], argument: str) -> str:
@@ -98,12 +100,12 @@ def check_name(value: Any, allowed: tuple[str, ...], argument: str) -> str:
 
 
 def _reported_timesteps(
-    model: "SpikingModel", x: Any, timesteps: int | None, outputs: Any, frames: bool
+    model: "SpikingModel", samples: data_module.Samples, timesteps: int | None, outputs: Any
 ) -> tuple[int, tuple[int, ...], bool]:
     """Returns T, the timesteps to report, and whether these are all of them."""
     listed = not isinstance(outputs, str)
-    if not listed:
-        check_name(outputs, ("all", "last"), "outputs")
+    if not listed or not isinstance(outputs, Iterable):
+        check_name(outputs, ("all", "last", "[t, ...]"), "outputs")
     wanted = [data_module.check_positive_integer(value, "outputs") for value in outputs] if listed else []
     if listed and (not wanted or sorted(set(wanted)) != wanted):
         raise ValueError(
@@ -113,8 +115,8 @@ def _reported_timesteps(
         duration = data_module.check_positive_integer(timesteps, "timesteps")
     elif listed:
         duration = wanted[-1]
-    elif frames and not data_module.is_stream(x):
-        duration = int(np.shape(keras.tree.flatten(x)[0])[1])
+    elif samples.frames is not None:
+        duration = samples.frames
     else:
         duration = model.timesteps
     if listed and wanted[-1] > duration:
@@ -127,15 +129,14 @@ def _reported_timesteps(
 
 def _recorded(graph: Graph, record: Any) -> dict[str, tuple[str, ...]]:
     populations = tuple(node.name for node in graph.of_type(Population))
-    if isinstance(record, str):
-        record = [record]
     if not isinstance(record, dict):
-        record = dict.fromkeys(record, populations)
+        record = dict.fromkeys([record] if isinstance(record, str) else record or (), populations)
+    record = {kind: (names,) if isinstance(names, str) else tuple(names) for kind, names in record.items()}
     for kind, names in record.items():
         check_name(kind, RECORDABLE, "record")
         for name in names:
             check_name(name, populations, f"record['{kind}']")
-    return {kind: tuple(record.get(kind, ())) for kind in RECORDABLE}
+    return {kind: record.get(kind, ()) for kind in RECORDABLE}
 
 
 def _check_layer_synchronous(graph: Graph) -> None:
@@ -187,17 +188,16 @@ class _MemoryBudget:
 
 
 def _run(
-    model: "SpikingModel", x: Any, plan: _Plan, budget: _MemoryBudget, samples: int | None, verbose: int
+    model: "SpikingModel", samples: data_module.Samples, plan: _Plan, budget: _MemoryBudget, verbose: int
 ) -> SimulationResult:
-    graph, mode = model.network.graph, plan.input_options.mode
-    counter = OperationCounter(model.network, mode)
+    counter = OperationCounter(model.network, plan.input_options.mode)
     runner = _BatchRunner(model, plan)
     parts: list[SimulationResult] = []
     done = 0
-    bar = keras.utils.Progbar(samples, unit_name="sample") if verbose else None
-    for batch in data_module.batches(x, graph, plan.batch_size, argument="x", frames=mode == "frames"):
+    bar = keras.utils.Progbar(samples.count, unit_name="sample") if verbose else None
+    for batch in samples.batches(plan.batch_size):
         count = len(next(iter(batch.values())))
-        if samples is None:
+        if samples.count is None:
             budget.check(done + count)
         parts.append(runner.run(batch, done, counter))
         done += count
