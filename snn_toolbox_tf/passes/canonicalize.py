@@ -4,8 +4,6 @@ Batch normalization and Normalization become `Scale`; Average becomes Add and `S
 becomes a depthwise and a pointwise one.
 """
 
-from typing import Any
-
 import numpy as np
 
 from snn_toolbox_tf.graph import Graph, LayerSpec, Synapse
@@ -73,10 +71,6 @@ def _split_separable(graph: Graph, node: Synapse) -> None:
     dimensions = node.layer.class_name.removeprefix("SeparableConv")
     depthwise = {key: value for key, value in config.items() if key not in _DEPTHWISE_ONLY}
     depthwise["use_bias"] = False
-    if config["padding"] == "causal":
-        # Depthwise convolutions know no causal padding: it is a layer of its own here.
-        depthwise["padding"] = "valid"
-        _pad_causally(graph, node, config)
     channels = weights["pointwise_kernel"].shape[-2]
     shape = list(node.shape)
     shape[node.channel_axis] = channels
@@ -100,19 +94,3 @@ def _split_separable(graph: Graph, node: Synapse) -> None:
     graph.insert(first, before=node.name)
     node.inputs = [first.name]
     node.layer = LayerSpec(f"Conv{dimensions}", pointwise, arrays)
-
-
-def _pad_causally(graph: Graph, node: Synapse, config: dict[str, Any]) -> None:
-    source = graph[node.inputs[0]]
-    size = int(np.ravel(config["dilation_rate"])[0]) * (int(np.ravel(config["kernel_size"])[0]) - 1)
-    steps = 1 if node.channel_axis == 0 else 0
-    shape = [length + size if axis == steps else length for axis, length in enumerate(source.shape)]
-    padding = {"padding": [size, 0], "data_format": config["data_format"]}
-    pad = Synapse(
-        graph.unique_name(f"{node.name}_pad"),
-        [source.name],
-        tuple(shape),
-        node.channel_axis,
-        layer=LayerSpec("ZeroPadding1D", padding),
-    )
-    graph.insert_on_edge(pad, node)
