@@ -70,7 +70,8 @@ class SpikingModel(keras.Model):
         name: str | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(name=name, **kwargs)
+        # Whatever Keras's global dtype policy says: spikes on a grid need float32.
+        super().__init__(name=name, **{"dtype": "float32", **kwargs})
         self._network = Network(graph if isinstance(graph, Graph) else graph_from_config(graph))
         self._network_layers = [
             *self._network.layers.values(),

@@ -292,6 +292,16 @@ def test_an_uncompiled_source_gives_an_uncompiled_network(mlp, x_mlp):
     assert not snn.convert_keras(mlp, x_mlp).compiled
 
 
+def test_a_global_reduced_precision_policy_does_not_reach_the_network(mlp, x_mlp):
+    expected = snn.convert_keras(mlp, x_mlp).predict(x_mlp, verbose=0)
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        model_snn = snn.convert_keras(mlp, x_mlp)
+        np.testing.assert_array_equal(model_snn.predict(x_mlp, verbose=0), expected)
+    finally:
+        keras.config.set_dtype_policy("float32")
+
+
 def test_training_is_an_error_that_teaches(model_snn, x_mlp):
     with pytest.raises(RuntimeError, match=r"cannot be trained.*convert it again"):
         model_snn.fit(x_mlp, np.zeros((40, 3)))
