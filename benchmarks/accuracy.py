@@ -95,14 +95,16 @@ def load_images(path: pathlib.Path, count: int, prepare: Callable) -> tuple[np.n
         return prepare(file["x"][:count]), file["y"][:count]
 
 
-def measure(name: str, folder: pathlib.Path, images: int, calibration_images: int, batch_size: int) -> dict:
+def measure(
+    name: str, folder: pathlib.Path, images: int, calibration_images: int, batch_size: int, options: dict
+) -> dict:
     """Returns ANN and SNN accuracy of one network, in percent."""
     case = CASES[name]
     model = case.load(folder)
     x, y = load_images(folder / case.test, images, case.prepare)
     x_calibration, _ = load_images(folder / case.calibration, calibration_images, case.prepare)
     ann = float((model.predict(x, batch_size=256, verbose=0).argmax(axis=-1) == y).mean())
-    model_snn = snn.convert_keras(model, x_calibration)
+    model_snn = snn.convert_keras(model, x_calibration, **options)
     start = time.perf_counter()
     result = model_snn.simulate(x, outputs=TIMESTEPS, batch_size=batch_size)
     return {
@@ -124,6 +126,8 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=10000)
     parser.add_argument("--calibration-images", type=int, default=1000)
     parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--percentile", type=float, default=99.9)
+    parser.add_argument("--v0", type=float, default=0.5, help="initial potential in units of the threshold")
     parser.add_argument("--output", help="JSON file for the record")
     arguments = parser.parse_args()
     if not os.environ.get("SNN_TOOLBOX_TF_DATA"):
@@ -132,8 +136,9 @@ def main() -> None:
     print(f"| network | images | ANN | {' | '.join(f'T = {t}' for t in TIMESTEPS)} |")
     print("|---" * (3 + len(TIMESTEPS)) + "|")
     rows = []
+    options = {"percentile": arguments.percentile, "v0": arguments.v0}
     for name in arguments.models:
-        row = measure(name, folder, arguments.images, arguments.calibration_images, arguments.batch_size)
+        row = measure(name, folder, arguments.images, arguments.calibration_images, arguments.batch_size, options)
         cells = " | ".join(f"{row['snn'][t]:.2f}" for t in TIMESTEPS)
         print(f"| {name} | {row['images']} | {row['ann']:.2f} | {cells} |", flush=True)
         rows.append(row)

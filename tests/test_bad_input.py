@@ -161,6 +161,11 @@ def test_a_graph_that_differs_from_its_source_is_an_error(mlp, x_mlp, monkeypatc
         snn.convert_keras(mlp, x_mlp)
 
 
+def test_a_network_without_its_input(mlp, x_mlp):
+    with pytest.raises(ValueError, match=r"No value was given for input '.*' of network 'mlp'"):
+        snn.convert_keras(mlp, x_mlp).network.run({}, population=lambda node, current: current)
+
+
 def test_another_keras_backend_is_refused():
     code = (
         "import keras, keras.config as config\n"

@@ -124,6 +124,12 @@ def test_stateful_refuses_another_batch_size_without_reset():
     assert layer(tf.zeros([4, 3])).shape == (4, 3)
 
 
+def test_stateful_needs_a_fixed_batch_size():
+    layer = IntegrateAndFire(stateful=True, name="population")
+    with pytest.raises(ValueError, match=r"'population' is stateful and needs a fixed batch size.*batch_shape"):
+        tf.function(layer, input_signature=[tf.TensorSpec([None, 3])])(tf.zeros([2, 3]))
+
+
 def test_config_round_trip():
     layer = IntegrateAndFire(threshold=[1.0, 2.0], v0=0.25, reset="zero", spike_height="threshold", axis=1)
     copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))

@@ -1,5 +1,8 @@
 """The time loop, its inputs, its records and its memory."""
 
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pytest
@@ -228,6 +231,30 @@ def test_a_result_above_the_memory_limit_is_refused_before_the_simulation(model_
         model_snn.simulate(x_mlp, timesteps=1000, outputs="last", record="spikes", memory_limit=2**16)
     with pytest.raises(MemoryError, match=r"samples would take"):
         model_snn.simulate(iter([x_mlp] * 100), timesteps=1000, memory_limit=2**20)
+
+
+def test_memory_does_not_grow_with_timesteps_or_samples():
+    """Peak memory of a fresh process after a short run, and after one of 60 times the timesteps and 8 times the samples.
+
+    Held in full, the spikes of the long run would take 4 GB as float32.
+    """
+    code = """
+import resource, keras, numpy as np, snn_toolbox_tf as snn
+layers = keras.layers
+model = keras.Sequential([
+    keras.Input((16, 16, 3)), layers.Conv2D(16, 3, padding="same", activation="relu"), layers.MaxPooling2D(2),
+    layers.Conv2D(16, 3, padding="same", activation="relu"), layers.Flatten(), layers.Dense(4)])
+x = np.random.default_rng(0).random((512, 16, 16, 3), dtype=np.float32)
+model_snn = snn.convert_keras(model, x)
+peak = []
+for samples, timesteps in ((64, 16), (512, 960)):
+    model_snn.simulate(x[:samples], timesteps=timesteps, outputs="last")
+    peak.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+print((peak[1] - peak[0]) / 1024)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout.splitlines()[-1]) < 100
 
 
 def test_large_networks_run_in_smaller_batches():
