@@ -11,28 +11,12 @@ from snn_toolbox_tf.export.saved_model import export_saved_model
 from snn_toolbox_tf.graph import Graph, graph_from_config, graph_to_config
 from snn_toolbox_tf.network import Network, inputs_of
 from snn_toolbox_tf.passes.grid import reproducibility_exceptions
-from snn_toolbox_tf.simulation import block, loop
-from snn_toolbox_tf.simulation.block import BlockOptions
 from snn_toolbox_tf.simulation.loop import InputOptions
 from snn_toolbox_tf.simulation.result import SimulationResult
 from snn_toolbox_tf.simulation.simulate import simulate
+from snn_toolbox_tf.simulation.simulator import Simulator
 
 BLOCK_LENGTH = 4
-
-
-class _Runtime:
-    """What a model holds while it runs. A plain object, so that Keras neither tracks nor saves it.
-
-    Attributes:
-        state: The state between two calls of `step`.
-        batch_size: Its number of samples.
-        traced: Traced time loops by their options.
-    """
-
-    def __init__(self) -> None:
-        self.state: Any = None
-        self.batch_size: int | None = None
-        self.traced: dict[Any, Any] = {}
 
 
 @keras.saving.register_keras_serializable(package="SnnToolbox")
@@ -78,14 +62,13 @@ class SpikingModel(keras.Model):
             *(layer for layer in self._network.nonlinearities if layer is not None),
         ]
         self._timesteps = data_module.check_positive_integer(timesteps, "timesteps")
-        self._input_options = InputOptions(input, data_module.check_seed(seed))
-        self._block_length = data_module.check_positive_integer(block_length, "block_length")
+        length = data_module.check_positive_integer(block_length, "block_length")
+        self._simulator = Simulator(self._network, InputOptions(input, data_module.check_seed(seed)), length)
         self.conversion = dict(conversion or {})
         self.output_names = [readout.name for readout in self._network.graph.readouts]
-        self._runtime = _Runtime()
         # XLA's CPU version of the step is slow, and it refuses custom operations.
         self.supports_jit = False
-        self._forward = tf.function(self._run_all, autograph=False)
+        self._forward = tf.function(self._simulator.run_all, autograph=False)
         self.built = True
 
     @property
@@ -96,12 +79,7 @@ class SpikingModel(keras.Model):
     @property
     def input_options(self) -> InputOptions:
         """How input is encoded."""
-        return self._input_options
-
-    @property
-    def block_length(self) -> int:
-        """K, the number of timesteps per block."""
-        return self._block_length
+        return self._simulator.input_options
 
     @property
     def timesteps(self) -> int:
@@ -122,28 +100,8 @@ class SpikingModel(keras.Model):
 
     def call(self, inputs: Any) -> Any:
         """Runs T timesteps from the initial state; returns the decoded outputs."""
-        return self._forward(self._by_name(inputs), tf.constant(self._timesteps))
-
-    def _by_name(self, inputs: Any) -> dict[str, tf.Tensor]:
         parts = data_module.by_input_name(inputs, self._network.graph, "inputs")
-        return {name: tf.cast(tensor, tf.float32) for name, tensor in parts.items()}
-
-    def _run_all(self, inputs: dict[str, tf.Tensor], timesteps: tf.Tensor) -> Any:
-        first = next(iter(inputs.values()))
-        if self._input_options.mode == "frames":
-            timesteps = tf.shape(first)[1]
-        options = BlockOptions()
-        state = block.initial_state(self._network, tf.shape(first)[0], options)
-        segment = loop.advance(
-            self._network,
-            inputs,
-            state,
-            timesteps,
-            block_length=min(self._block_length, self._timesteps),
-            input_options=self._input_options,
-            options=options,
-        )
-        return segment.outputs
+        return self._forward({name: tf.cast(tensor, tf.float32) for name, tensor in parts.items()}, self._timesteps)
 
     def simulate(
         self,
@@ -187,7 +145,16 @@ class SpikingModel(keras.Model):
             >>> result.outputs.shape, result.spikes["a_relu"].shape
             ((16, 10, 3), (16, 10, 8))
         """
-        return simulate(self, x, timesteps=timesteps, batch_size=batch_size, record=record, outputs=outputs, **options)
+        return simulate(
+            self._simulator,
+            x,
+            default_timesteps=self._timesteps,
+            timesteps=timesteps,
+            batch_size=batch_size,
+            record=record,
+            outputs=outputs,
+            **options,
+        )
 
     def step(self, frame: Any) -> Any:
         """Runs one timestep and keeps the state: streaming.
@@ -202,65 +169,11 @@ class SpikingModel(keras.Model):
         Raises:
             ValueError: If the batch size differs from that of the state that is kept; call `reset_state()` first.
         """
-        arrays = data_module.as_arrays(frame, self._network.graph, argument="frame")
-        batch_size = len(next(iter(arrays.values())))
-        if self._runtime.state is None:
-            self._runtime.state = block.initial_state(self._network, tf.constant(batch_size), BlockOptions())
-            self._runtime.batch_size = batch_size
-        elif batch_size != self._runtime.batch_size:
-            raise ValueError(
-                f"`step` keeps the state of {self._runtime.batch_size} samples. Received a frame with {batch_size} "
-                "samples. Call `reset_state()` before another batch size."
-            )
-        inputs = {name: tf.constant(array, tf.float32) for name, array in arrays.items()}
-        options = self._input_options
-        if options.mode != "poisson":
-            options = InputOptions("frames")
-            inputs = {name: value[:, tf.newaxis] for name, value in inputs.items()}
-        advance = self.traced_advance(1, options, BlockOptions())
-        index = tf.range(batch_size, dtype=tf.int64)
-        self._runtime.state, outputs, _ = advance(inputs, self._runtime.state, tf.constant(1), index)
-        return outputs
-
-    def traced_advance(self, block_length: int, input_options: InputOptions, options: BlockOptions) -> Any:
-        """Returns `loop.advance` with these options as a traced function, for any batch size and number of timesteps.
-
-        Its arguments are the inputs by name, the state, the number of timesteps and the samples' global indices; it returns
-        the state, the decoded outputs and the recorded tensors.
-        """
-        key = (block_length, input_options, options)
-        if key not in self._runtime.traced:
-            state = block.initial_state(self._network, tf.constant(1), options)
-            frames = (None,) if input_options.mode == "frames" else ()
-            signature = [
-                {node.name: tf.TensorSpec((None, *frames, *node.shape)) for node in inputs_of(self._network.graph)},
-                tf.nest.map_structure(_batch_free_spec, state),
-                tf.TensorSpec((), tf.int32),
-                tf.TensorSpec((None,), tf.int64),
-            ]
-
-            def advance(inputs: Any, state: Any, steps: tf.Tensor, sample_index: tf.Tensor) -> Any:
-                segment = loop.advance(
-                    self._network,
-                    inputs,
-                    state,
-                    steps,
-                    block_length=block_length,
-                    input_options=input_options,
-                    options=options,
-                    sample_index=sample_index,
-                )
-                return segment.state, segment.outputs, segment.recorded
-
-            traced = tf.function(advance, input_signature=signature, autograph=False)
-            # A concrete function: TensorFlow warns of retracing when many models each trace theirs.
-            self._runtime.traced[key] = traced.get_concrete_function()
-        return self._runtime.traced[key]
+        return self._simulator.step(frame)
 
     def reset_state(self) -> None:
         """Forgets the state that `step` keeps; the next `step` starts from the initial state."""
-        self._runtime.state = None
-        self._runtime.batch_size = None
+        self._simulator.reset_state()
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
         """Configures loss and metrics for `evaluate`, see `keras.Model.compile`; a loss is not needed."""
@@ -322,16 +235,16 @@ class SpikingModel(keras.Model):
         return {
             "graph": graph_to_config(self._network.graph),
             "timesteps": self._timesteps,
-            "input": self._input_options.mode,
-            "seed": self._input_options.seed,
-            "block_length": self._block_length,
+            "input": self.input_options.mode,
+            "seed": self.input_options.seed,
+            "block_length": self._simulator.block_length,
             "conversion": dict(self.conversion),
             "name": self.name,
         }
 
     def serving_signature(self) -> list[tf.TensorSpec]:
         """Returns the specification of each input as `export` writes it."""
-        frames = (None,) if self._input_options.mode == "frames" else ()
+        frames = (None,) if self.input_options.mode == "frames" else ()
         return [
             tf.TensorSpec((None, *frames, *node.shape), tf.float32, name=node.name)
             for node in inputs_of(self._network.graph)
@@ -341,8 +254,3 @@ class SpikingModel(keras.Model):
         """Returns theta per population, in units of the source's activations (balanced form)."""
         stored = self.conversion.get("thresholds", {})
         return {name: np.asarray(theta) for name, theta in stored.items()}
-
-
-def _batch_free_spec(tensor: tf.Tensor) -> tf.TensorSpec:
-    shape = tensor.shape if tensor.shape.rank == 0 else [None, *tensor.shape[1:]]
-    return tf.TensorSpec(shape, tensor.dtype)

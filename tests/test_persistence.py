@@ -58,7 +58,7 @@ sys.modules["snn_toolbox_tf"] = sys.modules["keras"] = None  # importing either 
 folder = sys.argv[1]
 x, y = (list(np.load(folder + name).values()) for name in ("/x.npz", "/y.npz"))
 serve = tf.saved_model.load(folder + "/serving").signatures["serving_default"]
-names = list(serve.structured_input_signature[1])
+names = sorted(serve.structured_input_signature[1])
 difference = 0.0
 for rows in (slice(0, 6), slice(2, 3)):
     out = serve(**{name: tf.constant(array[rows]) for name, array in zip(names, x, strict=True)})

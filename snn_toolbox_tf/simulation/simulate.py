@@ -3,7 +3,7 @@
 import dataclasses
 import difflib
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 import numpy as np
@@ -17,9 +17,7 @@ from snn_toolbox_tf.simulation.encoding import INPUT_MODES
 from snn_toolbox_tf.simulation.loop import InputOptions
 from snn_toolbox_tf.simulation.operations import OperationCounter
 from snn_toolbox_tf.simulation.result import SimulationResult
-
-if TYPE_CHECKING:
-    from snn_toolbox_tf.model import SpikingModel
+from snn_toolbox_tf.simulation.simulator import Simulator
 
 RECORDABLE = ("spikes", "membrane_potential")
 SCHEDULES = ("step", "layer_synchronous")
@@ -41,9 +39,10 @@ class _Plan:
 
 
 def simulate(
-    model: "SpikingModel",
+    simulator: Simulator,
     x: Any,
     *,
+    default_timesteps: int,
     timesteps: int | None,
     batch_size: int,
     record: Any,
@@ -55,16 +54,16 @@ def simulate(
     memory_limit: int = 2**31,
     verbose: int = 0,
 ) -> SimulationResult:
-    """Runs a model and returns what happened; see `SpikingModel.simulate` for the arguments."""
-    graph = model.network.graph
-    mode = check_name(input if input is not None else model.input_options.mode, INPUT_MODES, "input")
+    """Runs a network and returns what happened; see `SpikingModel.simulate` for the arguments."""
+    graph = simulator.network.graph
+    mode = check_name(input if input is not None else simulator.input_options.mode, INPUT_MODES, "input")
     frames = mode == "frames"
     samples = data_module.Samples(x, graph, argument="x", frames=frames)
-    duration, reported, every_step = _reported_timesteps(model, samples, timesteps, outputs)
+    duration, reported, every_step = _reported_timesteps(samples, default_timesteps, timesteps, outputs)
     if samples.frames is not None and samples.frames < duration:
         raise ValueError(f"`x` has {samples.frames} frames per sample, fewer than the {duration} timesteps asked for.")
     length = data_module.check_positive_integer(
-        model.block_length if block_length is None else block_length, "block_length"
+        simulator.block_length if block_length is None else block_length, "block_length"
     )
     check_name(schedule, SCHEDULES, "schedule")
     if schedule == "layer_synchronous":
@@ -82,12 +81,12 @@ def simulate(
         every_step,
         min(length, duration),
         _working_batch(graph, batch_size, min(length, duration)),
-        InputOptions(mode, model.input_options.seed if seed is None else data_module.check_seed(seed)),
+        InputOptions(mode, simulator.input_options.seed if seed is None else data_module.check_seed(seed)),
         options,
     )
     budget = _MemoryBudget(graph, plan, memory_limit)
     budget.check(samples.count or 0)
-    return _run(model, samples, plan, budget, verbose)
+    return _run(simulator, samples, plan, budget, verbose)
 
 
 def check_name(value: Any, allowed: tuple[str, ...], argument: str) -> str:
@@ -100,7 +99,7 @@ def check_name(value: Any, allowed: tuple[str, ...], argument: str) -> str:
 
 
 def _reported_timesteps(
-    model: "SpikingModel", samples: data_module.Samples, timesteps: int | None, outputs: Any
+    samples: data_module.Samples, default_timesteps: int, timesteps: int | None, outputs: Any
 ) -> tuple[int, tuple[int, ...], bool]:
     """Returns T, the timesteps to report, and whether these are all of them."""
     listed = not isinstance(outputs, str)
@@ -118,7 +117,7 @@ def _reported_timesteps(
     elif samples.frames is not None:
         duration = samples.frames
     else:
-        duration = model.timesteps
+        duration = default_timesteps
     if listed and wanted[-1] > duration:
         raise ValueError(f"`outputs` asks for timestep {wanted[-1]}, but only {duration} are simulated.")
     if listed:
@@ -188,10 +187,10 @@ class _MemoryBudget:
 
 
 def _run(
-    model: "SpikingModel", samples: data_module.Samples, plan: _Plan, budget: _MemoryBudget, verbose: int
+    simulator: Simulator, samples: data_module.Samples, plan: _Plan, budget: _MemoryBudget, verbose: int
 ) -> SimulationResult:
-    counter = OperationCounter(model.network, plan.input_options.mode)
-    runner = _BatchRunner(model, plan)
+    counter = OperationCounter(simulator.network, plan.input_options.mode)
+    runner = _BatchRunner(simulator, plan)
     parts: list[SimulationResult] = []
     done = 0
     bar = keras.utils.Progbar(samples.count, unit_name="sample") if verbose else None
@@ -209,10 +208,10 @@ def _run(
 class _BatchRunner:
     """Runs batches through traced segments of the time loop."""
 
-    def __init__(self, model: "SpikingModel", plan: _Plan) -> None:
-        self._network = model.network
+    def __init__(self, simulator: Simulator, plan: _Plan) -> None:
+        self._network = simulator.network
         self._plan = plan
-        self._advance = model.traced_advance(plan.block_length, plan.input_options, plan.options)
+        self._advance = simulator.traced_advance(plan.block_length, plan.input_options, plan.options)
 
     def run(self, batch: data_module.Batch, first_sample: int, counter: OperationCounter) -> SimulationResult:
         plan, count = self._plan, len(next(iter(batch.values())))
