@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -9,6 +10,7 @@ import numpy as np
 
 from snn_toolbox_tf import calibration, compilation, data, verification
 from snn_toolbox_tf.calibration.from_data import observe_random_input, random_input
+from snn_toolbox_tf.calibration.histogram import PositiveHistogram
 from snn_toolbox_tf.calibration.thresholds import set_neuron_parameters
 from snn_toolbox_tf.graph import Graph, Population
 from snn_toolbox_tf.model import BLOCK_LENGTH, SpikingModel
@@ -79,7 +81,9 @@ def convert_keras(
         >>> model_snn.predict(x, verbose=0).shape
         (64, 3)
     """
-    _check_arguments(percentile, max_rate, v0, reset, input, form)
+    if isinstance(model, SpikingModel):
+        raise ValueError(f"Model '{model.name}' is a spiking network already. Expected the trained source model.")
+    _check_arguments(percentile, per_channel, max_rate, v0, reset, input, form)
     data.check_positive_integer(timesteps, "timesteps")
     data.check_positive_integer(block_length, "block_length")
     data.check_seed(seed)
@@ -101,6 +105,7 @@ def convert_keras(
         _warn_no_calibration_data(model.name)
         thresholds = calibration.thresholds_from_model(graph, share, max_rate=max_rate)
     else:
+        _warn_of_silent_populations(statistics.histograms)
         thresholds = calibration.percentile_thresholds(statistics, share, per_channel=per_channel, max_rate=max_rate)
         for node in inputs_of(graph):
             node.magnitude = float(statistics.largest[node.name].max()) or 1.0
@@ -116,6 +121,7 @@ def convert_keras(
         "form": form,
         "calibration_samples": 0 if calibration_data is None else statistics.samples,
         "pass_error": pass_error,
+        "grid_error": 0.0,
         "thresholds": _thresholds_of(graph),
     }
     if form == "normalized":
@@ -139,7 +145,9 @@ def convert_keras(
     return model_snn
 
 
-def _check_arguments(percentile: Any, max_rate: Any, v0: Any, reset: str, input: str, form: str) -> None:
+def _check_arguments(
+    percentile: Any, per_channel: Any, max_rate: Any, v0: Any, reset: str, input: str, form: str
+) -> None:
     def number(value: Any) -> bool:
         real = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
         return real and math.isfinite(value)
@@ -148,6 +156,14 @@ def _check_arguments(percentile: Any, max_rate: Any, v0: Any, reset: str, input:
         raise ValueError(
             f"Expected `percentile` to be in (0, 100], for example 99.9. Received: percentile={percentile!r}"
         )
+    if percentile is not None and percentile < 1:
+        warnings.warn(
+            f"percentile={percentile!r} is in percent: {100 * (1 - percentile / 100):g} % of the activations will saturate. "
+            f"Did you mean {100 * percentile:g}?",
+            stacklevel=3,
+        )
+    if not isinstance(per_channel, (bool, np.bool_)):
+        raise ValueError(f"Expected `per_channel` to be True or False. Received: per_channel={per_channel!r}")
     if not (number(max_rate) and 0 < max_rate <= 1):
         raise ValueError(f"Expected `max_rate` to be in (0, 1], spikes per timestep. Received: max_rate={max_rate!r}")
     if not (number(v0) and -1 <= v0 <= 1):
@@ -155,6 +171,16 @@ def _check_arguments(percentile: Any, max_rate: Any, v0: Any, reset: str, input:
     check_name(reset, RESETS, "reset")
     check_name(input, INPUT_MODES, "input")
     check_name(form, FORMS, "form")
+
+
+def _warn_of_silent_populations(histograms: Mapping[str, PositiveHistogram]) -> None:
+    silent = [name for name, histogram in histograms.items() if not histogram.total.any()]
+    if silent:
+        warnings.warn(
+            f"The calibration data drives no neuron of {', '.join(silent)}: their thresholds are arbitrary. "
+            "Is it scaled as the model expects?",
+            stacklevel=3,
+        )
 
 
 def _warn_no_calibration_data(name: str) -> None:

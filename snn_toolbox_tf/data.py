@@ -124,6 +124,23 @@ def by_input_name(data: Any, graph: Graph, argument: str) -> dict[str, Any]:
     return dict(zip(names, data, strict=True))
 
 
+def check_static_shapes(tensors: dict[str, Any], graph: Graph, *, frames: bool) -> None:
+    """Raises if tensors whose shapes are known do not fit the inputs; the batch axis may be of unknown size."""
+    for node in inputs_of(graph):
+        shape = getattr(tensors[node.name], "shape", None)
+        if shape is None or getattr(shape, "rank", 0) is None:
+            continue
+        expected = (None, *([None] if frames else []), *node.shape)
+        sizes = tuple(shape)
+        fits = len(sizes) == len(expected) and all(
+            None in (size, wanted) or size == wanted for size, wanted in zip(sizes, expected, strict=True)
+        )
+        if not fits:
+            raise ValueError(
+                f"Input '{node.name}' has the wrong shape. Expected {_describe([node], frames)}. Received shape: {sizes}"
+            )
+
+
 def _elements(stream: Any) -> Iterator[Any]:
     if isinstance(stream, keras.utils.PyDataset):
         return (stream[index] for index in range(len(stream)))

@@ -101,6 +101,7 @@ class SpikingModel(keras.Model):
     def call(self, inputs: Any) -> Any:
         """Runs T timesteps from the initial state; returns the decoded outputs."""
         parts = data_module.by_input_name(inputs, self._network.graph, "inputs")
+        data_module.check_static_shapes(parts, self._network.graph, frames=self.input_options.mode == "frames")
         return self._forward({name: tf.cast(tensor, tf.float32) for name, tensor in parts.items()}, self._timesteps)
 
     def simulate(
@@ -207,6 +208,16 @@ class SpikingModel(keras.Model):
     def train_on_batch(self, *args: Any, **kwargs: Any) -> Any:
         """Raises, see `fit`."""
         return self.fit()
+
+    def save(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
+        """Saves the model as a `.keras` file, see `keras.Model.save`.
+
+        Raises:
+            ValueError: For another file type, which could not hold the network.
+        """
+        if not str(filepath).endswith(".keras"):
+            raise ValueError(f"A SpikingModel is saved as a '.keras' file. Received: '{filepath}'")
+        super().save(filepath, *args, **kwargs)
 
     def export(self, filepath: Any, format: str = "tf_saved_model", verbose: bool | None = None, **kwargs: Any) -> None:
         """Writes a SavedModel of stock TensorFlow operations with a free batch dimension.

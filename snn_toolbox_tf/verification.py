@@ -32,8 +32,9 @@ def check_same_function(model: keras.Model, network: Network, inputs: dict[str, 
     """
     arrays = [tf.constant(inputs[node.name]) for node in inputs_of(network.graph)]
     # Traced, because some channels-first operations of Keras are wrong when run eagerly.
+    values = pack(network.graph.input_structure, arrays)
     source = tf.function(lambda values: model(values, training=False), autograph=False)
-    expected = source(pack(network.graph.input_structure, arrays))
+    expected = source.get_concrete_function(values)(values)
     error = _relative(_ann_outputs(network, inputs), expected)
     if not error < TOLERANCE:
         raise ConversionError(

@@ -76,6 +76,7 @@ def test_several_inputs_need_their_structure():
         ({"percentile": 100.1}, r"`percentile` to be in"),
         ({"percentile": float("nan")}, r"`percentile` to be in"),
         ({"percentile": "99.9"}, r"`percentile` to be in"),
+        ({"per_channel": "no"}, r"`per_channel` to be True or False.*'no'"),
         ({"max_rate": 1.5}, r"`max_rate` to be in \(0, 1\]"),
         ({"v0": 7}, r"`v0` to be in \[-1, 1\]"),
         ({"reset": "substract"}, r"Unknown `reset`.*Did you mean 'subtract'\?"),
@@ -104,9 +105,9 @@ def test_bad_conversion_arguments_come_before_any_work(mlp, monkeypatch, kwargs,
         ({"batch_size": -1}, ValueError, r"`batch_size` to be a positive integer"),
         ({"block_length": 0}, ValueError, r"`block_length` to be a positive integer"),
         ({"outputs": "first"}, ValueError, r"Unknown `outputs`.*'all', 'last'"),
-        ({"outputs": []}, ValueError, r"increasing numbers of timesteps"),
-        ({"outputs": [4, 2]}, ValueError, r"increasing numbers of timesteps"),
-        ({"outputs": [0, 2]}, ValueError, r"`outputs` to be a positive integer"),
+        ({"outputs": []}, ValueError, r"increasing positive numbers of timesteps"),
+        ({"outputs": [4, 2]}, ValueError, r"increasing positive numbers of timesteps"),
+        ({"outputs": [0, 2]}, ValueError, r"increasing positive numbers.*\[0, 2\]"),
         ({"outputs": [8], "timesteps": 4}, ValueError, r"asks for timestep 8, but only 4"),
         ({"record": ["spike"]}, ValueError, r"Unknown `record`.*Did you mean 'spikes'\?"),
         ({"record": {"spikes": ["hidden"]}}, ValueError, r"Unknown `record\['spikes'\]`.*Did you mean 'hidden_relu'\?"),
@@ -134,9 +135,9 @@ def test_closed_form_needs_the_normalised_form(mlp, x_mlp):
     from snn_toolbox_tf.analysis.closed_form import closed_form
 
     for kwargs in ({"form": "balanced"}, {"reset": "zero"}):
-        network = snn.convert_keras(mlp, x_mlp, **kwargs).network
+        model_snn = snn.convert_keras(mlp, x_mlp, **kwargs)
         with pytest.raises(ValueError, match="closed form holds for the normalised form"):
-            closed_form(network, {"x": x_mlp}, 4)
+            closed_form(model_snn, x_mlp, 4)
 
 
 def test_frames_that_are_too_few(mlp, x_mlp):
@@ -159,6 +160,36 @@ def test_a_graph_that_differs_from_its_source_is_an_error(mlp, x_mlp, monkeypatc
     monkeypatch.setattr(verification, "TOLERANCE", -1.0)
     with pytest.raises(snn.ConversionError, match=r"graph of model 'mlp' differs from its source by"):
         snn.convert_keras(mlp, x_mlp)
+
+
+def test_a_spiking_model_is_not_converted_again(mlp, x_mlp):
+    with pytest.raises(ValueError, match=r"'mlp_snn' is a spiking network already"):
+        snn.convert_keras(snn.convert_keras(mlp, x_mlp), x_mlp)
+
+
+def test_a_percentile_given_as_a_fraction_is_questioned(mlp, x_mlp):
+    with pytest.warns(UserWarning, match=r"percentile=0.999 is in percent.*Did you mean 99.9\?"):
+        snn.convert_keras(mlp, x_mlp, percentile=0.999)
+
+
+def test_calibration_data_that_drives_no_neuron_is_questioned():
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, "relu", name="hidden"), keras.layers.Dense(2)])
+    with pytest.warns(UserWarning, match=r"drives no neuron of hidden_relu.*scaled"):
+        snn.convert_keras(model, np.zeros((5, 4)))
+
+
+def test_predict_checks_shapes_too(mlp, x_mlp):
+    model_snn = snn.convert_keras(mlp, x_mlp)
+    with pytest.raises(ValueError, match=r"wrong shape. Expected an array \[samples, 6\]. Received shape: \(.*, 5\)"):
+        model_snn.predict(x_mlp[:, :5], verbose=0)
+    frames = snn.convert_keras(mlp, x_mlp, input="frames")
+    with pytest.raises(ValueError, match=r"Expected an array \[samples, timesteps, 6\]"):
+        frames.predict(x_mlp, verbose=0)
+
+
+def test_only_keras_files_can_hold_a_network(mlp, x_mlp, tmp_path):
+    with pytest.raises(ValueError, match=r"saved as a '.keras' file.*net.h5"):
+        snn.convert_keras(mlp, x_mlp).save(tmp_path / "net.h5")
 
 
 def test_a_network_without_its_input(mlp, x_mlp):

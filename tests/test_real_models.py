@@ -10,7 +10,6 @@ import pytest
 
 import snn_toolbox_tf as snn
 from snn_toolbox_tf.analysis.closed_form import closed_form, inexact_nodes
-from snn_toolbox_tf.network import inputs_of
 
 EXAMPLES = pathlib.Path(__file__).parents[1] / "examples"
 
@@ -85,9 +84,8 @@ def test_no_spike_differs_between_batches_of_1_7_28_and_blocks_of_1_4_32(name, r
 @pytest.mark.parametrize("name", ["resnet20", "lenet5", "mnist_mlp"])
 def test_layer_synchronous_run_is_the_closed_form(name, request):
     _, model_snn, x, _ = request.getfixturevalue(name)
-    (node,) = inputs_of(model_snn.network.graph)
     result = model_snn.simulate(x[:8], timesteps=16, schedule="layer_synchronous", record=["spikes"])
-    counts, outputs = closed_form(model_snn.network, {node.name: x[:8]}, 16)
+    counts, outputs = closed_form(model_snn, x[:8], 16)
     assert set(inexact_nodes(model_snn.network.graph)) == set()
     for key, expected in counts.items():
         np.testing.assert_array_equal(result.spikes[key].sum(axis=0), expected)

@@ -30,7 +30,19 @@ def test_accuracy_of_several_outputs_has_their_structure():
     accuracy = result.accuracy({"a": [0, 1], "b": [1, 1]})
     assert (accuracy["a"].item(), accuracy["b"].item()) == (1.0, 0.5)
     with pytest.raises(ValueError, match="structure of the outputs"):
-        result.accuracy({"a": [0, 1]})
+        result.accuracy({"a": [0, 1], "c": [0, 1]})
+    assert set(result.accuracy({"a": [0, 1]})) == {"a"}
+    pair = snn.SimulationResult(list(outputs.values()), [1], duration=1, samples=2)
+    assert pair.accuracy([None, [0, 1]])[0] is None
+    with pytest.raises(ValueError, match="a list of 2 entries"):
+        pair.accuracy([0, 1, 1])
+
+
+def test_repr_says_what_there_is():
+    text = repr(result_with(np.zeros((2, 3, 2))))
+    assert (
+        text == "<SimulationResult: 3 samples, 2 timesteps, outputs after 2 of them, 0 populations, recorded: nothing>"
+    )
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,6 @@ import zoo
 import snn_toolbox_tf as snn
 from snn_toolbox_tf.analysis.closed_form import closed_form, inexact_nodes
 from snn_toolbox_tf.graph import Synapse
-from snn_toolbox_tf.network import inputs_of
 from snn_toolbox_tf.passes.bounds import absolute_bounds
 from snn_toolbox_tf.simulation.operations import synapse_costs
 
@@ -22,11 +21,6 @@ def converted(request):
     x = zoo.data_for(model, 10, seed=2)
     model_snn = snn.convert_keras(model, zoo.data_for(model, 200))
     return model, model_snn, x, model_snn.simulate(x, timesteps=TIMESTEPS, record=["spikes"], batch_size=10)
-
-
-def by_name(model_snn, x):
-    nodes = inputs_of(model_snn.network.graph)
-    return {node.name: array for node, array in zip(nodes, keras.tree.flatten(x), strict=True)}
 
 
 def differing_spikes(first, second):
@@ -52,7 +46,7 @@ def test_spikes_do_not_depend_on_batch_size_or_block_length(converted):
 def test_layer_synchronous_run_is_the_closed_form(converted):
     _, model_snn, x, _ = converted
     result = model_snn.simulate(x, timesteps=TIMESTEPS, schedule="layer_synchronous", record=["spikes"])
-    counts, outputs = closed_form(model_snn.network, by_name(model_snn, x), TIMESTEPS)
+    counts, outputs = closed_form(model_snn, x, TIMESTEPS)
     for name, expected in counts.items():
         difference = np.abs(result.spikes[name].sum(axis=0) - expected)
         if inexact_nodes(model_snn.network.graph):

@@ -13,25 +13,29 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from snn_toolbox_tf.data import as_arrays
 from snn_toolbox_tf.graph import Graph, Population, Synapse
+from snn_toolbox_tf.model import SpikingModel
 from snn_toolbox_tf.network import Network
 
 
-def closed_form(network: Network, inputs: dict[str, np.ndarray], timesteps: int) -> tuple[dict[str, np.ndarray], Any]:
+def closed_form(model_snn: SpikingModel, x: Any, timesteps: int) -> tuple[dict[str, np.ndarray], Any]:
     """Evaluates the closed form for constant (analog) input.
 
     Args:
-        network: A normalised spiking network with soft reset.
-        inputs: An array `[batch, ...]` per input.
+        model_snn: A network in the normalised form with soft reset.
+        x: Arrays in the structure of the source's inputs, `[samples, ...]`.
         timesteps: T.
 
     Returns:
-        Spike counts per population, float64 `[batch, ...]`, and the decoded outputs in the source's structure.
+        Spike counts per population, float64 `[samples, ...]`, and the decoded outputs in the source's structure.
 
     Raises:
         ValueError: If the network is not normalised, or has hard reset.
     """
+    network = model_snn.network
     graph = network.graph
+    inputs = as_arrays(x, graph, argument="x")
     for node in graph.of_type(Population):
         if node.spike_height != "unit" or node.reset != "subtract":
             raise ValueError(
@@ -40,7 +44,7 @@ def closed_form(network: Network, inputs: dict[str, np.ndarray], timesteps: int)
             )
     exact = Network(graph, dtype="float64")
     exact.copy_weights_from(network)
-    known = {name: tf.constant(array, tf.float64) for name, array in inputs.items()}
+    known = {name: tf.constant(array.astype(np.float32), tf.float64) for name, array in inputs.items()}
     totals = exact.run(
         _analog_totals(exact, known, timesteps),
         population=lambda node, total: tf.clip_by_value(tf.floor(total + node.v0), 0.0, float(timesteps)),

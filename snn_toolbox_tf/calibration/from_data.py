@@ -50,18 +50,19 @@ def observe_activations(network: Network, samples: data_module.Samples) -> Activ
     spiking = graph.spiking_ancestry()
     analog = [node for node in graph if node.name not in spiking]
 
-    @tf.function(reduce_retracing=True, autograph=False)
     def observe(inputs: dict[str, tf.Tensor]) -> tuple[dict[str, tf.Tensor], dict[str, tf.Tensor]]:
         values = network.run_as_ann(inputs)
         activations = {node.name: values[node.name] for node in populations}
         largest = {node.name: _largest_per_channel(node, values[node.name]) for node in analog}
         return activations, largest
 
+    signature = {node.name: tf.TensorSpec((None, *node.shape)) for node in inputs_of(graph)}
+    traced = tf.function(observe, input_signature=[signature], autograph=False).get_concrete_function()
     statistics = ActivationStatistics({}, {node.name: node.channel_vector(0.0) for node in analog}, 0, {})
     for node in populations:
         statistics.histograms[node.name] = PositiveHistogram(node.shape[node.channel_axis])
     for batch in samples.batches(_BATCH_SIZE):
-        activations, largest = observe({name: tf.constant(array) for name, array in batch.items()})
+        activations, largest = traced({name: tf.constant(array) for name, array in batch.items()})
         for node in populations:
             by_channel = np.moveaxis(activations[node.name].numpy(), node.channel_axis + 1, -1)
             statistics.histograms[node.name].add(by_channel.reshape(-1, by_channel.shape[-1]))

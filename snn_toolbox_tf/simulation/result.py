@@ -80,12 +80,21 @@ class SimulationResult:
         """Spikes per timestep of each neuron, the mean over all samples: float64 `[...]` per population."""
         return {name: counts / (self.samples * self.duration) for name, counts in self.spike_counts.items()}
 
+    def __repr__(self) -> str:
+        """Names what there is."""
+        recorded = [name for name in ("spikes", "membrane_potential") if getattr(self, name)]
+        return (
+            f"<SimulationResult: {self.samples} samples, {self.duration} timesteps, outputs after "
+            f"{len(self.timesteps)} of them, {len(self.spike_counts)} populations, recorded: {recorded or 'nothing'}>"
+        )
+
     def accuracy(self, y: Any) -> Any:
         """Returns the fraction of samples that are classified correctly, one number per reported timestep.
 
         Args:
             y: Labels in the structure of the outputs: class indices `[samples]` (or `[samples, 1]`), or one-hot
-                `[samples, classes]`. For an output of one unit, 0 or 1; the decision is at 0.5.
+                `[samples, classes]`. For an output of one unit, 0 or 1; the decision is at 0.5. Of several outputs, those
+                that are no classes are left out of a dict, or None in a list.
 
         Returns:
             float64 `[len(timesteps)]`, in the structure of the outputs.
@@ -95,12 +104,18 @@ class SimulationResult:
         """
         if isinstance(self.outputs, np.ndarray):
             return _accuracy(self.outputs, y)
-        if isinstance(self.outputs, dict) and isinstance(y, dict) and set(y) == set(self.outputs):
-            return {name: _accuracy(outputs, y[name]) for name, outputs in self.outputs.items()}
+        if isinstance(self.outputs, dict) and isinstance(y, dict) and set(y) <= set(self.outputs):
+            return {name: _accuracy(self.outputs[name], labels) for name, labels in y.items()}
         if isinstance(self.outputs, list) and isinstance(y, (list, tuple)) and len(y) == len(self.outputs):
-            return [_accuracy(outputs, labels) for outputs, labels in zip(self.outputs, y, strict=True)]
-        expected = sorted(self.outputs) if isinstance(self.outputs, dict) else f"{len(self.outputs)} entries"
-        raise ValueError(f"`y` must have the structure of the outputs, {expected}. Received: {type(y).__name__}")
+            pairs = zip(self.outputs, y, strict=True)
+            return [None if labels is None else _accuracy(outputs, labels) for outputs, labels in pairs]
+        if isinstance(self.outputs, dict):
+            expected, received = f"a dict with keys of {sorted(self.outputs)}", sorted(y) if isinstance(y, dict) else ""
+        else:
+            expected, received = f"a list of {len(self.outputs)} entries", ""
+        raise ValueError(
+            f"`y` must have the structure of the outputs. Expected {expected}. Received: {type(y).__name__} {received}"
+        )
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = True) -> None:
         """Writes the result to one .npz file, in one go: a half-written file is never left behind.

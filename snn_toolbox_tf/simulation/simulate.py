@@ -93,7 +93,8 @@ def check_name(value: Any, allowed: tuple[str, ...], argument: str) -> str:
     """Returns `value` if it is one of the allowed names, or raises an error with the nearest one."""
     if value in allowed:
         return str(value)
-    near = difflib.get_close_matches(str(value), allowed, n=1, cutoff=0.4)
+    near = [name for name in allowed if str(value) and name.startswith(str(value))]
+    near = near or difflib.get_close_matches(str(value), allowed, n=1, cutoff=0.6)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     raise ValueError(f"Unknown `{argument}`. Expected one of {allowed}. Received: {value!r}.{hint}")
 
@@ -105,10 +106,11 @@ def _reported_timesteps(
     listed = not isinstance(outputs, str)
     if not listed or not isinstance(outputs, Iterable):
         check_name(outputs, ("all", "last", "[t, ...]"), "outputs")
-    wanted = [data_module.check_positive_integer(value, "outputs") for value in outputs] if listed else []
-    if listed and (not wanted or sorted(set(wanted)) != wanted):
+    wanted = list(outputs) if listed else []
+    integers = all(isinstance(value, (int, np.integer)) and value > 0 for value in wanted)
+    if listed and (not wanted or not integers or sorted(set(wanted)) != wanted):
         raise ValueError(
-            f"Expected `outputs` to be 'all', 'last' or increasing numbers of timesteps. Received: {outputs!r}"
+            f"Expected `outputs` to be 'all', 'last' or increasing positive numbers of timesteps. Received: {outputs!r}"
         )
     if timesteps is not None:
         duration = data_module.check_positive_integer(timesteps, "timesteps")
@@ -181,8 +183,8 @@ class _MemoryBudget:
             "membrane_potential": "record fewer populations, record={'membrane_potential': ['name']}, or fewer samples",
         }[largest]
         raise MemoryError(
-            f"The result of {samples} samples would take {need / 2**20:.0f} MiB, most of it for '{largest}', above the "
-            f"limit of {self._limit / 2**20:.0f} MiB. To fit: {remedy}; or raise `memory_limit` (bytes)."
+            f"The result of {samples} samples would take {need / 2**20:,.3g} MiB, most of it for '{largest}', above the "
+            f"limit of {self._limit / 2**20:,.3g} MiB. To fit: {remedy}; or raise `memory_limit` (bytes)."
         )
 
 
@@ -238,7 +240,10 @@ class _BatchRunner:
             samples=count,
             spikes=_concatenate([item["spikes"] for item in recorded], 0),
             membrane_potential=_concatenate([item["membrane_potential"] for item in recorded], 0),
-            spike_counts={name: value.sum(axis=0, dtype=np.float64) for name, value in counts.items()},
+            spike_counts={
+                node.name: counts[node.name].sum(axis=0, dtype=np.float64)
+                for node in self._network.graph.of_type(Population)
+            },
             synaptic_operations=synaptic,
             multiply_accumulates=multiply,
         )
