@@ -166,6 +166,8 @@ def test_a_nested_model_may_be_called_with_a_dict(rng):
     inputs = keras.Input((5,))
     model = keras.Model(inputs, L.Dense(2)(L.ReLU()(nested({"a": inputs, "b": L.Dense(5)(inputs)}))))
     x = rng.normal(size=(20, 5)).astype(np.float32)
+    if not np.allclose(nested({"a": x, "b": 2 * x}), nested([2 * x, x])):
+        pytest.skip("this version of Keras pairs a dict with a list of inputs by position, not by name")
     assert snn.convert_keras(model, x).conversion["pass_error"] < 1e-5
 
 
