@@ -114,13 +114,7 @@ def _round_analog(graph: Graph, largest: dict[str, float]) -> dict[str, float]:
         ]
         edges += [(readout, 0) for readout in graph.readouts if readout.node == node.name]
         for reader, slot in edges:
-            end = Synapse(
-                graph.unique_name(f"{node.name}_grid"),
-                [node.name],
-                node.shape,
-                node.channel_axis,
-                layer=LayerSpec("RoundToGrid", {"bits": 0}),
-            )
+            end = _round_node(graph, node, bits=0)
             graph.insert_on_edge(end, reader, slot)
             bounds[end.name] = largest[node.name] * _ANALOG_HEADROOM
     return bounds
@@ -205,10 +199,12 @@ def _assign_node_bits(graph: Graph, node: Node, bits: int, limit: int, bound: fl
 
 def _end_in_float64(graph: Graph, node: Node, bits: int) -> None:
     node.dtype = "float64"
-    name = graph.unique_name(f"{node.name}_grid")
+    graph.insert_behind(_round_node(graph, node, bits))
+
+
+def _round_node(graph: Graph, node: Node, bits: int) -> Synapse:
     layer = LayerSpec("RoundToGrid", {"bits": bits})
-    end = Synapse(name, [node.name], node.shape, node.channel_axis, layer=layer)
-    graph.insert_behind(end)
+    return Synapse(graph.unique_name(f"{node.name}_grid"), [node.name], node.shape, node.channel_axis, layer=layer)
 
 
 def _round_weights(layer: LayerSpec, kernel_bits: int, bias_bits: int) -> None:

@@ -157,8 +157,7 @@ def _insert_scale(graph: Graph, before: Node, reader: Node | Readout, slot: int,
     if vector is None:
         _insert_elementwise_scale(graph, before, reader, slot, factor, name)
         return
-    config = {"axis": before.channel_axis + 1, "channels": int(vector.size), "use_offset": False}
-    layer = LayerSpec("Scale", config, {"factor": vector})
+    layer = kernels.scale_spec(vector, None, before.channel_axis + 1)
     graph.insert_on_edge(Synapse(name, [before.name], before.shape, before.channel_axis, layer=layer), reader, slot)
 
 
@@ -170,10 +169,7 @@ def _insert_elementwise_scale(
     flat = Synapse(graph.unique_name(f"{name}_flat"), [before.name], (size,), layer=LayerSpec("Flatten", {}))
     graph.insert_on_edge(flat, reader, slot)
     values = np.broadcast_to(factor, before.shape).reshape(-1).astype(np.float64)
-    config = {"axis": -1, "channels": size, "use_offset": False}
-    graph.insert_on_edge(
-        Synapse(name, [flat.name], (size,), layer=LayerSpec("Scale", config, {"factor": values})), reader, slot
-    )
+    graph.insert_on_edge(Synapse(name, [flat.name], (size,), layer=kernels.scale_spec(values, None, -1)), reader, slot)
     shaped = LayerSpec("Reshape", {"target_shape": list(before.shape)})
     graph.insert_on_edge(
         Synapse(graph.unique_name(f"{name}_shaped"), [name], before.shape, before.channel_axis, layer=shaped),

@@ -221,8 +221,8 @@ class _BatchRunner:
         state = block.initial_state(self._network, tf.constant(count), plan.options)
         ends = sorted({plan.duration} if plan.every_step else {*plan.reported, plan.duration})
         outputs, recorded, start = [], [], 0
+        inputs = {name: tf.constant(array) for name, array in batch.items()}
         for end in ends:
-            inputs = {name: tf.constant(array) for name, array in batch.items()}
             if plan.input_options.mode == "frames":
                 inputs = _frames_between(batch, start, end)
             state, decoded, tensors = self._advance(inputs, state, tf.constant(end - start), index)
