@@ -15,7 +15,7 @@ from snn_toolbox_tf.calibration.thresholds import set_neuron_parameters
 from snn_toolbox_tf.graph import Graph, Population
 from snn_toolbox_tf.model import BLOCK_LENGTH, SpikingModel
 from snn_toolbox_tf.network import Network, inputs_of
-from snn_toolbox_tf.neurons.integrate_and_fire import RESETS
+from snn_toolbox_tf.ops import RESETS
 from snn_toolbox_tf.parse import parse
 from snn_toolbox_tf.passes import to_balanced
 from snn_toolbox_tf.passes.grid import analog_bounds, quantize

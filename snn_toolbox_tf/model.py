@@ -100,9 +100,16 @@ class SpikingModel(keras.Model):
 
     def call(self, inputs: Any) -> Any:
         """Runs T timesteps from the initial state; returns the decoded outputs."""
+        return self._forward(self._checked(inputs), self._timesteps)
+
+    def run(self, inputs: Any) -> Any:
+        """Does what a call does, traced anew each time, for the active implementation of `ops`."""
+        return self._simulator.run_all(self._checked(inputs), self._timesteps)
+
+    def _checked(self, inputs: Any) -> dict[str, tf.Tensor]:
         parts = data_module.by_input_name(inputs, self._network.graph, "inputs")
         data_module.check_static_shapes(parts, self._network.graph, frames=self.input_options.mode == "frames")
-        return self._forward({name: tf.cast(tensor, tf.float32) for name, tensor in parts.items()}, self._timesteps)
+        return {name: tf.cast(tensor, tf.float32) for name, tensor in parts.items()}
 
     def simulate(
         self,

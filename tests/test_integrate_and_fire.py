@@ -57,7 +57,7 @@ def test_constant_current_gives_the_closed_form_transfer_function(timesteps, v0)
     current = np.arange(-64, 97, dtype=np.float32)[np.newaxis] / 64
     layer = IntegrateAndFire(v0=v0)
     state = layer.get_initial_state(1, input_shape=current.shape)
-    spikes, _, _ = layer.integrate(tf.constant(current), state, timesteps=timesteps)
+    spikes, *_ = layer.integrate(tf.constant(current), state, timesteps=timesteps)
     expected = np.clip(np.floor(timesteps * current + v0), 0, timesteps)
     np.testing.assert_array_equal(spikes.numpy().sum(axis=0), expected)
 
@@ -67,7 +67,7 @@ def test_a_block_equals_single_steps(rng, reset):
     current = tf.constant(rng.normal(size=(9, 3, 4, 5)).astype(np.float32))
     layer = IntegrateAndFire(threshold=[0.5, 1.0, 2.0, 0.25], axis=1, reset=reset)
     first = layer.get_initial_state(3, input_shape=current.shape[1:])
-    spikes, after, trace = layer.integrate(current, first, timesteps=9, return_trace=True)
+    spikes, after, _, trace = layer.integrate(current, first, timesteps=9, return_trace=True)
     state = first
     for step in range(9):
         one, state = layer(current[step], state)
@@ -86,7 +86,7 @@ def test_integrate_then_fire_emits_as_many_spikes_as_fit():
 
 def test_infinite_potential_stays_infinite_and_is_no_nan():
     for reset, expected in (("subtract", np.inf), ("zero", 0.0)):
-        spikes, v, _ = ops.integrate_fire(
+        spikes, v, *_ = ops.integrate_fire(
             tf.constant([[np.inf]]), tf.zeros([1, 1]), tf.constant(1.0), timesteps=2, reset=reset
         )
         np.testing.assert_array_equal(spikes[:, 0, 0], [1, 1])
@@ -98,7 +98,7 @@ def test_works_in_a_keras_rnn(rng):
     spikes = keras.layers.RNN(IntegrateAndFire(), return_sequences=True)(current)
     layer = IntegrateAndFire()
     state = layer.get_initial_state(2, input_shape=(None, 3))
-    expected, _, _ = layer.integrate(tf.constant(current.transpose(1, 0, 2)), state, timesteps=6)
+    expected, *_ = layer.integrate(tf.constant(current.transpose(1, 0, 2)), state, timesteps=6)
     np.testing.assert_array_equal(spikes, expected.numpy().transpose(1, 0, 2))
 
 

@@ -7,8 +7,8 @@ import numpy as np
 import tensorflow as tf
 
 from snn_toolbox_tf import ops
+from snn_toolbox_tf.ops import RESETS
 
-RESETS = ("subtract", "zero")
 SPIKE_HEIGHTS = ("unit", "threshold")
 
 
@@ -29,6 +29,8 @@ class IntegrateAndFire(keras.layers.Layer):
             the activation).
         axis: Channel axis of the current, counted with the batch axis; used if `threshold` has several values.
         stateful: Whether the layer keeps its membrane potential between calls, in a variable created by the first call.
+        surrogate_gradient: What stands in for the derivative of a spike in training: "arctan", "triangle", "rectangle",
+            "sigmoid" or "fast_sigmoid", see `snn_toolbox_tf.ops.surrogate`.
 
     Call arguments:
         current: Input current of one timestep, `[batch, ...]`.
@@ -39,8 +41,8 @@ class IntegrateAndFire(keras.layers.Layer):
         `(spikes, state)`, `state` in the form in which it came; with `stateful=True` and no `state`, the spikes only.
 
     Raises:
-        ValueError: For a threshold that is not positive, an unknown `reset` or `spike_height`, and, with
-            `stateful=True`, a batch of another size than the last one.
+        ValueError: For a threshold that is not positive, an unknown `reset`, `spike_height` or `surrogate_gradient`, and,
+            with `stateful=True`, a batch of another size than the last one.
 
     Example:
         >>> import keras, snn_toolbox_tf as snn
@@ -63,6 +65,7 @@ class IntegrateAndFire(keras.layers.Layer):
         spike_height: str = "unit",
         axis: int = -1,
         stateful: bool = False,
+        surrogate_gradient: str = "arctan",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -74,7 +77,11 @@ class IntegrateAndFire(keras.layers.Layer):
             )
         if not np.isfinite(v0):
             raise ValueError(f"Expected `v0` to be a finite number, in units of the threshold. Received: v0={v0}")
-        for name, value, allowed in (("reset", reset, RESETS), ("spike_height", spike_height, SPIKE_HEIGHTS)):
+        for name, value, allowed in (
+            ("reset", reset, RESETS),
+            ("spike_height", spike_height, SPIKE_HEIGHTS),
+            ("surrogate_gradient", surrogate_gradient, tuple(ops.SURROGATE_GRADIENTS)),
+        ):
             if value not in allowed:
                 raise ValueError(f"Expected `{name}` to be one of {allowed}. Received: {name}={value!r}")
         self.threshold = values
@@ -83,6 +90,7 @@ class IntegrateAndFire(keras.layers.Layer):
         self.spike_height = spike_height
         self.axis = axis
         self.stateful = stateful
+        self.surrogate_gradient = surrogate_gradient
         # XLA's CPU version of the step is several times slower, and refuses custom ops.
         self.supports_jit = False
         # One variable a batch size, because a traced function keeps using the one that it was traced with.
@@ -99,9 +107,10 @@ class IntegrateAndFire(keras.layers.Layer):
             )
         self._shape = tuple(current_shape[1:])
         sizes = [1] * len(current_shape)
-        if self.threshold.size > 1:
-            sizes[self.axis] = self.threshold.size
-        self._broadcast_threshold = self.threshold.reshape(sizes)
+        values = np.unique(self.threshold)
+        if values.size > 1:
+            sizes[self.axis], values = self.threshold.size, self.threshold
+        self._broadcast_threshold = values.reshape(sizes)
         self.built = True
 
     @property
@@ -139,8 +148,8 @@ class IntegrateAndFire(keras.layers.Layer):
         if state is None:
             state = self.get_initial_state(tf.shape(current)[0])
         packed = isinstance(state, (list, tuple))
-        spikes, v, _ = self.integrate(current, state[0] if packed else state, timesteps=1)
-        return spikes[0], [v] if packed else v
+        block = self.integrate(current, state[0] if packed else state, timesteps=1, differentiable=True)
+        return block.spikes[0], [block.membrane_potential] if packed else block.membrane_potential
 
     def integrate(
         self,
@@ -148,38 +157,45 @@ class IntegrateAndFire(keras.layers.Layer):
         membrane_potential: tf.Tensor,
         *,
         timesteps: int,
+        counts: tf.Tensor | None = None,
         schedule: str = "step",
         return_trace: bool = False,
-    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor | None]:
+        differentiable: bool = False,
+    ) -> ops.Block:
         """Runs a block of timesteps.
 
         Args:
             current: `[timesteps, batch, ...]`, or `[batch, ...]` if it is constant in the block.
             membrane_potential: `[batch, ...]`.
             timesteps: Length of the block.
+            counts: Number of spikes before the block, `[batch, ...]`, if it is to be kept.
             schedule: "step" (fire at each timestep) or "layer_synchronous" (integrate the whole block, then fire).
             return_trace: Whether v after each timestep is wanted.
+            differentiable: Whether spikes shall have the surrogate gradient; costs memory for all timesteps.
 
         Returns:
-            Spikes `[timesteps, batch, ...]`, v after the block, and v after each timestep or None.
+            An `ops.Block`: spikes `[timesteps, batch, ...]`, v after the block, counts, and v after each timestep.
         """
         threshold = tf.constant(self._broadcast_threshold, dtype=self.compute_dtype)
         current = tf.cast(current, self.compute_dtype)
-        trace = None
         if schedule == "layer_synchronous":
             spikes, v = ops.integrate_then_fire(current, membrane_potential, threshold, timesteps=timesteps)
+            after = None if counts is None else counts + tf.reduce_sum(spikes, axis=0)
+            block = ops.Block(spikes, v, after, None)
         else:
-            spikes, v, trace = ops.integrate_fire(
+            block = ops.integrate_fire(
                 current,
                 membrane_potential,
                 threshold,
                 timesteps=timesteps,
                 reset=self.reset,
+                counts=counts,
                 return_trace=return_trace,
+                surrogate_gradient=self.surrogate_gradient if differentiable else None,
             )
         if self.spike_height == "threshold":
-            spikes = spikes * threshold
-        return spikes, v, trace
+            block = block._replace(spikes=block.spikes * threshold)
+        return block
 
     def reset_state(self) -> None:
         """Returns to the initial state; the next call may have another batch size."""
@@ -204,9 +220,10 @@ class IntegrateAndFire(keras.layers.Layer):
         if key not in self._kept:
             with tf.init_scope():
                 self._kept[key] = tf.Variable(self.get_initial_state(batch_size), trainable=False)
-        spikes, v, _ = self.integrate(current, tf.convert_to_tensor(self._kept[key]), timesteps=1)
-        self._kept[key].assign(v)
-        return spikes[0]
+        before = tf.convert_to_tensor(self._kept[key])
+        block = self.integrate(current, before, timesteps=1, differentiable=True)
+        self._kept[key].assign(block.membrane_potential)
+        return block.spikes[0]
 
     def compute_output_shape(self, current_shape: Any, state_shape: Any = None) -> Any:
         """Returns the shape of the spikes, and of the state if it is returned."""
@@ -223,5 +240,6 @@ class IntegrateAndFire(keras.layers.Layer):
             "spike_height": self.spike_height,
             "axis": self.axis,
             "stateful": self.stateful,
+            "surrogate_gradient": self.surrogate_gradient,
         }
         return {**super().get_config(), **config}

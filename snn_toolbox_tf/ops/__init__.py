@@ -1,9 +1,20 @@
-"""The integrate-fire-reset step: one front, the implementations behind it.
+"""The integrate-fire-reset step: a native TensorFlow op, and a reference in TensorFlow operations with the same spikes."""
 
-`integrate_fire` is the one place through which every population steps. There is one implementation so far, the
-pure-TensorFlow reference.
-"""
+from snn_toolbox_tf.ops.block import RESETS, Block
+from snn_toolbox_tf.ops.front import integrate_fire
+from snn_toolbox_tf.ops.native import NotAvailableError
+from snn_toolbox_tf.ops.reference import integrate_then_fire
+from snn_toolbox_tf.ops.selection import Implementation, implementation, use
+from snn_toolbox_tf.ops.surrogate import SURROGATE_GRADIENTS
 
-from snn_toolbox_tf.ops.reference import integrate_fire, integrate_then_fire
-
-__all__ = ["integrate_fire", "integrate_then_fire"]
+__all__ = [
+    "RESETS",
+    "SURROGATE_GRADIENTS",
+    "Block",
+    "Implementation",
+    "NotAvailableError",
+    "implementation",
+    "integrate_fire",
+    "integrate_then_fire",
+    "use",
+]

@@ -2,44 +2,46 @@
 
 import tensorflow as tf
 
+from snn_toolbox_tf.ops.block import Block, Step
+
 
 def integrate_fire(
-    current: tf.Tensor,
-    membrane_potential: tf.Tensor,
-    threshold: tf.Tensor,
-    *,
-    timesteps: int,
-    reset: str,
-    return_trace: bool = False,
-) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor | None]:
-    """Steps a population through a block of timesteps.
-
-    At each timestep: `v += current`; a neuron fires where `v >= threshold`; then `v -= threshold` (soft reset,
-    "subtract") or `v = 0` (hard reset, "zero") where it fired (Rueckauer et al. 2017, equations 3a and 3b).
-
-    Args:
-        current: Input current, float32 `[timesteps, batch, ...]`, or `[batch, ...]` if it is constant in the block.
-        membrane_potential: v before the block, float32 `[batch, ...]`.
-        threshold: theta, float32, broadcastable to `membrane_potential`.
-        timesteps: Length of the block, a Python integer.
-        reset: "subtract" or "zero".
-        return_trace: Whether the membrane potential after each timestep is wanted.
-
-    Returns:
-        The spikes, 0.0 or 1.0, `[timesteps, batch, ...]`; v after the block; and v after each timestep (after reset),
-        `[timesteps, batch, ...]`, or None.
-    """
+    current: tf.Tensor, membrane_potential: tf.Tensor, threshold: tf.Tensor, counts: tf.Tensor | None, step: Step
+) -> Block:
+    """Steps a population through a block of timesteps; see `ops.integrate_fire`."""
     constant = current.shape.rank == membrane_potential.shape.rank
-    v = membrane_potential
+    v, net_spikes = membrane_potential, counts
     spikes, trace = [], []
-    for step in range(timesteps):
-        v = v + (current if constant else current[step])
+    for t in range(step.timesteps):
+        v = v + (current if constant else current[t])
         fired = v >= threshold
-        spikes.append(tf.cast(fired, v.dtype))
+        spike, emptied = tf.cast(fired, v.dtype), fired
         # Selecting, not multiplying by the spike: an infinite potential must not turn into NaN.
-        v = tf.where(fired, v - threshold if reset == "subtract" else tf.zeros_like(v), v)
+        kept = v
+        if step.signed_spikes:
+            takes_back = (v < 0.0) & (net_spikes >= 1.0)
+            spike, emptied = spike - tf.cast(takes_back, v.dtype), fired | takes_back
+            kept = tf.where(takes_back, v + threshold, v)
+        v = tf.where(emptied, 0.0, v) if step.reset == "zero" else tf.where(fired, v - threshold, kept)
+        net_spikes = None if net_spikes is None else net_spikes + spike
+        spikes.append(spike)
         trace.append(v)
-    return tf.stack(spikes), v, tf.stack(trace) if return_trace else None
+    forms = {
+        "float": lambda: tf.stack(spikes),
+        "bits": lambda: pack_bits(tf.stack(spikes)),
+        "counts": lambda: tf.cast(tf.add_n(spikes), tf.int32),
+    }
+    return Block(forms[step.spike_form](), v, net_spikes, tf.stack(trace) if step.return_trace else None)
+
+
+def pack_bits(spikes: tf.Tensor) -> tf.Tensor:
+    """Packs spikes `[timesteps, batch, ...]` into uint8 `[timesteps, batch, bytes]`: spike j is bit j % 8 of byte j // 8."""
+    shape = tf.shape(spikes)
+    size = tf.reduce_prod(shape[2:])
+    flat = tf.cast(tf.reshape(spikes, [shape[0], shape[1], size]), tf.int32)
+    flat = tf.pad(flat, [[0, 0], [0, 0], [0, -size % 8]])
+    bytes_ = tf.reshape(flat, [shape[0], shape[1], (size + 7) // 8, 8])
+    return tf.cast(tf.reduce_sum(bytes_ * tf.constant([1, 2, 4, 8, 16, 32, 64, 128]), axis=-1), tf.uint8)
 
 
 def integrate_then_fire(

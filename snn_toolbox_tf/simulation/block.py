@@ -132,22 +132,23 @@ class _Walk:
         return tf.reshape(pooled, [self.timesteps + 1, -1, *node.shape])
 
     def population(self, node: Population, signal: Signal) -> Signal:
-        spikes, v, trace = self.network.layers[node.name].integrate(
+        layer = self.network.layers[node.name]
+        block = layer.integrate(
             signal.value,
             self.membrane[node.name],
             timesteps=self.timesteps,
+            counts=self.counts.get(node.name),
             schedule=self.options.schedule,
             return_trace=node.name in self.options.membrane_potential,
         )
-        self.membrane[node.name] = v
-        fired = spikes if node.spike_height == "unit" else tf.cast(spikes > 0, tf.float32)
-        if node.name in self.counts:
-            self.counts[node.name] += tf.reduce_sum(fired, axis=0)
+        self.membrane[node.name] = block.membrane_potential
+        if block.counts is not None:
+            self.counts[node.name] = block.counts
         if node.name in self.options.spikes:
-            self.recorded["spikes"][node.name] = tf.cast(fired, tf.uint8)
-        if trace is not None:
-            self.recorded["membrane_potential"][node.name] = trace
-        return Signal(spikes, False)
+            self.recorded["spikes"][node.name] = tf.cast(block.spikes > 0, tf.uint8)
+        if block.trace is not None:
+            self.recorded["membrane_potential"][node.name] = block.trace
+        return Signal(block.spikes, False)
 
     def every_step(self, signal: Signal) -> tf.Tensor:
         if not signal.constant:

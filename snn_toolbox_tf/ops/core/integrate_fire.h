@@ -1,0 +1,68 @@
+// The fused integrate-fire-reset step, without TensorFlow types.
+//
+// All kernels do the same arithmetic in the same order, one IEEE operation at a time (compile with -ffp-contract=off), so
+// that their spikes and membrane potentials are equal bit for bit: `reference` is the plain version to read and to trust.
+//
+// A further neuron model is one more struct beside those in neuron_models.h, and one more line in `with_model`.
+
+#ifndef SNN_TOOLBOX_TF_OPS_CORE_INTEGRATE_FIRE_H_
+#define SNN_TOOLBOX_TF_OPS_CORE_INTEGRATE_FIRE_H_
+
+#include <cstdint>
+#include <vector>
+
+namespace snn_toolbox {
+
+enum class Reset { kSubtract, kZero };
+
+// A population and its block of timesteps. Neurons are numbered 0 .. samples * sample_size - 1; arrays over timesteps hold
+// one such row after the other. An output may be the same array as the input of the same size; null outputs are not wanted.
+struct IntegrateFire {
+  int64_t timesteps = 1;
+  int64_t samples = 0;
+  int64_t sample_size = 0;
+
+  const float* current = nullptr;  // [timesteps, neurons], or [neurons] if constant
+  bool constant_current = false;
+  const float* membrane_potential = nullptr;  // [neurons]
+
+  // Neuron i has threshold[(i / inner) % channels].
+  const float* threshold = nullptr;
+  int64_t channels = 1;
+  int64_t inner = 1;
+
+  Reset reset = Reset::kSubtract;
+  // Fire -1 where the membrane potential is negative and more spikes were emitted than taken back; needs `counts`.
+  bool signed_spikes = false;
+
+  float* final_membrane_potential = nullptr;  // [neurons]
+  float* spikes = nullptr;                    // [timesteps, neurons], 0 or 1 (or -1)
+  // [timesteps, samples, bytes_per_sample()]: spike j of a sample is bit j % 8 of its byte j / 8.
+  uint8_t* bits = nullptr;
+  int32_t* block_counts = nullptr;  // [neurons]: net spikes of this block
+  const float* counts = nullptr;    // [neurons]: net spikes before this block
+  float* final_counts = nullptr;    // [neurons]
+  float* trace = nullptr;           // [timesteps, neurons]: membrane potential after each timestep
+
+  int64_t neurons() const { return samples * sample_size; }
+  int64_t bytes_per_sample() const { return (sample_size + 7) / 8; }
+};
+
+// Runs neurons [begin, end). With `bits`, begin and end lie in one sample, begin at a multiple of 8 neurons in it, and
+// end at such a multiple or at the sample's end: no two calls touch one byte.
+using IntegrateFireKernel = void (*)(const IntegrateFire& population, int64_t begin, int64_t end);
+
+struct IntegrateFireVariant {
+  const char* name;
+  IntegrateFireKernel kernel;
+};
+
+// The variants that this machine can run, the plain reference first, the fastest last.
+const std::vector<IntegrateFireVariant>& integrate_fire_variants();
+
+// Runs all neurons of a population, spread over threads.
+void run(const IntegrateFire& population, IntegrateFireKernel kernel);
+
+}  // namespace snn_toolbox
+
+#endif  // SNN_TOOLBOX_TF_OPS_CORE_INTEGRATE_FIRE_H_

@@ -1,0 +1,10 @@
+// For x86-64 with AVX-512F (compiled with -mavx512f).
+
+#if defined(__x86_64__)
+#define SNN_TOOLBOX_VECTOR_BYTES 64
+#include "integrate_fire_vector.h"
+
+void snn_toolbox::integrate_fire_avx512(const IntegrateFire& population, int64_t begin, int64_t end) {
+  integrate_fire_vector(population, begin, end);
+}
+#endif

@@ -1,0 +1,113 @@
+"""The native op: finding its library, loading it, calling it."""
+
+import ctypes
+import functools
+import os
+import pathlib
+from typing import Any
+
+import tensorflow as tf
+
+from snn_toolbox_tf.ops.block import Block, Step
+
+LIBRARY = pathlib.Path(__file__).with_name("libsnn_toolbox_tf.so")
+#: Of `SnnToolboxInterfaceVersion` in native_control.cc.
+INTERFACE_VERSION = 1
+SPIKE_TYPES = {"float": tf.float32, "bits": tf.uint8, "counts": tf.int32}
+
+
+class NotAvailableError(RuntimeError):
+    """The native library cannot be used; the message says why."""
+
+
+class Library:
+    """The loaded library: its ops, and what can be set.
+
+    Raises:
+        NotAvailableError: If it cannot be loaded.
+    """
+
+    def __init__(self) -> None:
+        if not LIBRARY.exists():
+            raise NotAvailableError(
+                "it was not built when this package was installed, most likely for want of a C++ compiler"
+            )
+        try:
+            self.ops = tf.load_op_library(str(LIBRARY))
+            self._control: Any = ctypes.CDLL(str(LIBRARY))
+            version = self._control.SnnToolboxInterfaceVersion()
+        except (tf.errors.OpError, OSError, AttributeError) as error:
+            raise NotAvailableError(f"'{LIBRARY}' could not be loaded: {error}") from error
+        if version != INTERFACE_VERSION:
+            raise NotAvailableError(f"'{LIBRARY}' was built from other sources")
+        self._control.SnnToolboxVariant.restype = ctypes.c_char_p
+        self.variants = tuple(iter(self._names(), None))
+        self.variant = self.variants[-1]
+        self._threads_asked_for: int | None = None
+        self.threads = 0
+        self.adopt_threads()
+
+    def _names(self) -> Any:
+        names = (self._control.SnnToolboxVariant(index) for index in range(64))
+        return lambda: (next(names) or b"").decode() or None
+
+    def select(self, variant: str) -> None:
+        """Makes the op use one of `variants`: "reference" is the plain C++ loop, the last is the fastest."""
+        self._control.SnnToolboxSelectVariant(self.variants.index(variant))
+        self.variant = variant
+
+    def adopt_threads(self) -> None:
+        """Takes over TensorFlow's number of intra-op threads."""
+        threads = tf.config.threading.get_intra_op_parallelism_threads()
+        if threads == 0 and os.environ.get("TF_NUM_INTRAOP_THREADS", "").isdigit():
+            threads = int(os.environ["TF_NUM_INTRAOP_THREADS"])
+        if threads != self._threads_asked_for:
+            self._threads_asked_for = threads
+            self.threads = self._control.SnnToolboxSetThreads(threads)
+
+    def take_buffer_statistics(self) -> dict[str, int]:
+        """Returns how often the op ran and which inputs' buffers became outputs since the last call of this."""
+        values = (ctypes.c_int64 * 4)()
+        self._control.SnnToolboxTakeBufferStatistics(values)
+        return dict(zip(("calls", "current", "membrane_potential", "counts"), values, strict=True))
+
+
+@functools.cache
+def library() -> Library:
+    """Returns the library, loaded by the first call."""
+    return Library()
+
+
+def integrate_fire(
+    current: tf.Tensor, membrane_potential: tf.Tensor, threshold: tf.Tensor, counts: tf.Tensor | None, step: Step
+) -> Block:
+    """Steps a population through a block of timesteps; see `ops.integrate_fire`."""
+    native = library()
+    native.adopt_threads()
+    v, spikes, net_spikes, trace = native.ops.snn_toolbox_integrate_fire(
+        current=current,
+        membrane_potential=membrane_potential,
+        threshold=threshold,
+        counts=tf.zeros([0]) if counts is None else counts,
+        timesteps=step.timesteps,
+        reset=step.reset,
+        signed_spikes=step.signed_spikes,
+        spike_type=SPIKE_TYPES[step.spike_form],
+        trace=step.return_trace,
+    )
+    if not tf.executing_eagerly():
+        # The op's shape function cannot see the number of timesteps.
+        each = [step.timesteps, *membrane_potential.shape]
+        if step.spike_form == "float":
+            spikes.set_shape(each)
+        if step.return_trace:
+            trace.set_shape(each)
+    return Block(spikes, v, None if counts is None else net_spikes, trace if step.return_trace else None)
+
+
+@tf.RegisterGradient("SnnToolbox>IntegrateFire")
+def _no_gradient(op: Any, *gradients: Any) -> Any:
+    raise LookupError(
+        "Spikes have no gradient. To train a SpikingModel use its `fit`, or call it with `training=True`; to train "
+        "through `ops.integrate_fire` give it a `surrogate_gradient`, for example 'arctan'."
+    )

@@ -1,0 +1,95 @@
+"""Surrogate gradients: what stands in for the derivative of a spike.
+
+A spike is H(x), x = (v - theta) / theta, v the membrane potential that includes this timestep's current. Its derivative is 0
+almost everywhere, so that training replaces it by a bump sigma'(x) around the threshold (Neftci, Mostafa & Zenke 2019).
+"""
+
+import math
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from snn_toolbox_tf.ops.block import Block, Step
+
+Implementation = Callable[[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor | None, Step], Block]
+
+#: sigma'(x) by name. All have their maximum at the threshold; the first four have the area 1, as the step's has.
+SURROGATE_GRADIENTS: dict[str, Callable[[tf.Tensor], tf.Tensor]] = {
+    # Fang et al. 2021 (ICCV), with alpha = 2: the derivative of arctan(pi x) / pi.
+    "arctan": lambda x: 1.0 / (1.0 + tf.square(math.pi * x)),
+    # Bellec et al. 2018 (NeurIPS), with slope 1.
+    "triangle": lambda x: tf.maximum(1.0 - tf.abs(x), 0.0),
+    # Wu et al. 2018 (Front. Neurosci. 12:331), with width 1.
+    "rectangle": lambda x: tf.cast(tf.abs(x) < 0.5, x.dtype),
+    # The logistic function of slope 4.
+    "sigmoid": lambda x: 4.0 * tf.sigmoid(4.0 * x) * tf.sigmoid(-4.0 * x),
+    # Zenke & Ganguli 2018 (Neural Comput. 30:1514), SuperSpike with beta = 1; its area is 2.
+    "fast_sigmoid": lambda x: 1.0 / tf.square(1.0 + tf.abs(x)),
+}
+
+
+def check_surrogate_gradient(name: str) -> str:
+    """Returns the name if it is one of `SURROGATE_GRADIENTS`.
+
+    Raises:
+        ValueError: If it is not.
+    """
+    if name not in SURROGATE_GRADIENTS:
+        raise ValueError(
+            f"Expected `surrogate_gradient` to be one of {tuple(SURROGATE_GRADIENTS)}. Received: {name!r}"
+        )
+    return name
+
+
+def with_surrogate_gradient(
+    implementation: Implementation,
+    current: tf.Tensor,
+    membrane_potential: tf.Tensor,
+    threshold: tf.Tensor,
+    step: Step,
+    name: str,
+) -> Block:
+    """Steps a population through a block, differentiably: backpropagation through time with a surrogate.
+
+    With u(t) the membrane potential before reset, g the gradients, and the reset taken as a constant of the spike
+    (Zenke & Vogels 2021, Neural Comput. 33:899):
+
+        g_u(t) = g_s(t) sigma'((u(t) - theta) / theta) / theta + g_v(t) r(t),    g_v(t - 1) = g_u(t) = g_I(t)
+
+    where r(t) = 1 with soft reset, and 1 - s(t) with hard reset. The membrane potential of every timestep is kept for it.
+
+    Args:
+        implementation: The forward step.
+        current: As in `ops.integrate_fire`.
+        membrane_potential: As in `ops.integrate_fire`.
+        threshold: As in `ops.integrate_fire`; it gets no gradient.
+        step: How the population steps; unsigned, spikes as float.
+        name: The surrogate gradient.
+
+    Returns:
+        The block, with a gradient from `spikes` and `membrane_potential` to `current` and the initial membrane potential.
+    """
+    derivative = SURROGATE_GRADIENTS[name]
+    constant = current.shape.rank == membrane_potential.shape.rank
+    traced = Step(step.timesteps, step.reset, return_trace=True)
+
+    @tf.custom_gradient
+    def run(current: tf.Tensor, v: tf.Tensor) -> tuple[tuple[tf.Tensor, tf.Tensor, tf.Tensor], Callable[..., tuple]]:
+        block = implementation(current, v, threshold, None, traced)
+
+        def backward(g_spikes: tf.Tensor, g_v: tf.Tensor, _: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            before = tf.concat([v[tf.newaxis], block.trace[:-1]], axis=0)
+            u = before + current
+            g_fired = g_spikes * derivative((u - threshold) / threshold) / threshold
+            g_current = []
+            for t in reversed(range(step.timesteps)):
+                kept = g_v * (1.0 - block.spikes[t]) if step.reset == "zero" else g_v
+                g_v = g_fired[t] + kept
+                g_current.append(g_v)
+            stacked = tf.stack(g_current[::-1])
+            return tf.reduce_sum(stacked, axis=0) if constant else stacked, g_v
+
+        return (block.spikes, block.membrane_potential, block.trace), backward
+
+    spikes, v, trace = run(current, membrane_potential)
+    return Block(spikes, v, None, tf.stop_gradient(trace) if step.return_trace else None)
