@@ -49,10 +49,14 @@ class Scale(keras.layers.Layer):
 
     def call(self, inputs: Any) -> Any:
         """Returns `inputs * factor + offset`."""
-        outputs = inputs * keras.ops.reshape(self.factor, self._broadcast_shape)
+        outputs = inputs * self.broadcast_factor()
         if self.offset is not None:
             outputs = outputs + keras.ops.reshape(self.offset, self._broadcast_shape)
         return outputs
+
+    def broadcast_factor(self) -> Any:
+        """Returns the factor in a shape that broadcasts against the input."""
+        return keras.ops.reshape(self.factor, self._broadcast_shape)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """Returns the input shape."""

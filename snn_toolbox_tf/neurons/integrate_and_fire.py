@@ -1,5 +1,6 @@
 """`IntegrateAndFire`: the non-leaky integrate-and-fire population."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -153,7 +154,7 @@ class IntegrateAndFire(keras.layers.Layer):
 
     def integrate(
         self,
-        current: tf.Tensor,
+        current: tf.Tensor | Sequence[ops.Current],
         membrane_potential: tf.Tensor,
         *,
         timesteps: int,
@@ -165,7 +166,7 @@ class IntegrateAndFire(keras.layers.Layer):
         """Runs a block of timesteps.
 
         Args:
-            current: `[timesteps, batch, ...]`, or `[batch, ...]` if it is constant in the block.
+            current: `[timesteps, batch, ...]`, or `[batch, ...]` if it is constant in the block; or several currents.
             membrane_potential: `[batch, ...]`.
             timesteps: Length of the block.
             counts: Number of spikes before the block, `[batch, ...]`, if it is to be kept.
@@ -177,7 +178,8 @@ class IntegrateAndFire(keras.layers.Layer):
             An `ops.Block`: spikes `[timesteps, batch, ...]`, v after the block, counts, and v after each timestep.
         """
         threshold = tf.constant(self._broadcast_threshold, dtype=self.compute_dtype)
-        current = tf.cast(current, self.compute_dtype)
+        if tf.is_tensor(current):
+            current = tf.cast(current, self.compute_dtype)
         if schedule == "layer_synchronous":
             spikes, v = ops.integrate_then_fire(current, membrane_potential, threshold, timesteps=timesteps)
             after = None if counts is None else counts + tf.reduce_sum(spikes, axis=0)

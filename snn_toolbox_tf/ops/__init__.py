@@ -1,7 +1,8 @@
-"""The integrate-fire-reset step: a native TensorFlow op, and a reference in TensorFlow operations with the same spikes."""
+"""What steps in time: native TensorFlow ops, and references in TensorFlow operations that give the same bits."""
 
-from snn_toolbox_tf.ops.block import RESETS, Block
-from snn_toolbox_tf.ops.front import integrate_fire
+from snn_toolbox_tf.ops.block import RESETS, Block, Current
+from snn_toolbox_tf.ops.front import accumulate_max_pool, integrate_fire
+from snn_toolbox_tf.ops.max_pool import Window
 from snn_toolbox_tf.ops.native import NotAvailableError
 from snn_toolbox_tf.ops.reference import integrate_then_fire
 from snn_toolbox_tf.ops.selection import Implementation, implementation, use
@@ -11,8 +12,11 @@ __all__ = [
     "RESETS",
     "SURROGATE_GRADIENTS",
     "Block",
+    "Current",
     "Implementation",
     "NotAvailableError",
+    "Window",
+    "accumulate_max_pool",
     "implementation",
     "integrate_fire",
     "integrate_then_fire",

@@ -5,8 +5,22 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+#: More are summed in front of the step.
+MAXIMAL_CURRENTS = 4
 RESETS = ("subtract", "zero")
 SPIKE_FORMS = ("float", "bits", "counts")
+
+
+class Current(NamedTuple):
+    """One of the currents that meet at a membrane.
+
+    Attributes:
+        value: float32 `[timesteps, batch, ...]`, or `[batch, ...]` if it is constant in the block.
+        gain: What it is multiplied by: one value, or one per channel, as thresholds are given; None: nothing.
+    """
+
+    value: tf.Tensor
+    gain: tf.Tensor | None = None
 
 
 class Block(NamedTuple):

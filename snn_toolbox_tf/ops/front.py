@@ -1,17 +1,21 @@
-"""`integrate_fire`: the one front of the step, in front of its implementations."""
+"""The one front of the ops, in front of their implementations."""
+
+from collections.abc import Sequence
 
 import tensorflow as tf
 
-from snn_toolbox_tf.ops import native, reference
-from snn_toolbox_tf.ops.block import Block, Step
+from snn_toolbox_tf.ops import max_pool, native, reference
+from snn_toolbox_tf.ops.block import MAXIMAL_CURRENTS, Block, Current, Step
+from snn_toolbox_tf.ops.max_pool import Window
 from snn_toolbox_tf.ops.selection import implementation
 from snn_toolbox_tf.ops.surrogate import check_surrogate_gradient, with_surrogate_gradient
 
-IMPLEMENTATIONS = {"native": native.integrate_fire, "reference": reference.integrate_fire}
+INTEGRATE_FIRE = {"native": native.integrate_fire, "reference": reference.integrate_fire}
+ACCUMULATE_MAX_POOL = {"native": native.accumulate_max_pool, "reference": max_pool.reference}
 
 
 def integrate_fire(
-    current: tf.Tensor,
+    current: tf.Tensor | Sequence[Current],
     membrane_potential: tf.Tensor,
     threshold: tf.Tensor,
     *,
@@ -30,7 +34,8 @@ def integrate_fire(
     implementations give the same bits.
 
     Args:
-        current: Input current, float32 `[timesteps, batch, ...]`, or `[batch, ...]` if it is constant in the block.
+        current: Input current, float32 `[timesteps, batch, ...]`, or `[batch, ...]` if it is constant in the block; or
+            several `Current`s, whose sum it is.
         membrane_potential: v before the block, float32 `[batch, ...]`.
         threshold: theta, float32: one value, or one per channel along one axis (or along neighbouring axes), in a shape
             that broadcasts to `membrane_potential`.
@@ -60,13 +65,42 @@ def integrate_fire(
     step = Step(timesteps, reset, signed_spikes, spike_form, return_trace)
     if signed_spikes and counts is None:
         raise ValueError("`signed_spikes=True` needs `counts`, the net number of spikes before the block.")
+    currents = [Current(current)] if tf.is_tensor(current) else list(current)
+    while len(currents) > MAXIMAL_CURRENTS:
+        currents[:2] = [Current(reference.summed(currents[:2]))]
     # The native op computes in float32 only.
-    run = IMPLEMENTATIONS[implementation().name if current.dtype == tf.float32 else "reference"]
+    run = INTEGRATE_FIRE[implementation().name if membrane_potential.dtype == tf.float32 else "reference"]
     if surrogate_gradient is None:
-        return run(current, membrane_potential, threshold, counts, step)
+        return run(currents, membrane_potential, threshold, counts, step)
     check_surrogate_gradient(surrogate_gradient)
     if signed_spikes or counts is not None or spike_form != "float":
         raise ValueError(
             "A surrogate gradient is for plain spikes. Expected no `signed_spikes`, no `counts` and spike_form='float'."
         )
-    return with_surrogate_gradient(run, current, membrane_potential, threshold, step, surrogate_gradient)
+    total = reference.summed(currents)
+    return with_surrogate_gradient(run, total, membrane_potential, threshold, step, surrogate_gradient)
+
+
+def accumulate_max_pool(current: tf.Tensor, accumulated: tf.Tensor, window: Window) -> tuple[tf.Tensor, tf.Tensor]:
+    """Pools currents that are accumulated over time, with the active implementation.
+
+    With `S += I` at each timestep it passes on `J(t) = maxpool(S(t)) - maxpool(S(t - 1))`, whose sum over time is the
+    pooled sum: the maximum is taken of what the inputs have given so far, not of single spikes.
+
+    Args:
+        current: I, float32 `[timesteps, batch, rows, columns, channels]`.
+        accumulated: S before the block, float64 `[batch, rows, columns, channels]`.
+        window: The windows.
+
+    Returns:
+        J, float32 `[timesteps, batch, rows, columns, channels]`, and S after the block.
+
+    Example:
+        >>> import tensorflow as tf, snn_toolbox_tf as snn
+        >>> current = tf.reshape([1.0, 3.0, 2.0, 0.0], [2, 1, 1, 2, 1])  # two timesteps, two columns
+        >>> window = snn.ops.Window(pool=(1, 2), strides=(1, 2))
+        >>> pooled, accumulated = snn.ops.accumulate_max_pool(current, tf.zeros([1, 1, 2, 1], tf.float64), window)
+        >>> pooled.numpy().ravel().tolist()  # max(1, 3) - 0, then max(1 + 2, 3 + 0) - 3
+        [3.0, 0.0]
+    """
+    return ACCUMULATE_MAX_POOL[implementation().name](current, accumulated, window)

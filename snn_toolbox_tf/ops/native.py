@@ -4,11 +4,13 @@ import ctypes
 import functools
 import os
 import pathlib
+from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
 
-from snn_toolbox_tf.ops.block import Block, Step
+from snn_toolbox_tf.ops.block import Block, Current, Step
+from snn_toolbox_tf.ops.max_pool import Window
 
 LIBRARY = pathlib.Path(__file__).with_name("libsnn_toolbox_tf.so")
 #: Of `SnnToolboxInterfaceVersion` in native_control.cc.
@@ -79,30 +81,58 @@ def library() -> Library:
 
 
 def integrate_fire(
-    current: tf.Tensor, membrane_potential: tf.Tensor, threshold: tf.Tensor, counts: tf.Tensor | None, step: Step
+    currents: Sequence[Current],
+    membrane_potential: tf.Tensor,
+    threshold: tf.Tensor,
+    counts: tf.Tensor | None,
+    step: Step,
 ) -> Block:
     """Steps a population through a block of timesteps; see `ops.integrate_fire`."""
     native = library()
     native.adopt_threads()
+    absent = tf.zeros([0])
     v, spikes, net_spikes, trace = native.ops.snn_toolbox_integrate_fire(
-        current=current,
         membrane_potential=membrane_potential,
         threshold=threshold,
-        counts=tf.zeros([0]) if counts is None else counts,
+        counts=absent if counts is None else counts,
+        currents=[current.value for current in currents],
+        gains=[absent if current.gain is None else current.gain for current in currents],
         timesteps=step.timesteps,
         reset=step.reset,
         signed_spikes=step.signed_spikes,
         spike_type=SPIKE_TYPES[step.spike_form],
         trace=step.return_trace,
     )
-    if not tf.executing_eagerly():
-        # The op's shape function cannot see the number of timesteps.
-        each = [step.timesteps, *membrane_potential.shape]
-        if step.spike_form == "float":
-            spikes.set_shape(each)
-        if step.return_trace:
-            trace.set_shape(each)
+    # The op's shape function cannot see the number of timesteps.
+    each = [step.timesteps, *membrane_potential.shape]
+    if step.spike_form == "float":
+        spikes = _with_shape(spikes, each)
+    if step.return_trace:
+        trace = _with_shape(trace, each)
     return Block(spikes, v, None if counts is None else net_spikes, trace if step.return_trace else None)
+
+
+def accumulate_max_pool(current: tf.Tensor, accumulated: tf.Tensor, window: Window) -> tuple[tf.Tensor, tf.Tensor]:
+    """Pools accumulated currents; see `ops.accumulate_max_pool`."""
+    native = library()
+    native.adopt_threads()
+    pooled, after = native.ops.snn_toolbox_accumulate_max_pool(
+        current=current,
+        accumulated=accumulated,
+        pool_rows=window.pool[0],
+        pool_columns=window.pool[1],
+        row_stride=window.strides[0],
+        column_stride=window.strides[1],
+        padding=window.padding,
+    )
+    shape = [*current.shape[:2], *window.output_size(accumulated.shape[1:3]), accumulated.shape[3]]
+    return _with_shape(pooled, shape), after
+
+
+def _with_shape(tensor: tf.Tensor, shape: list[int | None]) -> tf.Tensor:
+    if not tf.executing_eagerly():
+        tensor.set_shape(shape)
+    return tensor
 
 
 @tf.RegisterGradient("SnnToolbox>IntegrateFire")
@@ -111,3 +141,8 @@ def _no_gradient(op: Any, *gradients: Any) -> Any:
         "Spikes have no gradient. To train a SpikingModel use its `fit`, or call it with `training=True`; to train "
         "through `ops.integrate_fire` give it a `surrogate_gradient`, for example 'arctan'."
     )
+
+
+@tf.RegisterGradient("SnnToolbox>AccumulateMaxPool")
+def _no_pooling_gradient(op: Any, *gradients: Any) -> Any:
+    raise LookupError("The native max pooling has no gradient; `ops.use('reference')` gives one that has.")

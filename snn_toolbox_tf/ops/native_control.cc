@@ -5,9 +5,9 @@
 namespace snn_toolbox {
 namespace {
 
-std::atomic<IntegrateFireKernel>& selected() {
-  static std::atomic<IntegrateFireKernel> kernel{integrate_fire_variants().back().kernel};
-  return kernel;
+std::atomic<const Variant*>& selected() {
+  static std::atomic<const Variant*> variant{&variants().back()};
+  return variant;
 }
 
 }  // namespace
@@ -17,7 +17,7 @@ BufferStatistics& buffer_statistics() {
   return statistics;
 }
 
-IntegrateFireKernel selected_integrate_fire() { return selected(); }
+const Variant& selected_variant() { return *selected(); }
 
 }  // namespace snn_toolbox
 
@@ -31,13 +31,13 @@ int SnnToolboxSetThreads(int threads) {
 }
 
 const char* SnnToolboxVariant(int index) {
-  const auto& variants = integrate_fire_variants();
-  return index >= 0 && index < static_cast<int>(variants.size()) ? variants[static_cast<size_t>(index)].name : nullptr;
+  const bool exists = index >= 0 && index < static_cast<int>(variants().size());
+  return exists ? variants()[static_cast<size_t>(index)].name : nullptr;
 }
 
 int SnnToolboxSelectVariant(int index) {
   if (SnnToolboxVariant(index) == nullptr) return 0;
-  selected() = integrate_fire_variants()[static_cast<size_t>(index)].kernel;
+  selected() = &variants()[static_cast<size_t>(index)];
   return 1;
 }
 

@@ -6,17 +6,17 @@
 #include <atomic>
 #include <cstdint>
 
-#include "core/integrate_fire.h"
+#include "core/variants.h"
 
 namespace snn_toolbox {
 
-// How often an op's input buffer became its output.
+// How often IntegrateFire ran, and its input buffers became outputs.
 struct BufferStatistics {
   std::atomic<int64_t> calls{0}, current{0}, membrane_potential{0}, counts{0};
 };
 
 BufferStatistics& buffer_statistics();
-IntegrateFireKernel selected_integrate_fire();
+const Variant& selected_variant();
 
 }  // namespace snn_toolbox
 

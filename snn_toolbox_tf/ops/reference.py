@@ -1,14 +1,21 @@
 """Integrate-fire-reset in plain TensorFlow operations: the reference for every faster implementation."""
 
+from collections.abc import Sequence
+
 import tensorflow as tf
 
-from snn_toolbox_tf.ops.block import Block, Step
+from snn_toolbox_tf.ops.block import Block, Current, Step
 
 
 def integrate_fire(
-    current: tf.Tensor, membrane_potential: tf.Tensor, threshold: tf.Tensor, counts: tf.Tensor | None, step: Step
+    currents: Sequence[Current],
+    membrane_potential: tf.Tensor,
+    threshold: tf.Tensor,
+    counts: tf.Tensor | None,
+    step: Step,
 ) -> Block:
     """Steps a population through a block of timesteps; see `ops.integrate_fire`."""
+    current = summed(currents)
     constant = current.shape.rank == membrane_potential.shape.rank
     v, net_spikes = membrane_potential, counts
     spikes, trace = [], []
@@ -34,6 +41,16 @@ def integrate_fire(
     return Block(forms[step.spike_form](), v, net_spikes, tf.stack(trace) if step.return_trace else None)
 
 
+def summed(currents: Sequence[Current]) -> tf.Tensor:
+    """Returns the sum of currents, in their order; constant if all of them are."""
+    total = None
+    for current in currents:
+        value = current.value if current.gain is None else current.value * current.gain
+        # A constant current meets one of every timestep by broadcasting along the new first axis.
+        total = value if total is None else total + value
+    return total
+
+
 def pack_bits(spikes: tf.Tensor) -> tf.Tensor:
     """Packs spikes `[timesteps, batch, ...]` into uint8 `[timesteps, batch, bytes]`: spike j is bit j % 8 of byte j // 8."""
     shape = tf.shape(spikes)
@@ -45,7 +62,11 @@ def pack_bits(spikes: tf.Tensor) -> tf.Tensor:
 
 
 def integrate_then_fire(
-    current: tf.Tensor, membrane_potential: tf.Tensor, threshold: tf.Tensor, *, timesteps: int
+    current: tf.Tensor | Sequence[Current],
+    membrane_potential: tf.Tensor,
+    threshold: tf.Tensor,
+    *,
+    timesteps: int,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Steps a population layer-synchronously: it first integrates the whole block, then fires for as long.
 
@@ -61,7 +82,7 @@ def integrate_then_fire(
     Returns:
         The spikes `[timesteps, batch, ...]` and v after the block, float32.
     """
-    current = tf.cast(current, tf.float64)
+    current = tf.cast(current if tf.is_tensor(current) else summed(current), tf.float64)
     constant = current.shape.rank == membrane_potential.shape.rank
     total = current * timesteps if constant else tf.reduce_sum(current, axis=0)
     threshold = tf.cast(threshold, tf.float64)

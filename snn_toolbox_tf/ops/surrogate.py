@@ -5,13 +5,13 @@ almost everywhere, so that training replaces it by a bump sigma'(x) around the t
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
-from snn_toolbox_tf.ops.block import Block, Step
+from snn_toolbox_tf.ops.block import Block, Current, Step
 
-Implementation = Callable[[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor | None, Step], Block]
+Implementation = Callable[[Sequence[Current], tf.Tensor, tf.Tensor, tf.Tensor | None, Step], Block]
 
 #: sigma'(x) by name. All have their maximum at the threshold; the first four have the area 1, as the step's has.
 SURROGATE_GRADIENTS: dict[str, Callable[[tf.Tensor], tf.Tensor]] = {
@@ -75,7 +75,7 @@ def with_surrogate_gradient(
 
     @tf.custom_gradient
     def run(current: tf.Tensor, v: tf.Tensor) -> tuple[tuple[tf.Tensor, tf.Tensor, tf.Tensor], Callable[..., tuple]]:
-        block = implementation(current, v, threshold, None, traced)
+        block = implementation([Current(current)], v, threshold, None, traced)
 
         def backward(g_spikes: tf.Tensor, g_v: tf.Tensor, _: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             before = tf.concat([v[tf.newaxis], block.trace[:-1]], axis=0)

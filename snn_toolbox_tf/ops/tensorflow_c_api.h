@@ -48,6 +48,7 @@ TF_DimensionHandle* TF_NewDimensionHandle(void);
 void TF_DeleteDimensionHandle(TF_DimensionHandle*);
 int TF_DimensionHandleValueKnown(TF_DimensionHandle*);
 int64_t TF_DimensionHandleValue(TF_DimensionHandle*);
+int64_t TF_ShapeInferenceContextNumInputs(TF_ShapeInferenceContext*);
 void TF_ShapeInferenceContextGetInput(TF_ShapeInferenceContext*, int index, TF_ShapeHandle*, TF_Status*);
 void TF_ShapeInferenceContextSetOutput(TF_ShapeInferenceContext*, int index, TF_ShapeHandle*, TF_Status*);
 void TF_ShapeInferenceContextSetUnknownShape(TF_ShapeInferenceContext*, TF_Status*);
@@ -71,6 +72,7 @@ void TF_OpKernelConstruction_GetAttrType(TF_OpKernelConstruction*, const char* n
 void TF_OpKernelConstruction_GetAttrString(TF_OpKernelConstruction*, const char* name, char*, size_t length, TF_Status*);
 void TF_OpKernelConstruction_Failure(TF_OpKernelConstruction*, TF_Status*);
 void TF_OpKernelContext_Failure(TF_OpKernelContext*, TF_Status*);
+int TF_NumInputs(TF_OpKernelContext*);
 void TF_GetInput(TF_OpKernelContext*, int index, TF_Tensor**, TF_Status*);
 TF_Tensor* TF_AllocateOutput(TF_OpKernelContext*, int index, TF_DataType, const int64_t* dims, int rank, size_t bytes,
                              TF_Status*);

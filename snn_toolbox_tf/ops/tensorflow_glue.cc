@@ -46,13 +46,13 @@ bool get_input(TF_OpKernelContext* context, int index, const char* name, Input* 
                       std::to_string(Shape::kMaximalRank) + " dimensions. Received: rank " + std::to_string(rank));
 }
 
-void* get_output(TF_OpKernelContext* context, int index, const Shape& shape, int candidate, bool* forwarded,
-                 Status* status) {
+void* get_output(TF_OpKernelContext* context, int index, const Shape& shape, const int* candidates,
+                 int number_of_candidates, bool* forwarded, Status* status) {
   int from = -1;
-  TF_Tensor* tensor = TF_ForwardInputOrAllocateOutput(context, &candidate, candidate >= 0 ? 1 : 0, index, shape.dims,
+  TF_Tensor* tensor = TF_ForwardInputOrAllocateOutput(context, candidates, number_of_candidates, index, shape.dims,
                                                       shape.rank, &from, status->get());
   if (!status->ok()) return nullptr;
-  *forwarded = candidate >= 0 && from == candidate;
+  *forwarded = from >= 0;
   void* data = TF_TensorData(tensor);
   TF_DeleteTensor(tensor);
   return data;

@@ -47,9 +47,10 @@ struct Input {
 
 bool get_input(TF_OpKernelContext* context, int index, const char* name, Input* input, Status* status);
 
-// Returns the buffer of an output, that of input `candidate` if TensorFlow lets us have it (-1: none); `forwarded` says so.
-void* get_output(TF_OpKernelContext* context, int index, const Shape& shape, int candidate, bool* forwarded,
-                 Status* status);
+// Returns the buffer of an output: that of the first of the candidate inputs whose buffer TensorFlow lets us have
+// (`forwarded` says so), or a new one.
+void* get_output(TF_OpKernelContext* context, int index, const Shape& shape, const int* candidates,
+                 int number_of_candidates, bool* forwarded, Status* status);
 void* allocate_output(TF_OpKernelContext* context, int index, TF_DataType type, const Shape& shape, Status* status);
 
 class ShapeHandle {

@@ -1,7 +1,8 @@
 """One block of timesteps through the network: a pure function of input and state.
 
 Each synapse runs once per block, on a tensor `[timesteps * batch, ...]`; each population steps through the block inside one
-call. What does not change in the block (a constant input's current) stays `[batch, ...]` and is computed once.
+call, which also adds up the currents that meet at it. What does not change in the block (a constant input's current)
+stays `[batch, ...]` and is computed once.
 """
 
 import dataclasses
@@ -12,16 +13,10 @@ import tensorflow as tf
 
 from snn_toolbox_tf.graph import Input, MaxPool, Node, Population, Synapse
 from snn_toolbox_tf.network import Network
+from snn_toolbox_tf.simulation.pooling import pool_accumulated
+from snn_toolbox_tf.simulation.signal import Part, Signal, absorbed_synapses, by_timestep, merged
 
 State = dict[str, Any]
-
-
-@dataclasses.dataclass(frozen=True)
-class Signal:
-    """A node's output in a block: `[timesteps, batch, ...]`, or `[batch, ...]` if it is constant."""
-
-    value: tf.Tensor
-    constant: bool
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,12 +86,14 @@ def with_static_shapes(network: Network, state: State) -> State:
 def run_constant(network: Network, inputs: Mapping[str, tf.Tensor]) -> dict[str, Signal]:
     """Runs all that depends on constant input alone; returns those nodes' signals."""
     spiking = network.graph.spiking_ancestry()
-    known = {name: Signal(tf.cast(value, network.input_dtype(name)), True) for name, value in inputs.items()}
+    known = {
+        name: Signal.of(tf.cast(value, network.input_dtype(name)), constant=True) for name, value in inputs.items()
+    }
     for node in network.graph:
         if node.name in spiking or node.name in known:
             continue
         value = network.apply(node, [known[name].value for name in node.inputs])
-        known[node.name] = Signal(value, True)
+        known[node.name] = Signal.of(value, constant=True)
     return known
 
 
@@ -107,34 +104,36 @@ class _Walk:
         self.network = network
         self.timesteps = timesteps
         self.options = options
+        self.absorbed = absorbed_synapses(network.graph)
         self.membrane = dict(state["membrane"])
         self.pool = dict(state["pool"])
         self.counts = dict(state["counts"])
         self.recorded: dict[str, dict[str, tf.Tensor]] = {"spikes": {}, "membrane_potential": {}}
 
     def synapse(self, node: Synapse, inputs: list[Signal]) -> Signal:
+        if node.name in self.absorbed:
+            return self._absorbed(node, inputs)
         if all(signal.constant for signal in inputs):
-            return Signal(self.network.apply(node, [signal.value for signal in inputs]), True)
-        merged = [_merge(self.every_step(signal)) for signal in inputs]
-        return self._unmerged(node, self.network.apply(node, merged))
+            return Signal.of(self.network.apply(node, [signal.value for signal in inputs]), constant=True)
+        values = [signal.at_every_step(self.timesteps) for signal in inputs]
+        return Signal.of(self.network.apply(node, values), constant=False)
+
+    def _absorbed(self, node: Synapse, inputs: list[Signal]) -> Signal:
+        """Leaves an Add or a Scale to the population that reads it."""
+        if node.layer.class_name == "Add":
+            return Signal(tuple(part for signal in inputs for part in signal.parts))
+        (part,) = inputs[0].parts
+        return Signal((Part(part.value, part.constant, self.network.layers[node.name].broadcast_factor()),))
 
     def max_pool(self, node: MaxPool, signal: Signal) -> Signal:
-        current = self.every_step(signal)
-        accumulated = self.pool[node.name] + tf.cumsum(tf.cast(current, tf.float64), axis=0)
-        before = self.pool[node.name][tf.newaxis]
-        self.pool[node.name] = accumulated[-1]
-        pooled = self._pool64(node, tf.concat([before, accumulated], axis=0))
-        difference = tf.cast(pooled[1:] - pooled[:-1], current.dtype)
-        return Signal(difference, False)
-
-    def _pool64(self, node: MaxPool, accumulated: tf.Tensor) -> tf.Tensor:
-        pooled = self.network.apply(node, [_merge(accumulated)])
-        return tf.reshape(pooled, [self.timesteps + 1, -1, *node.shape])
+        current = signal.at_every_step(self.timesteps)
+        pooled, self.pool[node.name] = pool_accumulated(node, current, self.pool[node.name], self.timesteps)
+        return Signal.of(pooled, constant=False)
 
     def population(self, node: Population, signal: Signal) -> Signal:
         layer = self.network.layers[node.name]
         block = layer.integrate(
-            signal.value,
+            signal.currents(self.timesteps),
             self.membrane[node.name],
             timesteps=self.timesteps,
             counts=self.counts.get(node.name),
@@ -148,15 +147,7 @@ class _Walk:
             self.recorded["spikes"][node.name] = tf.cast(block.spikes > 0, tf.uint8)
         if block.trace is not None:
             self.recorded["membrane_potential"][node.name] = block.trace
-        return Signal(block.spikes, False)
-
-    def every_step(self, signal: Signal) -> tf.Tensor:
-        if not signal.constant:
-            return signal.value
-        return tf.repeat(signal.value[tf.newaxis], self.timesteps, axis=0)
-
-    def _unmerged(self, node: Node, value: tf.Tensor) -> Signal:
-        return Signal(tf.reshape(value, [self.timesteps, -1, *node.shape]), False)
+        return Signal.of(merged(block.spikes), constant=False)
 
 
 def run_block(
@@ -179,10 +170,11 @@ def run_block(
     values = network.run(signals, population=walk.population, max_pool=walk.max_pool, synapse=walk.synapse)
     for node in network.graph.of_type(Input):
         if node.name in walk.counts:
-            walk.counts[node.name] += tf.reduce_sum(tf.cast(signals[node.name].value != 0, tf.float32), axis=0)
+            spikes = by_timestep(tf.cast(signals[node.name].value != 0, tf.float32), timesteps)
+            walk.counts[node.name] += tf.reduce_sum(spikes, axis=0)
     readouts, sums = [], []
     for readout, total in zip(network.graph.readouts, state["readout"], strict=True):
-        current = tf.cast(walk.every_step(values[readout.node]), tf.float64)
+        current = by_timestep(tf.cast(values[readout.node].at_every_step(timesteps), tf.float64), timesteps)
         if options.every_step:
             sums.append(total + tf.cumsum(current, axis=0))
             readouts.append(sums[-1][-1])
@@ -198,7 +190,3 @@ def run_block(
     }
     return with_static_shapes(network, after), sums, walk.recorded
 
-
-def _merge(value: tf.Tensor) -> tf.Tensor:
-    """[timesteps, batch, ...] -> [timesteps * batch, ...]."""
-    return tf.reshape(value, [-1, *value.shape[2:]])

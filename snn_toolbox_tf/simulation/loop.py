@@ -13,8 +13,9 @@ import tensorflow as tf
 from snn_toolbox_tf.graph import Input
 from snn_toolbox_tf.network import Network, inputs_of
 from snn_toolbox_tf.simulation import block
-from snn_toolbox_tf.simulation.block import BlockOptions, Signal, State
+from snn_toolbox_tf.simulation.block import BlockOptions, State
 from snn_toolbox_tf.simulation.encoding import poisson_spikes
+from snn_toolbox_tf.simulation.signal import Signal, merged
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,7 +99,7 @@ def _feed(
         return lambda step, timesteps: constants
     if options.mode == "frames":
         return lambda step, timesteps: {
-            name: Signal(_frames(network, name, value, step - start, timesteps), False)
+            name: Signal.of(_frames(network, name, value, step - start, timesteps), constant=False)
             for name, value in inputs.items()
         }
     first = next(iter(inputs.values()))
@@ -116,7 +117,7 @@ def _feed(
                 step=step,
                 timesteps=timesteps,
             )
-            signals[node.name] = Signal(_as_current(network, node, spikes), False)
+            signals[node.name] = Signal.of(merged(_as_current(network, node, spikes)), constant=False)
         return signals
 
     return draw
@@ -131,9 +132,7 @@ def _as_current(network: Network, node: Input, spikes: tf.Tensor) -> tf.Tensor:
 def _frames(network: Network, name: str, value: tf.Tensor, first: tf.Tensor, timesteps: int) -> tf.Tensor:
     frames = tf.gather(value, tf.range(first, first + timesteps), axis=1)
     order = [1, 0, *range(2, frames.shape.rank)]
-    return tf.ensure_shape(
-        tf.cast(tf.transpose(frames, order), network.input_dtype(name)), [timesteps, None, *value.shape[2:]]
-    )
+    return merged(tf.cast(tf.transpose(frames, order), network.input_dtype(name)))
 
 
 class _Arrays:

@@ -1,11 +1,10 @@
-// Which variants there are, and how a population is spread over threads.
+// How a population is spread over threads.
 
 #include "integrate_fire.h"
 
 #include <algorithm>
 #include <functional>
 
-#include "integrate_fire_variants.h"
 #include "thread_pool.h"
 
 namespace snn_toolbox {
@@ -18,25 +17,9 @@ constexpr int64_t kChunksAThread = 4;
 // Chunks begin on whole tiles, cache lines and bytes of bits.
 constexpr int64_t kAlignment = 64;
 
-std::vector<IntegrateFireVariant> find_variants() {
-  std::vector<IntegrateFireVariant> variants = {{"reference", integrate_fire_reference},
-                                                {"portable", integrate_fire_portable}};
-#ifdef SNN_TOOLBOX_X86
-  __builtin_cpu_init();
-  if (__builtin_cpu_supports("avx2")) variants.push_back({"avx2", integrate_fire_avx2});
-  if (__builtin_cpu_supports("avx512f")) variants.push_back({"avx512", integrate_fire_avx512});
-#endif
-  return variants;
-}
-
 int64_t rounded_up(int64_t value, int64_t multiple) { return (value + multiple - 1) / multiple * multiple; }
 
 }  // namespace
-
-const std::vector<IntegrateFireVariant>& integrate_fire_variants() {
-  static const std::vector<IntegrateFireVariant>* variants = new std::vector<IntegrateFireVariant>(find_variants());
-  return *variants;
-}
 
 void run(const IntegrateFire& population, IntegrateFireKernel kernel) {
   // Rows that chunks must not cross: samples if they end in bytes of bits, else there is one.

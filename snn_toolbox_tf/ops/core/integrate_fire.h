@@ -1,7 +1,7 @@
 // The fused integrate-fire-reset step, without TensorFlow types.
 //
 // All kernels do the same arithmetic in the same order, one IEEE operation at a time (compile with -ffp-contract=off), so
-// that their spikes and membrane potentials are equal bit for bit: `reference` is the plain version to read and to trust.
+// that their spikes and membrane potentials are equal bit for bit: variant_reference.cc has the plain version.
 //
 // A further neuron model is one more struct beside those in neuron_models.h, and one more line in `with_model`.
 
@@ -9,11 +9,26 @@
 #define SNN_TOOLBOX_TF_OPS_CORE_INTEGRATE_FIRE_H_
 
 #include <cstdint>
-#include <vector>
 
 namespace snn_toolbox {
 
 enum class Reset { kSubtract, kZero };
+
+// Values per channel: neuron i has values[(i / inner) % channels].
+struct PerChannel {
+  const float* values = nullptr;
+  int64_t channels = 1;
+  int64_t inner = 1;
+
+  float at(int64_t i) const { return values[(i / inner) % channels]; }
+};
+
+// One of the currents that are summed into the membrane.
+struct Current {
+  const float* values = nullptr;  // [timesteps, neurons], or [neurons] if constant
+  bool constant = false;
+  PerChannel gain;  // what it is multiplied by; null values: nothing
+};
 
 // A population and its block of timesteps. Neurons are numbered 0 .. samples * sample_size - 1; arrays over timesteps hold
 // one such row after the other. An output may be the same array as the input of the same size; null outputs are not wanted.
@@ -22,14 +37,12 @@ struct IntegrateFire {
   int64_t samples = 0;
   int64_t sample_size = 0;
 
-  const float* current = nullptr;  // [timesteps, neurons], or [neurons] if constant
-  bool constant_current = false;
+  // Summed in this order, before the membrane potential is added. Spikes may overwrite any that is not constant.
+  static constexpr int kMaximalCurrents = 4;
+  Current currents[kMaximalCurrents];
+  int number_of_currents = 1;
   const float* membrane_potential = nullptr;  // [neurons]
-
-  // Neuron i has threshold[(i / inner) % channels].
-  const float* threshold = nullptr;
-  int64_t channels = 1;
-  int64_t inner = 1;
+  PerChannel threshold;
 
   Reset reset = Reset::kSubtract;
   // Fire -1 where the membrane potential is negative and more spikes were emitted than taken back; needs `counts`.
@@ -51,14 +64,6 @@ struct IntegrateFire {
 // Runs neurons [begin, end). With `bits`, begin and end lie in one sample, begin at a multiple of 8 neurons in it, and
 // end at such a multiple or at the sample's end: no two calls touch one byte.
 using IntegrateFireKernel = void (*)(const IntegrateFire& population, int64_t begin, int64_t end);
-
-struct IntegrateFireVariant {
-  const char* name;
-  IntegrateFireKernel kernel;
-};
-
-// The variants that this machine can run, the plain reference first, the fastest last.
-const std::vector<IntegrateFireVariant>& integrate_fire_variants();
 
 // Runs all neurons of a population, spread over threads.
 void run(const IntegrateFire& population, IntegrateFireKernel kernel);

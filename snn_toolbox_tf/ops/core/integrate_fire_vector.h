@@ -4,7 +4,7 @@
 #ifndef SNN_TOOLBOX_TF_OPS_CORE_INTEGRATE_FIRE_VECTOR_H_
 #define SNN_TOOLBOX_TF_OPS_CORE_INTEGRATE_FIRE_VECTOR_H_
 
-#include "integrate_fire_variants.h"
+#include "integrate_fire.h"
 #include "neuron_models.h"
 
 namespace snn_toolbox {
@@ -37,18 +37,21 @@ inline __attribute__((always_inline)) void store_integers(int32_t* to, const flo
   *to = static_cast<int32_t>(value);
 }
 
-// Thresholds of the neurons i, i + 1, ... that one value holds.
-inline __attribute__((always_inline)) float thresholds(const IntegrateFire& p, int64_t i, const float&) {
-  return p.threshold[(i / p.inner) % p.channels];
+// The values of the neurons i, i + 1, ... that one value holds.
+inline __attribute__((always_inline)) float spread(const PerChannel& per_channel, int64_t i, const float&) {
+  return per_channel.at(i);
 }
 
-inline __attribute__((always_inline)) FloatVector thresholds(const IntegrateFire& p, int64_t i, const FloatVector&) {
+inline __attribute__((always_inline)) FloatVector spread(const PerChannel& per_channel, int64_t i, const FloatVector&) {
   const FloatVector zero = {};
-  const int64_t channel = (i / p.inner) % p.channels;
-  if (p.channels == 1 || i % p.inner + kLanes <= p.inner) return zero + p.threshold[channel];
-  if (p.inner == 1 && channel + kLanes <= p.channels) return load<FloatVector>(p.threshold + channel);
+  const int64_t channel = (i / per_channel.inner) % per_channel.channels;
+  const bool one_channel = per_channel.channels == 1 || i % per_channel.inner + kLanes <= per_channel.inner;
+  if (one_channel) return zero + per_channel.values[channel];
+  if (per_channel.inner == 1 && channel + kLanes <= per_channel.channels) {
+    return load<FloatVector>(per_channel.values + channel);
+  }
   float lanes[kLanes];
-  for (int lane = 0; lane < kLanes; ++lane) lanes[lane] = thresholds(p, i + lane, 0.0f);
+  for (int lane = 0; lane < kLanes; ++lane) lanes[lane] = per_channel.at(i + lane);
   return load<FloatVector>(lanes);
 }
 
@@ -80,23 +83,51 @@ inline __attribute__((always_inline)) void store_bits(const IntegrateFire& p, in
   byte = static_cast<uint8_t>((shift ? byte : 0u) | fired << shift);
 }
 
+// The gains of a tile's neurons, read once for all timesteps.
+template <typename Value, int kCount>
+struct Gains {
+  Value values[IntegrateFire::kMaximalCurrents][kCount];
+};
+
+// The current at timestep t of value j of a tile that starts at neuron `first`. kPlain: there is one current, without a gain.
+template <bool kPlain, typename Value, int kCount>
+inline __attribute__((always_inline)) Value summed_current(const IntegrateFire& p, const Gains<Value, kCount>& gains,
+                                                           int64_t t, int64_t first, int j) {
+  const int64_t i = first + j * static_cast<int64_t>(sizeof(Value) / sizeof(float));
+  const auto value = [&](const Current& current) {
+    return load<Value>(current.values + (current.constant ? i : t * p.neurons() + i));
+  };
+  if (kPlain) return value(p.currents[0]);
+  Value sum = value(p.currents[0]);
+  if (p.currents[0].gain.values) sum = sum * gains.values[0][j];
+  for (int k = 1; k < p.number_of_currents; ++k) {
+    const Value next = value(p.currents[k]);
+    sum = sum + (p.currents[k].gain.values ? next * gains.values[k][j] : next);
+  }
+  return sum;
+}
+
 // All timesteps of kCount values (vectors, or single floats) of neurons from i on.
-template <typename Model, typename Value, int kCount>
+template <typename Model, bool kPlain, typename Value, int kCount>
 inline __attribute__((always_inline)) void tile(const IntegrateFire& p, int64_t i) {
   constexpr int64_t kWidth = sizeof(Value) / sizeof(float);
   const Value zero = {};
   Value v[kCount], threshold[kCount], counts[kCount], emitted[kCount];
+  Gains<Value, kCount> gains;
   for (int j = 0; j < kCount; ++j) {
     v[j] = load<Value>(p.membrane_potential + i + j * kWidth);
-    threshold[j] = thresholds(p, i + j * kWidth, zero);
+    threshold[j] = spread(p.threshold, i + j * kWidth, zero);
     counts[j] = p.counts ? load<Value>(p.counts + i + j * kWidth) : zero;
     emitted[j] = zero;
+    for (int k = 0; !kPlain && k < p.number_of_currents; ++k) {
+      if (p.currents[k].gain.values) gains.values[k][j] = spread(p.currents[k].gain, i + j * kWidth, zero);
+    }
   }
   const int64_t stride = p.neurons();
   for (int64_t t = 0; t < p.timesteps; ++t) {
     for (int j = 0; j < kCount; ++j) {
       const int64_t at = t * stride + i + j * kWidth;
-      const Value current = load<Value>(p.current + (p.constant_current ? i + j * kWidth : at));
+      const Value current = summed_current<kPlain>(p, gains, t, i, j);
       const Value spike = Model::step(current, threshold[j], counts[j] + emitted[j], v[j]);
       emitted[j] = emitted[j] + spike;
       if (p.spikes) store(p.spikes + at, spike);
@@ -111,13 +142,22 @@ inline __attribute__((always_inline)) void tile(const IntegrateFire& p, int64_t 
   }
 }
 
-inline void integrate_fire_vector(const IntegrateFire& p, int64_t begin, int64_t end) {
+template <typename Model, bool kPlain>
+void run_tiles(const IntegrateFire& p, int64_t begin, int64_t end) {
+  int64_t i = begin;
+  for (; i + kTileVectors * kLanes <= end; i += kTileVectors * kLanes) tile<Model, kPlain, FloatVector, kTileVectors>(p, i);
+  for (; i + kLanes <= end; i += kLanes) tile<Model, kPlain, FloatVector, 1>(p, i);
+  for (; i < end; ++i) tile<Model, kPlain, float, 1>(p, i);
+}
+
+void integrate_fire_vector(const IntegrateFire& p, int64_t begin, int64_t end) {
+  const bool plain = p.number_of_currents == 1 && !p.currents[0].gain.values;
   with_model(p, [&](auto model) {
-    using Model = decltype(model);
-    int64_t i = begin;
-    for (; i + kTileVectors * kLanes <= end; i += kTileVectors * kLanes) tile<Model, FloatVector, kTileVectors>(p, i);
-    for (; i + kLanes <= end; i += kLanes) tile<Model, FloatVector, 1>(p, i);
-    for (; i < end; ++i) tile<Model, float, 1>(p, i);
+    if (plain) {
+      run_tiles<decltype(model), true>(p, begin, end);
+    } else {
+      run_tiles<decltype(model), false>(p, begin, end);
+    }
   });
 }
 

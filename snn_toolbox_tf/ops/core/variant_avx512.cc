@@ -1,0 +1,10 @@
+// For x86-64 with AVX-512F (compiled with -mavx512f).
+
+#if defined(__x86_64__)
+#define SNN_TOOLBOX_VECTOR_BYTES 64
+#include "accumulate_max_pool_loops.h"
+#include "integrate_fire_vector.h"
+#include "variants.h"
+
+const snn_toolbox::Variant snn_toolbox::kAvx512 = {"avx512", integrate_fire_vector, accumulate_max_pool_loops};
+#endif

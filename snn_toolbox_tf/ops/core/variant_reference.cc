@@ -1,0 +1,101 @@
+// The plain version: one neuron after the other, one timestep after the other. To read and to trust.
+
+#include <cstddef>
+
+#include "variants.h"
+
+namespace snn_toolbox {
+namespace {
+
+float summed_current(const IntegrateFire& p, int64_t t, int64_t i) {
+  float sum = 0.0f;
+  for (int j = 0; j < p.number_of_currents; ++j) {
+    const Current& current = p.currents[j];
+    float value = current.values[current.constant ? i : t * p.neurons() + i];
+    if (current.gain.values) value = value * current.gain.at(i);
+    sum = j == 0 ? value : sum + value;
+  }
+  return sum;
+}
+
+void integrate_fire_reference(const IntegrateFire& p, int64_t begin, int64_t end) {
+  for (int64_t i = begin; i < end; ++i) {
+    const int64_t sample = i / p.sample_size, neuron = i % p.sample_size;
+    const float threshold = p.threshold.at(i);
+    float v = p.membrane_potential[i];
+    float net_spikes = p.counts ? p.counts[i] : 0.0f;
+    int32_t emitted = 0;
+    for (int64_t t = 0; t < p.timesteps; ++t) {
+      const int64_t at = t * p.neurons() + i;
+      v += summed_current(p, t, i);
+      int32_t spike = 0;
+      if (v >= threshold) {
+        spike = 1;
+      } else if (p.signed_spikes && v < 0.0f && net_spikes >= 1.0f) {
+        spike = -1;
+      }
+      if (spike != 0) {
+        if (p.reset == Reset::kZero) {
+          v = 0.0f;
+        } else {
+          v = spike > 0 ? v - threshold : v + threshold;
+        }
+      }
+      emitted += spike;
+      net_spikes += static_cast<float>(spike);
+      if (p.spikes) p.spikes[at] = static_cast<float>(spike);
+      if (p.trace) p.trace[at] = v;
+      if (p.bits) {
+        uint8_t& byte = p.bits[(t * p.samples + sample) * p.bytes_per_sample() + neuron / 8];
+        if (neuron % 8 == 0) byte = 0;
+        if (spike > 0) byte = static_cast<uint8_t>(byte | (1u << (neuron % 8)));
+      }
+    }
+    p.final_membrane_potential[i] = v;
+    if (p.final_counts) p.final_counts[i] = net_spikes;
+    if (p.block_counts) p.block_counts[i] = emitted;
+  }
+}
+
+double window_maximum(const AccumulateMaxPool& p, const double* sums, int64_t row, int64_t column, int64_t channel) {
+  double maximum = 0.0;
+  bool first = true;
+  for (int64_t r = p.rows.begin(row); r < p.rows.end(row); ++r) {
+    for (int64_t c = p.columns.begin(column); c < p.columns.end(column); ++c) {
+      const double sum = sums[(r * p.columns.input + c) * p.channels + channel];
+      if (first || sum > maximum) maximum = sum;
+      first = false;
+    }
+  }
+  return maximum;
+}
+
+// Does a whole sample when asked for its first band, and leaves the others nothing to do.
+void accumulate_max_pool_reference(const AccumulateMaxPool& p, int64_t sample, int64_t band, double*) {
+  if (band > 0) return;
+  const int64_t inputs = p.rows.input * p.columns.input * p.channels;
+  const int64_t outputs = p.rows.output * p.columns.output * p.channels;
+  double* sums = p.final_accumulated + sample * inputs;
+  std::vector<double> before(static_cast<size_t>(outputs));
+  const auto output = [&](int64_t i) {
+    const int64_t channel = i % p.channels, column = i / p.channels % p.columns.output;
+    return window_maximum(p, sums, i / p.channels / p.columns.output, column, channel);
+  };
+  for (int64_t i = 0; i < inputs; ++i) sums[i] = p.accumulated[sample * inputs + i];
+  for (int64_t i = 0; i < outputs; ++i) before[static_cast<size_t>(i)] = output(i);
+  for (int64_t t = 0; t < p.timesteps; ++t) {
+    const int64_t at = t * p.samples + sample;
+    for (int64_t i = 0; i < inputs; ++i) sums[i] += static_cast<double>(p.current[at * inputs + i]);
+    for (int64_t i = 0; i < outputs; ++i) {
+      const double maximum = output(i);
+      p.pooled[at * outputs + i] = static_cast<float>(maximum - before[static_cast<size_t>(i)]);
+      before[static_cast<size_t>(i)] = maximum;
+    }
+  }
+}
+
+}  // namespace
+
+const Variant kReference = {"reference", integrate_fire_reference, accumulate_max_pool_reference};
+
+}  // namespace snn_toolbox

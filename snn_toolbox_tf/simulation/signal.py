@@ -1,0 +1,101 @@
+"""What flows along an edge of the graph in a block of timesteps."""
+
+import dataclasses
+from typing import Any
+
+import tensorflow as tf
+
+from snn_toolbox_tf import ops
+from snn_toolbox_tf.graph import Graph, Node, Population, Synapse
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """One tensor of a signal.
+
+    Attributes:
+        value: `[timesteps * batch, ...]`, timestep by timestep, or `[batch, ...]` if it is constant in the block.
+        constant: Whether it is constant.
+        gain: What it is still to be multiplied by, broadcastable to a sample, or None.
+    """
+
+    value: tf.Tensor
+    constant: bool
+    gain: tf.Tensor | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Signal:
+    """A node's output in a block: the sum of its parts, which is left to the population that reads it; mostly one part."""
+
+    parts: tuple[Part, ...]
+
+    @classmethod
+    def of(cls, value: tf.Tensor, *, constant: bool) -> "Signal":
+        """Returns a signal of one tensor."""
+        return cls((Part(value, constant),))
+
+    @property
+    def value(self) -> tf.Tensor:
+        """The tensor of a signal that is one."""
+        (part,) = self.parts
+        return part.value
+
+    @property
+    def constant(self) -> bool:
+        """Whether it is constant in the block."""
+        return all(part.constant for part in self.parts)
+
+    def at_every_step(self, timesteps: int) -> tf.Tensor:
+        """Returns the tensor `[timesteps * batch, ...]`, also of a constant signal."""
+        if not self.constant:
+            return self.value
+        return tf.tile(self.value, [timesteps] + [1] * (self.value.shape.rank - 1))
+
+    def currents(self, timesteps: int) -> list[ops.Current]:
+        """Returns what a population sums, float32."""
+        result = []
+        for part in self.parts:
+            value = tf.cast(part.value, tf.float32)
+            result.append(ops.Current(value if part.constant else by_timestep(value, timesteps), part.gain))
+        return result
+
+
+def by_timestep(value: tf.Tensor, timesteps: int) -> tf.Tensor:
+    """`[timesteps * batch, ...]` -> `[timesteps, batch, ...]`."""
+    return tf.reshape(value, [timesteps, -1, *value.shape[1:]])
+
+
+def merged(value: tf.Tensor) -> tf.Tensor:
+    """`[timesteps, batch, ...]` -> `[timesteps * batch, ...]`."""
+    return tf.reshape(value, [-1, *value.shape[2:]])
+
+
+def absorbed_synapses(graph: Graph) -> frozenset[str]:
+    """Returns the Add and Scale nodes that the population behind them computes itself, in the same order of operations.
+
+    Currents that meet at a membrane, and a shortcut's gain, then cost no pass through memory of their own.
+    """
+    read_out = {readout.node for readout in graph.readouts}
+    absorbed: set[str] = set()
+    for node in reversed(list(graph)):
+        readers = graph.consumers(node.name)
+        if node.name in read_out or len(readers) != 1 or not _may_be_absorbed(node):
+            continue
+        reader = readers[0]
+        summed = reader.name in absorbed and _class_name(reader) == "Add"
+        if reader.inputs.count(node.name) == 1 and (isinstance(reader, Population) or summed):
+            absorbed.add(node.name)
+    return frozenset(absorbed)
+
+
+def _may_be_absorbed(node: Node) -> bool:
+    if not isinstance(node, Synapse) or node.dtype != "float32":
+        return False
+    return node.layer.class_name == "Add" or (
+        node.layer.class_name == "Scale" and not node.layer.config.get("use_offset", True)
+    )
+
+
+def _class_name(node: Any) -> str:
+    return node.layer.class_name if isinstance(node, Synapse) else ""
