@@ -1,8 +1,8 @@
 """Builds the native ops, if there is a C++ compiler; all metadata is in pyproject.toml.
 
-The library needs no TensorFlow to be built: snn_toolbox_tf/ops/tensorflow_c_api.h declares the few functions of TensorFlow's C
-API that it uses, and it is linked against an empty stand-in for TensorFlow's own library (on macOS they are looked up when
-it is loaded). The same file therefore serves every Python and every TensorFlow.
+The library needs no TensorFlow to be built: snn_toolbox_tf/ops/tensorflow_c_api.h declares the few functions of TensorFlow's
+C API that it uses, and it is linked against an empty stand-in for TensorFlow's own library (on macOS they are looked up
+when it is loaded). The same file therefore serves every Python and every TensorFlow.
 """
 
 import concurrent.futures

@@ -13,7 +13,7 @@ from snn_toolbox_tf.calibration.from_data import observe_random_input, random_in
 from snn_toolbox_tf.calibration.histogram import PositiveHistogram
 from snn_toolbox_tf.calibration.thresholds import set_neuron_parameters
 from snn_toolbox_tf.graph import Graph, Population
-from snn_toolbox_tf.model import BLOCK_LENGTH, SpikingModel
+from snn_toolbox_tf.model import SpikingModel
 from snn_toolbox_tf.network import Network, inputs_of
 from snn_toolbox_tf.ops import RESETS
 from snn_toolbox_tf.parse import parse
@@ -40,7 +40,7 @@ def convert_keras(
     input: str = "analog",
     form: str = "normalized",
     seed: int = 0,
-    block_length: int = BLOCK_LENGTH,
+    block_length: int | None = None,
     name: str | None = None,
 ) -> SpikingModel:
     """Converts a trained Keras model into a spiking neural network.
@@ -85,7 +85,8 @@ def convert_keras(
         raise ValueError(f"Model '{model.name}' is a spiking network already. Expected the trained source model.")
     _check_arguments(percentile, per_channel, max_rate, v0, reset, input, form)
     data.check_positive_integer(timesteps, "timesteps")
-    data.check_positive_integer(block_length, "block_length")
+    if block_length is not None:
+        data.check_positive_integer(block_length, "block_length")
     data.check_seed(seed)
     graph = to_balanced(parse(model))
     network = Network(graph)

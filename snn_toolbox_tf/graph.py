@@ -21,11 +21,13 @@ class LayerSpec:
         class_name: Name of the class in `keras.layers` or in `snn_toolbox_tf.layers`.
         config: The layer's `get_config()`.
         weights: Weights by attribute name, for example `{"kernel": ..., "bias": ...}`.
+        fractional_bits: Of the grid on which each of the weights lies; empty where there is no grid.
     """
 
     class_name: str
     config: dict[str, Any]
     weights: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    fractional_bits: dict[str, int] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass
@@ -298,7 +300,8 @@ def graph_to_config(graph: Graph) -> dict[str, Any]:
 
     def encode(value: Any) -> Any:
         if isinstance(value, LayerSpec):
-            return {"class_name": value.class_name, "config": value.config}
+            fields = {"class_name": value.class_name, "config": value.config}
+            return {**fields, "fractional_bits": value.fractional_bits} if value.fractional_bits else fields
         if isinstance(value, np.ndarray):
             return value.tolist()
         return list(value) if isinstance(value, tuple) else value
@@ -321,7 +324,7 @@ def graph_from_config(config: dict[str, Any]) -> Graph:
 
     def decode(key: str, value: Any) -> Any:
         if value is not None and key in ("layer", "nonlinearity"):
-            return LayerSpec(value["class_name"], value["config"])
+            return LayerSpec(**value)
         if value is not None and key in ("threshold", "max_value"):
             return np.asarray(value, dtype=np.float64)
         return value

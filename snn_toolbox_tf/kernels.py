@@ -30,6 +30,12 @@ def kernel_name(layer: LayerSpec) -> str:
     return "factor" if layer.class_name == "Scale" else "kernel"
 
 
+def weight_names(layer: LayerSpec) -> list[str]:
+    """Returns the names of a weighted layer's weights, also where the spec does not hold them."""
+    used = layer.config.get("use_offset" if layer.class_name == "Scale" else "use_bias")
+    return [kernel_name(layer), bias_name(layer)] if used else [kernel_name(layer)]
+
+
 def scale_output(layer: LayerSpec, factor: np.ndarray) -> None:
     """Multiplies a weighted layer's output by one factor for all, or one per output channel; the bias too."""
     factor = np.asarray(factor, dtype=np.float64).reshape(-1)

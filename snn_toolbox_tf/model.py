@@ -15,8 +15,7 @@ from snn_toolbox_tf.simulation.loop import InputOptions
 from snn_toolbox_tf.simulation.result import SimulationResult
 from snn_toolbox_tf.simulation.simulate import simulate
 from snn_toolbox_tf.simulation.simulator import Simulator
-
-BLOCK_LENGTH = 4
+from snn_toolbox_tf.training import FineTuning
 
 
 @keras.saving.register_keras_serializable(package="SnnToolbox")
@@ -34,7 +33,8 @@ class SpikingModel(keras.Model):
         input: "analog" (constant current), "poisson" (spikes drawn at each timestep) or "frames" (the data has a frame per
             timestep, `[samples, timesteps, ...]`; `predict` then runs through all of them).
         seed: Seed of the Poisson draws.
-        block_length: K, the number of timesteps that each synapse handles at once. Spikes do not depend on it.
+        block_length: K, the number of timesteps that each synapse handles at once; None chooses it by batch size and
+            caches. Spikes do not depend on it.
         conversion: How the model was made: settings and measured errors.
         name: Name of the model.
 
@@ -49,7 +49,7 @@ class SpikingModel(keras.Model):
         timesteps: int = 32,
         input: str = "analog",
         seed: int = 0,
-        block_length: int = BLOCK_LENGTH,
+        block_length: int | None = None,
         conversion: dict[str, Any] | None = None,
         name: str | None = None,
         **kwargs: Any,
@@ -62,13 +62,15 @@ class SpikingModel(keras.Model):
             *(layer for layer in self._network.nonlinearities if layer is not None),
         ]
         self._timesteps = data_module.check_positive_integer(timesteps, "timesteps")
-        length = data_module.check_positive_integer(block_length, "block_length")
-        self._simulator = Simulator(self._network, InputOptions(input, data_module.check_seed(seed)), length)
+        if block_length is not None:
+            data_module.check_positive_integer(block_length, "block_length")
+        self._simulator = Simulator(self._network, InputOptions(input, data_module.check_seed(seed)), block_length)
         self.conversion = dict(conversion or {})
         self.output_names = [readout.name for readout in self._network.graph.readouts]
         # XLA's CPU version of the step is slow, and it refuses custom operations.
         self.supports_jit = False
-        self._forward = tf.function(self._simulator.run_all, autograph=False)
+        self._fine_tuning: FineTuning | None = None
+        self._trace_anew()
         self.built = True
 
     @property
@@ -90,21 +92,42 @@ class SpikingModel(keras.Model):
     def timesteps(self, value: int) -> None:
         self._timesteps = data_module.check_positive_integer(value, "timesteps")
         # Keras keeps traced functions that hold the old number.
-        self.predict_function = None
-        self.test_function = None
+        self._trace_anew()
 
     @property
     def reproducibility_exceptions(self) -> list[str]:
         """What is not promised to be bit-equal over batch size and block length, in words; usually nothing."""
         return [*self.conversion.get("platform_exceptions", []), *reproducibility_exceptions(self._network.graph)]
 
-    def call(self, inputs: Any) -> Any:
-        """Runs T timesteps from the initial state; returns the decoded outputs."""
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        """Runs T timesteps from the initial state; returns the decoded outputs.
+
+        Args:
+            inputs: In the structure of the source's inputs, `[batch, ...]`.
+            training: Whether the outputs shall have a (surrogate) gradient; keeps all timesteps in memory.
+
+        Returns:
+            The decoded outputs, `[batch, ...]`.
+        """
+        if training:
+            tuning = self._fine_tuning or FineTuning(self._simulator)
+            return tuning.run(self._checked(inputs), self._timesteps)
+        if self._fine_tuning is not None:
+            with self._fine_tuning.on_grid():
+                return self.run(inputs)
         return self._forward(self._checked(inputs), self._timesteps)
 
     def run(self, inputs: Any) -> Any:
         """Does what a call does, traced anew each time, for the active implementation of `ops`."""
         return self._simulator.run_all(self._checked(inputs), self._timesteps)
+
+    def _trace_anew(self) -> None:
+        """Drops all traced functions: they hold settings of layers, and the weights' place."""
+        self._forward = tf.function(self._simulator.run_all, autograph=False)
+        self._simulator.forget_traces()
+        self.predict_function = None
+        self.test_function = None
+        self.train_function = None
 
     def _checked(self, inputs: Any) -> dict[str, tf.Tensor]:
         parts = data_module.by_input_name(inputs, self._network.graph, "inputs")
@@ -126,8 +149,8 @@ class SpikingModel(keras.Model):
             x: Arrays in the structure of the source's inputs, `[samples, ...]` (`[samples, timesteps, ...]` for frames), or
                 batches of them: a `tf.data.Dataset`, a `keras.utils.PyDataset`, a generator.
             timesteps: T; the model's own if None.
-            batch_size: Samples that run at once. Larger networks run fewer at once, within the working-set budget; results
-                do not depend on it.
+            batch_size: Samples that run at once, at most. Large networks run fewer, so that their tensors stay in the
+                caches; results do not depend on it.
             record: What to keep for every timestep: any of "spikes", "membrane_potential"; or a dict that names
                 populations, `{"spikes": ["conv1_relu"]}`.
             outputs: Which decoded outputs to keep: "all" timesteps, the "last", or a list of numbers of timesteps.
@@ -202,19 +225,56 @@ class SpikingModel(keras.Model):
         return super().compute_loss(x, y, y_pred, sample_weight, training)
 
     def fit(self, *args: Any, **kwargs: Any) -> Any:
-        """Raises: a converted network is not trained.
+        """Fine-tunes the network at its number of timesteps, by backpropagation through time; see `keras.Model.fit`.
+
+        Spikes get a surrogate gradient (`surrogate_gradient` of `IntegrateAndFire`). The layers hold float weights meanwhile,
+        which every forward pass rounds to the grid; at the end, also after an error or Ctrl-C, the grid is computed anew and
+        holds the weights again. Thresholds stay 1 (normalised form); all timesteps of a batch are kept in memory.
+
+        Args:
+            *args: As in `keras.Model.fit`.
+            **kwargs: As in `keras.Model.fit`.
+
+        Returns:
+            A `keras.callbacks.History`.
+
+        Raises:
+            ValueError: If the model is not compiled with a loss.
+
+        Example:
+            >>> import keras, numpy as np, snn_toolbox_tf as snn
+            >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(8, "relu"), keras.layers.Dense(3)])
+            >>> x = np.random.default_rng(0).random((32, 4), "float32")
+            >>> model_snn = snn.convert_keras(model, x, timesteps=4)
+            >>> model_snn.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+            >>> history = model_snn.fit(x, np.arange(32) % 3, epochs=2, verbose=0)
+            >>> len(history.history["loss"])
+            2
+        """
+        if not self.compiled or not self.loss:
+            raise ValueError(
+                f"SpikingModel '{self.name}' is not compiled with a loss. "
+                "Call `model_snn.compile(optimizer=..., loss=...)` before `fit`."
+            )
+        self._fine_tuning = FineTuning(self._simulator)
+        self._trace_anew()
+        try:
+            return super().fit(*args, **kwargs)
+        finally:
+            self._fine_tuning.finish()
+            self._fine_tuning = None
+            self._trace_anew()
+
+    def train_on_batch(self, *args: Any, **kwargs: Any) -> Any:
+        """Raises: only `fit` returns the weights to the grid.
 
         Raises:
             RuntimeError: Always.
         """
         raise RuntimeError(
-            f"SpikingModel '{self.name}' cannot be trained: spikes have no gradient, and its weights lie on a grid that "
-            "training would leave. Train the source model and convert it again with `convert_keras`."
+            f"SpikingModel '{self.name}' is trained by `fit` only, which returns its weights to the grid at the end. "
+            "For a batch call `fit(x, y, batch_size=len(x), epochs=1)`."
         )
-
-    def train_on_batch(self, *args: Any, **kwargs: Any) -> Any:
-        """Raises, see `fit`."""
-        return self.fit()
 
     def save(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
         """Saves the model as a `.keras` file, see `keras.Model.save`.

@@ -125,7 +125,6 @@ def build_layer(
     # Weights come from the spec or a file: random initial values would be work for nothing.
     config.update({key: "zeros" for key in spec.config if key.endswith("_initializer")})
     layer = vocabulary.layer_class(spec.class_name).from_config(config)
-    layer.trainable = False
     if input_shapes is not None:
         layer.build(input_shapes if len(input_shapes) > 1 else input_shapes[0])
         layer.built = True

@@ -21,7 +21,7 @@ LEVELS = [
     ["data", "parse", "passes"],
     ["calibration", "verification"],
     ["simulation"],
-    ["export"],
+    ["export", "training"],
     ["model"],
     ["analysis", "compilation", "convert"],
 ]

@@ -6,12 +6,18 @@ import keras
 import tensorflow as tf
 
 
+def straight_through_round(values: tf.Tensor, bits: int) -> tf.Tensor:
+    """Rounds to the nearest multiple of 2^-bits (ties to even); the gradient passes as if nothing was rounded."""
+    unit = tf.constant(2.0**bits, dtype=values.dtype)
+    return tf.grad_pass_through(lambda values: tf.round(values * unit) / unit)(values)
+
+
 @keras.saving.register_keras_serializable(package="SnnToolbox")
 class RoundToGrid(keras.layers.Layer):
     """Rounds to the nearest multiple of 2^-bits (ties to even) and casts to the layer's dtype.
 
     Sums of multiples of 2^-bits are exact in float32, in any order, as long as they stay below 2^(24 - bits). That is
-    what makes spikes independent of batch size, block length and threads.
+    what makes spikes independent of batch size, block length and threads. Gradients pass straight through.
 
     Args:
         bits: Fractional bits of the grid.
@@ -34,8 +40,7 @@ class RoundToGrid(keras.layers.Layer):
     def call(self, inputs: Any) -> Any:
         """Returns the rounded inputs."""
         inputs = tf.convert_to_tensor(inputs)
-        unit = tf.constant(2.0**self.bits, dtype=inputs.dtype)
-        return tf.cast(tf.round(inputs * unit) / unit, self.compute_dtype)
+        return tf.cast(straight_through_round(inputs, self.bits), self.compute_dtype)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """Returns the input shape."""

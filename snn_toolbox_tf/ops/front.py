@@ -81,7 +81,9 @@ def integrate_fire(
     return with_surrogate_gradient(run, total, membrane_potential, threshold, step, surrogate_gradient)
 
 
-def accumulate_max_pool(current: tf.Tensor, accumulated: tf.Tensor, window: Window) -> tuple[tf.Tensor, tf.Tensor]:
+def accumulate_max_pool(
+    current: tf.Tensor, accumulated: tf.Tensor, window: Window, *, differentiable: bool = False
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Pools currents that are accumulated over time, with the active implementation.
 
     With `S += I` at each timestep it passes on `J(t) = maxpool(S(t)) - maxpool(S(t - 1))`, whose sum over time is the
@@ -91,6 +93,7 @@ def accumulate_max_pool(current: tf.Tensor, accumulated: tf.Tensor, window: Wind
         current: I, float32 `[timesteps, batch, rows, columns, channels]`.
         accumulated: S before the block, float64 `[batch, rows, columns, channels]`.
         window: The windows.
+        differentiable: Whether a gradient is wanted, which only the reference has.
 
     Returns:
         J, float32 `[timesteps, batch, rows, columns, channels]`, and S after the block.
@@ -103,4 +106,5 @@ def accumulate_max_pool(current: tf.Tensor, accumulated: tf.Tensor, window: Wind
         >>> pooled.numpy().ravel().tolist()  # max(1, 3) - 0, then max(1 + 2, 3 + 0) - 3
         [3.0, 0.0]
     """
-    return ACCUMULATE_MAX_POOL[implementation().name](current, accumulated, window)
+    name = "reference" if differentiable else implementation().name
+    return ACCUMULATE_MAX_POOL[name](current, accumulated, window)

@@ -27,8 +27,7 @@ class Window:
         if self.padding == "same":
             return [-(-size // stride) for size, stride in zip(input_size, self.strides, strict=True)]
         return [
-            (size - pool) // stride + 1
-            for size, pool, stride in zip(input_size, self.pool, self.strides, strict=True)
+            (size - pool) // stride + 1 for size, pool, stride in zip(input_size, self.pool, self.strides, strict=True)
         ]
 
 

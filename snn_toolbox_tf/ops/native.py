@@ -145,4 +145,4 @@ def _no_gradient(op: Any, *gradients: Any) -> Any:
 
 @tf.RegisterGradient("SnnToolbox>AccumulateMaxPool")
 def _no_pooling_gradient(op: Any, *gradients: Any) -> Any:
-    raise LookupError("The native max pooling has no gradient; `ops.use('reference')` gives one that has.")
+    raise LookupError("The native max pooling has no gradient. Give `ops.accumulate_max_pool` `differentiable=True`.")

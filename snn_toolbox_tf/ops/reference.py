@@ -25,7 +25,7 @@ def integrate_fire(
         spike, emptied = tf.cast(fired, v.dtype), fired
         # Selecting, not multiplying by the spike: an infinite potential must not turn into NaN.
         kept = v
-        if step.signed_spikes:
+        if step.signed_spikes and net_spikes is not None:
             takes_back = (v < 0.0) & (net_spikes >= 1.0)
             spike, emptied = spike - tf.cast(takes_back, v.dtype), fired | takes_back
             kept = tf.where(takes_back, v + threshold, v)

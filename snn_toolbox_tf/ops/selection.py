@@ -89,8 +89,8 @@ def _default() -> tuple[str, str]:
         native.library()
     except native.NotAvailableError as error:
         warnings.warn(
-            f"The native op is not available: {error}. Its TensorFlow reference gives the same spikes, more slowly. To build "
-            f"the op, install a C++ compiler and this package again; {SWITCH}=0 silences this.",
+            f"The native op is not available: {error}. Its TensorFlow reference gives the same spikes, more slowly. To have "
+            f"the op, install a C++ compiler and then this package again; {SWITCH}=0 silences this.",
             stacklevel=2,
         )
         return "reference", str(error)

@@ -35,9 +35,7 @@ def check_surrogate_gradient(name: str) -> str:
         ValueError: If it is not.
     """
     if name not in SURROGATE_GRADIENTS:
-        raise ValueError(
-            f"Expected `surrogate_gradient` to be one of {tuple(SURROGATE_GRADIENTS)}. Received: {name!r}"
-        )
+        raise ValueError(f"Expected `surrogate_gradient` to be one of {tuple(SURROGATE_GRADIENTS)}. Received: {name!r}")
     return name
 
 
@@ -75,21 +73,21 @@ def with_surrogate_gradient(
 
     @tf.custom_gradient
     def run(current: tf.Tensor, v: tf.Tensor) -> tuple[tuple[tf.Tensor, tf.Tensor, tf.Tensor], Callable[..., tuple]]:
-        block = implementation([Current(current)], v, threshold, None, traced)
+        spikes, after, _, trace = implementation([Current(current)], v, threshold, None, traced)
 
         def backward(g_spikes: tf.Tensor, g_v: tf.Tensor, _: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            before = tf.concat([v[tf.newaxis], block.trace[:-1]], axis=0)
+            before = tf.concat([v[tf.newaxis], tf.convert_to_tensor(trace)[:-1]], axis=0)
             u = before + current
             g_fired = g_spikes * derivative((u - threshold) / threshold) / threshold
             g_current = []
             for t in reversed(range(step.timesteps)):
-                kept = g_v * (1.0 - block.spikes[t]) if step.reset == "zero" else g_v
+                kept = g_v * (1.0 - spikes[t]) if step.reset == "zero" else g_v
                 g_v = g_fired[t] + kept
                 g_current.append(g_v)
             stacked = tf.stack(g_current[::-1])
             return tf.reduce_sum(stacked, axis=0) if constant else stacked, g_v
 
-        return (block.spikes, block.membrane_potential, block.trace), backward
+        return (spikes, after, trace), backward
 
     spikes, v, trace = run(current, membrane_potential)
     return Block(spikes, v, None, tf.stop_gradient(trace) if step.return_trace else None)

@@ -70,7 +70,25 @@ def quantize(graph: Graph, largest_analog: dict[str, float]) -> None:
     limits = _bit_limits(graph, bounds)
     for name in boundaries:
         _set_bits(graph, name, limits[name])
-    _assign_bits(graph, limits, bounds)
+    _assign_bits(graph, limits, bounds, decide=True)
+
+
+def requantize(graph: Graph, largest_inputs: dict[str, float]) -> None:
+    """Puts a graph that `quantize` rewrote and whose weights have changed since on grids anew, in place.
+
+    Fractional bits follow the new weights; which nodes run in float64, and where rounding nodes stand, stays as it is.
+
+    Args:
+        graph: The quantised graph, with its new weights.
+        largest_inputs: Largest absolute value of each input; that of what depends on the input alone follows.
+    """
+    spiking = graph.spiking_ancestry()
+    bounds = absolute_bounds(graph, {name: _ANALOG_HEADROOM * value for name, value in largest_inputs.items()})
+    limits = _bit_limits(graph, bounds)
+    for node in graph:
+        if scales.node_role(node) is Role.ROUND and node.name not in spiking:
+            _set_bits(graph, node.name, limits[node.name])
+    _assign_bits(graph, limits, bounds, decide=False)
 
 
 def reproducibility_exceptions(graph: Graph) -> list[str]:
@@ -152,8 +170,8 @@ def _capacity(bound: float, significant_bits: int = FLOAT32_BITS) -> int:
     return significant_bits - math.ceil(math.log2(max(bound * 1.01, _SMALLEST_BOUND)))
 
 
-def _assign_bits(graph: Graph, limits: dict[str, int], bounds: dict[str, float]) -> None:
-    """Forwards: rounds weights, and ends chains that exceed float32 in RoundToGrid nodes."""
+def _assign_bits(graph: Graph, limits: dict[str, int], bounds: dict[str, float], *, decide: bool) -> None:
+    """Forwards: rounds weights, and (`decide`) ends chains that exceed float32 in RoundToGrid nodes."""
     spiking = graph.spiking_ancestry()
     bits: dict[str, int] = {}
 
@@ -166,16 +184,18 @@ def _assign_bits(graph: Graph, limits: dict[str, int], bounds: dict[str, float])
     for node in graph:
         if isinstance(node, Population):
             bits[node.name] = 0
+        elif node.name in spiking and scales.node_role(node) is Role.ROUND:
+            _set_bits(graph, node.name, limits[node.name])
         elif node.name in spiking:
             bits[node.name] = _assign_node_bits(
-                graph, node, max(map(bits_of, node.inputs)), limits[node.name], bounds[node.name]
+                graph, node, max(map(bits_of, node.inputs)), limits[node.name], bounds[node.name], decide=decide
             )
 
 
-def _assign_node_bits(graph: Graph, node: Node, bits: int, limit: int, bound: float) -> int:
+def _assign_node_bits(graph: Graph, node: Node, bits: int, limit: int, bound: float, *, decide: bool) -> int:
     role = scales.node_role(node)
     if role is Role.WEIGHTED and isinstance(node, Synapse):
-        if limit - bits >= MINIMAL_WEIGHT_BITS:
+        if (limit - bits >= MINIMAL_WEIGHT_BITS) if decide else (node.dtype == "float32"):
             _round_weights(node.layer, limit - bits, limit)
             return limit
         room = _capacity(bound, FLOAT64_BITS) - bits
@@ -193,7 +213,8 @@ def _assign_node_bits(graph: Graph, node: Node, bits: int, limit: int, bound: fl
         result = bits + int(math.log2(_averaged_elements(graph, node)))
         if result <= limit:
             return result
-    _end_in_float64(graph, node, limit)
+    if decide:
+        _end_in_float64(graph, node, limit)
     return limit
 
 
@@ -211,6 +232,7 @@ def _round_weights(layer: LayerSpec, kernel_bits: int, bias_bits: int) -> None:
     bits = {kernels.kernel_name(layer): kernel_bits, kernels.bias_name(layer): bias_bits}
     for name, array in layer.weights.items():
         layer.weights[name] = np.round(array * 2.0 ** bits[name]) / 2.0 ** bits[name]
+        layer.fractional_bits[name] = bits[name]
 
 
 def _averaged_elements(graph: Graph, node: Node) -> int:

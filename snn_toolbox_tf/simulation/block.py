@@ -30,6 +30,7 @@ class BlockOptions:
         every_step: Whether the readout is wanted after each timestep, not only after the block.
         spikes: Populations whose spikes are recorded.
         membrane_potential: Populations whose membrane potential is recorded.
+        differentiable: Whether spikes shall have a gradient; costs memory for all timesteps.
     """
 
     schedule: str = "step"
@@ -38,6 +39,7 @@ class BlockOptions:
     every_step: bool = False
     spikes: tuple[str, ...] = ()
     membrane_potential: tuple[str, ...] = ()
+    differentiable: bool = False
 
 
 def initial_state(network: Network, batch_size: tf.Tensor, options: BlockOptions) -> State:
@@ -127,7 +129,9 @@ class _Walk:
 
     def max_pool(self, node: MaxPool, signal: Signal) -> Signal:
         current = signal.at_every_step(self.timesteps)
-        pooled, self.pool[node.name] = pool_accumulated(node, current, self.pool[node.name], self.timesteps)
+        pooled, self.pool[node.name] = pool_accumulated(
+            node, current, self.pool[node.name], self.timesteps, differentiable=self.options.differentiable
+        )
         return Signal.of(pooled, constant=False)
 
     def population(self, node: Population, signal: Signal) -> Signal:
@@ -139,6 +143,7 @@ class _Walk:
             counts=self.counts.get(node.name),
             schedule=self.options.schedule,
             return_trace=node.name in self.options.membrane_potential,
+            differentiable=self.options.differentiable,
         )
         self.membrane[node.name] = block.membrane_potential
         if block.counts is not None:
@@ -189,4 +194,3 @@ def run_block(
         "counts": walk.counts,
     }
     return with_static_shapes(network, after), sums, walk.recorded
-

@@ -66,7 +66,7 @@ def advance(
             `[batch, steps, ...]`.
         state: State before the first of these timesteps.
         steps: Number of timesteps, an integer or a scalar tensor.
-        block_length: K.
+        block_length: K; of a layer-synchronous or differentiable run, the number of timesteps.
         input_options: How input is encoded.
         options: What to count and record.
         sample_index: Global index of each sample, int64 `[batch]`; 0, 1, ... if None.
@@ -76,7 +76,8 @@ def advance(
     """
     feed = _feed(network, inputs, input_options, sample_index, state["step"])
     steps = tf.convert_to_tensor(steps, tf.int32)
-    if options.schedule == "layer_synchronous":
+    if options.schedule == "layer_synchronous" or options.differentiable:
+        # One block is the whole run.
         state, sums, recorded = block.run_block(
             network, feed(state["step"], block_length), state, block_length, options
         )

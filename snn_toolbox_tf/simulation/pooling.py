@@ -7,7 +7,7 @@ from snn_toolbox_tf.graph import MaxPool
 
 
 def pool_accumulated(
-    node: MaxPool, current: tf.Tensor, accumulated: tf.Tensor, timesteps: int
+    node: MaxPool, current: tf.Tensor, accumulated: tf.Tensor, timesteps: int, *, differentiable: bool
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Runs a max pooling node through a block.
 
@@ -16,6 +16,7 @@ def pool_accumulated(
         current: Its input, `[timesteps * batch, ...]`, channels last.
         accumulated: What its inputs have summed up to, float64 `[batch, ...]`.
         timesteps: Length of the block.
+        differentiable: Whether a gradient is wanted.
 
     Returns:
         By how much the maxima moved, `[timesteps * batch, ...]`, and what the inputs have summed up to after the block.
@@ -28,6 +29,7 @@ def pool_accumulated(
         tf.reshape(tf.cast(current, tf.float32), [timesteps, -1, *image]),
         tf.reshape(accumulated, [-1, *image]),
         window,
+        differentiable=differentiable,
     )
     return tf.reshape(pooled, [-1, *node.shape]), tf.reshape(after, [-1, *shape])
 
@@ -42,6 +44,4 @@ def window_of(node: MaxPool, input_shape: tf.TensorShape) -> ops.Window:
         pool = list(config["pool_size"])
         strides = list(config["strides"] or config["pool_size"])
     rows = [1] * (2 - len(sizes))
-    return ops.Window(
-        (*rows, *pool), (*rows, *strides), config.get("padding", "valid")
-    )
+    return ops.Window((*rows, *pool), (*rows, *strides), config.get("padding", "valid"))

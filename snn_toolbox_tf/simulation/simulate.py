@@ -21,8 +21,6 @@ from snn_toolbox_tf.simulation.simulator import Simulator
 
 RECORDABLE = ("spikes", "membrane_potential")
 SCHEDULES = ("step", "layer_synchronous")
-#: Bytes that one batch's tensors may take, by estimate; larger batches are run in parts.
-WORKING_SET = 2**29
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,12 +60,11 @@ def simulate(
     duration, reported, every_step = _reported_timesteps(samples, default_timesteps, timesteps, outputs)
     if samples.frames is not None and samples.frames < duration:
         raise ValueError(f"`x` has {samples.frames} frames per sample, fewer than the {duration} timesteps asked for.")
-    length = data_module.check_positive_integer(
-        simulator.block_length if block_length is None else block_length, "block_length"
-    )
+    if block_length is not None:
+        data_module.check_positive_integer(block_length, "block_length")
     check_name(schedule, SCHEDULES, "schedule")
     if schedule == "layer_synchronous":
-        length, every_step = duration, every_step or reported != (duration,)
+        block_length, every_step = duration, every_step or reported != (duration,)
         _check_layer_synchronous(graph)
     options = BlockOptions(
         schedule=schedule, count=True, count_inputs=mode == "poisson", every_step=every_step, **_recorded(graph, record)
@@ -75,12 +72,13 @@ def simulate(
     if schedule == "layer_synchronous" and options.membrane_potential:
         raise ValueError("A layer-synchronous run has no membrane potential per timestep; record 'spikes' only.")
     batch_size = data_module.check_positive_integer(batch_size, "batch_size")
+    blocking = simulator.blocking(duration, batch_size, block_length)
     plan = _Plan(
         duration,
         reported,
         every_step,
-        min(length, duration),
-        _working_batch(graph, batch_size, min(length, duration)),
+        blocking.block_length,
+        min(batch_size, blocking.micro_batch),
         InputOptions(mode, simulator.input_options.seed if seed is None else data_module.check_seed(seed)),
         options,
     )
@@ -147,14 +145,6 @@ def _check_layer_synchronous(graph: Graph) -> None:
             "The layer-synchronous schedule needs reset='subtract': with hard reset nothing is left to fire with. "
             f"Received reset='zero' in: {hard}"
         )
-
-
-def _working_batch(graph: Graph, batch_size: int, block_length: int) -> int:
-    sizes = [int(np.prod(node.shape)) for node in graph]
-    state = sum(int(np.prod(node.shape)) for node in graph.of_type(Population))
-    # Membrane and counts, before and after; a handful of float64 tensors of the largest node for each timestep.
-    per_sample = 16 * state + 8 * 4 * block_length * max(sizes)
-    return max(1, min(batch_size, WORKING_SET // per_sample))
 
 
 class _MemoryBudget:

@@ -8,6 +8,7 @@ from snn_toolbox_tf import data as data_module
 from snn_toolbox_tf.network import Network, inputs_of
 from snn_toolbox_tf.simulation import block, loop
 from snn_toolbox_tf.simulation.block import BlockOptions
+from snn_toolbox_tf.simulation.blocking import Blocking, choose_blocking
 from snn_toolbox_tf.simulation.loop import InputOptions
 
 
@@ -17,10 +18,10 @@ class Simulator:
     Args:
         network: The spiking network.
         input_options: How input is encoded unless told otherwise.
-        block_length: K, unless told otherwise.
+        block_length: K, unless told otherwise; None: chosen by `choose_blocking`.
     """
 
-    def __init__(self, network: Network, input_options: InputOptions, block_length: int) -> None:
+    def __init__(self, network: Network, input_options: InputOptions, block_length: int | None) -> None:
         self.network = network
         self.input_options = input_options
         self.block_length = block_length
@@ -28,24 +29,69 @@ class Simulator:
         self._state: Any = None
         self._batch_size: int | None = None
 
+    def blocking(self, timesteps: int, batch_size: int | None, block_length: int | None = None) -> Blocking:
+        """Returns how much runs at once; `block_length` takes precedence over the simulator's own."""
+        return choose_blocking(
+            self.network.graph,
+            timesteps=timesteps,
+            batch_size=batch_size,
+            block_length=block_length or self.block_length,
+        )
+
     def run_all(self, inputs: dict[str, tf.Tensor], timesteps: int) -> Any:
         """Runs from the initial state; returns the decoded outputs after the last timestep.
 
-        In mode "frames" all frames are run through, whatever `timesteps` says.
+        In mode "frames" all frames are run through, whatever `timesteps` says. A batch larger than the micro-batch is run in
+        parts.
         """
         first = next(iter(inputs.values()))
+        blocking = self.blocking(timesteps, first.shape[0])
+        if first.shape[0] is not None and first.shape[0] <= blocking.micro_batch:
+            totals = self._run_part(inputs, tf.constant(0), timesteps, blocking)
+        else:
+            totals = self._run_in_parts(inputs, timesteps, blocking)
         steps = tf.shape(first)[1] if self.input_options.mode == "frames" else timesteps
-        options = BlockOptions()
+        return self.network.decode([total / tf.cast(steps, tf.float64) for total in totals])
+
+    def _run_in_parts(self, inputs: dict[str, tf.Tensor], timesteps: int, blocking: Blocking) -> list[tf.Tensor]:
+        count, size = tf.shape(next(iter(inputs.values())))[0], blocking.micro_batch
+        # At least one part, so that an empty batch has outputs of the right shape.
+        parts = tf.maximum((count + size - 1) // size, 1)
+        graph = self.network.graph
+        arrays = tuple(
+            tf.TensorArray(tf.float64, parts, infer_shape=False, element_shape=[None, *graph[readout.node].shape])
+            for readout in graph.readouts
+        )
+
+        def body(part: tf.Tensor, arrays: tuple[Any, ...]) -> tuple[tf.Tensor, tuple[Any, ...]]:
+            start = part * size
+            sliced = {name: value[start : start + size] for name, value in inputs.items()}
+            totals = self._run_part(sliced, start, timesteps, blocking)
+            return part + 1, tuple(array.write(part, total) for array, total in zip(arrays, totals, strict=True))
+
+        _, arrays = tf.while_loop(lambda part, _: part < parts, body, (tf.constant(0), arrays), parallel_iterations=1)
+        return [
+            tf.ensure_shape(array.concat(), [None, *graph[readout.node].shape])
+            for array, readout in zip(arrays, graph.readouts, strict=True)
+        ]
+
+    def _run_part(
+        self, inputs: dict[str, tf.Tensor], start: tf.Tensor, timesteps: int, blocking: Blocking
+    ) -> list[tf.Tensor]:
+        """Runs the samples from `start` on; returns the readout currents summed over time, float64."""
+        first = next(iter(inputs.values()))
+        count, options = tf.shape(first)[0], BlockOptions()
         segment = loop.advance(
             self.network,
             inputs,
-            block.initial_state(self.network, tf.shape(first)[0], options),
-            steps,
-            block_length=min(self.block_length, timesteps),
+            block.initial_state(self.network, count, options),
+            tf.shape(first)[1] if self.input_options.mode == "frames" else timesteps,
+            block_length=blocking.block_length,
             input_options=self.input_options,
             options=options,
+            sample_index=tf.cast(start + tf.range(count), tf.int64),
         )
-        return segment.outputs
+        return segment.state["readout"]
 
     def step(self, frame: Any) -> Any:
         """Runs one timestep from the state that the last call left; see `SpikingModel.step`."""
@@ -72,6 +118,10 @@ class Simulator:
         """Forgets the state that `step` keeps."""
         self._state = None
         self._batch_size = None
+
+    def forget_traces(self) -> None:
+        """Drops what was traced; needed when a layer's settings have changed."""
+        self._traced.clear()
 
     def traced_advance(self, block_length: int, input_options: InputOptions, options: BlockOptions) -> Any:
         """Returns `loop.advance` with these options as a traced function, for any batch size and number of timesteps.
