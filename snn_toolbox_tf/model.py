@@ -215,6 +215,9 @@ class SpikingModel(keras.Model):
     def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compiles the model as it was compiled when it was saved."""
         self.compile(**keras.saving.deserialize_keras_object(config))
+        if getattr(self, "optimizer", None) is not None:
+            # So that it can take up what was saved of it.
+            self.optimizer.build(self.trainable_variables)
 
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
@@ -224,22 +227,24 @@ class SpikingModel(keras.Model):
             return tf.zeros(())
         return super().compute_loss(x, y, y_pred, sample_weight, training)
 
-    def fit(self, *args: Any, **kwargs: Any) -> Any:
+    def fit(self, *args: Any, surrogate_gradient: str = "arctan", **kwargs: Any) -> Any:
         """Fine-tunes the network at its number of timesteps, by backpropagation through time; see `keras.Model.fit`.
 
-        Spikes get a surrogate gradient (`surrogate_gradient` of `IntegrateAndFire`). The layers hold float weights meanwhile,
-        which every forward pass rounds to the grid; at the end, also after an error or Ctrl-C, the grid is computed anew and
-        holds the weights again. Thresholds stay 1 (normalised form); all timesteps of a batch are kept in memory.
+        The layers hold float weights meanwhile, which every forward pass rounds to the grid; at the end, also after an error
+        or Ctrl-C, the grid is computed anew and holds the weights again. Thresholds stay what they are; all timesteps of a
+        batch are kept in memory.
 
         Args:
             *args: As in `keras.Model.fit`.
+            surrogate_gradient: What stands in for the derivative of a spike: "arctan", "triangle", "rectangle", "sigmoid" or
+                "fast_sigmoid", see `snn_toolbox_tf.ops.surrogate`.
             **kwargs: As in `keras.Model.fit`.
 
         Returns:
             A `keras.callbacks.History`.
 
         Raises:
-            ValueError: If the model is not compiled with a loss.
+            ValueError: If the model is not compiled with a loss, and for an unknown surrogate gradient.
 
         Example:
             >>> import keras, numpy as np, snn_toolbox_tf as snn
@@ -256,7 +261,7 @@ class SpikingModel(keras.Model):
                 f"SpikingModel '{self.name}' is not compiled with a loss. "
                 "Call `model_snn.compile(optimizer=..., loss=...)` before `fit`."
             )
-        self._fine_tuning = FineTuning(self._simulator)
+        self._fine_tuning = FineTuning(self._simulator, surrogate_gradient)
         self._trace_anew()
         try:
             return super().fit(*args, **kwargs)

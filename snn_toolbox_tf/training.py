@@ -14,6 +14,7 @@ from snn_toolbox_tf import kernels
 from snn_toolbox_tf.graph import Node, Synapse
 from snn_toolbox_tf.layers import RoundToGrid, straight_through_round
 from snn_toolbox_tf.network import inputs_of
+from snn_toolbox_tf.ops.surrogate import check_surrogate_gradient
 from snn_toolbox_tf.passes import scales
 from snn_toolbox_tf.passes.grid import requantize
 from snn_toolbox_tf.simulation import block, loop
@@ -27,10 +28,15 @@ class FineTuning:
 
     Args:
         simulator: The simulator whose network is trained.
+        surrogate_gradient: What stands in for the derivative of a spike.
+
+    Raises:
+        ValueError: For an unknown surrogate gradient.
     """
 
-    def __init__(self, simulator: Simulator) -> None:
+    def __init__(self, simulator: Simulator, surrogate_gradient: str = "arctan") -> None:
         self._simulator = simulator
+        self._options = BlockOptions(surrogate_gradient=check_surrogate_gradient(surrogate_gradient))
         self._network = simulator.network
         inputs = inputs_of(self._network.graph)
         # What the data will bring is known only as it passes by.
@@ -68,16 +74,15 @@ class FineTuning:
                     "Training needs a fixed number of frames. Received: inputs of shape "
                     f"{tuple(first.shape)}; batch the data with a static second axis."
                 )
-        options = BlockOptions(differentiable=True)
         with self.on_grid():
             segment = loop.advance(
                 self._network,
                 inputs,
-                block.initial_state(self._network, tf.shape(first)[0], options),
+                block.initial_state(self._network, tf.shape(first)[0], self._options),
                 timesteps,
                 block_length=timesteps,
                 input_options=self._simulator.input_options,
-                options=options,
+                options=self._options,
             )
         return segment.outputs
 

@@ -10,6 +10,7 @@ import tensorflow as tf
 import zoo
 
 import snn_toolbox_tf as snn
+from snn_toolbox_tf.simulation import blocking
 
 L = keras.layers
 
@@ -257,12 +258,38 @@ print((peak[1] - peak[0]) / 1024)
     assert float(done.stdout.splitlines()[-1]) < 100
 
 
-def test_large_networks_run_in_smaller_batches():
-    from snn_toolbox_tf.simulation import simulate
-
+def test_block_length_and_micro_batch_follow_batch_size_and_caches(monkeypatch):
     graph = snn.convert_keras(zoo.build(zoo.cnn), zoo.data_for(zoo.cnn(), 8)).network.graph
-    assert simulate._working_batch(graph, 32, 4) == 32
-    assert 1 <= simulate._working_batch(graph, 10**6, 4) < 10**6
+    # The largest tensor behind the encoder: the first population's, pooled (4 x 4 x 8), or its current (8 x 8 x 8 floats).
+    spiking = graph.spiking_ancestry()
+    largest = max(4 * int(np.prod(node.shape)) for node in graph if node.name in spiking)
+
+    def choose(cache, **kwargs):
+        monkeypatch.setattr(blocking, "last_cache_size", lambda: cache)
+        return blocking.choose_blocking(graph, **{"timesteps": 64, "block_length": None, **kwargs})
+
+    cache = 4 * 256 * largest
+    assert choose(cache, batch_size=16) == blocking.Blocking(16, 16)
+    assert choose(cache, batch_size=1) == blocking.Blocking(32, 8)
+    assert choose(cache, batch_size=10**6) == blocking.Blocking(4, 64)
+    assert choose(cache, batch_size=None) == choose(cache, batch_size=32)
+    assert choose(cache, batch_size=16, block_length=8) == blocking.Blocking(8, 32)
+    assert choose(cache, batch_size=16, timesteps=5) == blocking.Blocking(5, 51)
+    assert choose(1, batch_size=16) == blocking.Blocking(8, 16)
+    monkeypatch.setattr(blocking, "LARGEST_TENSOR", 2 * largest)
+    assert choose(cache, batch_size=16) == blocking.Blocking(2, 1)
+
+
+@pytest.mark.parametrize("count", [0, 1, 5, 12])
+def test_a_batch_that_runs_in_parts_gives_the_same_outputs(monkeypatch, mlp, x_mlp, count):
+    model_snn = snn.convert_keras(mlp, x_mlp, timesteps=6)
+    expected = model_snn.predict(x_mlp, verbose=0)[:count]
+    monkeypatch.setattr(blocking, "MOST_SAMPLES", 20)
+    again = keras.models.clone_model(model_snn)
+    again.set_weights(model_snn.get_weights())
+    blocks = again._simulator.blocking(6, count)
+    assert blocks.micro_batch in (3, 5)
+    np.testing.assert_array_equal(again(x_mlp[:count]), expected)
 
 
 def test_evaluate_works_without_a_loss_and_with_the_sources(mlp, x_mlp, rng):
@@ -327,13 +354,6 @@ def test_a_global_reduced_precision_policy_does_not_reach_the_network(mlp, x_mlp
         np.testing.assert_array_equal(model_snn.predict(x_mlp, verbose=0), expected)
     finally:
         keras.config.set_dtype_policy("float32")
-
-
-def test_training_is_an_error_that_teaches(model_snn, x_mlp):
-    with pytest.raises(RuntimeError, match=r"cannot be trained.*convert it again"):
-        model_snn.fit(x_mlp, np.zeros((40, 3)))
-    with pytest.raises(RuntimeError, match=r"cannot be trained"):
-        model_snn.train_on_batch(x_mlp, np.zeros((40, 3)))
 
 
 def test_summary_lists_every_layer(model_snn):

@@ -122,6 +122,11 @@ class IntegrateAndFire(keras.layers.Layer):
             return 1
         return self._shape[0] if len(self._shape) == 1 else self._shape
 
+    @property
+    def output_size(self) -> Any:
+        """Shape of the spikes of one sample, as `keras.layers.RNN` asks for it."""
+        return self.state_size
+
     def get_initial_state(self, batch_size: Any = None, input_shape: tuple[int | None, ...] | None = None) -> tf.Tensor:
         """Returns the membrane potential before the first timestep: `v0 * threshold`.
 
@@ -149,7 +154,9 @@ class IntegrateAndFire(keras.layers.Layer):
         if state is None:
             state = self.get_initial_state(tf.shape(current)[0])
         packed = isinstance(state, (list, tuple))
-        block = self.integrate(current, state[0] if packed else state, timesteps=1, differentiable=True)
+        block = self.integrate(
+            current, state[0] if packed else state, timesteps=1, surrogate_gradient=self.surrogate_gradient
+        )
         return block.spikes[0], [block.membrane_potential] if packed else block.membrane_potential
 
     def integrate(
@@ -161,7 +168,7 @@ class IntegrateAndFire(keras.layers.Layer):
         counts: tf.Tensor | None = None,
         schedule: str = "step",
         return_trace: bool = False,
-        differentiable: bool = False,
+        surrogate_gradient: str | None = None,
     ) -> ops.Block:
         """Runs a block of timesteps.
 
@@ -172,7 +179,7 @@ class IntegrateAndFire(keras.layers.Layer):
             counts: Number of spikes before the block, `[batch, ...]`, if it is to be kept.
             schedule: "step" (fire at each timestep) or "layer_synchronous" (integrate the whole block, then fire).
             return_trace: Whether v after each timestep is wanted.
-            differentiable: Whether spikes shall have the surrogate gradient; costs memory for all timesteps.
+            surrogate_gradient: Name of the gradient that spikes shall have; costs memory for all timesteps. None: no gradient.
 
         Returns:
             An `ops.Block`: spikes `[timesteps, batch, ...]`, v after the block, counts, and v after each timestep.
@@ -193,7 +200,7 @@ class IntegrateAndFire(keras.layers.Layer):
                 reset=self.reset,
                 counts=counts,
                 return_trace=return_trace,
-                surrogate_gradient=self.surrogate_gradient if differentiable else None,
+                surrogate_gradient=surrogate_gradient,
             )
         if self.spike_height == "threshold":
             block = block._replace(spikes=block.spikes * threshold)
@@ -223,7 +230,7 @@ class IntegrateAndFire(keras.layers.Layer):
             with tf.init_scope():
                 self._kept[key] = tf.Variable(self.get_initial_state(batch_size), trainable=False)
         before = tf.convert_to_tensor(self._kept[key])
-        block = self.integrate(current, before, timesteps=1, differentiable=True)
+        block = self.integrate(current, before, timesteps=1, surrogate_gradient=self.surrogate_gradient)
         self._kept[key].assign(block.membrane_potential)
         return block.spikes[0]
 

@@ -30,7 +30,7 @@ class BlockOptions:
         every_step: Whether the readout is wanted after each timestep, not only after the block.
         spikes: Populations whose spikes are recorded.
         membrane_potential: Populations whose membrane potential is recorded.
-        differentiable: Whether spikes shall have a gradient; costs memory for all timesteps.
+        surrogate_gradient: Name of the gradient that spikes shall have, or None; costs memory for all timesteps.
     """
 
     schedule: str = "step"
@@ -39,7 +39,12 @@ class BlockOptions:
     every_step: bool = False
     spikes: tuple[str, ...] = ()
     membrane_potential: tuple[str, ...] = ()
-    differentiable: bool = False
+    surrogate_gradient: str | None = None
+
+    @property
+    def differentiable(self) -> bool:
+        """Whether gradients are wanted."""
+        return self.surrogate_gradient is not None
 
 
 def initial_state(network: Network, batch_size: tf.Tensor, options: BlockOptions) -> State:
@@ -143,7 +148,7 @@ class _Walk:
             counts=self.counts.get(node.name),
             schedule=self.options.schedule,
             return_trace=node.name in self.options.membrane_potential,
-            differentiable=self.options.differentiable,
+            surrogate_gradient=self.options.surrogate_gradient,
         )
         self.membrane[node.name] = block.membrane_potential
         if block.counts is not None:

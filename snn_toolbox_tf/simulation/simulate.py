@@ -66,8 +66,14 @@ def simulate(
     if schedule == "layer_synchronous":
         block_length, every_step = duration, every_step or reported != (duration,)
         _check_layer_synchronous(graph)
+    recorded = _recorded(graph, record)
     options = BlockOptions(
-        schedule=schedule, count=True, count_inputs=mode == "poisson", every_step=every_step, **_recorded(graph, record)
+        schedule=schedule,
+        count=True,
+        count_inputs=mode == "poisson",
+        every_step=every_step,
+        spikes=recorded["spikes"],
+        membrane_potential=recorded["membrane_potential"],
     )
     if schedule == "layer_synchronous" and options.membrane_potential:
         raise ValueError("A layer-synchronous run has no membrane potential per timestep; record 'spikes' only.")

@@ -1,0 +1,233 @@
+// Every variant of the kernels against the plain reference, on problems that are made of arbitrary bytes.
+//
+// A libFuzzer target (clang++ -fsanitize=fuzzer,address,undefined), or, with -DSTANDALONE, a program that makes up the bytes
+// itself: `fuzz_kernels seconds [seed]`. Arrays are exactly as long as they must be, and not aligned, so that a sanitizer sees
+// every step beside them.
+
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <limits>
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "thread_pool.h"
+#include "variants.h"
+
+namespace {
+
+using namespace snn_toolbox;
+
+class Bytes {
+ public:
+  Bytes(const uint8_t* data, size_t size) : data_(data), size_(size) {}
+  // A number in [from, to].
+  int64_t number(int64_t from, int64_t to) { return from + (next() * 256 + next()) % (to - from + 1); }
+  bool flip() { return next() % 2 == 1; }
+  float value() {
+    static const float edges[] = {0.0f, -0.0f, 1.0f, -1.0f, 0.5f, std::numeric_limits<float>::infinity(),
+                                  -std::numeric_limits<float>::infinity(), std::numeric_limits<float>::quiet_NaN(),
+                                  std::numeric_limits<float>::denorm_min(), -std::numeric_limits<float>::min() / 2,
+                                  std::numeric_limits<float>::max(), -std::numeric_limits<float>::max()};
+    const int64_t byte = next();
+    if (byte < 24) return edges[byte / 2];
+    return static_cast<float>(byte - 128) / 32.0f;
+  }
+
+ private:
+  int64_t next() { return position_ < size_ ? data_[position_++] : static_cast<int64_t>(position_++ * 37 % 251); }
+  const uint8_t* data_;
+  size_t size_, position_ = 0;
+};
+
+// An array of exactly `size` elements that begins where no vector would like it to.
+template <typename T>
+class Array {
+ public:
+  explicit Array(int64_t size) : bytes_(new char[static_cast<size_t>(size) * sizeof(T) + sizeof(T)]), size_(size) {
+    for (int64_t i = 0; i < size; ++i) data()[i] = T();
+  }
+  T* data() { return reinterpret_cast<T*>(bytes_.get()) + 1; }
+  int64_t size() const { return size_; }
+  void fill(Bytes& bytes) {
+    for (int64_t i = 0; i < size_; ++i) data()[i] = static_cast<T>(bytes.value());
+  }
+
+ private:
+  std::unique_ptr<char[]> bytes_;
+  int64_t size_;
+};
+
+[[noreturn]] void fail(const char* variant, const std::string& what, int64_t at) {
+  std::fprintf(stderr, "variant %s differs from the reference in %s at %lld\n", variant, what.c_str(),
+               static_cast<long long>(at));
+  std::abort();
+}
+
+template <typename T>
+void compare(const char* variant, const char* what, Array<T>& actual, Array<T>& expected) {
+  for (int64_t i = 0; i < expected.size(); ++i) {
+    const T a = actual.data()[i], e = expected.data()[i];
+    const bool both_nan = a != a && e != e;  // their payloads may differ
+    if (!both_nan && std::memcmp(&a, &e, sizeof(T)) != 0) fail(variant, what, i);
+  }
+}
+
+struct Outputs {
+  explicit Outputs(const IntegrateFire& p)
+      : v(p.neurons()), spikes(p.timesteps * p.neurons()), trace(p.timesteps * p.neurons()), counts(p.neurons()),
+        block_counts(p.neurons()), bits(p.timesteps * p.samples * p.bytes_per_sample()) {}
+  Array<float> v, spikes, trace, counts;
+  Array<int32_t> block_counts;
+  Array<uint8_t> bits;
+};
+
+PerChannel per_channel(Bytes& bytes, const IntegrateFire& p, Array<float>& values) {
+  PerChannel result;
+  result.values = values.data();
+  result.channels = values.size();
+  result.inner = values.size() == 1 ? 1 : p.sample_size / values.size();
+  for (int64_t i = 0; i < values.size(); ++i) values.data()[i] = 0.25f * static_cast<float>(bytes.number(1, 16));
+  return result;
+}
+
+void check_integrate_fire(Bytes& bytes) {
+  IntegrateFire p;
+  // Now and then so many neurons that threads share them.
+  const int64_t channels = bytes.number(1, bytes.number(0, 9) == 0 ? 999 : 40);
+  const int64_t inner = bytes.flip() ? bytes.number(1, 40) : 1;
+  p.timesteps = bytes.number(1, 9);
+  p.samples = bytes.number(0, 5);
+  p.sample_size = channels * inner;
+  p.reset = bytes.flip() ? Reset::kZero : Reset::kSubtract;
+  p.signed_spikes = bytes.flip();
+  p.number_of_currents = static_cast<int>(bytes.number(1, IntegrateFire::kMaximalCurrents));
+  Array<float> threshold(bytes.flip() ? channels : 1), v(p.neurons()), counts(p.neurons());
+  p.threshold = per_channel(bytes, p, threshold);
+  v.fill(bytes);
+  p.membrane_potential = v.data();
+  std::vector<std::unique_ptr<Array<float>>> currents, gains;
+  for (int k = 0; k < p.number_of_currents; ++k) {
+    Current& current = p.currents[k];
+    current.constant = bytes.flip();
+    currents.emplace_back(new Array<float>(current.constant ? p.neurons() : p.timesteps * p.neurons()));
+    currents.back()->fill(bytes);
+    current.values = currents.back()->data();
+    gains.emplace_back(new Array<float>(bytes.flip() ? channels : 1));
+    if (bytes.flip()) current.gain = per_channel(bytes, p, *gains.back());
+  }
+  for (int64_t i = 0; i < counts.size(); ++i) counts.data()[i] = static_cast<float>(bytes.number(0, 2));
+  const bool with_counts = p.signed_spikes || bytes.flip(), with_spikes = bytes.flip(), with_trace = bytes.flip();
+  const bool with_bits = !p.signed_spikes && bytes.flip(), with_block_counts = bytes.flip();
+
+  std::unique_ptr<Outputs> expected;
+  for (const Variant& variant : variants()) {
+    std::unique_ptr<Outputs> outputs(new Outputs(p));
+    p.final_membrane_potential = outputs->v.data();
+    p.spikes = with_spikes ? outputs->spikes.data() : nullptr;
+    p.trace = with_trace ? outputs->trace.data() : nullptr;
+    p.bits = with_bits ? outputs->bits.data() : nullptr;
+    p.block_counts = with_block_counts ? outputs->block_counts.data() : nullptr;
+    p.counts = with_counts ? counts.data() : nullptr;
+    p.final_counts = with_counts ? outputs->counts.data() : nullptr;
+    run(p, variant.integrate_fire);
+    if (expected) {
+      compare(variant.name, "v", outputs->v, expected->v);
+      compare(variant.name, "spikes", outputs->spikes, expected->spikes);
+      compare(variant.name, "trace", outputs->trace, expected->trace);
+      compare(variant.name, "counts", outputs->counts, expected->counts);
+      compare(variant.name, "block counts", outputs->block_counts, expected->block_counts);
+      compare(variant.name, "bits", outputs->bits, expected->bits);
+    } else {
+      expected = std::move(outputs);
+    }
+  }
+}
+
+WindowAxis axis(Bytes& bytes) {
+  WindowAxis axis;
+  axis.input = bytes.number(1, 9);
+  axis.pool = bytes.number(1, axis.input);
+  axis.stride = bytes.number(1, 4);
+  if (bytes.flip()) {
+    axis.output = (axis.input + axis.stride - 1) / axis.stride;
+    const int64_t missing = (axis.output - 1) * axis.stride + axis.pool - axis.input;
+    axis.padding = missing > 0 ? missing / 2 : 0;
+  } else {
+    axis.output = (axis.input - axis.pool) / axis.stride + 1;
+  }
+  return axis;
+}
+
+void check_accumulate_max_pool(Bytes& bytes) {
+  AccumulateMaxPool p;
+  p.timesteps = bytes.number(1, 5);
+  p.samples = bytes.number(1, 3);
+  // Now and then more channels than are pooled at once.
+  p.channels = bytes.number(0, 40) == 0 ? 600 : bytes.number(1, 20);
+  p.rows = axis(bytes);
+  p.columns = axis(bytes);
+  const int64_t inputs = p.samples * p.rows.input * p.columns.input * p.channels;
+  const int64_t outputs = p.samples * p.rows.output * p.columns.output * p.channels;
+  Array<float> current(p.timesteps * inputs);
+  Array<double> accumulated(inputs);
+  for (int64_t i = 0; i < current.size(); ++i) current.data()[i] = static_cast<float>(bytes.number(-50, 50)) / 16.0f;
+  for (int64_t i = 0; i < inputs; ++i) accumulated.data()[i] = static_cast<double>(bytes.number(-50, 50)) / 4.0;
+  const bool in_place = bytes.flip();
+  p.current = current.data();
+  std::unique_ptr<Array<float>> expected_pooled;
+  std::unique_ptr<Array<double>> expected_sums;
+  for (const Variant& variant : variants()) {
+    std::unique_ptr<Array<float>> pooled(new Array<float>(p.timesteps * outputs));
+    std::unique_ptr<Array<double>> sums(new Array<double>(inputs));
+    std::memcpy(sums->data(), accumulated.data(), static_cast<size_t>(inputs) * sizeof(double));
+    p.accumulated = in_place ? sums->data() : accumulated.data();
+    p.final_accumulated = sums->data();
+    p.pooled = pooled->data();
+    run(p, variant.accumulate_max_pool);
+    if (expected_pooled) {
+      compare(variant.name, "pooled", *pooled, *expected_pooled);
+      compare(variant.name, "sums", *sums, *expected_sums);
+    } else {
+      expected_pooled = std::move(pooled);
+      expected_sums = std::move(sums);
+    }
+  }
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  Bytes bytes(data, size);
+  ThreadPool::instance().set_threads(static_cast<int>(bytes.number(1, 3)));
+  if (bytes.flip()) {
+    check_integrate_fire(bytes);
+  } else {
+    check_accumulate_max_pool(bytes);
+  }
+  return 0;
+}
+
+#ifdef STANDALONE
+int main(int argc, char** argv) {
+  const double seconds = argc > 1 ? std::atof(argv[1]) : 60.0;
+  std::mt19937 generator(argc > 2 ? static_cast<unsigned>(std::atoi(argv[2])) : 0u);
+  const auto start = std::chrono::steady_clock::now();
+  int64_t problems = 0;
+  while (std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() < seconds) {
+    std::vector<uint8_t> bytes(generator() % 4096);
+    for (uint8_t& byte : bytes) byte = static_cast<uint8_t>(generator());
+    LLVMFuzzerTestOneInput(bytes.data(), bytes.size());
+    ++problems;
+  }
+  std::printf("%lld problems, variants:", static_cast<long long>(problems));
+  for (const Variant& variant : variants()) std::printf(" %s", variant.name);
+  std::printf("\n");
+  ThreadPool::instance().set_threads(1);
+  return 0;
+}
+#endif

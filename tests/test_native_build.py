@@ -1,0 +1,188 @@
+"""The native library: built, loaded, switched off, missing, and clean under sanitizers."""
+
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import warnings
+
+import pytest
+import tensorflow as tf
+
+import snn_toolbox_tf as snn
+from snn_toolbox_tf import ops
+from snn_toolbox_tf.ops import native, selection
+
+ROOT = pathlib.Path(__file__).parents[1]
+CORE = ROOT / "snn_toolbox_tf" / "ops" / "core"
+COMPILER = next((command for command in ("c++", "g++", "clang++") if shutil.which(command)), None)
+needs_compiler = pytest.mark.skipif(COMPILER is None, reason="there is no C++ compiler")
+
+
+def python(code, **environment):
+    """Runs Python code in a process of its own; returns what it printed, and its errors."""
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3", **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return result.stdout.strip(), result.stderr
+
+
+@pytest.mark.skipif(COMPILER is None or sys.platform == "win32", reason="there is no C++ compiler")
+def test_where_there_is_a_compiler_the_op_is_there():
+    """Fails, and does not skip, if the op did not load: everything else would silently test the reference."""
+    native.library()
+    if not tf.config.list_physical_devices("GPU"):
+        assert selection._default()[0] == "native", selection._default()
+
+
+def test_implementation_says_what_is_active_and_why():
+    with ops.use("reference"):
+        active = ops.implementation()
+    assert (active.name, active.reason, active.variant) == ("reference", "chosen by `ops.use`", None)
+    with ops.use("native"):
+        active = ops.implementation()
+    assert active.variant == native.library().variants[-1]
+    assert active.threads >= 1
+    with pytest.raises(ValueError, match=r"Expected 'native' or 'reference'. Received: 'cuda'"), ops.use("cuda"):
+        pass
+
+
+REPORT = "import snn_toolbox_tf as snn; print(snn.ops.implementation())"
+
+
+def test_the_environment_variable_turns_it_off():
+    output, errors = python(REPORT, SNN_TOOLBOX_TF_NATIVE="0")
+    assert "name='reference', reason='SNN_TOOLBOX_TF_NATIVE=0'" in output
+    assert "not available" not in errors
+    _, errors = python(REPORT, SNN_TOOLBOX_TF_NATIVE="maybe")
+    assert (
+        "Expected the environment variable SNN_TOOLBOX_TF_NATIVE to be 0 (off) or 1 (on). Received: 'maybe'" in errors
+    )
+
+
+def test_threads_follow_tensorflows_setting():
+    code = "import tensorflow as tf; tf.config.threading.set_intra_op_parallelism_threads(3);" + REPORT
+    assert "threads=3" in python(code)[0]
+    assert "threads=5" in python(REPORT, TF_NUM_INTRAOP_THREADS="5")[0]
+
+
+@pytest.fixture
+def forgotten():
+    """Forgets what was decided, before and after."""
+    for cached in (native.library, selection._default):
+        cached.cache_clear()
+    yield
+    for cached in (native.library, selection._default):
+        cached.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, r"it was not built when this package was installed, most likely for want of a C\+\+ compiler"),
+        (b"no library", r"could not be loaded"),
+    ],
+)
+def test_without_the_library_there_is_one_warning_and_the_reference(
+    forgotten, monkeypatch, tmp_path, mlp, x_mlp, content, message
+):
+    library = tmp_path / "lib.so"
+    if content:
+        library.write_bytes(content)
+    monkeypatch.setattr(native, "LIBRARY", library)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        model_snn = snn.convert_keras(mlp, x_mlp)
+        model_snn.simulate(x_mlp[:4], timesteps=4)
+        model_snn.predict(x_mlp[:4], verbose=0)
+    (warning,) = [str(warning.message) for warning in caught if "native op" in str(warning.message)]
+    assert re.search(message, warning)
+    assert ops.implementation().name == "reference"
+    with pytest.raises(ops.NotAvailableError, match=message), ops.use("native"):
+        pass
+
+
+@pytest.mark.skipif(native.LIBRARY.exists() is False, reason="the native op is not there")
+def test_a_library_of_other_sources_is_not_used(forgotten, monkeypatch):
+    monkeypatch.setattr(native, "INTERFACE_VERSION", -1)
+    with pytest.raises(ops.NotAvailableError, match="was built from other sources"):
+        native.library()
+
+
+def build(folder, compiler):
+    """Builds the extension from a copy of the sources, as `pip install` does."""
+    for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, folder)
+    shutil.copytree(ROOT / "snn_toolbox_tf", folder / "snn_toolbox_tf", ignore=shutil.ignore_patterns("*.so", "*.pyc"))
+    return subprocess.run(
+        [sys.executable, "setup.py", "build_ext", "--inplace"],
+        cwd=folder,
+        env={**os.environ, "CXX": compiler},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_without_a_compiler_the_build_succeeds_and_says_so(tmp_path):
+    pytest.importorskip("setuptools", minversion="77")
+    result = build(tmp_path, "no-such-compiler")
+    assert result.returncode == 0, result.stderr
+    assert "no C++ compiler was found" in result.stdout + result.stderr
+    assert not list(tmp_path.rglob("*.so"))
+
+
+@needs_compiler
+def test_the_build_needs_no_tensorflow_and_its_library_needs_tensorflows_by_name(tmp_path):
+    pytest.importorskip("setuptools", minversion="77")
+    result = build(tmp_path, COMPILER)
+    assert result.returncode == 0, result.stderr
+    library = tmp_path / "snn_toolbox_tf" / "ops" / "libsnn_toolbox_tf.so"
+    assert library.exists()
+    if sys.platform == "linux" and shutil.which("readelf"):
+        needed = subprocess.run(["readelf", "-d", library], capture_output=True, text=True, check=True).stdout
+        assert "libtensorflow_framework.so.2" in needed
+
+
+@needs_compiler
+@pytest.mark.parametrize("sanitizer", ["address,undefined", "thread"])
+def test_kernels_are_clean_under_sanitizers_on_arbitrary_problems(tmp_path, sanitizer):
+    flags = ["-std=c++17", "-O1", "-g", "-Wno-psabi", "-ffp-contract=off", "-pthread", "-DSTANDALONE", f"-I{CORE}"]
+    flags += [f"-fsanitize={sanitizer}", "-fno-sanitize-recover=all"]
+    probe = tmp_path / "probe.cc"
+    probe.write_text("int main() { return 0; }")
+    if subprocess.run([COMPILER, *flags, str(probe), "-o", str(tmp_path / "probe")], check=False).returncode:
+        pytest.skip(f"the compiler has no {sanitizer} sanitizer")
+    extra = {"variant_avx2": ["-mavx2"], "variant_avx512": ["-mavx512f"]} if os.uname().machine == "x86_64" else {}
+    compilations = []
+    for source in [*CORE.glob("*.cc"), ROOT / "tests" / "native" / "fuzz_kernels.cc"]:
+        target = tmp_path / f"{source.stem}.o"
+        command = [COMPILER, *flags, *extra.get(source.stem, []), "-c", str(source), "-o", str(target)]
+        compilations.append((target, subprocess.Popen(command)))
+    assert all(process.wait() == 0 for _, process in compilations)
+    program = str(tmp_path / "fuzz")
+    subprocess.run([COMPILER, *flags, *(str(target) for target, _ in compilations), "-o", program], check=True)
+    result = subprocess.run([program, "5"], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert int(result.stdout.split()[0]) > 100
+
+
+def test_an_export_holds_no_op_of_ours(tmp_path, mlp, x_mlp):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model_snn = snn.convert_keras(mlp, x_mlp)
+    expected = model_snn.predict(x_mlp, verbose=0)
+    model_snn.export(str(tmp_path / "served"))
+    signature = tf.saved_model.load(str(tmp_path / "served")).signatures["serving_default"]
+    graph = signature.graph.as_graph_def()
+    kinds = {node.op for node in graph.node} | {node.op for f in graph.library.function for node in f.node_def}
+    assert "While" in kinds or "StatelessWhile" in kinds
+    assert not [kind for kind in kinds if kind.startswith("SnnToolbox")]
+    (served,) = signature(tf.constant(x_mlp)).values()
+    tf.debugging.assert_equal(served, expected)
