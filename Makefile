@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: demo test test-slow lint format clean
+.PHONY: demo test test-slow fuzz lint format clean
 
 demo: $(VENV)/.installed
 	$(BIN)/python examples/digits.py
@@ -15,6 +15,9 @@ test: lint
 test-slow: $(VENV)/.installed
 	$(BIN)/python -m pytest -m slow
 
+fuzz: $(VENV)/.installed
+	$(BIN)/python tests/native/run_fuzz.py 60
+
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -24,7 +27,10 @@ format: $(VENV)/.installed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-$(VENV)/.installed: pyproject.toml setup.py
+NATIVE := $(wildcard snn_toolbox_tf/ops/*.cc snn_toolbox_tf/ops/*.h snn_toolbox_tf/ops/core/*.cc snn_toolbox_tf/ops/core/*.h)
+
+# Installing compiles the native ops, too.
+$(VENV)/.installed: pyproject.toml setup.py $(NATIVE)
 	$(PYTHON) -c "import sys; sys.exit('Python 3.10 or newer is needed') if sys.version_info < (3, 10) else None"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip

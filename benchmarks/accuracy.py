@@ -6,17 +6,12 @@ The trained networks and the data are found through the environment variable SNN
 """
 
 import argparse
-import dataclasses
-import importlib.util
 import json
-import os
 import pathlib
-import sys
 import time
-from collections.abc import Callable
 
-import keras
 import numpy as np
+from networks import CASES, data_folder, load_images
 
 import snn_toolbox_tf as snn
 from snn_toolbox_tf.analysis.report import versions
@@ -24,75 +19,7 @@ from snn_toolbox_tf.analysis.report import versions
 TIMESTEPS = [8, 16, 32, 64, 128]
 
 
-def _resnet20_example():
-    path = pathlib.Path(__file__).parents[1] / "examples" / "cifar10_resnet20.py"
-    spec = importlib.util.spec_from_file_location("cifar10_resnet20", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def _load_resnet20(folder: pathlib.Path) -> keras.Model:
-    example = _resnet20_example()
-    model = example.build_resnet20()
-    example.load_pytorch_weights(model, folder / "resnet20_cifar10.npz")
-    return model
-
-
-def _standardized(mean: list[float], std: list[float], scale: float) -> Callable[[np.ndarray], np.ndarray]:
-    return lambda x: (x / np.float32(scale) - np.array(mean, np.float32)) / np.array(std, np.float32)
-
-
-@dataclasses.dataclass(frozen=True)
-class Case:
-    """A trained network and how it wants its images (uint8 NHWC, or [samples, 28, 28] for MNIST)."""
-
-    load: Callable[[pathlib.Path], keras.Model]
-    calibration: str
-    test: str
-    prepare: Callable[[np.ndarray], np.ndarray]
-
-
-def _file(name: str) -> Callable[[pathlib.Path], keras.Model]:
-    return lambda folder: keras.saving.load_model(folder / name)
-
-
-CASES = {
-    "lenet5_mnist": Case(
-        _file("models/lenet5_mnist.keras"), "mnist_train.npz", "mnist_test.npz", lambda x: x[:, None] / np.float32(255)
-    ),
-    "cnn_bn_cifar10": Case(
-        _file("models/cnn_bn_cifar10.keras"),
-        "cifar10_calib5000.npz",
-        "cifar10_test.npz",
-        lambda x: x.transpose(0, 3, 1, 2) / np.float32(255),
-    ),
-    "resnet8_cifar10": Case(
-        _file("models/resnet8_cifar10.keras"),
-        "cifar10_calib5000.npz",
-        "cifar10_test.npz",
-        lambda x: x.astype(np.float32),
-    ),
-    "resnet20_cifar10": Case(
-        _load_resnet20,
-        "cifar10_calib5000.npz",
-        "cifar10_test.npz",
-        _standardized([0.485, 0.456, 0.406], [0.229, 0.224, 0.225], 255),
-    ),
-    "vgg16_cifar10": Case(
-        _file("vgg16_cifar10.keras"),
-        "cifar10_calib5000.npz",
-        "cifar10_test.npz",
-        _standardized([125.3, 123.0, 113.9], [63.0, 62.1, 66.7], 1),
-    ),
-}
 DEFAULT = ["lenet5_mnist", "cnn_bn_cifar10", "resnet8_cifar10", "resnet20_cifar10"]
-
-
-def load_images(path: pathlib.Path, count: int, prepare: Callable) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the first images of a file, prepared, and their labels."""
-    with np.load(path, allow_pickle=False) as file:
-        return prepare(file["x"][:count]), file["y"][:count]
 
 
 def measure(
@@ -130,9 +57,7 @@ def main() -> None:
     parser.add_argument("--v0", type=float, default=0.5, help="initial potential in units of the threshold")
     parser.add_argument("--output", help="JSON file for the record")
     arguments = parser.parse_args()
-    if not os.environ.get("SNN_TOOLBOX_TF_DATA"):
-        sys.exit("Set SNN_TOOLBOX_TF_DATA to the folder that holds the trained networks and the data.")
-    folder = pathlib.Path(os.environ["SNN_TOOLBOX_TF_DATA"])
+    folder = data_folder()
     print(f"| network | images | ANN | {' | '.join(f'T = {t}' for t in TIMESTEPS)} |")
     print("|---" * (3 + len(TIMESTEPS)) + "|")
     rows = []

@@ -61,7 +61,7 @@ def convert_keras(
         form: "normalized" (thresholds 1, spikes 0 or 1, parameters on a grid that makes spikes reproducible) or "balanced"
             (the source's own weights, spikes of height theta), for inspection.
         seed: Seed of Poisson input, and of the random input that verifies a conversion without calibration data.
-        block_length: K, the number of timesteps that each synapse handles at once.
+        block_length: K, the number of timesteps that each synapse handles at once; None: by batch size and caches.
         name: Name of the spiking model; the source's with "_snn" if None.
 
     Returns:

@@ -91,8 +91,7 @@ class SpikingModel(keras.Model):
     @timesteps.setter
     def timesteps(self, value: int) -> None:
         self._timesteps = data_module.check_positive_integer(value, "timesteps")
-        # Keras keeps traced functions that hold the old number.
-        self._trace_anew()
+        self._forget_keras_functions()
 
     @property
     def reproducibility_exceptions(self) -> list[str]:
@@ -125,6 +124,10 @@ class SpikingModel(keras.Model):
         """Drops all traced functions: they hold settings of layers, and the weights' place."""
         self._forward = tf.function(self._simulator.run_all, autograph=False)
         self._simulator.forget_traces()
+        self._forget_keras_functions()
+
+    def _forget_keras_functions(self) -> None:
+        """Keras keeps traced functions that hold the number of timesteps, and how `call` was when they were traced."""
         self.predict_function = None
         self.test_function = None
         self.train_function = None

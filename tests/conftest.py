@@ -7,6 +7,12 @@ import keras
 import numpy as np
 import pytest
 
+from snn_toolbox_tf.ops import native
+
+#: Where the op could have been built, test_native_build.py fails if it was not; only without a compiler may tests skip.
+needs_native = pytest.mark.skipif(not native.LIBRARY.exists(), reason="the native op was not built")
+IMPLEMENTATIONS = [pytest.param("native", marks=needs_native), "reference"]
+
 
 @pytest.fixture(autouse=True)
 def _seeded():

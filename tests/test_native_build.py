@@ -10,14 +10,15 @@ import warnings
 
 import pytest
 import tensorflow as tf
+from conftest import needs_native
+from native import run_fuzz
 
 import snn_toolbox_tf as snn
 from snn_toolbox_tf import ops
 from snn_toolbox_tf.ops import native, selection
 
 ROOT = pathlib.Path(__file__).parents[1]
-CORE = ROOT / "snn_toolbox_tf" / "ops" / "core"
-COMPILER = next((command for command in ("c++", "g++", "clang++") if shutil.which(command)), None)
+COMPILER = run_fuzz.find_compiler()
 needs_compiler = pytest.mark.skipif(COMPILER is None, reason="there is no C++ compiler")
 
 
@@ -41,6 +42,7 @@ def test_where_there_is_a_compiler_the_op_is_there():
         assert selection._default()[0] == "native", selection._default()
 
 
+@needs_native
 def test_implementation_says_what_is_active_and_why():
     with ops.use("reference"):
         active = ops.implementation()
@@ -66,6 +68,7 @@ def test_the_environment_variable_turns_it_off():
     )
 
 
+@needs_native
 def test_threads_follow_tensorflows_setting():
     code = "import tensorflow as tf; tf.config.threading.set_intra_op_parallelism_threads(3);" + REPORT
     assert "threads=3" in python(code)[0]
@@ -108,7 +111,7 @@ def test_without_the_library_there_is_one_warning_and_the_reference(
         pass
 
 
-@pytest.mark.skipif(native.LIBRARY.exists() is False, reason="the native op is not there")
+@needs_native
 def test_a_library_of_other_sources_is_not_used(forgotten, monkeypatch):
     monkeypatch.setattr(native, "INTERFACE_VERSION", -1)
     with pytest.raises(ops.NotAvailableError, match="was built from other sources"):
@@ -151,24 +154,11 @@ def test_the_build_needs_no_tensorflow_and_its_library_needs_tensorflows_by_name
 
 
 @needs_compiler
-@pytest.mark.parametrize("sanitizer", ["address,undefined", "thread"])
-def test_kernels_are_clean_under_sanitizers_on_arbitrary_problems(tmp_path, sanitizer):
-    flags = ["-std=c++17", "-O1", "-g", "-Wno-psabi", "-ffp-contract=off", "-pthread", "-DSTANDALONE", f"-I{CORE}"]
-    flags += [f"-fsanitize={sanitizer}", "-fno-sanitize-recover=all"]
-    probe = tmp_path / "probe.cc"
-    probe.write_text("int main() { return 0; }")
-    if subprocess.run([COMPILER, *flags, str(probe), "-o", str(tmp_path / "probe")], check=False).returncode:
-        pytest.skip(f"the compiler has no {sanitizer} sanitizer")
-    extra = {"variant_avx2": ["-mavx2"], "variant_avx512": ["-mavx512f"]} if os.uname().machine == "x86_64" else {}
-    compilations = []
-    for source in [*CORE.glob("*.cc"), ROOT / "tests" / "native" / "fuzz_kernels.cc"]:
-        target = tmp_path / f"{source.stem}.o"
-        command = [COMPILER, *flags, *extra.get(source.stem, []), "-c", str(source), "-o", str(target)]
-        compilations.append((target, subprocess.Popen(command)))
-    assert all(process.wait() == 0 for _, process in compilations)
-    program = str(tmp_path / "fuzz")
-    subprocess.run([COMPILER, *flags, *(str(target) for target, _ in compilations), "-o", program], check=True)
-    result = subprocess.run([program, "5"], capture_output=True, text=True, check=False)
+@pytest.mark.parametrize("sanitizers", ["address,undefined", "thread"])
+def test_kernels_are_clean_under_sanitizers_on_arbitrary_problems(tmp_path, sanitizers):
+    if not run_fuzz.has_sanitizer(COMPILER, sanitizers, tmp_path):
+        pytest.skip(f"the compiler has no {sanitizers} sanitizer")
+    result = run_fuzz.run_fuzzer(5, sanitizers, tmp_path)
     assert result.returncode == 0, result.stderr
     assert int(result.stdout.split()[0]) > 100
 

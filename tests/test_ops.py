@@ -7,6 +7,7 @@ import threading
 import numpy as np
 import pytest
 import tensorflow as tf
+from conftest import IMPLEMENTATIONS, needs_native
 
 from snn_toolbox_tf import ops
 from snn_toolbox_tf.ops import native
@@ -65,6 +66,7 @@ SHAPES = [(3, 7), (2, 64), (1, 5, 6, 33), (4, 3, 16, 16), (0, 4, 4), (2, 0), (5,
 FORMS = [(False, "float"), (False, "bits"), (False, "counts"), (True, "float"), (True, "counts")]
 
 
+@needs_native
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("constant", [False, True])
 @pytest.mark.parametrize("threshold", ["scalar", "first", "last"])
@@ -84,6 +86,7 @@ def test_variants_equal_the_reference(rng, shape, threshold, constant):
             assert_variants_equal_the_reference(current, v, theta, **kwargs)
 
 
+@needs_native
 @every_variant
 def test_several_currents_with_gains_equal_the_reference(variant, rng):
     native.library().select(variant)
@@ -103,6 +106,7 @@ def test_several_currents_with_gains_equal_the_reference(variant, rng):
         assert_same(*results)
 
 
+@needs_native
 def test_large_populations_are_shared_by_threads_and_equal_the_reference(rng):
     v = tf.constant(with_edges(rng, (5, 33, 31, 17)))
     current = tf.constant(with_edges(rng, (4, 5, 33, 31, 17)))
@@ -110,6 +114,7 @@ def test_large_populations_are_shared_by_threads_and_equal_the_reference(rng):
         assert_variants_equal_the_reference(current, v, tf.constant(1.0), timesteps=4, spike_form=form)
 
 
+@needs_native
 def test_concurrent_calls_do_not_disturb_one_another(rng):
     current = tf.constant(with_edges(rng, (4, 8, 64, 64)))
     v = tf.zeros([8, 64, 64])
@@ -140,7 +145,7 @@ def test_bits_are_numpys_little_endian_bits(rng):
     np.testing.assert_array_equal(counts, spikes.sum(0))
 
 
-@pytest.mark.parametrize("implementation", ["native", "reference"])
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
 def test_signed_spikes_by_hand(implementation):
     current = tf.reshape(tf.constant([1.0, 1.0, -1.5, -1.5, -1.5]), [5, 1, 1])
     args = current, tf.zeros([1, 1]), tf.constant(1.0)
@@ -165,6 +170,7 @@ WINDOWS = [((2, 2), (2, 2), "valid"), ((3, 3), (2, 2), "same"), ((3, 2), (1, 3),
            ((7, 9), (7, 9), "valid"), ((2, 2), (3, 3), "valid")]  # fmt: skip
 
 
+@needs_native
 @every_variant
 @pytest.mark.parametrize("window", WINDOWS, ids=str)
 def test_max_pooling_equals_the_reference_and_numpy(variant, rng, window):
@@ -201,6 +207,7 @@ def call(**changed):
     return native.library().ops.snn_toolbox_integrate_fire(**{**arguments, **changed})
 
 
+@needs_native
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
@@ -228,6 +235,7 @@ def test_wrong_arguments_are_tensorflow_errors(changed, message):
         call(**changed)
 
 
+@needs_native
 def test_wrong_pooling_arguments_are_tensorflow_errors():
     window = {"pool_rows": 3, "pool_columns": 1, "row_stride": 1, "column_stride": 1, "padding": "valid"}
     pool = native.library().ops.snn_toolbox_accumulate_max_pool
@@ -237,6 +245,7 @@ def test_wrong_pooling_arguments_are_tensorflow_errors():
         pool(current=tf.zeros([2, 1, 2, 4, 3]), accumulated=tf.zeros([1, 2, 4, 3], tf.float64), **window)
 
 
+@needs_native
 @pytest.mark.parametrize(
     ("shape", "message"),
     [([None, 7], "differ on axis 1 of the membrane potential. Received: 7 and 6"), ([6], "Received: ranks 1 and 2")],
@@ -250,6 +259,7 @@ def test_shapes_that_cannot_fit_are_errors_while_tracing(shape, message):
         trace.get_concrete_function()
 
 
+@needs_native
 def test_unknown_shapes_are_inferred_as_far_as_they_can():
     shapes = {}
 
@@ -274,6 +284,7 @@ def test_unknown_shapes_are_inferred_as_far_as_they_can():
     assert shapes["unknown"].rank is None
 
 
+@needs_native
 def test_buffers_are_forwarded():
     @tf.function(autograph=False)
     def loop(x):

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import zoo
+from conftest import IMPLEMENTATIONS, needs_native
 from sklearn.datasets import load_digits
 
 import snn_toolbox_tf as snn
@@ -39,7 +40,7 @@ def backpropagated(current, v, theta, reset, g_spikes, g_v):
     return g, g_v
 
 
-@pytest.mark.parametrize("implementation", ["native", "reference"])
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
 @pytest.mark.parametrize("reset", ["subtract", "zero"])
 def test_the_gradient_equals_backpropagation_by_hand(implementation, reset):
     current, theta, g_spikes, g_v = [0.5, 1.25, -0.25, 0.75], 1.5, [1.0, -2.0, 0.5, 3.0], 0.25
@@ -65,6 +66,7 @@ def test_a_constant_current_gets_the_sum_of_the_gradients_of_all_timesteps(rng):
     np.testing.assert_allclose(gradients[0], gradients[1].sum(axis=0), rtol=1e-5)
 
 
+@needs_native
 @pytest.mark.parametrize("form", ["integrate", "pool"])
 def test_the_native_op_alone_has_no_gradient_and_says_what_has(form):
     @tf.function(autograph=False)

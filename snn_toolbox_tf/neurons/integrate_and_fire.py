@@ -179,7 +179,7 @@ class IntegrateAndFire(keras.layers.Layer):
             counts: Number of spikes before the block, `[batch, ...]`, if it is to be kept.
             schedule: "step" (fire at each timestep) or "layer_synchronous" (integrate the whole block, then fire).
             return_trace: Whether v after each timestep is wanted.
-            surrogate_gradient: Name of the gradient that spikes shall have; costs memory for all timesteps. None: no gradient.
+            surrogate_gradient: Name of the gradient that spikes shall have, or None; costs memory for all timesteps.
 
         Returns:
             An `ops.Block`: spikes `[timesteps, batch, ...]`, v after the block, counts, and v after each timestep.

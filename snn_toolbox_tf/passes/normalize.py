@@ -8,6 +8,8 @@ A change of form, not of function. Each tensor gets a scale, `true value = scale
   pooling to the weighted layers in front);
 - walking forwards, weighted layers take up the scales of their input and output into the kernel; where two scales meet
   that no weights can reconcile (identity shortcuts, a current that two populations read), a `Scale` node stands between.
+  Behind a population it stands as late as it can: in front of the sum that asks for it, which a population then
+  computes itself.
 """
 
 import numpy as np
@@ -83,6 +85,8 @@ def _demands(graph: Graph, node: Node, reader: Node, wanted: dict[str, Scale | N
 def _take_up_scales(graph: Graph, wanted: dict[str, Scale | None]) -> dict[str, Scale]:
     """Forwards: fixes each node's scale, rescales weights, and puts `Scale` nodes on the edges that need one."""
     actual: dict[str, Scale] = {}
+    # Populations, and what only moves their spikes about: no weights there could take up another scale.
+    spikes: set[str] = set()
     for node in graph:
         sources = [actual[name] for name in node.inputs]
         if isinstance(node, Input):
@@ -90,8 +94,15 @@ def _take_up_scales(graph: Graph, wanted: dict[str, Scale | None]) -> dict[str, 
         elif isinstance(node, Population):
             _require(graph, node, 0, sources[0], node.threshold)
             actual[node.name] = node.threshold
+            spikes.add(node.name)
         elif isinstance(node, Synapse) and scales.node_role(node) is Role.WEIGHTED:
             actual[node.name] = _rescale_weights(graph, node, sources[0], wanted[node.name])
+        elif scales.moves_values_only(node) and node.inputs[0] in spikes:
+            pushed = scales.push(node, graph[node.inputs[0]], sources[0])
+            actual[node.name] = _rescale_weightless(
+                graph, node, sources, wanted[node.name] if pushed is None else pushed
+            )
+            spikes.add(node.name)
         else:
             actual[node.name] = _rescale_weightless(graph, node, sources, wanted[node.name])
     for readout in graph.readouts:

@@ -19,6 +19,18 @@ def node_role(node: Node) -> Role | None:
     return vocabulary.role(node.layer.class_name) if isinstance(node, Synapse) else None
 
 
+def moves_values_only(node: Node) -> bool:
+    """Whether a node with one input puts out nothing but values of that input, at most once each, and zeros."""
+    if node_role(node) is Role.REARRANGING:
+        return True
+    if not isinstance(node, Synapse):
+        return False
+    name, config = node.layer.class_name, node.layer.config
+    if name.startswith("AveragePooling"):
+        return all(size == 1 for size in np.ravel(config["pool_size"]))
+    return name.startswith(("ZeroPadding", "Cropping"))
+
+
 def per_channel(scale: Scale, shape: tuple[int, ...], axis: int = -1) -> np.ndarray | None:
     """Returns a scale as a vector along one axis (or of size 1), or None if it varies along another axis."""
     if scale.size == 1:
