@@ -35,8 +35,10 @@ BATCH_SIZES = [1, 16, 64, 256]
 TIMESTEPS = [8, 32, 128]
 PASSES = 8
 CALIBRATION_IMAGES = 256
-#: Timesteps, neurons: currents within the last cache of most machines, and beyond it.
-OP_SIZES = [(8, 2**17), (32, 3 * 2**16)]
+#: Timesteps, neurons: currents of 4 MiB, which most machines' last cache holds, and of 128 MiB, which it does not.
+OP_SIZES = [(4, 2**18), (8, 2**17), (32, 2**15), (4, 2**23), (8, 2**22), (32, 2**20)]
+#: One step is too short to time.
+IN_A_ROW = 20
 
 
 def compiled(model: keras.Model, x: tf.Tensor, *, timesteps: int | None = None):
@@ -101,34 +103,39 @@ def measure_shares(name: str, batch_size: int, timesteps: int, folder: pathlib.P
     return shares_of_time(compiled(model_snn, tf.constant(images[:batch_size]), timesteps=timesteps))
 
 
-def ten_times(task) -> None:
-    """Runs a task ten times, one result at a time."""
-    for _ in range(10):
-        task()
-
-
 def measure_op(repetitions: int) -> list[dict]:
-    """Measures the native op, which reads currents and writes spikes, against copying as many bytes."""
+    """Measures the native op, in place as in the time loop, against copying as many bytes."""
     rows = []
     for timesteps, neurons in OP_SIZES:
-        current = tf.random.stateless_uniform([timesteps, 1, neurons], [0, 0])
-        v, theta = tf.zeros([1, neurons]), tf.constant(1.0)
-
-        @tf.function(autograph=False)
-        def step(current=current, v=v, theta=theta, timesteps=timesteps):
-            block = snn.ops.integrate_fire(current, v, theta, timesteps=timesteps)
-            return block.spikes, block.membrane_potential
-
+        current, v = tf.random.stateless_uniform([timesteps, 1, neurons], [0, 0]), tf.zeros([1, neurons])
+        steps = in_a_row(timesteps).get_concrete_function(current, v)
         copy, copied = copy_task(4 * timesteps * neurons)
+        tasks = {
+            "op": functools.partial(steps, current, v),
+            "copy": lambda copy=copy: [copy() for _ in range(IN_A_ROW)],
+        }
+        seconds = interleaved(tasks, repetitions)
+        # Currents and membrane potentials are read, spikes and membrane potentials written.
         moved = 4 * (2 * timesteps + 2) * neurons
-        function = step.get_concrete_function()
-        # Ten of each in a row: one is too short to time.
-        seconds = interleaved({"op": functools.partial(ten_times, function), "copy": functools.partial(ten_times, copy)},
-                              repetitions)  # fmt: skip
-        op, copying = 10 * moved / seconds["op"] / 1e9, 10 * copied / seconds["copy"] / 1e9
-        rows.append({"timesteps": timesteps, "neurons": neurons, "op_gb_per_second": op,
-                     "copy_gb_per_second": copying, "share": op / copying})  # fmt: skip
+        op, copying = IN_A_ROW * moved / seconds["op"] / 1e9, IN_A_ROW * copied / seconds["copy"] / 1e9
+        row = {"timesteps": timesteps, "neurons": neurons, "op_gb_per_second": op, "copy_gb_per_second": copying}
+        rows.append({**row, "share": op / copying})
     return rows
+
+
+def in_a_row(timesteps: int):
+    """Returns a function that steps a population through `IN_A_ROW` blocks, whose currents are the last block's spikes."""
+
+    @tf.function(autograph=False)
+    def steps(current, v):
+        def body(count, current, v):
+            block = snn.ops.integrate_fire(current, v, tf.constant(1.0), timesteps=timesteps)
+            return count + 1, block.spikes, block.membrane_potential
+
+        # Added to, so that the buffer is its own and not the caller's.
+        return tf.while_loop(lambda count, *_: count < IN_A_ROW, body, (0, current + 0.5, v + 0.5))[2]
+
+    return steps
 
 
 def measure_memory(name: str, batch_size: int, timesteps: list[int], folder: pathlib.Path) -> list[dict]:

@@ -36,10 +36,11 @@ def build_resnet20() -> keras.Model:
 
     def shortcut(x, filters, name):
         x = layers.AveragePooling2D(1, strides=2, name=f"{name}_every_second")(x)
-        # Padding channels with zeros is padding the last axis of a tensor whose channels are an image axis.
+        # Padding channels with zeros, as many as there are, half on each side: with the two halves of the channels as
+        # the columns of an image, that is a column on each side.
         height, width, channels = x.shape[1:]
-        x = layers.Reshape((height * width, channels, 1), name=f"{name}_unfold")(x)
-        x = layers.ZeroPadding2D((0, filters // 4), name=f"{name}_pad_channels")(x)
+        x = layers.Reshape((height * width, 2, channels // 2), name=f"{name}_halves")(x)
+        x = layers.ZeroPadding2D((0, 1), name=f"{name}_pad_channels")(x)
         return layers.Reshape((height, width, filters), name=f"{name}_fold")(x)
 
     inputs = keras.Input((32, 32, 3), name="image")

@@ -75,7 +75,7 @@ def test_variants_equal_the_reference(rng, shape, threshold, constant):
     if threshold != "scalar":
         axis = min(1, len(shape) - 1) if threshold == "first" else len(shape) - 1
         sizes[axis] = shape[axis]
-    for timesteps, reset, (signed, form) in itertools.product((1, 5), ops.RESETS, FORMS):
+    for timesteps, reset, (signed, form) in itertools.product((1, 18), ops.RESETS, FORMS):
         theta = tf.constant(rng.choice([0.5, 1.0, 1.5], sizes), tf.float32)
         v = tf.constant(with_edges(rng, shape))
         current = tf.constant(with_edges(rng, shape if constant else (timesteps, *shape)))

@@ -100,7 +100,7 @@ void check_integrate_fire(Bytes& bytes) {
   // Now and then so many neurons that threads share them.
   const int64_t channels = bytes.number(1, bytes.number(0, 9) == 0 ? 999 : 40);
   const int64_t inner = bytes.flip() ? bytes.number(1, 40) : 1;
-  p.timesteps = bytes.number(1, 9);
+  p.timesteps = bytes.number(1, 20);
   p.samples = bytes.number(0, 5);
   p.sample_size = channels * inner;
   p.reset = bytes.flip() ? Reset::kZero : Reset::kSubtract;

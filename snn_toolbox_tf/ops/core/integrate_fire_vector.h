@@ -37,6 +37,14 @@ inline __attribute__((always_inline)) void store_integers(int32_t* to, const flo
   *to = static_cast<int32_t>(value);
 }
 
+inline __attribute__((always_inline)) FloatVector load_integers(const int32_t* from, const FloatVector&) {
+  return __builtin_convertvector(load<IntVector>(from), FloatVector);
+}
+
+inline __attribute__((always_inline)) float load_integers(const int32_t* from, const float&) {
+  return static_cast<float>(*from);
+}
+
 // The values of the neurons i, i + 1, ... that one value holds.
 inline __attribute__((always_inline)) float spread(const PerChannel& per_channel, int64_t i, const float&) {
   return per_channel.at(i);
@@ -107,28 +115,32 @@ inline __attribute__((always_inline)) Value summed_current(const IntegrateFire& 
   return sum;
 }
 
-// All timesteps of kCount values (vectors, or single floats) of neurons from i on.
+// Timesteps [begin, end) of kCount values (vectors, or single floats) of neurons from i on. What the timesteps before have
+// left is in the outputs.
 template <typename Model, bool kPlain, typename Value, int kCount>
-inline __attribute__((always_inline)) void tile(const IntegrateFire& p, int64_t i) {
+inline __attribute__((always_inline)) void tile(const IntegrateFire& p, int64_t i, int64_t begin, int64_t end) {
   constexpr int64_t kWidth = sizeof(Value) / sizeof(float);
+  const float* potentials = begin == 0 ? p.membrane_potential : p.final_membrane_potential;
+  const float* counts = begin == 0 ? p.counts : p.final_counts;
   const Value zero = {};
-  Value v[kCount], threshold[kCount], counts[kCount], emitted[kCount];
+  Value v[kCount], threshold[kCount], net_spikes[kCount], emitted[kCount];
   Gains<Value, kCount> gains;
   for (int j = 0; j < kCount; ++j) {
-    v[j] = load<Value>(p.membrane_potential + i + j * kWidth);
-    threshold[j] = spread(p.threshold, i + j * kWidth, zero);
-    counts[j] = p.counts ? load<Value>(p.counts + i + j * kWidth) : zero;
-    emitted[j] = zero;
+    const int64_t at = i + j * kWidth;
+    v[j] = load<Value>(potentials + at);
+    threshold[j] = spread(p.threshold, at, zero);
+    net_spikes[j] = counts ? load<Value>(counts + at) : zero;
+    emitted[j] = begin == 0 || !p.block_counts ? zero : load_integers(p.block_counts + at, zero);
     for (int k = 0; !kPlain && k < p.number_of_currents; ++k) {
-      if (p.currents[k].gain.values) gains.values[k][j] = spread(p.currents[k].gain, i + j * kWidth, zero);
+      if (p.currents[k].gain.values) gains.values[k][j] = spread(p.currents[k].gain, at, zero);
     }
   }
-  const int64_t stride = p.neurons();
-  for (int64_t t = 0; t < p.timesteps; ++t) {
+  for (int64_t t = begin; t < end; ++t) {
     for (int j = 0; j < kCount; ++j) {
-      const int64_t at = t * stride + i + j * kWidth;
+      const int64_t at = t * p.neurons() + i + j * kWidth;
       const Value current = summed_current<kPlain>(p, gains, t, i, j);
-      const Value spike = Model::step(current, threshold[j], counts[j] + emitted[j], v[j]);
+      const Value spike = Model::step(current, threshold[j], net_spikes[j], v[j]);
+      net_spikes[j] = net_spikes[j] + spike;
       emitted[j] = emitted[j] + spike;
       if (p.spikes) store(p.spikes + at, spike);
       if (p.trace) store(p.trace + at, v[j]);
@@ -136,18 +148,32 @@ inline __attribute__((always_inline)) void tile(const IntegrateFire& p, int64_t 
     }
   }
   for (int j = 0; j < kCount; ++j) {
-    store(p.final_membrane_potential + i + j * kWidth, v[j]);
-    if (p.final_counts) store(p.final_counts + i + j * kWidth, counts[j] + emitted[j]);
-    if (p.block_counts) store_integers(p.block_counts + i + j * kWidth, emitted[j]);
+    const int64_t at = i + j * kWidth;
+    store(p.final_membrane_potential + at, v[j]);
+    if (p.final_counts) store(p.final_counts + at, net_spikes[j]);
+    if (p.block_counts) store_integers(p.block_counts + at, emitted[j]);
   }
 }
 
+// So many timesteps are read side by side: of more streams than a cache has ways, one evicts the other.
+constexpr int64_t kTimesteps = 8;
+// Neurons that take all their timesteps before the next ones: their membrane potentials stay in the first cache.
+constexpr int64_t kNeurons = 1024;
+
 template <typename Model, bool kPlain>
 void run_tiles(const IntegrateFire& p, int64_t begin, int64_t end) {
-  int64_t i = begin;
-  for (; i + kTileVectors * kLanes <= end; i += kTileVectors * kLanes) tile<Model, kPlain, FloatVector, kTileVectors>(p, i);
-  for (; i + kLanes <= end; i += kLanes) tile<Model, kPlain, FloatVector, 1>(p, i);
-  for (; i < end; ++i) tile<Model, kPlain, float, 1>(p, i);
+  for (int64_t first = begin; first < end; first += kNeurons) {
+    const int64_t last = first + kNeurons < end ? first + kNeurons : end;
+    for (int64_t t = 0; t < p.timesteps; t += kTimesteps) {
+      const int64_t until = t + kTimesteps < p.timesteps ? t + kTimesteps : p.timesteps;
+      int64_t i = first;
+      for (; i + kTileVectors * kLanes <= last; i += kTileVectors * kLanes) {
+        tile<Model, kPlain, FloatVector, kTileVectors>(p, i, t, until);
+      }
+      for (; i + kLanes <= last; i += kLanes) tile<Model, kPlain, FloatVector, 1>(p, i, t, until);
+      for (; i < last; ++i) tile<Model, kPlain, float, 1>(p, i, t, until);
+    }
+  }
 }
 
 void integrate_fire_vector(const IntegrateFire& p, int64_t begin, int64_t end) {
