@@ -24,7 +24,7 @@ import keras
 import numpy as np
 import spikingjelly_resnet20
 import tensorflow as tf
-from measuring import copy_task, interleaved, resident_bytes, shares_of_time
+from measuring import copy_task, interleaved, reset_peak, resident_bytes, shares_of_time
 from networks import CASES, data_folder, load_images
 
 import snn_toolbox_tf as snn
@@ -157,6 +157,7 @@ def measure_memory(name: str, batch_size: int, timesteps: list[int], folder: pat
 def print_memory_of(path: str, data: str, timesteps: int) -> None:
     """Loads and simulates a model; prints by how much the process grew over TensorFlow alone."""
     tf.linalg.matmul(tf.ones([64, 64]), tf.ones([64, 64])).numpy()
+    reset_peak()
     before = resident_bytes()
     model_snn = keras.saving.load_model(path)
     model_snn.timesteps = timesteps

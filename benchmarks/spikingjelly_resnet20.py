@@ -40,7 +40,12 @@ def build(weights: pathlib.Path, calibration: np.ndarray):
     with np.load(weights, allow_pickle=False) as file:
         arrays = {name.removeprefix("module."): torch.from_numpy(file[name]) for name in file.files}
     model = _resnet20()
-    model.load_state_dict(arrays, strict=False)
+    # The shortcuts' fixed 0 and 1 are not in the file.
+    report = model.load_state_dict(arrays, strict=False)
+    if report.unexpected_keys or any(
+        ".shortcut." not in key and "num_batches" not in key for key in report.missing_keys
+    ):
+        raise RuntimeError(f"'{weights}' does not hold this network's weights: {report}")
     model.eval()
     batches = [(_images(calibration[i : i + 64]), None) for i in range(0, len(calibration), 64)]
     recipe = ann2snn.RateCodingRecipe(batches, mode="99.9%", channel_wise=True, half_threshold=True)

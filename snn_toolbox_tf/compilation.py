@@ -1,4 +1,4 @@
-"""Takes over the loss and metrics of the source model, through Keras's public configuration."""
+"""Takes over loss, metrics and optimizer of the source model, through Keras's public configuration."""
 
 import warnings
 from typing import Any
@@ -7,7 +7,7 @@ import keras
 
 
 def take_over(source: keras.Model, target: keras.Model) -> None:
-    """Compiles `target` with the loss and metrics of `source`, if that is compiled.
+    """Compiles `target` with the loss, metrics and a new optimizer of the settings of `source`, if that is compiled.
 
     A loss that is no Keras object is taken from `source.loss`. What cannot be recovered is named in one warning.
     """
@@ -19,7 +19,7 @@ def take_over(source: keras.Model, target: keras.Model) -> None:
     except (TypeError, ValueError):
         config = {}
     restored = {}
-    for key in ("loss", "loss_weights", "metrics", "weighted_metrics"):
+    for key in ("optimizer", "loss", "loss_weights", "metrics", "weighted_metrics"):
         restored[key], complete = _restored(config.get(key))
         if not complete:
             lost.append(key)

@@ -8,18 +8,20 @@ import tensorflow as tf
 
 from snn_toolbox_tf import data as data_module
 from snn_toolbox_tf.export.saved_model import export_saved_model
-from snn_toolbox_tf.graph import Graph, graph_from_config, graph_to_config
+from snn_toolbox_tf.graph import Graph
+from snn_toolbox_tf.graph_config import graph_from_config, graph_to_config
 from snn_toolbox_tf.network import Network, inputs_of
 from snn_toolbox_tf.passes.grid import reproducibility_exceptions
 from snn_toolbox_tf.simulation.loop import InputOptions
 from snn_toolbox_tf.simulation.result import SimulationResult
 from snn_toolbox_tf.simulation.simulate import simulate
 from snn_toolbox_tf.simulation.simulator import Simulator
+from snn_toolbox_tf.trainable_model import TrainableModel
 from snn_toolbox_tf.training import FineTuning
 
 
 @keras.saving.register_keras_serializable(package="SnnToolbox")
-class SpikingModel(keras.Model):
+class SpikingModel(TrainableModel):
     """A spiking neural network made by `convert_keras`.
 
     It is a `keras.Model`: `predict` and `evaluate` run it for `timesteps` timesteps and give the decoded outputs, `save` and
@@ -69,8 +71,8 @@ class SpikingModel(keras.Model):
         self.output_names = [readout.name for readout in self._network.graph.readouts]
         # XLA's CPU version of the step is slow, and it refuses custom operations.
         self.supports_jit = False
-        self._fine_tuning: FineTuning | None = None
-        self._trace_anew()
+        self._fine_tuning = FineTuning(self._simulator)
+        self.trace_anew()
         self.built = True
 
     @property
@@ -90,6 +92,11 @@ class SpikingModel(keras.Model):
 
     @timesteps.setter
     def timesteps(self, value: int) -> None:
+        if self._fine_tuning.active:
+            raise RuntimeError(
+                f"SpikingModel '{self.name}' is being trained at {self._timesteps} timesteps. "
+                "Set `timesteps` before or after."
+            )
         self._timesteps = data_module.check_positive_integer(value, "timesteps")
         self._forget_keras_functions()
 
@@ -109,9 +116,8 @@ class SpikingModel(keras.Model):
             The decoded outputs, `[batch, ...]`.
         """
         if training:
-            tuning = self._fine_tuning or FineTuning(self._simulator)
-            return tuning.run(self._checked(inputs), self._timesteps)
-        if self._fine_tuning is not None:
+            return self._fine_tuning.run(self._checked(inputs), self._timesteps)
+        if self._fine_tuning.active:
             with self._fine_tuning.on_grid():
                 return self.run(inputs)
         return self._forward(self._checked(inputs), self._timesteps)
@@ -120,7 +126,7 @@ class SpikingModel(keras.Model):
         """Does what a call does, traced anew each time, for the active implementation of `ops`."""
         return self._simulator.run_all(self._checked(inputs), self._timesteps)
 
-    def _trace_anew(self) -> None:
+    def trace_anew(self) -> None:
         """Drops all traced functions: they hold settings of layers, and the weights' place."""
         self._forward = tf.function(self._simulator.run_all, autograph=False)
         self._simulator.forget_traces()
@@ -179,16 +185,17 @@ class SpikingModel(keras.Model):
             >>> result.outputs.shape, result.spikes["a_relu"].shape
             ((16, 10, 3), (16, 10, 8))
         """
-        return simulate(
-            self._simulator,
-            x,
-            default_timesteps=self._timesteps,
-            timesteps=timesteps,
-            batch_size=batch_size,
-            record=record,
-            outputs=outputs,
-            **options,
-        )
+        with self._fine_tuning.held_on_grid():
+            return simulate(
+                self._simulator,
+                x,
+                default_timesteps=self._timesteps,
+                timesteps=timesteps,
+                batch_size=batch_size,
+                record=record,
+                outputs=outputs,
+                **options,
+            )
 
     def step(self, frame: Any) -> Any:
         """Runs one timestep and keeps the state: streaming.
@@ -203,86 +210,12 @@ class SpikingModel(keras.Model):
         Raises:
             ValueError: If the batch size differs from that of the state that is kept; call `reset_state()` first.
         """
-        return self._simulator.step(frame)
+        with self._fine_tuning.held_on_grid():
+            return self._simulator.step(frame)
 
     def reset_state(self) -> None:
         """Forgets the state that `step` keeps; the next `step` starts from the initial state."""
         self._simulator.reset_state()
-
-    def compile(self, *args: Any, **kwargs: Any) -> None:
-        """Configures loss and metrics for `evaluate`, see `keras.Model.compile`; a loss is not needed."""
-        # Keras keeps the old loss if none is given; here a new `compile` replaces everything.
-        self.loss = None
-        super().compile(*args, **kwargs)
-
-    def compile_from_config(self, config: dict[str, Any]) -> None:
-        """Compiles the model as it was compiled when it was saved."""
-        self.compile(**keras.saving.deserialize_keras_object(config))
-        if getattr(self, "optimizer", None) is not None:
-            # So that it can take up what was saved of it.
-            self.optimizer.build(self.trainable_variables)
-
-    def compute_loss(
-        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
-    ) -> Any:
-        """Returns the compiled loss, or 0 if the model is compiled with metrics only."""
-        if not self.loss:
-            return tf.zeros(())
-        return super().compute_loss(x, y, y_pred, sample_weight, training)
-
-    def fit(self, *args: Any, surrogate_gradient: str = "arctan", **kwargs: Any) -> Any:
-        """Fine-tunes the network at its number of timesteps, by backpropagation through time; see `keras.Model.fit`.
-
-        The layers hold float weights meanwhile, which every forward pass rounds to the grid; at the end, also after an error
-        or Ctrl-C, the grid is computed anew and holds the weights again. Thresholds stay what they are; all timesteps of a
-        batch are kept in memory.
-
-        Args:
-            *args: As in `keras.Model.fit`.
-            surrogate_gradient: What stands in for the derivative of a spike: "arctan", "triangle", "rectangle", "sigmoid" or
-                "fast_sigmoid", see `snn_toolbox_tf.ops.surrogate`.
-            **kwargs: As in `keras.Model.fit`.
-
-        Returns:
-            A `keras.callbacks.History`.
-
-        Raises:
-            ValueError: If the model is not compiled with a loss, and for an unknown surrogate gradient.
-
-        Example:
-            >>> import keras, numpy as np, snn_toolbox_tf as snn
-            >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(8, "relu"), keras.layers.Dense(3)])
-            >>> x = np.random.default_rng(0).random((32, 4), "float32")
-            >>> model_snn = snn.convert_keras(model, x, timesteps=4)
-            >>> model_snn.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-            >>> history = model_snn.fit(x, np.arange(32) % 3, epochs=2, verbose=0)
-            >>> len(history.history["loss"])
-            2
-        """
-        if not self.compiled or not self.loss:
-            raise ValueError(
-                f"SpikingModel '{self.name}' is not compiled with a loss. "
-                "Call `model_snn.compile(optimizer=..., loss=...)` before `fit`."
-            )
-        self._fine_tuning = FineTuning(self._simulator, surrogate_gradient)
-        self._trace_anew()
-        try:
-            return super().fit(*args, **kwargs)
-        finally:
-            self._fine_tuning.finish()
-            self._fine_tuning = None
-            self._trace_anew()
-
-    def train_on_batch(self, *args: Any, **kwargs: Any) -> Any:
-        """Raises: only `fit` returns the weights to the grid.
-
-        Raises:
-            RuntimeError: Always.
-        """
-        raise RuntimeError(
-            f"SpikingModel '{self.name}' is trained by `fit` only, which returns its weights to the grid at the end. "
-            "For a batch call `fit(x, y, batch_size=len(x), epochs=1)`."
-        )
 
     def save(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
         """Saves the model as a `.keras` file, see `keras.Model.save`.
@@ -292,7 +225,8 @@ class SpikingModel(keras.Model):
         """
         if not str(filepath).endswith(".keras"):
             raise ValueError(f"A SpikingModel is saved as a '.keras' file. Received: '{filepath}'")
-        super().save(filepath, *args, **kwargs)
+        with self._fine_tuning.held_on_grid():
+            super().save(filepath, *args, **kwargs)
 
     def export(self, filepath: Any, format: str = "tf_saved_model", verbose: bool | None = None, **kwargs: Any) -> None:
         """Writes a SavedModel of stock TensorFlow operations with a free batch dimension.
@@ -314,7 +248,8 @@ class SpikingModel(keras.Model):
                 "A SpikingModel exports to format='tf_saved_model', without further options. "
                 f"Received: format={format!r}, {sorted(kwargs)}"
             )
-        export_saved_model(self, filepath, verbose=bool(verbose))
+        with self._fine_tuning.held_on_grid():
+            export_saved_model(self, filepath, verbose=bool(verbose))
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments; weights are saved by the layers."""

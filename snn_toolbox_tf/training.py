@@ -5,13 +5,16 @@ rounding straight through (Bengio et al. 2013), so that what is trained is what 
 computed anew for the weights that it led to, and the layers hold weights on the grid again.
 """
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from snn_toolbox_tf import kernels
-from snn_toolbox_tf.graph import Node, Synapse
+from snn_toolbox_tf.graph import Synapse
 from snn_toolbox_tf.layers import RoundToGrid, straight_through_round
 from snn_toolbox_tf.network import inputs_of
 from snn_toolbox_tf.ops.surrogate import check_surrogate_gradient
@@ -28,28 +31,56 @@ class FineTuning:
 
     Args:
         simulator: The simulator whose network is trained.
-        surrogate_gradient: What stands in for the derivative of a spike.
 
-    Raises:
-        ValueError: For an unknown surrogate gradient.
+    Attributes:
+        active: Whether the network is being trained, so that its weights may be off the grid.
     """
 
-    def __init__(self, simulator: Simulator, surrogate_gradient: str = "arctan") -> None:
+    def __init__(self, simulator: Simulator) -> None:
         self._simulator = simulator
-        self._options = BlockOptions(surrogate_gradient=check_surrogate_gradient(surrogate_gradient))
         self._network = simulator.network
-        inputs = inputs_of(self._network.graph)
+        self._options = BlockOptions(surrogate_gradient="arctan")
+        self._before: list[np.ndarray] = []
         # What the data will bring is known only as it passes by.
-        self._largest = {node.name: tf.Variable(node.magnitude, dtype=tf.float32, trainable=False) for node in inputs}
+        self._largest = {
+            node.name: tf.Variable(node.magnitude, dtype=tf.float32, trainable=False)
+            for node in inputs_of(self._network.graph)
+        }
+        self.active = False
+
+    def start(self, surrogate_gradient: str) -> None:
+        """Begins training.
+
+        Raises:
+            ValueError: For an unknown surrogate gradient.
+            RuntimeError: If it has begun already.
+        """
+        if self.active:
+            raise RuntimeError("This network is being fine-tuned already. Expected one fine-tuning at a time.")
+        self._options = BlockOptions(surrogate_gradient=check_surrogate_gradient(surrogate_gradient))
+        self._before = [variable.numpy() for _, _, variable in self._weights()]
+        for node in inputs_of(self._network.graph):
+            self._largest[node.name].assign(node.magnitude)
+        self.active = True
 
     def on_grid(self) -> keras.StatelessScope:
-        """Returns a scope in which layers compute with their weights rounded to the grid."""
-        rounded = [
-            (variable, straight_through_round(tf.convert_to_tensor(variable), node.layer.fractional_bits[name]))
-            for node, name, variable in self._weights()
-            if name in node.layer.fractional_bits
-        ]
-        return keras.StatelessScope(state_mapping=rounded)
+        """Returns a scope in which layers compute with their weights rounded to the grid, differentiably."""
+        return keras.StatelessScope(state_mapping=self._rounded())
+
+    @contextlib.contextmanager
+    def held_on_grid(self) -> Iterator[None]:
+        """While the network is trained: puts rounded weights into the layers, and takes them back at the end."""
+        if not self.active:
+            yield
+            return
+        masters = [(variable, variable.numpy()) for variable, _ in self._rounded()]
+        for variable, rounded in self._rounded():
+            variable.assign(rounded)
+        try:
+            yield
+        finally:
+            for variable, master in masters:
+                variable.assign(master)
 
     def run(self, inputs: dict[str, tf.Tensor], timesteps: int) -> Any:
         """Runs T timesteps from the initial state, differentiably: layer by layer, holding all timesteps.
@@ -86,31 +117,101 @@ class FineTuning:
             )
         return segment.outputs
 
-    def finish(self) -> None:
-        """Computes the grid for the present weights and rounds these to it; what was traced before must not be used again.
+    def finish(self) -> bool:
+        """Ends training: computes the grid for the present weights and rounds these to it.
 
-        A network without a grid (the balanced form) stays as it is.
+        What was traced before must not be used again. A network without a grid (the balanced form) stays as it is, and so
+        does one whose weights have not changed.
+
+        Returns:
+            Whether the weights have changed.
+
+        Raises:
+            FloatingPointError: If weights or inputs are no numbers; the weights from before the training are put back.
         """
-        graph, layers = self._network.graph, self._network.layers
+        self.active = False
+        before, self._before = self._before, []
+        weights = self._weights()
+        after = [variable.numpy() for _, _, variable in weights]
+        if all(np.array_equal(old, new) for old, new in zip(before, after, strict=True)):
+            return False
+        self._check_finite(before)
+        graph = self._network.graph.copy()
         if not any(node.layer.fractional_bits for node in graph.of_type(Synapse)):
-            return
-        for node, name, variable in self._weights():
-            node.layer.weights[name] = variable.numpy()
+            return True
+        specs = {node.name: node.layer for node in graph.of_type(Synapse)}
+        for (node, name, _), value in zip(weights, after, strict=True):
+            specs[node.name].weights[name] = value
         requantize(graph, {name: float(value.numpy()) for name, value in self._largest.items()})
-        for node, name, variable in self._weights():
-            variable.assign(node.layer.weights[name])
-        for node in graph.of_type(Synapse):
-            if isinstance(layers[node.name], RoundToGrid):
-                layers[node.name].bits = node.layer.config["bits"]
+        for node, name, variable in weights:
+            node.layer.fractional_bits.update(specs[node.name].fractional_bits)
+            variable.assign(specs[node.name].weights[name])
+        for node in self._network.graph.of_type(Synapse):
+            layer = self._network.layers[node.name]
+            if isinstance(layer, RoundToGrid):
+                layer.bits = node.layer.config["bits"] = specs[node.name].config["bits"]
+        return True
+
+    def _check_finite(self, before: list[np.ndarray]) -> None:
+        weights = self._weights()
+        bad = [f"the weights of '{node.name}'" for node, _, value in weights if not np.isfinite(value.numpy()).all()]
+        bad += [f"input '{name}'" for name, value in self._largest.items() if not np.isfinite(value.numpy())]
+        if not bad:
+            return
+        for (_, _, variable), value in zip(weights, before, strict=True):
+            variable.assign(value)
+        raise FloatingPointError(
+            f"Training has met infinite values or NaN: {', '.join(dict.fromkeys(bad))}. The weights from before it were "
+            "put back. Check the data, or lower the learning rate."
+        )
+
+    def _rounded(self) -> list[tuple[keras.Variable, tf.Tensor]]:
+        """Pairs of a weight that has a grid, and its rounded value."""
+        return [
+            (variable, straight_through_round(tf.convert_to_tensor(variable), node.layer.fractional_bits[name]))
+            for node, name, variable in self._weights()
+            if name in node.layer.fractional_bits
+        ]
 
     def _weights(self) -> list[tuple[Synapse, str, keras.Variable]]:
         return [
             (node, name, getattr(self._network.layers[node.name], name))
-            for node in self._network.graph
-            if isinstance(node, Synapse) and _has_weights(node)
+            for node in self._network.graph.of_type(Synapse)
+            if scales.node_role(node) is Role.WEIGHTED
             for name in kernels.weight_names(node.layer)
         ]
 
 
-def _has_weights(node: Node) -> bool:
-    return scales.node_role(node) is Role.WEIGHTED
+def train_step(model: keras.Model, data: Any) -> dict[str, Any]:
+    """Does one step of training, as Keras's own, with all gradients in float32.
+
+    Some weights are float64, and Keras clips by the global norm of gradients of one dtype only.
+
+    Args:
+        model: A compiled model.
+        data: What `fit` takes out of its data.
+
+    Returns:
+        The metrics so far, by name.
+    """
+    x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+    with tf.GradientTape() as tape:
+        outputs = model(x, training=True)
+        loss = model.compute_loss(x=x, y=y, y_pred=outputs, sample_weight=sample_weight, training=True)
+        scaled = model.optimizer.scale_loss(loss)
+    weights = model.trainable_weights
+    gradients = tape.gradient(scaled, [weight.value for weight in weights])
+    gradients = [None if gradient is None else tf.cast(gradient, tf.float32) for gradient in gradients]
+    model.optimizer.apply_gradients(zip(gradients, weights, strict=True))
+    for metric in model.metrics:
+        if metric.name == "loss":
+            metric.update_state(loss, sample_weight=tf.shape(keras.tree.flatten(x)[0])[0])
+    return model.compute_metrics(x, y, outputs, sample_weight)
+
+
+def clear_non_finite(optimizer: keras.optimizers.Optimizer) -> None:
+    """Sets to zero what a training that diverged has left of NaN in an optimizer."""
+    for variable in optimizer.variables:
+        value = variable.numpy()
+        if np.issubdtype(value.dtype, np.floating) and not np.isfinite(value).all():
+            variable.assign(np.nan_to_num(value, nan=0.0, posinf=0.0, neginf=0.0))

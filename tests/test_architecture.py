@@ -17,11 +17,13 @@ LEVELS = [
     ["layers", "ops"],
     ["neurons"],
     ["graph", "kernels", "vocabulary"],
+    ["graph_config"],
     ["network"],
     ["data", "parse", "passes"],
     ["calibration", "verification"],
     ["simulation"],
     ["export", "training"],
+    ["trainable_model"],
     ["model"],
     ["analysis", "compilation", "convert"],
 ]

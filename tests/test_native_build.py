@@ -38,7 +38,7 @@ def python(code, **environment):
 def test_where_there_is_a_compiler_the_op_is_there():
     """Fails, and does not skip, if the op did not load: everything else would silently test the reference."""
     native.library()
-    if not tf.config.list_physical_devices("GPU"):
+    if not tf.config.get_visible_devices("GPU"):
         assert selection._default()[0] == "native", selection._default()
 
 
@@ -148,6 +148,15 @@ def test_the_build_needs_no_tensorflow_and_its_library_needs_tensorflows_by_name
     assert result.returncode == 0, result.stderr
     library = tmp_path / "snn_toolbox_tf" / "ops" / "libsnn_toolbox_tf.so"
     assert library.exists()
+    if shutil.which("nm"):
+        # What is compiled for an instruction set and visible to the linker must be that variant alone.
+        for path in tmp_path.rglob("variant_avx*.o"):
+            symbols = subprocess.run(
+                ["nm", "-C", "--defined-only", path], capture_output=True, text=True, check=True
+            ).stdout
+            shared = [line for line in symbols.splitlines() if line.split()[1] in "TWVRDB"]
+            assert shared
+            assert all("::kAvx" in line for line in shared), shared
     if sys.platform == "linux" and shutil.which("readelf"):
         needed = subprocess.run(["readelf", "-d", library], capture_output=True, text=True, check=True).stdout
         assert "libtensorflow_framework.so.2" in needed

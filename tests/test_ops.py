@@ -306,6 +306,33 @@ def test_buffers_are_forwarded():
     assert taken["counts"] >= 9
 
 
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+def test_currents_come_in_any_form_and_must_fit(implementation):
+    v, theta = tf.zeros([1, 2]), tf.ones([])
+    with ops.use(implementation):
+        for current in (
+            np.full((1, 2), 0.5),
+            ops.Current(tf.fill([1, 2], 0.5)),
+            [ops.Current(tf.fill([4, 1, 2], 0.5))],
+        ):
+            assert ops.integrate_fire(current, v, theta, timesteps=4).spikes[:, 0, 0].numpy().tolist() == [0, 1, 0, 1]
+        with pytest.raises(ValueError, match=r"Expected at least one current. Received: an empty list"):
+            ops.integrate_fire([], v, theta, timesteps=4)
+        message = r"Expected a current of shape \(4, 1, 2\), or \(1, 2\) if it is constant. Received: \(8, 1, 2\)"
+        with pytest.raises(ValueError, match=message):
+            ops.integrate_fire(tf.zeros([8, 1, 2]), v, theta, timesteps=4)
+
+
+def test_float64_is_the_references(rng):
+    current = tf.constant(rng.random((3, 1, 2, 2, 1)))
+    pooled, _ = ops.accumulate_max_pool(current, tf.zeros([1, 2, 2, 1], tf.float64), ops.Window((2, 2), (2, 2)))
+    assert pooled.dtype == tf.float64
+    spikes = ops.integrate_fire(
+        current, tf.zeros([1, 2, 2, 1], tf.float64), tf.ones([], tf.float64), timesteps=3
+    ).spikes
+    assert spikes.dtype == tf.float64
+
+
 @pytest.mark.parametrize(
     ("kwargs", "message"),
     [

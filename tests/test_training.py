@@ -215,6 +215,99 @@ def test_an_interrupted_fit_leaves_the_weights_on_the_grid(converted, digits):
     assert converted.predict(digits[2][:8], verbose=0).shape == (8, 10)
 
 
+def test_training_that_diverges_is_an_error_and_puts_the_weights_back(mlp, x_mlp):
+    model_snn = snn.convert_keras(mlp, x_mlp, timesteps=4)
+    before = model_snn.predict(x_mlp, verbose=0)
+    model_snn.compile("adam", "mse")
+    message = r"the weights of 'hidden', the weights of 'logits'. The weights from before it were put back"
+    with pytest.raises(FloatingPointError, match=message):
+        model_snn.fit(x_mlp, np.full((40, 3), np.nan), verbose=0)
+    np.testing.assert_array_equal(model_snn.predict(x_mlp, verbose=0), before)
+    with pytest.raises(FloatingPointError, match=r"input 'keras_tensor.*'. The weights"):
+        model_snn.fit(np.full((40, 6), np.inf, np.float32), np.zeros((40, 3)), verbose=0)
+    # Nothing of it is left, neither in the optimizer nor in the bounds of the inputs.
+    losses = model_snn.fit(x_mlp, np.zeros((40, 3)), epochs=5, verbose=0).history["loss"]
+    assert losses[-1] < losses[0]
+    assert on_grid(model_snn)
+
+
+def test_what_callbacks_see_is_on_the_grid(converted, digits, tmp_path):
+    x, y, x_test, _ = digits
+    seen = {}
+
+    class Look(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            seen["masters"] = on_grid(self.model)
+            self.model.save(tmp_path / "checkpoint.keras")
+            seen["outputs"] = self.model.simulate(x_test[:50], outputs="last").outputs[-1]
+            seen["predicted"] = self.model.predict(x_test[:50], verbose=0)
+            with pytest.raises(RuntimeError, match=r"is being trained at 8 timesteps. Set `timesteps` before or after"):
+                self.model.timesteps = 4
+            with pytest.raises(RuntimeError, match=r"is being fine-tuned already"):
+                self.model.fit(x, y)
+
+    converted.fit(x[:200], y[:200], epochs=1, verbose=0, callbacks=[Look()])
+    loaded = keras.saving.load_model(tmp_path / "checkpoint.keras")
+    assert not seen["masters"]
+    assert on_grid(loaded)
+    np.testing.assert_array_equal(seen["outputs"], seen["predicted"])
+    np.testing.assert_array_equal(loaded.predict(x_test[:50], verbose=0), seen["predicted"])
+
+
+def test_a_fit_that_trains_nothing_changes_nothing(converted, digits):
+    x, y, x_test, _ = digits
+    before = converted.predict(x_test, verbose=0)
+    with pytest.raises(ValueError, match=r"(?i)data cardinality|sizes"):
+        converted.fit(x, y[:100], verbose=0)
+    np.testing.assert_array_equal(converted.predict(x_test, verbose=0), before)
+
+
+def test_the_optimizer_is_the_sources_and_its_state_is_saved(mlp, x_mlp, tmp_path):
+    mlp.compile(keras.optimizers.Adam(0.0123, global_clipnorm=1.0), "mse")
+    model_snn = snn.convert_keras(mlp, x_mlp, timesteps=4)
+    assert isinstance(model_snn.optimizer, keras.optimizers.Adam)
+    assert float(model_snn.optimizer.learning_rate) == pytest.approx(0.0123)
+    # Clipping by the global norm needs gradients of one dtype; the first layer's weights are float64.
+    model_snn.fit(x_mlp, np.zeros((40, 3)), epochs=2, verbose=0)
+    model_snn.save(tmp_path / "tuned.keras")
+    loaded = keras.saving.load_model(tmp_path / "tuned.keras")
+    for ours, theirs in zip(loaded.optimizer.variables, model_snn.optimizer.variables, strict=True):
+        np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
+
+
+def test_the_loss_that_fit_reports_is_that_of_its_batches(mlp, x_mlp):
+    model_snn = snn.convert_keras(mlp, x_mlp, timesteps=4)
+    model_snn.compile(keras.optimizers.SGD(0.0), "mse", metrics=["mae"])
+    y = np.ones((40, 3))
+    history = model_snn.fit(x_mlp, y, batch_size=16, verbose=0).history
+    assert history["loss"][0] == pytest.approx(model_snn.evaluate(x_mlp, y, verbose=0)[0], rel=1e-5)
+    assert history["mae"][0] == pytest.approx(np.abs(model_snn.predict(x_mlp, verbose=0) - y).mean(), rel=1e-5)
+
+
+def test_a_model_around_it_is_trained_inside_fine_tuning(mlp, x_mlp):
+    model_snn = snn.convert_keras(mlp, x_mlp, timesteps=4)
+    inputs = keras.Input((6,))
+    outer = keras.Model(inputs, keras.layers.Dense(1)(model_snn(inputs)))
+    outer.compile("adam", "mse")
+    with model_snn.fine_tuning("triangle"):
+        outer.fit(x_mlp, np.ones((40, 1)), epochs=2, verbose=0)
+        assert not on_grid(model_snn)
+    assert on_grid(model_snn)
+
+
+def test_a_training_step_of_ones_own_has_gradients(mlp, x_mlp):
+    model_snn = snn.convert_keras(mlp, x_mlp, timesteps=4)
+
+    @tf.function
+    def gradient_norm(x):
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(model_snn(x, training=True))
+        gradients = tape.gradient(loss, [weight.value for weight in model_snn.trainable_variables])
+        return tf.linalg.global_norm([tf.cast(gradient, tf.float32) for gradient in gradients])
+
+    assert gradient_norm(tf.constant(x_mlp)) > 0
+
+
 def test_the_balanced_form_is_trained_without_a_grid(mlp, x_mlp):
     model_snn = snn.convert_keras(mlp, x_mlp, form="balanced", timesteps=4)
     model_snn.compile("adam", "mse")
@@ -247,5 +340,5 @@ def test_fit_needs_a_loss_and_single_batches_are_refused(mlp, x_mlp):
     model_snn.compile("adam", metrics=["mse"])
     with pytest.raises(ValueError, match=r"is not compiled with a loss"):
         model_snn.fit(x_mlp, np.zeros((40, 3)))
-    with pytest.raises(RuntimeError, match=r"is trained by `fit` only"):
+    with pytest.raises(RuntimeError, match=r"is trained by `fit`, which returns"):
         model_snn.train_on_batch(x_mlp, np.zeros((40, 3)))

@@ -22,6 +22,9 @@ class IntegrateAndFire(keras.layers.Layer):
     `clip(floor(T * I / threshold + 1/2), 0, T)` spikes in T timesteps: the firing rate is a ReLU that saturates at one
     spike per timestep, rounded to the nearest 1/T (Rueckauer et al. 2017; Deng & Gu 2021 for the initial potential).
 
+    It runs on the active implementation of `snn_toolbox_tf.ops`. A Keras model that holds it is exported for servers, which
+    have no native ops, inside `with snn_toolbox_tf.ops.use("reference"):` (`SpikingModel.export` does that by itself).
+
     Args:
         threshold: theta > 0, a number or one value per channel.
         v0: Initial membrane potential in units of the threshold. 0.5 rounds to nearest.

@@ -1,4 +1,4 @@
-"""What steps in time: native TensorFlow ops, and references in TensorFlow operations that give the same bits."""
+"""What steps in time: native TensorFlow ops, and references in TensorFlow operations that give the same spikes."""
 
 from snn_toolbox_tf.ops.block import RESETS, Block, Current
 from snn_toolbox_tf.ops.front import accumulate_max_pool, integrate_fire

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-#: More are summed in front of the step.
+#: As many as `kMaximalCurrents` in core/integrate_fire.h; more are summed in front of the step.
 MAXIMAL_CURRENTS = 4
 RESETS = ("subtract", "zero")
 SPIKE_FORMS = ("float", "bits", "counts")

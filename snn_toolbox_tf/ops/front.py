@@ -1,6 +1,7 @@
 """The one front of the ops, in front of their implementations."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import tensorflow as tf
 
@@ -31,7 +32,8 @@ def integrate_fire(
 
     At each timestep: `v += current`; a neuron fires where `v >= threshold`; then `v -= threshold` (soft reset,
     "subtract") or `v = 0` (hard reset, "zero") where it fired (Rueckauer et al. 2017, equations 3a and 3b). All
-    implementations give the same bits.
+    implementations give the same bits wherever sums are exact, as on the grid of converted networks. With three currents
+    or more off a grid, TensorFlow's graph optimizer may sum those of the reference in another order.
 
     Args:
         current: Input current, float32 `[timesteps, batch, ...]`, or `[batch, ...]` if it is constant in the block; or
@@ -53,8 +55,8 @@ def integrate_fire(
         A `Block`: spikes, v, counts, trace.
 
     Raises:
-        ValueError: For unknown names, and for options that do not go together.
-        tf.errors.InvalidArgumentError: For shapes that do not fit.
+        ValueError: For unknown names, options that do not go together, and currents that are known not to fit.
+        tf.errors.InvalidArgumentError: For shapes that turn out not to fit.
 
     Example:
         >>> import tensorflow as tf, snn_toolbox_tf as snn
@@ -65,7 +67,7 @@ def integrate_fire(
     step = Step(timesteps, reset, signed_spikes, spike_form, return_trace)
     if signed_spikes and counts is None:
         raise ValueError("`signed_spikes=True` needs `counts`, the net number of spikes before the block.")
-    currents = [Current(current)] if tf.is_tensor(current) else list(current)
+    currents = _as_currents(current, timesteps, membrane_potential)
     while len(currents) > MAXIMAL_CURRENTS:
         currents[:2] = [Current(reference.summed(currents[:2]))]
     # The native op computes in float32 only.
@@ -81,6 +83,26 @@ def integrate_fire(
     return with_surrogate_gradient(run, total, membrane_potential, threshold, step, surrogate_gradient)
 
 
+def _as_currents(current: Any, timesteps: int, membrane_potential: tf.Tensor) -> list[Current]:
+    """Returns a list of currents whose shapes fit, as far as they are known."""
+    if isinstance(current, Current):
+        currents = [current]
+    elif isinstance(current, (list, tuple)) and all(isinstance(part, Current) for part in current):
+        currents = list(current)
+    else:
+        currents = [Current(tf.convert_to_tensor(current, dtype=membrane_potential.dtype))]
+    if not currents:
+        raise ValueError("Expected at least one current. Received: an empty list")
+    for part in currents:
+        neurons = membrane_potential.shape
+        block = tf.TensorShape([timesteps]).concatenate(neurons)
+        if not (part.value.shape.is_compatible_with(neurons) or part.value.shape.is_compatible_with(block)):
+            raise ValueError(
+                f"Expected a current of shape {block}, or {neurons} if it is constant. Received: {part.value.shape}"
+            )
+    return currents
+
+
 def accumulate_max_pool(
     current: tf.Tensor, accumulated: tf.Tensor, window: Window, *, differentiable: bool = False
 ) -> tuple[tf.Tensor, tf.Tensor]:
@@ -90,13 +112,13 @@ def accumulate_max_pool(
     pooled sum: the maximum is taken of what the inputs have given so far, not of single spikes.
 
     Args:
-        current: I, float32 `[timesteps, batch, rows, columns, channels]`.
+        current: I, float32 or float64 `[timesteps, batch, rows, columns, channels]`.
         accumulated: S before the block, float64 `[batch, rows, columns, channels]`.
         window: The windows.
         differentiable: Whether a gradient is wanted, which only the reference has.
 
     Returns:
-        J, float32 `[timesteps, batch, rows, columns, channels]`, and S after the block.
+        J, of the current's dtype, `[timesteps, batch, rows, columns, channels]`, and S after the block.
 
     Example:
         >>> import tensorflow as tf, snn_toolbox_tf as snn
@@ -106,5 +128,7 @@ def accumulate_max_pool(
         >>> pooled.numpy().ravel().tolist()  # max(1, 3) - 0, then max(1 + 2, 3 + 0) - 3
         [3.0, 0.0]
     """
-    name = "reference" if differentiable else implementation().name
+    # The native op reads float32 only; currents that are not on a grid come in float64.
+    native_too = not differentiable and current.dtype == tf.float32
+    name = implementation().name if native_too else "reference"
     return ACCUMULATE_MAX_POOL[name](current, accumulated, window)

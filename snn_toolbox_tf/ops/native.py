@@ -2,6 +2,7 @@
 
 import ctypes
 import functools
+import itertools
 import os
 import pathlib
 from collections.abc import Sequence
@@ -43,15 +44,12 @@ class Library:
         if version != INTERFACE_VERSION:
             raise NotAvailableError(f"'{LIBRARY}' was built from other sources")
         self._control.SnnToolboxVariant.restype = ctypes.c_char_p
-        self.variants = tuple(iter(self._names(), None))
+        names = map(self._control.SnnToolboxVariant, itertools.count())
+        self.variants = tuple(name.decode() for name in itertools.takewhile(bool, names))
         self.variant = self.variants[-1]
         self._threads_asked_for: int | None = None
         self.threads = 0
         self.adopt_threads()
-
-    def _names(self) -> Any:
-        names = (self._control.SnnToolboxVariant(index) for index in range(64))
-        return lambda: (next(names) or b"").decode() or None
 
     def select(self, variant: str) -> None:
         """Makes the op use one of `variants`: "reference" is the plain C++ loop, the last is the fastest."""
@@ -138,8 +136,8 @@ def _with_shape(tensor: tf.Tensor, shape: list[int | None]) -> tf.Tensor:
 @tf.RegisterGradient("SnnToolbox>IntegrateFire")
 def _no_gradient(op: Any, *gradients: Any) -> Any:
     raise LookupError(
-        "Spikes have no gradient. To train a SpikingModel use its `fit`, or call it with `training=True`; to train "
-        "through `ops.integrate_fire` give it a `surrogate_gradient`, for example 'arctan'."
+        "Spikes have no gradient. To train a SpikingModel use its `fit`, or call it with `training=True` inside its "
+        "`fine_tuning()`; to train through `ops.integrate_fire` give it a `surrogate_gradient`, for example 'arctan'."
     )
 
 

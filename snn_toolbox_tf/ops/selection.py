@@ -83,7 +83,7 @@ def _default() -> tuple[str, str]:
         return "reference", f"{SWITCH}=0"
     if sys.platform == "win32":
         return "reference", "there is no native op for Windows"
-    if tf.config.list_physical_devices("GPU"):
+    if tf.config.get_visible_devices("GPU"):
         return "reference", "a GPU is visible, and the native op would copy everything to the CPU and back"
     try:
         native.library()

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from snn_toolbox_tf.ops.block import Block, Current, Step
 
-Implementation = Callable[[Sequence[Current], tf.Tensor, tf.Tensor, tf.Tensor | None, Step], Block]
+Forward = Callable[[Sequence[Current], tf.Tensor, tf.Tensor, tf.Tensor | None, Step], Block]
 
 #: sigma'(x) by name. All have their maximum at the threshold; the first four have the area 1, as the step's has.
 SURROGATE_GRADIENTS: dict[str, Callable[[tf.Tensor], tf.Tensor]] = {
@@ -40,7 +40,7 @@ def check_surrogate_gradient(name: str) -> str:
 
 
 def with_surrogate_gradient(
-    implementation: Implementation,
+    forward: Forward,
     current: tf.Tensor,
     membrane_potential: tf.Tensor,
     threshold: tf.Tensor,
@@ -57,7 +57,7 @@ def with_surrogate_gradient(
     where r(t) = 1 with soft reset, and 1 - s(t) with hard reset. The membrane potential of every timestep is kept for it.
 
     Args:
-        implementation: The forward step.
+        forward: The step, native or the reference.
         current: As in `ops.integrate_fire`.
         membrane_potential: As in `ops.integrate_fire`.
         threshold: As in `ops.integrate_fire`; it gets no gradient.
@@ -73,7 +73,7 @@ def with_surrogate_gradient(
 
     @tf.custom_gradient
     def run(current: tf.Tensor, v: tf.Tensor) -> tuple[tuple[tf.Tensor, tf.Tensor, tf.Tensor], Callable[..., tuple]]:
-        spikes, after, _, trace = implementation([Current(current)], v, threshold, None, traced)
+        spikes, after, _, trace = forward([Current(current)], v, threshold, None, traced)
 
         def backward(g_spikes: tf.Tensor, g_v: tf.Tensor, _: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             before = tf.concat([v[tf.newaxis], tf.convert_to_tensor(trace)[:-1]], axis=0)

@@ -26,7 +26,7 @@ def pool_accumulated(
     # One-dimensional pooling is two-dimensional with one row.
     image = shape if len(shape) == 3 else [1, *shape]
     pooled, after = ops.accumulate_max_pool(
-        tf.reshape(tf.cast(current, tf.float32), [timesteps, -1, *image]),
+        tf.reshape(current, [timesteps, -1, *image]),
         tf.reshape(accumulated, [-1, *image]),
         window,
         differentiable=differentiable,

@@ -1,7 +1,6 @@
 """What flows along an edge of the graph in a block of timesteps."""
 
 import dataclasses
-from typing import Any
 
 import tensorflow as tf
 
@@ -83,8 +82,9 @@ def absorbed_synapses(graph: Graph) -> frozenset[str]:
         if node.name in read_out or len(readers) != 1 or not _may_be_absorbed(node):
             continue
         reader = readers[0]
-        summed = reader.name in absorbed and _class_name(reader) == "Add"
-        if reader.inputs.count(node.name) == 1 and (isinstance(reader, Population) or summed):
+        if reader.inputs.count(node.name) == 1 and (
+            isinstance(reader, Population) or (reader.name in absorbed and _takes_up(reader, node))
+        ):
             absorbed.add(node.name)
     return frozenset(absorbed)
 
@@ -92,10 +92,13 @@ def absorbed_synapses(graph: Graph) -> frozenset[str]:
 def _may_be_absorbed(node: Node) -> bool:
     if not isinstance(node, Synapse) or node.dtype != "float32":
         return False
-    return node.layer.class_name == "Add" or (
-        node.layer.class_name == "Scale" and not node.layer.config.get("use_offset", True)
-    )
+    return _is(node, "Add") or (_is(node, "Scale") and not node.layer.config.get("use_offset", True))
 
 
-def _class_name(node: Any) -> str:
-    return node.layer.class_name if isinstance(node, Synapse) else ""
+def _takes_up(reader: Node, node: Node) -> bool:
+    """A sum in front of a sum can be its beginning only: (a + b) + c, not a + (b + c), is summed in order."""
+    return _is(reader, "Add") and (_is(node, "Scale") or reader.inputs[0] == node.name)
+
+
+def _is(node: Node, class_name: str) -> bool:
+    return isinstance(node, Synapse) and node.layer.class_name == class_name

@@ -53,6 +53,7 @@ class Array {
   }
   T* data() { return reinterpret_cast<T*>(bytes_.get()) + 1; }
   int64_t size() const { return size_; }
+  void copy(Array& other) { std::memcpy(data(), other.data(), static_cast<size_t>(size_) * sizeof(T)); }
   void fill(Bytes& bytes) {
     for (int64_t i = 0; i < size_; ++i) data()[i] = static_cast<T>(bytes.value());
   }
@@ -123,6 +124,12 @@ void check_integrate_fire(Bytes& bytes) {
   for (int64_t i = 0; i < counts.size(); ++i) counts.data()[i] = static_cast<float>(bytes.number(0, 2));
   const bool with_counts = p.signed_spikes || bytes.flip(), with_spikes = bytes.flip(), with_trace = bytes.flip();
   const bool with_bits = !p.signed_spikes && bytes.flip(), with_block_counts = bytes.flip();
+  // As TensorFlow lets it: outputs in the place of inputs, spikes in that of a current.
+  const bool in_place = bytes.flip();
+  int overwritten = -1;
+  for (int k = 0; k < p.number_of_currents; ++k) {
+    if (in_place && !p.currents[k].constant) overwritten = k;
+  }
 
   std::unique_ptr<Outputs> expected;
   for (const Variant& variant : variants()) {
@@ -134,6 +141,16 @@ void check_integrate_fire(Bytes& bytes) {
     p.block_counts = with_block_counts ? outputs->block_counts.data() : nullptr;
     p.counts = with_counts ? counts.data() : nullptr;
     p.final_counts = with_counts ? outputs->counts.data() : nullptr;
+    if (in_place) {
+      outputs->v.copy(v);
+      outputs->counts.copy(counts);
+      p.membrane_potential = outputs->v.data();
+      p.counts = with_counts ? outputs->counts.data() : nullptr;
+    }
+    if (overwritten >= 0 && with_spikes) {
+      outputs->spikes.copy(*currents[static_cast<size_t>(overwritten)]);
+      p.currents[overwritten].values = outputs->spikes.data();
+    }
     run(p, variant.integrate_fire);
     if (expected) {
       compare(variant.name, "v", outputs->v, expected->v);

@@ -8,6 +8,8 @@
 
 #include <cstdint>
 
+#include "integrate_fire.h"
+
 namespace snn_toolbox {
 
 // One axis of the windows.
@@ -18,8 +20,8 @@ struct WindowAxis {
   int64_t padding = 0;  // in front
   int64_t output = 1;
 
-  int64_t begin(int64_t at) const { return at * stride > padding ? at * stride - padding : 0; }
-  int64_t end(int64_t at) const {
+  SNN_TOOLBOX_INLINE int64_t begin(int64_t at) const { return at * stride > padding ? at * stride - padding : 0; }
+  SNN_TOOLBOX_INLINE int64_t end(int64_t at) const {
     const int64_t end = at * stride - padding + pool;
     return end < input ? end : input;
   }
@@ -38,8 +40,8 @@ struct AccumulateMaxPool {
   float* pooled = nullptr;  // [timesteps, samples, output rows, output columns, channels]
 
   // Bands are independent of one another: an output row each, or all of them if windows share rows.
-  int64_t bands() const { return rows.stride >= rows.pool ? rows.output : 1; }
-  int64_t scratch_size() const { return rows.output / bands() * columns.output * channels; }
+  SNN_TOOLBOX_INLINE int64_t bands() const { return rows.stride >= rows.pool ? rows.output : 1; }
+  SNN_TOOLBOX_INLINE int64_t scratch_size() const { return rows.output / bands() * columns.output * channels; }
 };
 
 // Runs one band of one sample; `scratch` has room for scratch_size() numbers.

@@ -10,7 +10,7 @@ namespace snn_toolbox {
 namespace {
 
 // The maximum over one window, for all channels; `sums` is a sample's.
-inline void pool_window(const AccumulateMaxPool& p, const double* sums, int64_t row, int64_t column,
+SNN_TOOLBOX_INLINE void pool_window(const AccumulateMaxPool& p, const double* sums, int64_t row, int64_t column,
                         double* __restrict__ maximum) {
   bool first = true;
   for (int64_t r = p.rows.begin(row); r < p.rows.end(row); ++r) {
@@ -26,7 +26,7 @@ inline void pool_window(const AccumulateMaxPool& p, const double* sums, int64_t 
   }
 }
 
-inline void accumulate(const float* __restrict__ current, double* __restrict__ sums, int64_t count) {
+SNN_TOOLBOX_INLINE void accumulate(const float* __restrict__ current, double* __restrict__ sums, int64_t count) {
   for (int64_t i = 0; i < count; ++i) sums[i] += static_cast<double>(current[i]);
 }
 
@@ -34,7 +34,7 @@ inline void accumulate(const float* __restrict__ current, double* __restrict__ s
 constexpr int64_t kChannels = 512;
 
 // Pools one window anew and writes by how much it moved since `before`.
-inline void pool_difference(const AccumulateMaxPool& p, const double* sums, int64_t row, int64_t column,
+SNN_TOOLBOX_INLINE void pool_difference(const AccumulateMaxPool& p, const double* sums, int64_t row, int64_t column,
                             double* __restrict__ before, float* __restrict__ moved) {
   double maximum[kChannels];
   if (p.channels <= kChannels) {

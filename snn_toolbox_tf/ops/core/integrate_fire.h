@@ -10,6 +10,10 @@
 
 #include <cstdint>
 
+// Members that kernels call are part of every file that does, for its instruction set: none may be left to the linker, which
+// would keep one copy for all.
+#define SNN_TOOLBOX_INLINE inline __attribute__((always_inline))
+
 namespace snn_toolbox {
 
 enum class Reset { kSubtract, kZero };
@@ -20,7 +24,7 @@ struct PerChannel {
   int64_t channels = 1;
   int64_t inner = 1;
 
-  float at(int64_t i) const { return values[(i / inner) % channels]; }
+  SNN_TOOLBOX_INLINE float at(int64_t i) const { return values[(i / inner) % channels]; }
 };
 
 // One of the currents that are summed into the membrane.
@@ -57,8 +61,8 @@ struct IntegrateFire {
   float* final_counts = nullptr;    // [neurons]
   float* trace = nullptr;           // [timesteps, neurons]: membrane potential after each timestep
 
-  int64_t neurons() const { return samples * sample_size; }
-  int64_t bytes_per_sample() const { return (sample_size + 7) / 8; }
+  SNN_TOOLBOX_INLINE int64_t neurons() const { return samples * sample_size; }
+  SNN_TOOLBOX_INLINE int64_t bytes_per_sample() const { return (sample_size + 7) / 8; }
 };
 
 // Runs neurons [begin, end). With `bits`, begin and end lie in one sample, begin at a multiple of 8 neurons in it, and

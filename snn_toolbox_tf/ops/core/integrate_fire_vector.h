@@ -18,39 +18,39 @@ typedef float FloatVector __attribute__((vector_size(SNN_TOOLBOX_VECTOR_BYTES)))
 typedef int32_t IntVector __attribute__((vector_size(SNN_TOOLBOX_VECTOR_BYTES)));
 
 template <typename Value, typename Element>
-inline __attribute__((always_inline)) Value load(const Element* from) {
+SNN_TOOLBOX_INLINE Value load(const Element* from) {
   Value value;
   __builtin_memcpy(&value, from, sizeof(value));
   return value;
 }
 
 template <typename Value, typename Element>
-inline __attribute__((always_inline)) void store(Element* to, const Value& value) {
+SNN_TOOLBOX_INLINE void store(Element* to, const Value& value) {
   __builtin_memcpy(to, &value, sizeof(value));
 }
 
-inline __attribute__((always_inline)) void store_integers(int32_t* to, const FloatVector& value) {
+SNN_TOOLBOX_INLINE void store_integers(int32_t* to, const FloatVector& value) {
   store(to, __builtin_convertvector(value, IntVector));
 }
 
-inline __attribute__((always_inline)) void store_integers(int32_t* to, const float& value) {
+SNN_TOOLBOX_INLINE void store_integers(int32_t* to, const float& value) {
   *to = static_cast<int32_t>(value);
 }
 
-inline __attribute__((always_inline)) FloatVector load_integers(const int32_t* from, const FloatVector&) {
+SNN_TOOLBOX_INLINE FloatVector load_integers(const int32_t* from, const FloatVector&) {
   return __builtin_convertvector(load<IntVector>(from), FloatVector);
 }
 
-inline __attribute__((always_inline)) float load_integers(const int32_t* from, const float&) {
+SNN_TOOLBOX_INLINE float load_integers(const int32_t* from, const float&) {
   return static_cast<float>(*from);
 }
 
 // The values of the neurons i, i + 1, ... that one value holds.
-inline __attribute__((always_inline)) float spread(const PerChannel& per_channel, int64_t i, const float&) {
+SNN_TOOLBOX_INLINE float spread(const PerChannel& per_channel, int64_t i, const float&) {
   return per_channel.at(i);
 }
 
-inline __attribute__((always_inline)) FloatVector spread(const PerChannel& per_channel, int64_t i, const FloatVector&) {
+SNN_TOOLBOX_INLINE FloatVector spread(const PerChannel& per_channel, int64_t i, const FloatVector&) {
   const FloatVector zero = {};
   const int64_t channel = (i / per_channel.inner) % per_channel.channels;
   const bool one_channel = per_channel.channels == 1 || i % per_channel.inner + kLanes <= per_channel.inner;
@@ -63,7 +63,7 @@ inline __attribute__((always_inline)) FloatVector spread(const PerChannel& per_c
   return load<FloatVector>(lanes);
 }
 
-inline __attribute__((always_inline)) void store_bits(const IntegrateFire& p, int64_t t, int64_t i,
+SNN_TOOLBOX_INLINE void store_bits(const IntegrateFire& p, int64_t t, int64_t i,
                                                       const FloatVector& spike) {
   const int64_t sample = i / p.sample_size, neuron = i % p.sample_size;
   uint8_t* bytes = p.bits + (t * p.samples + sample) * p.bytes_per_sample() + neuron / 8;
@@ -84,7 +84,7 @@ inline __attribute__((always_inline)) void store_bits(const IntegrateFire& p, in
   }
 }
 
-inline __attribute__((always_inline)) void store_bits(const IntegrateFire& p, int64_t t, int64_t i, const float& spike) {
+SNN_TOOLBOX_INLINE void store_bits(const IntegrateFire& p, int64_t t, int64_t i, const float& spike) {
   const int64_t sample = i / p.sample_size, neuron = i % p.sample_size;
   uint8_t& byte = p.bits[(t * p.samples + sample) * p.bytes_per_sample() + neuron / 8];
   const unsigned shift = static_cast<unsigned>(neuron % 8), fired = spike > 0.0f ? 1u : 0u;
@@ -99,7 +99,7 @@ struct Gains {
 
 // The current at timestep t of value j of a tile that starts at neuron `first`. kPlain: there is one current, without a gain.
 template <bool kPlain, typename Value, int kCount>
-inline __attribute__((always_inline)) Value summed_current(const IntegrateFire& p, const Gains<Value, kCount>& gains,
+SNN_TOOLBOX_INLINE Value summed_current(const IntegrateFire& p, const Gains<Value, kCount>& gains,
                                                            int64_t t, int64_t first, int j) {
   const int64_t i = first + j * static_cast<int64_t>(sizeof(Value) / sizeof(float));
   const auto value = [&](const Current& current) {
@@ -118,7 +118,7 @@ inline __attribute__((always_inline)) Value summed_current(const IntegrateFire& 
 // Timesteps [begin, end) of kCount values (vectors, or single floats) of neurons from i on. What the timesteps before have
 // left is in the outputs.
 template <typename Model, bool kPlain, typename Value, int kCount>
-inline __attribute__((always_inline)) void tile(const IntegrateFire& p, int64_t i, int64_t begin, int64_t end) {
+SNN_TOOLBOX_INLINE void tile(const IntegrateFire& p, int64_t i, int64_t begin, int64_t end) {
   constexpr int64_t kWidth = sizeof(Value) / sizeof(float);
   const float* potentials = begin == 0 ? p.membrane_potential : p.final_membrane_potential;
   const float* counts = begin == 0 ? p.counts : p.final_counts;

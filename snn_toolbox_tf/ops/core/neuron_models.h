@@ -14,7 +14,7 @@ namespace {
 template <Reset kReset>
 struct IntegrateAndFire {
   template <typename Value>
-  static inline __attribute__((always_inline)) Value step(const Value& current, const Value& threshold, const Value&,
+  static SNN_TOOLBOX_INLINE Value step(const Value& current, const Value& threshold, const Value&,
                                                           Value& v) {
     const Value zero = {}, one = zero + 1.0f;
     v = v + current;
@@ -30,7 +30,7 @@ struct IntegrateAndFire {
 template <Reset kReset>
 struct SignedIntegrateAndFire {
   template <typename Value>
-  static inline __attribute__((always_inline)) Value step(const Value& current, const Value& threshold,
+  static SNN_TOOLBOX_INLINE Value step(const Value& current, const Value& threshold,
                                                           const Value& net_spikes, Value& v) {
     const Value zero = {}, one = zero + 1.0f;
     v = v + current;
@@ -47,7 +47,7 @@ struct SignedIntegrateAndFire {
 
 // Calls `function` with an object of the model that a population asks for.
 template <typename Function>
-inline __attribute__((always_inline)) void with_model(const IntegrateFire& population, const Function& function) {
+SNN_TOOLBOX_INLINE void with_model(const IntegrateFire& population, const Function& function) {
   if (population.signed_spikes) {
     if (population.reset == Reset::kSubtract) return function(SignedIntegrateAndFire<Reset::kSubtract>());
     return function(SignedIntegrateAndFire<Reset::kZero>());

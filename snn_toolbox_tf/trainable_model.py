@@ -1,0 +1,129 @@
+"""`TrainableModel`: how a spiking model is compiled, and trained on its grid."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from snn_toolbox_tf.training import FineTuning, clear_non_finite, train_step
+
+
+class TrainableModel(keras.Model):
+    """A `keras.Model` whose weights live on a grid, and which can be evaluated with metrics alone.
+
+    Attributes:
+        conversion: How the model was made; says "fine_tuned" once it was trained.
+    """
+
+    _fine_tuning: FineTuning
+    conversion: dict[str, Any]
+
+    def trace_anew(self) -> None:
+        """Drops everything that was traced with the weights and settings of before."""
+        raise NotImplementedError
+
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """Configures loss and metrics for `evaluate`, see `keras.Model.compile`; a loss is not needed."""
+        # Keras keeps the old loss if none is given; here a new `compile` replaces everything.
+        self.loss = None
+        super().compile(*args, **kwargs)
+
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+    ) -> Any:
+        """Returns the compiled loss, or 0 if the model is compiled with metrics only."""
+        if not self.loss:
+            return tf.zeros(())
+        return super().compute_loss(x, y, y_pred, sample_weight, training)
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Compiles the model as it was compiled when it was saved."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        if self.conversion.get("fine_tuned") and getattr(self, "optimizer", None) is not None:
+            # So that it can take up what was saved of it.
+            self.optimizer.build(self.trainable_variables)
+
+    def fit(self, *args: Any, surrogate_gradient: str = "arctan", **kwargs: Any) -> Any:
+        """Fine-tunes the network at its number of timesteps, by backpropagation through time; see `keras.Model.fit`.
+
+        The layers hold float weights meanwhile, which every forward pass (and what callbacks save) rounds to the grid; at
+        the end, also after an error or Ctrl-C, the grid is computed anew and holds the weights again. Thresholds stay what
+        they are; all timesteps of a batch are kept in memory. The optimizer is the source's, unless `compile` gives another.
+
+        Args:
+            *args: As in `keras.Model.fit`.
+            surrogate_gradient: What stands in for the derivative of a spike: "arctan", "triangle", "rectangle", "sigmoid" or
+                "fast_sigmoid", see `snn_toolbox_tf.ops.surrogate`.
+            **kwargs: As in `keras.Model.fit`.
+
+        Returns:
+            A `keras.callbacks.History`.
+
+        Raises:
+            ValueError: If the model is not compiled with a loss, and for an unknown surrogate gradient.
+            FloatingPointError: If training diverged; the weights from before are put back.
+
+        Example:
+            >>> import keras, numpy as np, snn_toolbox_tf as snn
+            >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(8, "relu"), keras.layers.Dense(3)])
+            >>> x = np.random.default_rng(0).random((32, 4), "float32")
+            >>> model_snn = snn.convert_keras(model, x, timesteps=4)
+            >>> model_snn.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+            >>> history = model_snn.fit(x, np.arange(32) % 3, epochs=2, verbose=0)
+            >>> len(history.history["loss"])
+            2
+        """
+        if not self.compiled or not self.loss:
+            raise ValueError(
+                f"SpikingModel '{self.name}' is not compiled with a loss. "
+                "Call `model_snn.compile(optimizer=..., loss=...)` before `fit`."
+            )
+        with self.fine_tuning(surrogate_gradient):
+            return super().fit(*args, **kwargs)
+
+    def train_step(self, data: Any) -> dict[str, Any]:
+        """Does one step of training; see `keras.Model.train_step`."""
+        return train_step(self, data)
+
+    @contextlib.contextmanager
+    def fine_tuning(self, surrogate_gradient: str = "arctan") -> Iterator[None]:
+        """Lets a training loop of your own, or of a model around this one, change the weights in a `with` block.
+
+        Inside it `model_snn(x, training=True)` has gradients, and every use of the model rounds its weights to the grid. At
+        its end the grid is computed anew.
+
+        Args:
+            surrogate_gradient: As in `fit`.
+
+        Raises:
+            ValueError: For an unknown surrogate gradient.
+            RuntimeError: Inside another `fine_tuning` or `fit` of the same model.
+            FloatingPointError: At the end, if training diverged; the weights from before are put back.
+        """
+        self._fine_tuning.start(surrogate_gradient)
+        self.trace_anew()
+        try:
+            yield
+        finally:
+            try:
+                if self._fine_tuning.finish():
+                    self.conversion["fine_tuned"] = True
+            except FloatingPointError:
+                if getattr(self, "optimizer", None) is not None:
+                    clear_non_finite(self.optimizer)
+                raise
+            finally:
+                self.trace_anew()
+
+    def train_on_batch(self, *args: Any, **kwargs: Any) -> Any:
+        """Raises: only `fit` returns the weights to the grid.
+
+        Raises:
+            RuntimeError: Always.
+        """
+        raise RuntimeError(
+            f"SpikingModel '{self.name}' is trained by `fit`, which returns its weights to the grid at the end. "
+            "For a batch call `fit(x, y, batch_size=len(x), epochs=1)`; for a loop of your own see `fine_tuning`."
+        )
