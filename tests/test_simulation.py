@@ -266,7 +266,7 @@ def test_block_length_and_micro_batch_follow_batch_size_and_caches(monkeypatch):
 
     def choose(cache, **kwargs):
         monkeypatch.setattr(blocking, "last_cache_size", lambda: cache)
-        return blocking.choose_blocking(graph, **{"timesteps": 64, "block_length": None, **kwargs})
+        return blocking.choose_blocking(graph, **{"segments": [64], "block_length": None, **kwargs})
 
     cache = 4 * 256 * largest
     assert choose(cache, batch_size=16) == blocking.Blocking(16, 16)
@@ -274,8 +274,11 @@ def test_block_length_and_micro_batch_follow_batch_size_and_caches(monkeypatch):
     assert choose(cache, batch_size=10**6) == blocking.Blocking(4, 64)
     assert choose(cache, batch_size=None) == choose(cache, batch_size=32)
     assert choose(cache, batch_size=16, block_length=8) == blocking.Blocking(8, 32)
-    assert choose(cache, batch_size=16, timesteps=5) == blocking.Blocking(5, 51)
+    assert choose(cache, batch_size=16, segments=[5]) == blocking.Blocking(5, 51)
     assert choose(1, batch_size=16) == blocking.Blocking(8, 16)
+    # Blocks that leave many single timesteps over are not worth their length.
+    assert choose(cache, batch_size=16, segments=[31]).block_length == 15
+    assert choose(cache, batch_size=16, segments=[8, 8, 16, 32]).block_length == 8
     monkeypatch.setattr(blocking, "LARGEST_TENSOR", 2 * largest)
     assert choose(cache, batch_size=16) == blocking.Blocking(2, 1)
 
@@ -284,11 +287,11 @@ def test_block_length_and_micro_batch_follow_batch_size_and_caches(monkeypatch):
 def test_a_batch_that_runs_in_parts_gives_the_same_outputs(monkeypatch, mlp, x_mlp, count):
     model_snn = snn.convert_keras(mlp, x_mlp, timesteps=6)
     expected = model_snn.predict(x_mlp, verbose=0)[:count]
-    monkeypatch.setattr(blocking, "MOST_SAMPLES", 20)
+    monkeypatch.setattr(blocking, "MOST_SAMPLES", 10)
     again = keras.models.clone_model(model_snn)
     again.set_weights(model_snn.get_weights())
-    blocks = again._simulator.blocking(6, count)
-    assert blocks.micro_batch in (3, 5)
+    blocks = again._simulator.blocking([6], count)
+    assert blocks.micro_batch == (1 if count == 1 else 3)
     np.testing.assert_array_equal(again(x_mlp[:count]), expected)
 
 

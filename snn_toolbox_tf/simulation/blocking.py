@@ -8,6 +8,7 @@ import dataclasses
 import functools
 import pathlib
 import re
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -40,17 +41,19 @@ class Blocking:
     micro_batch: int
 
 
-def choose_blocking(graph: Graph, *, timesteps: int, batch_size: int | None, block_length: int | None) -> Blocking:
+def choose_blocking(
+    graph: Graph, *, segments: Sequence[int], batch_size: int | None, block_length: int | None
+) -> Blocking:
     """Chooses block length and micro-batch.
 
     Args:
         graph: The network.
-        timesteps: T.
+        segments: How many timesteps run without a break: T, or less where outputs are wanted in between.
         batch_size: Size of the batches, None if it is not known.
         block_length: K if it is fixed, else None.
 
     Returns:
-        The blocking; its block length is at most T.
+        The blocking; its block length is at most the longest segment.
     """
     spiking = graph.spiking_ancestry()
     sizes = [4 * int(np.prod(node.shape)) for node in graph if node.name in spiking]
@@ -60,9 +63,14 @@ def choose_blocking(graph: Graph, *, timesteps: int, batch_size: int | None, blo
     samples = max(samples, 1)
     if block_length is None:
         wanted = -(-samples // (batch_size or USUAL_BATCH))
-        block_length = min(max(wanted, min(SHORTEST_BLOCK, samples)), LONGEST_BLOCK)
-    block_length = min(block_length, timesteps)
+        block_length = _fitting(min(max(wanted, min(SHORTEST_BLOCK, samples)), LONGEST_BLOCK), segments)
+    block_length = min(block_length, max(segments))
     return Blocking(block_length, max(1, samples // block_length))
+
+
+def _fitting(longest: int, segments: Sequence[int]) -> int:
+    """Returns the block length with the fewest turns of the loop: blocks, and single timesteps for what is left over."""
+    return min(range(longest, 0, -1), key=lambda length: sum(steps // length + steps % length for steps in segments))
 
 
 @functools.cache

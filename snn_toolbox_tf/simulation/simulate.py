@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import itertools
 from collections.abc import Iterable
 from typing import Any
 
@@ -78,7 +79,9 @@ def simulate(
     if schedule == "layer_synchronous" and options.membrane_potential:
         raise ValueError("A layer-synchronous run has no membrane potential per timestep; record 'spikes' only.")
     batch_size = data_module.check_positive_integer(batch_size, "batch_size")
-    blocking = simulator.blocking(duration, batch_size, block_length)
+    ends = (0, *_ends(duration, reported, every_step))
+    segments = [end - start for start, end in itertools.pairwise(ends)]
+    blocking = simulator.blocking(segments, batch_size, block_length)
     plan = _Plan(
         duration,
         reported,
@@ -130,6 +133,11 @@ def _reported_timesteps(
         return duration, tuple(wanted), False
     every = outputs == "all"
     return duration, tuple(range(1, duration + 1)) if every else (duration,), every
+
+
+def _ends(duration: int, reported: tuple[int, ...], every_step: bool) -> list[int]:
+    """Returns where the run pauses for outputs, its end included."""
+    return [duration] if every_step else sorted({*reported, duration})
 
 
 def _recorded(graph: Graph, record: Any) -> dict[str, tuple[str, ...]]:
@@ -215,7 +223,7 @@ class _BatchRunner:
         plan, count = self._plan, len(next(iter(batch.values())))
         index = tf.range(first_sample, first_sample + count, dtype=tf.int64)
         state = block.initial_state(self._network, tf.constant(count), plan.options)
-        ends = sorted({plan.duration} if plan.every_step else {*plan.reported, plan.duration})
+        ends = _ends(plan.duration, plan.reported, plan.every_step)
         outputs, recorded, start = [], [], 0
         inputs = {name: tf.constant(array) for name, array in batch.items()}
         for end in ends:

@@ -1,5 +1,6 @@
 """`Simulator`: a network ready to run, with its traced time loops and the state of a stream."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -29,11 +30,11 @@ class Simulator:
         self._state: Any = None
         self._batch_size: int | None = None
 
-    def blocking(self, timesteps: int, batch_size: int | None, block_length: int | None = None) -> Blocking:
+    def blocking(self, segments: Sequence[int], batch_size: int | None, block_length: int | None = None) -> Blocking:
         """Returns how much runs at once; `block_length` takes precedence over the simulator's own."""
         return choose_blocking(
             self.network.graph,
-            timesteps=timesteps,
+            segments=segments,
             batch_size=batch_size,
             block_length=block_length or self.block_length,
         )
@@ -45,7 +46,8 @@ class Simulator:
         parts.
         """
         first = next(iter(inputs.values()))
-        blocking = self.blocking(timesteps, first.shape[0])
+        frames = first.shape[1] if self.input_options.mode == "frames" else None
+        blocking = self.blocking([frames or timesteps], first.shape[0])
         if first.shape[0] is not None and first.shape[0] <= blocking.micro_batch:
             totals = self._run_part(inputs, tf.constant(0), timesteps, blocking)
         else:
