@@ -169,7 +169,7 @@ def test_kernels_are_clean_under_sanitizers_on_arbitrary_problems(tmp_path, sani
         pytest.skip(f"the compiler has no {sanitizers} sanitizer")
     result = run_fuzz.run_fuzzer(5, sanitizers, tmp_path)
     assert result.returncode == 0, result.stderr
-    assert int(result.stdout.split()[0]) > 100
+    assert int(result.stdout.split()[0]) > 10
 
 
 def test_an_export_holds_no_op_of_ours(tmp_path, mlp, x_mlp):
