@@ -4,11 +4,13 @@ import itertools
 import re
 import threading
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import IMPLEMENTATIONS, needs_native
 
+import snn_toolbox_tf as snn
 from snn_toolbox_tf import ops
 from snn_toolbox_tf.ops import native
 
@@ -304,6 +306,25 @@ def test_buffers_are_forwarded():
     assert taken["current"] == 10
     assert taken["membrane_potential"] >= 9
     assert taken["counts"] >= 9
+
+
+@needs_native
+def test_the_time_loop_steps_in_place(rng):
+    model = keras.Sequential(
+        [keras.Input((8, 8, 3)), *(keras.layers.Conv2D(4, 3, activation="relu", padding="same") for _ in range(3))]
+        + [keras.layers.Flatten(), keras.layers.Dense(2)]
+    )
+    x = rng.random((16, 8, 8, 3), dtype=np.float32)
+    model_snn = snn.convert_keras(model, x, timesteps=32, block_length=4)
+    with ops.use("native"):
+        native.library().take_buffer_statistics()
+        model_snn.simulate(x, batch_size=16, outputs="last")
+    taken = native.library().take_buffer_statistics()
+    assert taken["calls"] == 3 * 8
+    # The first population reads a constant current. In the first block the initial states belong to the loop.
+    assert taken["current"] == 2 * 8
+    assert taken["membrane_potential"] >= 3 * 7
+    assert taken["counts"] >= 3 * 7
 
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
