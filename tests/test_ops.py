@@ -310,9 +310,9 @@ def test_buffers_are_forwarded():
 
 @needs_native
 def test_the_time_loop_steps_in_place(rng):
+    convolutions = [keras.layers.Conv2D(4, 3, activation="relu", padding="same") for _ in range(3)]
     model = keras.Sequential(
-        [keras.Input((8, 8, 3)), *(keras.layers.Conv2D(4, 3, activation="relu", padding="same") for _ in range(3))]
-        + [keras.layers.Flatten(), keras.layers.Dense(2)]
+        [keras.Input((8, 8, 3)), *convolutions, keras.layers.Flatten(), keras.layers.Dense(2)],
     )
     x = rng.random((16, 8, 8, 3), dtype=np.float32)
     model_snn = snn.convert_keras(model, x, timesteps=32, block_length=4)
