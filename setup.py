@@ -39,10 +39,12 @@ class BuildNative(build_ext):
         Raises:
             CompileError: Without a compiler, or if it fails; setuptools then warns and goes on without the library.
         """
+        target = pathlib.Path(self.get_ext_fullpath(ext.name))
+        # What an earlier build has left must not pass for this one.
+        target.unlink(missing_ok=True)
         compiler = find_compiler()
         folder = pathlib.Path(self.build_temp)
         folder.mkdir(parents=True, exist_ok=True)
-        target = pathlib.Path(self.get_ext_fullpath(ext.name))
         target.parent.mkdir(parents=True, exist_ok=True)
         with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
             objects = list(pool.map(lambda source: compile_source(compiler, source, folder), ext.sources))
@@ -63,7 +65,8 @@ def find_compiler() -> list[str]:
     for command in [chosen] if chosen else [["c++"], ["g++"], ["clang++"]]:
         if shutil.which(command[0]):
             return command
-    raise CompileError("no C++ compiler was found ($CXX, c++, g++, clang++); simulation will be slower")
+    tried = f"CXX={chosen[0]}" if chosen else "c++, g++, clang++"
+    raise CompileError(f"no C++ compiler was found (tried: {tried}); simulation will be slower")
 
 
 def compile_source(compiler: list[str], source: str, folder: pathlib.Path) -> str:

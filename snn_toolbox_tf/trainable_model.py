@@ -83,6 +83,14 @@ class TrainableModel(keras.Model):
         with self.fine_tuning(surrogate_gradient):
             return super().fit(*args, **kwargs)
 
+    def load_weights(self, *args: Any, **kwargs: Any) -> None:
+        """Loads weights, see `keras.Model.load_weights`, and computes the grid for them."""
+        if self._fine_tuning.active:
+            super().load_weights(*args, **kwargs)
+            return
+        with self.fine_tuning():
+            super().load_weights(*args, **kwargs)
+
     def train_step(self, data: Any) -> dict[str, Any]:
         """Does one step of training; see `keras.Model.train_step`."""
         return train_step(self, data)
@@ -104,12 +112,14 @@ class TrainableModel(keras.Model):
         """
         self._fine_tuning.start(surrogate_gradient)
         self.trace_anew()
+        # Said already now, for what callbacks save.
+        before = self.conversion.get("fine_tuned", False)
+        self.conversion["fine_tuned"] = True
         try:
             yield
         finally:
             try:
-                if self._fine_tuning.finish():
-                    self.conversion["fine_tuned"] = True
+                self.conversion["fine_tuned"] = self._fine_tuning.finish() or before
             except FloatingPointError:
                 if getattr(self, "optimizer", None) is not None:
                     clear_non_finite(self.optimizer)

@@ -337,6 +337,19 @@ def test_currents_come_in_any_form_and_must_fit(implementation):
             [ops.Current(tf.fill([4, 1, 2], 0.5))],
         ):
             assert ops.integrate_fire(current, v, theta, timesteps=4).spikes[:, 0, 0].numpy().tolist() == [0, 1, 0, 1]
+        for timesteps in (0, 4.0, True):
+            with pytest.raises(
+                ValueError, match=r"Expected `timesteps` to be a positive integer. Received: timesteps="
+            ):
+                ops.integrate_fire(v, v, theta, timesteps=timesteps)
+        with pytest.raises(ValueError, match=r"Expected `threshold` to have one value, .* Received: \(3,\)"):
+            ops.integrate_fire(v, v, tf.ones([3]), timesteps=4)
+        with pytest.raises(ValueError, match=r"Expected `counts` of shape \(1, 2\). Received: \(3,\)"):
+            ops.integrate_fire(v, v, theta, timesteps=4, counts=tf.zeros([3]))
+        with pytest.raises(ValueError, match=r"Expected `membrane_potential` to be a float tensor .* Received: int32"):
+            ops.integrate_fire(v, [[0, 0]], theta, timesteps=4)
+        arrays = np.full((4, 1, 2), 0.5), np.zeros((1, 2)), 1.0
+        assert ops.integrate_fire(*arrays, timesteps=4).spikes[:, 0, 0].numpy().tolist() == [0, 1, 0, 1]
         with pytest.raises(ValueError, match=r"Expected at least one current. Received: an empty list"):
             ops.integrate_fire([], v, theta, timesteps=4)
         message = r"Expected a current of shape \(4, 1, 2\), or \(1, 2\) if it is constant. Received: \(8, 1, 2\)"

@@ -254,6 +254,21 @@ def test_what_callbacks_see_is_on_the_grid(converted, digits, tmp_path):
     np.testing.assert_array_equal(loaded.predict(x_test[:50], verbose=0), seen["predicted"])
 
 
+def test_weights_saved_while_training_are_put_on_the_grid_when_loaded(converted, digits, tmp_path):
+    x, y, x_test, _ = digits
+    checkpoint = keras.callbacks.ModelCheckpoint(tmp_path / "masters.weights.h5", save_weights_only=True)
+    whole = keras.callbacks.ModelCheckpoint(tmp_path / "whole.keras")
+    fresh = keras.models.clone_model(converted)
+    fresh.set_weights(converted.get_weights())
+    converted.fit(x[:200], y[:200], epochs=1, verbose=0, callbacks=[checkpoint, whole])
+    fresh.load_weights(tmp_path / "masters.weights.h5")
+    assert on_grid(fresh)
+    np.testing.assert_array_equal(fresh.predict(x_test, verbose=0), converted.predict(x_test, verbose=0))
+    # A checkpoint has the optimizer's state as well.
+    loaded = keras.saving.load_model(tmp_path / "whole.keras")
+    assert len(loaded.optimizer.variables) == len(converted.optimizer.variables)
+
+
 def test_a_fit_that_trains_nothing_changes_nothing(converted, digits):
     x, y, x_test, _ = digits
     before = converted.predict(x_test, verbose=0)

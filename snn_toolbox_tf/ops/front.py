@@ -65,6 +65,18 @@ def integrate_fire(
         [0.0, 1.0, 0.0, 1.0]
     """
     step = Step(timesteps, reset, signed_spikes, spike_form, return_trace)
+    membrane_potential = tf.convert_to_tensor(membrane_potential)
+    if not membrane_potential.dtype.is_floating or not membrane_potential.shape.rank:
+        raise ValueError(
+            "Expected `membrane_potential` to be a float tensor [batch, ...] of known rank. "
+            f"Received: {membrane_potential.dtype.name}, shape {membrane_potential.shape}"
+        )
+    threshold = tf.convert_to_tensor(threshold, membrane_potential.dtype)
+    _check_broadcast("threshold", threshold.shape, membrane_potential.shape)
+    if counts is not None:
+        counts = tf.convert_to_tensor(counts, membrane_potential.dtype)
+        if not counts.shape.is_compatible_with(membrane_potential.shape):
+            raise ValueError(f"Expected `counts` of shape {membrane_potential.shape}. Received: {counts.shape}")
     if signed_spikes and counts is None:
         raise ValueError("`signed_spikes=True` needs `counts`, the net number of spikes before the block.")
     currents = _as_currents(current, timesteps, membrane_potential)
@@ -100,7 +112,21 @@ def _as_currents(current: Any, timesteps: int, membrane_potential: tf.Tensor) ->
             raise ValueError(
                 f"Expected a current of shape {block}, or {neurons} if it is constant. Received: {part.value.shape}"
             )
+        if part.gain is not None:
+            _check_broadcast("gain", part.gain.shape, neurons)
     return currents
+
+
+def _check_broadcast(name: str, shape: tf.TensorShape, neurons: tf.TensorShape) -> None:
+    """Refuses what is known not to have one value, or one per channel, for neurons of this shape."""
+    fits = shape.rank is None or shape.rank <= neurons.rank
+    if fits and shape.rank:
+        sizes = zip(shape.as_list(), neurons.as_list()[-shape.rank :], strict=True)
+        fits = all(size in (1, None) or expected in (size, None) for size, expected in sizes)
+    if not fits:
+        raise ValueError(
+            f"Expected `{name}` to have one value, or one per channel of neurons of shape {neurons}. Received: {shape}"
+        )
 
 
 def accumulate_max_pool(
