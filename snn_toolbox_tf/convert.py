@@ -12,6 +12,7 @@ from snn_toolbox_tf import calibration, compilation, data, verification
 from snn_toolbox_tf.calibration.from_data import observe_random_input, random_input
 from snn_toolbox_tf.calibration.histogram import PositiveHistogram
 from snn_toolbox_tf.calibration.thresholds import set_neuron_parameters
+from snn_toolbox_tf.checks import check_name, check_positive_integer, check_seed
 from snn_toolbox_tf.graph import Graph, Population
 from snn_toolbox_tf.model import SpikingModel
 from snn_toolbox_tf.network import Network, inputs_of
@@ -21,7 +22,6 @@ from snn_toolbox_tf.passes import to_balanced
 from snn_toolbox_tf.passes.grid import analog_bounds, quantize
 from snn_toolbox_tf.passes.normalize import normalize
 from snn_toolbox_tf.simulation.encoding import INPUT_MODES
-from snn_toolbox_tf.simulation.simulate import check_name
 
 FORMS = ("normalized", "balanced")
 DEFAULT_PERCENTILE = 99.9
@@ -84,10 +84,10 @@ def convert_keras(
     if isinstance(model, SpikingModel):
         raise ValueError(f"Model '{model.name}' is a spiking network already. Expected the trained source model.")
     _check_arguments(percentile, per_channel, max_rate, v0, reset, input, form)
-    data.check_positive_integer(timesteps, "timesteps")
+    check_positive_integer(timesteps, "timesteps")
     if block_length is not None:
-        data.check_positive_integer(block_length, "block_length")
-    data.check_seed(seed)
+        check_positive_integer(block_length, "block_length")
+    check_seed(seed)
     graph = to_balanced(parse(model))
     network = Network(graph)
     if calibration_data is None:

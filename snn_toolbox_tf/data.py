@@ -1,6 +1,5 @@
 """What users may pass as input data, checked, as batches of float32 arrays per input."""
 
-import numbers
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -210,17 +209,3 @@ def _describe(inputs: list[Input], frames: bool) -> str:
     axes = "samples, timesteps" if frames else "samples"
     parts = [f"an array [{axes}, {', '.join(map(str, node.shape))}]" for node in inputs]
     return parts[0] if len(parts) == 1 else "one array per input: " + "; ".join(parts)
-
-
-def check_seed(value: Any) -> int:
-    """Returns `value` as an int if it can seed the draws of Poisson input."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or not 0 <= int(value) < 2**62:
-        raise ValueError(f"Expected `seed` to be an integer in [0, 2**62). Received: seed={value!r}")
-    return int(value)
-
-
-def check_positive_integer(value: Any, name: str) -> int:
-    """Returns `value` as an int, or raises an error that names the argument."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 1:
-        raise ValueError(f"Expected `{name}` to be a positive integer. Received: {name}={value!r}")
-    return int(value)

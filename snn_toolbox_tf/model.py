@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from snn_toolbox_tf import data as data_module
+from snn_toolbox_tf.checks import check_positive_integer, check_seed
 from snn_toolbox_tf.export.saved_model import export_saved_model
 from snn_toolbox_tf.graph import Graph
 from snn_toolbox_tf.graph_config import graph_from_config, graph_to_config
@@ -63,10 +64,10 @@ class SpikingModel(TrainableModel):
             *self._network.layers.values(),
             *(layer for layer in self._network.nonlinearities if layer is not None),
         ]
-        self._timesteps = data_module.check_positive_integer(timesteps, "timesteps")
+        self._timesteps = check_positive_integer(timesteps, "timesteps")
         if block_length is not None:
-            data_module.check_positive_integer(block_length, "block_length")
-        self._simulator = Simulator(self._network, InputOptions(input, data_module.check_seed(seed)), block_length)
+            check_positive_integer(block_length, "block_length")
+        self._simulator = Simulator(self._network, InputOptions(input, check_seed(seed)), block_length)
         self.conversion = dict(conversion or {})
         self.output_names = [readout.name for readout in self._network.graph.readouts]
         # XLA's CPU version of the step is slow, and it refuses custom operations.
@@ -97,7 +98,7 @@ class SpikingModel(TrainableModel):
                 f"SpikingModel '{self.name}' is being trained at {self._timesteps} timesteps. "
                 "Set `timesteps` before or after."
             )
-        self._timesteps = data_module.check_positive_integer(value, "timesteps")
+        self._timesteps = check_positive_integer(value, "timesteps")
         self._forget_keras_functions()
 
     @property
@@ -125,18 +126,6 @@ class SpikingModel(TrainableModel):
     def run(self, inputs: Any) -> Any:
         """Does what a call does, traced anew each time, for the active implementation of `ops`."""
         return self._simulator.run_all(self._checked(inputs), self._timesteps)
-
-    def trace_anew(self) -> None:
-        """Drops all traced functions: they hold settings of layers, and the weights' place."""
-        self._forward = tf.function(self._simulator.run_all, autograph=False)
-        self._simulator.forget_traces()
-        self._forget_keras_functions()
-
-    def _forget_keras_functions(self) -> None:
-        """Keras keeps traced functions that hold the number of timesteps, and how `call` was when they were traced."""
-        self.predict_function = None
-        self.test_function = None
-        self.train_function = None
 
     def _checked(self, inputs: Any) -> dict[str, tf.Tensor]:
         parts = data_module.by_input_name(inputs, self._network.graph, "inputs")

@@ -1,4 +1,4 @@
-"""`TrainableModel`: how a spiking model is compiled, and trained on its grid."""
+"""`TrainableModel`: how a spiking model is compiled, traced, and trained on its grid."""
 
 import contextlib
 from collections.abc import Iterator
@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from snn_toolbox_tf.simulation.simulator import Simulator
 from snn_toolbox_tf.training import FineTuning, clear_non_finite, train_step
 
 
@@ -17,12 +18,21 @@ class TrainableModel(keras.Model):
         conversion: How the model was made; says "fine_tuned" once it was trained.
     """
 
+    _simulator: Simulator
     _fine_tuning: FineTuning
     conversion: dict[str, Any]
 
     def trace_anew(self) -> None:
-        """Drops everything that was traced with the weights and settings of before."""
-        raise NotImplementedError
+        """Drops all traced functions: they hold settings of layers, and the weights' place."""
+        self._forward = tf.function(self._simulator.run_all, autograph=False)
+        self._simulator.forget_traces()
+        self._forget_keras_functions()
+
+    def _forget_keras_functions(self) -> None:
+        """Keras keeps traced functions that hold the number of timesteps, and how `call` was when they were traced."""
+        self.predict_function = None
+        self.test_function = None
+        self.train_function = None
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
         """Configures loss and metrics for `evaluate`, see `keras.Model.compile`; a loss is not needed."""

@@ -73,8 +73,9 @@ class FineTuning:
         if not self.active:
             yield
             return
-        masters = [(variable, variable.numpy()) for variable, _ in self._rounded()]
+        masters = []
         for variable, rounded in self._rounded():
+            masters.append((variable, variable.numpy()))
             variable.assign(rounded)
         try:
             yield
@@ -135,10 +136,11 @@ class FineTuning:
         after = [variable.numpy() for _, _, variable in weights]
         if all(np.array_equal(old, new) for old, new in zip(before, after, strict=True)):
             return False
-        self._check_finite(before)
-        graph = self._network.graph.copy()
-        if not any(node.layer.fractional_bits for node in graph.of_type(Synapse)):
+        self._check_finite(before, after)
+        if not any(node.layer.fractional_bits for node in self._network.graph.of_type(Synapse)):
             return True
+        # On a copy, so that an error leaves nothing half-done.
+        graph = self._network.graph.copy()
         specs = {node.name: node.layer for node in graph.of_type(Synapse)}
         for (node, name, _), value in zip(weights, after, strict=True):
             specs[node.name].weights[name] = value
@@ -152,9 +154,10 @@ class FineTuning:
                 layer.bits = node.layer.config["bits"] = specs[node.name].config["bits"]
         return True
 
-    def _check_finite(self, before: list[np.ndarray]) -> None:
+    def _check_finite(self, before: list[np.ndarray], after: list[np.ndarray]) -> None:
         weights = self._weights()
-        bad = [f"the weights of '{node.name}'" for node, _, value in weights if not np.isfinite(value.numpy()).all()]
+        pairs = zip(weights, after, strict=True)
+        bad = [f"the weights of '{node.name}'" for (node, _, _), value in pairs if not np.isfinite(value).all()]
         bad += [f"input '{name}'" for name, value in self._largest.items() if not np.isfinite(value.numpy())]
         if not bad:
             return

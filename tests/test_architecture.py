@@ -13,7 +13,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 #: From the foundations to the front door: a module imports from its own line or from lines above it.
 LEVELS = [
-    ["version", "files"],
+    ["version", "files", "checks"],
     ["layers", "ops"],
     ["neurons"],
     ["graph", "kernels", "vocabulary"],

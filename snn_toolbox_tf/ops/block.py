@@ -1,10 +1,11 @@
 """What a block of timesteps asks of a population, and what it gives."""
 
 import dataclasses
-import numbers
 from typing import NamedTuple
 
 import tensorflow as tf
+
+from snn_toolbox_tf.checks import check_positive_integer
 
 #: As many as `kMaximalCurrents` in core/integrate_fire.h; more are summed in front of the step.
 MAXIMAL_CURRENTS = 4
@@ -61,8 +62,7 @@ class Step:
     return_trace: bool = False
 
     def __post_init__(self) -> None:
-        if isinstance(self.timesteps, bool) or not isinstance(self.timesteps, numbers.Integral) or self.timesteps < 1:
-            raise ValueError(f"Expected `timesteps` to be a positive integer. Received: timesteps={self.timesteps!r}")
+        check_positive_integer(self.timesteps, "timesteps")
         for name, value, allowed in (("reset", self.reset, RESETS), ("spike_form", self.spike_form, SPIKE_FORMS)):
             if value not in allowed:
                 raise ValueError(f"Expected `{name}` to be one of {allowed}. Received: {name}={value!r}")

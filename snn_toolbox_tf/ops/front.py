@@ -82,8 +82,7 @@ def integrate_fire(
     currents = _as_currents(current, timesteps, membrane_potential)
     while len(currents) > MAXIMAL_CURRENTS:
         currents[:2] = [Current(reference.summed(currents[:2]))]
-    # The native op computes in float32 only.
-    run = INTEGRATE_FIRE[implementation().name if membrane_potential.dtype == tf.float32 else "reference"]
+    run = INTEGRATE_FIRE[_implementation_for(membrane_potential.dtype)]
     if surrogate_gradient is None:
         return run(currents, membrane_potential, threshold, counts, step)
     check_surrogate_gradient(surrogate_gradient)
@@ -93,6 +92,11 @@ def integrate_fire(
         )
     total = reference.summed(currents)
     return with_surrogate_gradient(run, total, membrane_potential, threshold, step, surrogate_gradient)
+
+
+def _implementation_for(dtype: tf.DType) -> str:
+    """The native ops read float32 only; currents that are not on a grid come in float64."""
+    return implementation().name if dtype == tf.float32 else "reference"
 
 
 def _as_currents(current: Any, timesteps: int, membrane_potential: tf.Tensor) -> list[Current]:
@@ -154,7 +158,5 @@ def accumulate_max_pool(
         >>> pooled.numpy().ravel().tolist()  # max(1, 3) - 0, then max(1 + 2, 3 + 0) - 3
         [3.0, 0.0]
     """
-    # The native op reads float32 only; currents that are not on a grid come in float64.
-    native_too = not differentiable and current.dtype == tf.float32
-    name = implementation().name if native_too else "reference"
+    name = "reference" if differentiable else _implementation_for(current.dtype)
     return ACCUMULATE_MAX_POOL[name](current, accumulated, window)

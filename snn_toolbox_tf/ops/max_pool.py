@@ -5,8 +5,6 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-PADDINGS = ("valid", "same")
-
 
 @dataclasses.dataclass(frozen=True)
 class Window:

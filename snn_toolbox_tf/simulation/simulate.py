@@ -1,7 +1,6 @@
 """`simulate`: batches through the time loop, and the bookkeeping around it."""
 
 import dataclasses
-import difflib
 import itertools
 from collections.abc import Iterable
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from snn_toolbox_tf import data as data_module
+from snn_toolbox_tf.checks import check_name, check_positive_integer, check_seed
 from snn_toolbox_tf.graph import Graph, Population
 from snn_toolbox_tf.simulation import block
 from snn_toolbox_tf.simulation.block import BlockOptions
@@ -62,7 +62,7 @@ def simulate(
     if samples.frames is not None and samples.frames < duration:
         raise ValueError(f"`x` has {samples.frames} frames per sample, fewer than the {duration} timesteps asked for.")
     if block_length is not None:
-        data_module.check_positive_integer(block_length, "block_length")
+        check_positive_integer(block_length, "block_length")
     check_name(schedule, SCHEDULES, "schedule")
     if schedule == "layer_synchronous":
         block_length, every_step = duration, every_step or reported != (duration,)
@@ -78,7 +78,7 @@ def simulate(
     )
     if schedule == "layer_synchronous" and options.membrane_potential:
         raise ValueError("A layer-synchronous run has no membrane potential per timestep; record 'spikes' only.")
-    batch_size = data_module.check_positive_integer(batch_size, "batch_size")
+    batch_size = check_positive_integer(batch_size, "batch_size")
     ends = (0, *_ends(duration, reported, every_step))
     segments = [end - start for start, end in itertools.pairwise(ends)]
     blocking = simulator.blocking(segments, batch_size, block_length)
@@ -88,22 +88,12 @@ def simulate(
         every_step,
         blocking.block_length,
         min(batch_size, blocking.micro_batch),
-        InputOptions(mode, simulator.input_options.seed if seed is None else data_module.check_seed(seed)),
+        InputOptions(mode, simulator.input_options.seed if seed is None else check_seed(seed)),
         options,
     )
     budget = _MemoryBudget(graph, plan, memory_limit)
     budget.check(samples.count or 0)
     return _run(simulator, samples, plan, budget, verbose)
-
-
-def check_name(value: Any, allowed: tuple[str, ...], argument: str) -> str:
-    """Returns `value` if it is one of the allowed names, or raises an error with the nearest one."""
-    if value in allowed:
-        return str(value)
-    near = [name for name in allowed if str(value) and name.startswith(str(value))]
-    near = near or difflib.get_close_matches(str(value), allowed, n=1, cutoff=0.6)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    raise ValueError(f"Unknown `{argument}`. Expected one of {allowed}. Received: {value!r}.{hint}")
 
 
 def _reported_timesteps(
@@ -120,7 +110,7 @@ def _reported_timesteps(
             f"Expected `outputs` to be 'all', 'last' or increasing positive numbers of timesteps. Received: {outputs!r}"
         )
     if timesteps is not None:
-        duration = data_module.check_positive_integer(timesteps, "timesteps")
+        duration = check_positive_integer(timesteps, "timesteps")
     elif listed:
         duration = wanted[-1]
     elif samples.frames is not None:
