@@ -14,7 +14,7 @@ import numpy as np
 from networks import CASES, data_folder, load_images
 
 import snn_toolbox_tf as snn
-from snn_toolbox_tf.analysis.report import versions
+from snn_toolbox_tf.report.versions import versions
 
 TIMESTEPS = [8, 16, 32, 64, 128]
 

@@ -4,7 +4,10 @@ model_snn = snn_toolbox_tf.convert_keras(model, calibration_data=x)
 result = model_snn.simulate(x, timesteps=64)
 """
 
-import keras as _keras
+from snn_toolbox_tf.startup import quiet_as_command_line as _quiet_as_command_line
+
+with _quiet_as_command_line():
+    import keras as _keras
 
 if _keras.config.backend() != "tensorflow":
     raise ImportError(
@@ -14,8 +17,11 @@ if _keras.config.backend() != "tensorflow":
     )
 
 from snn_toolbox_tf import layers, neurons, ops
+from snn_toolbox_tf.config import ConfigurationError, Settings, read_settings
 from snn_toolbox_tf.convert import convert_keras
+from snn_toolbox_tf.experiment import Run, Sweep, run, sweep
 from snn_toolbox_tf.model import SpikingModel
+from snn_toolbox_tf.model_check import CheckReport, check
 from snn_toolbox_tf.neurons import IntegrateAndFire
 from snn_toolbox_tf.passes.refuse import UnsupportedModelError
 from snn_toolbox_tf.simulation.result import SimulationResult
@@ -23,14 +29,23 @@ from snn_toolbox_tf.verification import ConversionError
 from snn_toolbox_tf.version import __version__
 
 __all__ = [
+    "CheckReport",
+    "ConfigurationError",
     "ConversionError",
     "IntegrateAndFire",
+    "Run",
+    "Settings",
     "SimulationResult",
     "SpikingModel",
+    "Sweep",
     "UnsupportedModelError",
     "__version__",
+    "check",
     "convert_keras",
     "layers",
     "neurons",
     "ops",
+    "read_settings",
+    "run",
+    "sweep",
 ]

@@ -35,6 +35,7 @@ def convert_keras(
     percentile: float | None = None,
     per_channel: bool = True,
     max_rate: float = 1.0,
+    threshold_scale: float = 1.0,
     v0: float = 0.5,
     reset: str = "subtract",
     input: str = "analog",
@@ -55,6 +56,8 @@ def convert_keras(
         percentile: theta is this percentile of the positive activations (Rueckauer et al. 2017), in (0, 100]. 99.9 if None.
         per_channel: One threshold per channel, or one per population.
         max_rate: Firing rate that an activation at the percentile shall have, in (0, 1]: headroom for larger ones.
+        threshold_scale: Every theta is multiplied by it: more than 1 leaves headroom, less clips more activations and needs
+            fewer timesteps.
         v0: Initial membrane potential in units of the threshold; 0.5 (theta/2) rounds rates to nearest.
         reset: "subtract" (soft reset) or "zero" (hard reset).
         input: "analog", "poisson" or "frames", see `SpikingModel`.
@@ -83,7 +86,7 @@ def convert_keras(
     """
     if isinstance(model, SpikingModel):
         raise ValueError(f"Model '{model.name}' is a spiking network already. Expected the trained source model.")
-    _check_arguments(percentile, per_channel, max_rate, v0, reset, input, form)
+    _check_arguments(percentile, per_channel, max_rate, threshold_scale, v0, reset, input, form)
     check_positive_integer(timesteps, "timesteps")
     if block_length is not None:
         check_positive_integer(block_length, "block_length")
@@ -110,13 +113,14 @@ def convert_keras(
         thresholds = calibration.percentile_thresholds(statistics, share, per_channel=per_channel, max_rate=max_rate)
         for node in inputs_of(graph):
             node.magnitude = float(statistics.largest[node.name].max()) or 1.0
-    calibration.apply_thresholds(graph, thresholds)
+    calibration.apply_thresholds(graph, {name: theta * threshold_scale for name, theta in thresholds.items()})
     set_neuron_parameters(graph, v0=float(v0), reset=reset)
 
     conversion = {
         "percentile": share,
         "per_channel": per_channel,
         "max_rate": max_rate,
+        "threshold_scale": threshold_scale,
         "v0": v0,
         "reset": reset,
         "form": form,
@@ -147,7 +151,14 @@ def convert_keras(
 
 
 def _check_arguments(
-    percentile: Any, per_channel: Any, max_rate: Any, v0: Any, reset: str, input: str, form: str
+    percentile: Any,
+    per_channel: Any,
+    max_rate: Any,
+    threshold_scale: Any,
+    v0: Any,
+    reset: str,
+    input: str,
+    form: str,
 ) -> None:
     def number(value: Any) -> bool:
         real = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
@@ -167,6 +178,10 @@ def _check_arguments(
         raise ValueError(f"Expected `per_channel` to be True or False. Received: per_channel={per_channel!r}")
     if not (number(max_rate) and 0 < max_rate <= 1):
         raise ValueError(f"Expected `max_rate` to be in (0, 1], spikes per timestep. Received: max_rate={max_rate!r}")
+    if not (number(threshold_scale) and threshold_scale > 0):
+        raise ValueError(
+            f"Expected `threshold_scale` to be a positive number. Received: threshold_scale={threshold_scale!r}"
+        )
     if not (number(v0) and -1 <= v0 <= 1):
         raise ValueError(f"Expected `v0` to be in [-1, 1], in units of the threshold. Received: v0={v0!r}")
     check_name(reset, RESETS, "reset")

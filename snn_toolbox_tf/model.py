@@ -149,13 +149,13 @@ class SpikingModel(TrainableModel):
             timesteps: T; the model's own if None.
             batch_size: Samples that run at once, at most. Large networks run fewer, so that their tensors stay in the
                 caches; results do not depend on it.
-            record: What to keep for every timestep: any of "spikes", "membrane_potential"; or a dict that names
-                populations, `{"spikes": ["conv1_relu"]}`.
+            record: What to keep: any of "spikes", "membrane_potential" (both for every timestep), "spike_counts" (per
+                sample); or a dict that names populations, `{"spikes": ["conv1_relu"]}`.
             outputs: Which decoded outputs to keep: "all" timesteps, the "last", or a list of numbers of timesteps.
             **options: `input` ("analog", "poisson" or "frames"; the model's own by default), `seed` (of Poisson input),
                 `block_length` (K), `schedule` ("step" or "layer_synchronous": each population first integrates all
-                timesteps, then fires), `memory_limit` (bytes for the arrays of the result, 2 GiB by default), `verbose`
-                (1 shows a progress bar).
+                timesteps, then fires), `first_sample` (index of the first sample for Poisson draws, to continue a run),
+                `memory_limit` (bytes for the arrays of the result, 2 GiB by default), `verbose` (1 shows a progress bar).
 
         Returns:
             A `SimulationResult`.

@@ -13,7 +13,8 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 #: From the foundations to the front door: a module imports from its own line or from lines above it.
 LEVELS = [
-    ["version", "files", "checks"],
+    ["version", "files", "checks", "startup"],
+    ["report", "config"],
     ["layers", "ops"],
     ["neurons"],
     ["graph", "kernels", "vocabulary"],
@@ -25,7 +26,10 @@ LEVELS = [
     ["export", "training"],
     ["trainable_model"],
     ["model"],
-    ["analysis", "compilation", "convert"],
+    ["analysis", "compilation", "convert", "model_check"],
+    ["experiment"],
+    ["cli"],
+    ["__main__"],
 ]
 LEVEL = {name: number for number, names in enumerate(LEVELS) for name in names}
 

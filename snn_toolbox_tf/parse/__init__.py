@@ -4,10 +4,10 @@ import keras
 
 from snn_toolbox_tf.graph import Graph
 from snn_toolbox_tf.parse.check import check_model
-from snn_toolbox_tf.parse.lower import Lowering
+from snn_toolbox_tf.parse.lower import Lowering, Origin
 from snn_toolbox_tf.parse.trace import trace_calls
 
-__all__ = ["parse"]
+__all__ = ["Origin", "parse", "parse_with_origins"]
 
 
 def parse(model: keras.Model) -> Graph:
@@ -27,5 +27,11 @@ def parse(model: keras.Model) -> Graph:
         ValueError: If it is a subclassed model, is not built, has inputs of unknown size, or computes in reduced
             precision.
     """
+    return parse_with_origins(model)[0]
+
+
+def parse_with_origins(model: keras.Model) -> tuple[Graph, list[Origin]]:
+    """Returns the graph, and everything that the source consists of, in topological order; see `parse`."""
     check_model(model)
-    return Lowering(trace_calls(model)).graph
+    lowering = Lowering(trace_calls(model))
+    return lowering.graph, lowering.origins

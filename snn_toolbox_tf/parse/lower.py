@@ -1,5 +1,6 @@
 """A model's calls as graph nodes."""
 
+import dataclasses
 from typing import Any
 
 import keras
@@ -25,17 +26,39 @@ _WEIGHT_NAMES = (
 )
 
 
+@dataclasses.dataclass(frozen=True)
+class Origin:
+    """What the source has in one place: an input, the call of a layer or operation, or a layer's own activation.
+
+    Attributes:
+        name: Name of the node that was made of it, if there is one.
+        class_name: Class of the layer or operation.
+        inactive: Whether it does nothing at inference, so that there is no node.
+    """
+
+    name: str
+    class_name: str
+    inactive: bool = False
+
+
 class Lowering:
-    """Turns a trace into nodes."""
+    """Turns a trace into nodes.
+
+    Attributes:
+        graph: The graph.
+        origins: Everything that the source consists of, in topological order.
+    """
 
     def __init__(self, trace: Trace) -> None:
         self._value: dict[int, str] = {}
+        self.origins: list[Origin] = []
         self.graph = Graph(trace.model.name, [], [], None, None)
         names = []
         for tensor in trace.clone.inputs:
             name = self.graph.unique_name(tensor.name)
             self._add(Input(name, [], tensor.shape[1:], dtype=keras.backend.standardize_dtype(tensor.dtype)))
             self._value[id(tensor)] = name
+            self.origins.append(Origin(name, "InputLayer"))
             names.append(name)
         self._lower(trace, "")
         output_names = list(getattr(trace.model, "output_names", []))
@@ -66,6 +89,7 @@ class Lowering:
                 continue
             inputs = [self._value[id(tensor)] for tensor in tensors]
             name = self.graph.unique_name(prefix + call.source.name)
+            self.origins.append(Origin(name, type(call.source).__name__, inactive=_is_inactive(call)))
             result = self._lower_call(call, name, inputs)
             for tensor in call.outputs:
                 self._value[id(tensor)] = result
@@ -79,7 +103,7 @@ class Lowering:
         if not vocabulary.is_keras_layer(layer):
             refusal = vocabulary.UNKNOWN_LAYER
             class_name = f"{type(layer).__module__}.{class_name}"
-        elif class_name in vocabulary.INACTIVE:
+        elif _is_inactive(call):
             return inputs[0]
         elif class_name == "Activation":
             return self._add(Activation(name, inputs, shape, axis, layer=_function_spec(layer.activation)))
@@ -132,7 +156,12 @@ class Lowering:
         spec = _function_spec(layer.activation)
         suffix = spec.config.get("activation", spec.class_name.lower())
         fused = Activation(self.graph.unique_name(f"{name}_{suffix}"), [name], shape, axis, layer=spec)
+        self.origins.append(Origin(fused.name, f"activation of {type(layer).__name__}"))
         return self._add(fused)
+
+
+def _is_inactive(call: Call) -> bool:
+    return vocabulary.is_keras_layer(call.source) and type(call.source).__name__ in vocabulary.INACTIVE
 
 
 def _matched_inputs(model: keras.Model, argument: Any) -> list[tuple[Any, Any]]:

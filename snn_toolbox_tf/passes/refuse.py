@@ -2,10 +2,25 @@
 
 from snn_toolbox_tf import vocabulary
 from snn_toolbox_tf.graph import Activation, Graph, Unsupported
+from snn_toolbox_tf.vocabulary import Refusal
 
 
 class UnsupportedModelError(ValueError):
     """The model holds operations that cannot become synapses or populations; the message lists all of them."""
+
+
+def find_unsupported(graph: Graph) -> dict[str, tuple[str, Refusal]]:
+    """Returns class and refusal of every node that can become neither synapse, nor population, nor readout."""
+    found = {}
+    for node in graph:
+        if isinstance(node, Unsupported):
+            found[node.name] = (node.class_name, Refusal(node.reason, node.remedy))
+        elif isinstance(node, Activation):
+            plain, bound = vocabulary.relu_bound(node.layer.class_name, node.layer.config)
+            if not plain or (bound is not None and bound <= 0):
+                function = node.layer.config.get("activation", "")
+                found[node.name] = (f"{node.layer.class_name} {function}".strip(), vocabulary.NOT_RELU)
+    return found
 
 
 def refuse_unsupported(graph: Graph) -> None:
@@ -14,21 +29,14 @@ def refuse_unsupported(graph: Graph) -> None:
     Raises:
         UnsupportedModelError: It names every such node: layer name, class, reason and remedy.
     """
-    offences = []
-    for node in graph:
-        if isinstance(node, Unsupported):
-            offences.append((node.name, node.class_name, node.reason, node.remedy))
-        elif isinstance(node, Activation):
-            plain, bound = vocabulary.relu_bound(node.layer.class_name, node.layer.config)
-            if not plain or (bound is not None and bound <= 0):
-                function = node.layer.config.get("activation", "")
-                class_name = f"{node.layer.class_name} {function}".strip()
-                refusal = vocabulary.NOT_RELU
-                offences.append((node.name, class_name, refusal.reason, refusal.remedy))
-    if offences:
-        lines = [f"  - '{name}' ({kind}): {reason}; remedy: {remedy}." for name, kind, reason, remedy in offences]
+    found = find_unsupported(graph)
+    if found:
+        lines = [
+            f"  - '{name}' ({kind}): {refusal.reason}; remedy: {refusal.remedy}."
+            for name, (kind, refusal) in found.items()
+        ]
         raise UnsupportedModelError(
-            f"Model '{graph.name}' holds {len(offences)} node(s) that cannot be converted:\n" + "\n".join(lines)
+            f"Model '{graph.name}' holds {len(found)} node(s) that cannot be converted:\n" + "\n".join(lines)
         )
     if not graph.of_type(Activation):
         raise UnsupportedModelError(

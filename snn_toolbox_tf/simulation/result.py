@@ -3,18 +3,22 @@
 import json
 import os
 import pathlib
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 import numpy as np
 
 from snn_toolbox_tf import files
+from snn_toolbox_tf.checks import check_positive_integer
+from snn_toolbox_tf.simulation.classes import class_labels, correct
 
 _FORMAT = "snn_toolbox_tf.SimulationResult"
 _ARRAY_FIELDS = (
     "spikes",
     "membrane_potential",
     "spike_counts",
+    "sample_spike_counts",
     "synaptic_operations",
     "multiply_accumulates",
 )
@@ -33,6 +37,7 @@ class SimulationResult:
         membrane_potential: Recorded membrane potentials (after reset) per population, in units of the threshold in the
             normalised form: float32 `[T, samples, ...]`.
         spike_counts: Spikes per neuron, summed over samples and timesteps: float64 `[...]` per population.
+        sample_spike_counts: Recorded spikes per sample and neuron, summed over timesteps: float64 `[samples, ...]`.
         synaptic_operations: Spikes times fan-out, summed over all timesteps: float64 `[samples]` per synapse that reads
             spikes. Fan-outs are exact at the borders of convolutions; biases are not counted.
         multiply_accumulates: MACs of the synapses that read real values instead (analog input, a current): float64
@@ -57,6 +62,7 @@ class SimulationResult:
         spikes: dict[str, np.ndarray] | None = None,
         membrane_potential: dict[str, np.ndarray] | None = None,
         spike_counts: dict[str, np.ndarray] | None = None,
+        sample_spike_counts: dict[str, np.ndarray] | None = None,
         synaptic_operations: dict[str, np.ndarray] | None = None,
         multiply_accumulates: dict[str, np.ndarray] | None = None,
     ) -> None:
@@ -64,9 +70,10 @@ class SimulationResult:
         self.timesteps = np.asarray(timesteps, dtype=np.int64)
         self.duration = int(duration)
         self.samples = int(samples)
-        self.spikes = spikes or {}
-        self.membrane_potential = membrane_potential or {}
+        self.spikes = _Recorded("spikes", spikes)
+        self.membrane_potential = _Recorded("membrane_potential", membrane_potential)
         self.spike_counts = spike_counts or {}
+        self.sample_spike_counts = _Recorded("spike_counts", sample_spike_counts)
         self.synaptic_operations = synaptic_operations or {}
         self.multiply_accumulates = multiply_accumulates or {}
 
@@ -82,19 +89,20 @@ class SimulationResult:
 
     def __repr__(self) -> str:
         """Names what there is."""
-        recorded = [name for name in ("spikes", "membrane_potential") if getattr(self, name)]
+        recorded = [name for name in ("spikes", "membrane_potential", "sample_spike_counts") if getattr(self, name)]
         return (
             f"<SimulationResult: {self.samples} samples, {self.duration} timesteps, outputs after "
             f"{len(self.timesteps)} of them, {len(self.spike_counts)} populations, recorded: {recorded or 'nothing'}>"
         )
 
-    def accuracy(self, y: Any) -> Any:
+    def accuracy(self, y: Any, top_k: int = 1) -> Any:
         """Returns the fraction of samples that are classified correctly, one number per reported timestep.
 
         Args:
             y: Labels in the structure of the outputs: class indices `[samples]` (or `[samples, 1]`), or one-hot
                 `[samples, classes]`. For an output of one unit, 0 or 1; the decision is at 0.5. Of several outputs, those
                 that are no classes are left out of a dict, or None in a list.
+            top_k: A sample counts as correct if its class is among the k largest outputs.
 
         Returns:
             float64 `[len(timesteps)]`, in the structure of the outputs.
@@ -103,18 +111,47 @@ class SimulationResult:
             ValueError: If the labels' structure or number does not fit the outputs, or labels are no class indices.
         """
         if isinstance(self.outputs, np.ndarray):
-            return _accuracy(self.outputs, y)
+            return _accuracy(self.outputs, y, top_k)
         if isinstance(self.outputs, dict) and isinstance(y, dict) and set(y) <= set(self.outputs):
-            return {name: _accuracy(self.outputs[name], labels) for name, labels in y.items()}
+            return {name: _accuracy(self.outputs[name], labels, top_k) for name, labels in y.items()}
         if isinstance(self.outputs, list) and isinstance(y, (list, tuple)) and len(y) == len(self.outputs):
             pairs = zip(self.outputs, y, strict=True)
-            return [None if labels is None else _accuracy(outputs, labels) for outputs, labels in pairs]
+            return [None if labels is None else _accuracy(outputs, labels, top_k) for outputs, labels in pairs]
         if isinstance(self.outputs, dict):
             expected, received = f"a dict with keys of {sorted(self.outputs)}", sorted(y) if isinstance(y, dict) else ""
         else:
             expected, received = f"a list of {len(self.outputs)} entries", ""
         raise ValueError(
             f"`y` must have the structure of the outputs. Expected {expected}. Received: {type(y).__name__} {received}"
+        )
+
+    @classmethod
+    def join(cls, parts: Sequence["SimulationResult"]) -> "SimulationResult":
+        """Returns the result of all samples, from results of the same network and settings on some samples each."""
+        first = parts[0]
+
+        def total(field: str) -> dict[str, np.ndarray]:
+            return {
+                name: np.sum([getattr(part, field)[name] for part in parts], axis=0) for name in getattr(first, field)
+            }
+
+        def joined(field: str, axis: int) -> dict[str, np.ndarray]:
+            return {
+                name: np.concatenate([getattr(part, field)[name] for part in parts], axis=axis)
+                for name in getattr(first, field)
+            }
+
+        return cls(
+            concatenate([part.outputs for part in parts], 1),
+            first.timesteps,
+            duration=first.duration,
+            samples=sum(part.samples for part in parts),
+            spikes=joined("spikes", 1),
+            membrane_potential=joined("membrane_potential", 1),
+            spike_counts=total("spike_counts"),
+            sample_spike_counts=joined("sample_spike_counts", 0),
+            synaptic_operations=joined("synaptic_operations", 0),
+            multiply_accumulates=joined("multiply_accumulates", 0),
         )
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = True) -> None:
@@ -175,22 +212,29 @@ def _npz_path(path: str | os.PathLike[str]) -> pathlib.Path:
     return path if path.suffix == ".npz" else path.with_name(path.name + ".npz")
 
 
-def _accuracy(outputs: np.ndarray, y: Any) -> np.ndarray:
-    labels = np.asarray(y)
-    samples, classes = outputs.shape[1], outputs.shape[-1]
+class _Recorded(dict[str, np.ndarray]):
+    """Arrays per population, with an error that says how to get what is missing."""
+
+    def __init__(self, kind: str, arrays: dict[str, np.ndarray] | None) -> None:
+        super().__init__(arrays or {})
+        self._kind = kind
+
+    def __missing__(self, name: str) -> np.ndarray:
+        raise KeyError(
+            f"No '{self._kind}' of '{name}' in this result. Recorded: {list(self) or 'none'}. "
+            f"Pass `record={{'{self._kind}': ['{name}']}}` to `simulate`, with the name of a population."
+        )
+
+
+def concatenate(parts: list[Any], axis: int) -> Any:
+    """Returns structures of arrays, joined array by array."""
+    if len(parts) == 1:
+        return parts[0]
+    return keras.tree.map_structure(lambda *arrays: np.concatenate(arrays, axis=axis), *parts)
+
+
+def _accuracy(outputs: np.ndarray, y: Any, top_k: int) -> np.ndarray:
     if outputs.ndim != 3:
         raise ValueError(f"Accuracy needs an output [samples, classes]. Received outputs of shape {outputs.shape[1:]}.")
-    if len(np.atleast_1d(labels)) != samples or labels.ndim not in (1, 2):
-        raise ValueError(
-            f"`y` must hold one label per sample. Expected {samples} labels. Received shape: {labels.shape}"
-        )
-    if labels.ndim == 2 and labels.shape[1] == classes and classes > 1:
-        labels = labels.argmax(axis=-1)
-    elif labels.ndim == 2 and labels.shape[1] != 1:
-        raise ValueError(f"One-hot `y` must have {classes} columns, one per class. Received shape: {labels.shape}")
-    labels = labels.reshape(-1)
-    largest = max(classes, 2) - 1
-    if labels.dtype.kind not in "fiub" or not (np.isin(labels, range(largest + 1)).all()):
-        raise ValueError(f"`y` must hold class indices from 0 to {largest}. Received values like {labels[:3]!r}.")
-    predicted = outputs[..., 0] > 0.5 if classes == 1 else outputs.argmax(axis=-1)
-    return (predicted == labels[np.newaxis]).mean(axis=1)
+    labels = class_labels(y, *outputs.shape[1:])
+    return correct(outputs, labels, check_positive_integer(top_k, "top_k")).mean(axis=1)

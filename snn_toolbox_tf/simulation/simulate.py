@@ -10,17 +10,17 @@ import numpy as np
 import tensorflow as tf
 
 from snn_toolbox_tf import data as data_module
-from snn_toolbox_tf.checks import check_name, check_positive_integer, check_seed
+from snn_toolbox_tf.checks import check_index, check_name, check_positive_integer, check_seed
 from snn_toolbox_tf.graph import Graph, Population
 from snn_toolbox_tf.simulation import block
 from snn_toolbox_tf.simulation.block import BlockOptions
 from snn_toolbox_tf.simulation.encoding import INPUT_MODES
 from snn_toolbox_tf.simulation.loop import InputOptions
 from snn_toolbox_tf.simulation.operations import OperationCounter
-from snn_toolbox_tf.simulation.result import SimulationResult
+from snn_toolbox_tf.simulation.result import SimulationResult, concatenate
 from snn_toolbox_tf.simulation.simulator import Simulator
 
-RECORDABLE = ("spikes", "membrane_potential")
+RECORDABLE = ("spikes", "membrane_potential", "spike_counts")
 SCHEDULES = ("step", "layer_synchronous")
 
 
@@ -35,6 +35,8 @@ class _Plan:
     batch_size: int
     input_options: InputOptions
     options: BlockOptions
+    spike_counts: tuple[str, ...]
+    first_sample: int
 
 
 def simulate(
@@ -50,6 +52,7 @@ def simulate(
     seed: int | None = None,
     block_length: int | None = None,
     schedule: str = "step",
+    first_sample: int = 0,
     memory_limit: int = 2**31,
     verbose: int = 0,
 ) -> SimulationResult:
@@ -90,6 +93,8 @@ def simulate(
         min(batch_size, blocking.micro_batch),
         InputOptions(mode, simulator.input_options.seed if seed is None else check_seed(seed)),
         options,
+        recorded["spike_counts"],
+        check_index(first_sample, "first_sample"),
     )
     budget = _MemoryBudget(graph, plan, memory_limit)
     budget.check(samples.count or 0)
@@ -163,6 +168,7 @@ class _MemoryBudget:
             "membrane_potential": 8
             * plan.duration
             * sum(int(np.prod(graph[name].shape)) for name in plan.options.membrane_potential),
+            "spike_counts": 16 * sum(int(np.prod(graph[name].shape)) for name in plan.spike_counts),
         }
         self._limit = limit
 
@@ -175,6 +181,7 @@ class _MemoryBudget:
             "outputs": 'pass outputs="last" or a list of timesteps',
             "spikes": "record fewer populations, record={'spikes': ['name', ...]}, or simulate fewer samples",
             "membrane_potential": "record fewer populations, record={'membrane_potential': ['name']}, or fewer samples",
+            "spike_counts": "record fewer populations, record={'spike_counts': ['name']}, or fewer samples",
         }[largest]
         raise MemoryError(
             f"The result of {samples} samples would take {need / 2**20:,.3g} MiB, most of it for '{largest}', above the "
@@ -185,7 +192,7 @@ class _MemoryBudget:
 def _run(
     simulator: Simulator, samples: data_module.Samples, plan: _Plan, budget: _MemoryBudget, verbose: int
 ) -> SimulationResult:
-    counter = OperationCounter(simulator.network, plan.input_options.mode)
+    counter = simulator.operation_counter(plan.input_options.mode)
     runner = _BatchRunner(simulator, plan)
     parts: list[SimulationResult] = []
     done = 0
@@ -194,11 +201,11 @@ def _run(
         count = len(next(iter(batch.values())))
         if samples.count is None:
             budget.check(done + count)
-        parts.append(runner.run(batch, done, counter))
+        parts.append(runner.run(batch, plan.first_sample + done, counter))
         done += count
         if bar is not None:
             bar.update(done)
-    return _joined(parts, plan, done)
+    return SimulationResult.join(parts)
 
 
 class _BatchRunner:
@@ -228,16 +235,17 @@ class _BatchRunner:
         counts = {name: value.numpy() for name, value in state["counts"].items()}
         synaptic, multiply = counter.count(counts, count, plan.duration)
         return SimulationResult(
-            _pick(_concatenate(outputs, 0), plan),
+            _pick(concatenate(outputs, 0), plan),
             plan.reported,
             duration=plan.duration,
             samples=count,
-            spikes=_concatenate([item["spikes"] for item in recorded], 0),
-            membrane_potential=_concatenate([item["membrane_potential"] for item in recorded], 0),
+            spikes=concatenate([item["spikes"] for item in recorded], 0),
+            membrane_potential=concatenate([item["membrane_potential"] for item in recorded], 0),
             spike_counts={
                 node.name: counts[node.name].sum(axis=0, dtype=np.float64)
                 for node in self._network.graph.of_type(Population)
             },
+            sample_spike_counts={name: counts[name].astype(np.float64) for name in plan.spike_counts},
             synaptic_operations=synaptic,
             multiply_accumulates=multiply,
         )
@@ -258,30 +266,3 @@ def _pick(outputs: Any, plan: _Plan) -> Any:
         return outputs
     rows = np.asarray(plan.reported) - 1
     return keras.tree.map_structure(lambda array: array[rows], outputs)
-
-
-def _concatenate(parts: list[Any], axis: int) -> Any:
-    if len(parts) == 1:
-        return parts[0]
-    return tf.nest.map_structure(lambda *arrays: np.concatenate(arrays, axis=axis), *parts)
-
-
-def _joined(parts: list[SimulationResult], plan: _Plan, samples: int) -> SimulationResult:
-    def total(field: str) -> dict[str, np.ndarray]:
-        names = getattr(parts[0], field)
-        return {name: np.sum([getattr(part, field)[name] for part in parts], axis=0) for name in names}
-
-    def joined(field: str, axis: int) -> Any:
-        return _concatenate([getattr(part, field) for part in parts], axis)
-
-    return SimulationResult(
-        joined("outputs", 1),
-        plan.reported,
-        duration=plan.duration,
-        samples=samples,
-        spikes=joined("spikes", 1),
-        membrane_potential=joined("membrane_potential", 1),
-        spike_counts=total("spike_counts"),
-        synaptic_operations=joined("synaptic_operations", 0),
-        multiply_accumulates=joined("multiply_accumulates", 0),
-    )

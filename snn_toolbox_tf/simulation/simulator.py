@@ -11,6 +11,7 @@ from snn_toolbox_tf.simulation import block, loop
 from snn_toolbox_tf.simulation.block import BlockOptions
 from snn_toolbox_tf.simulation.blocking import Blocking, choose_blocking
 from snn_toolbox_tf.simulation.loop import InputOptions
+from snn_toolbox_tf.simulation.operations import OperationCounter
 
 
 class Simulator:
@@ -27,6 +28,7 @@ class Simulator:
         self.input_options = input_options
         self.block_length = block_length
         self._traced: dict[Any, Any] = {}
+        self._counters: dict[str, OperationCounter] = {}
         self._state: Any = None
         self._batch_size: int | None = None
 
@@ -38,6 +40,12 @@ class Simulator:
             batch_size=batch_size,
             block_length=block_length or self.block_length,
         )
+
+    def operation_counter(self, input_mode: str) -> OperationCounter:
+        """Returns what counts operations; its fan-outs are found once, as they do not depend on weights."""
+        if input_mode not in self._counters:
+            self._counters[input_mode] = OperationCounter(self.network, input_mode)
+        return self._counters[input_mode]
 
     def run_all(self, inputs: dict[str, tf.Tensor], timesteps: int) -> Any:
         """Runs from the initial state; returns the decoded outputs after the last timestep.

@@ -1,0 +1,7 @@
+"""`python -m snn_toolbox_tf`."""
+
+import sys
+
+from snn_toolbox_tf.cli import main
+
+sys.exit(main())

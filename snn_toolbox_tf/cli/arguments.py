@@ -1,0 +1,144 @@
+"""The command line's arguments: a flag for every setting, generated from the settings."""
+
+import argparse
+import os
+import pathlib
+from typing import Any
+
+from snn_toolbox_tf.config import SECTIONS, Settings, fields_of, read_settings, read_values, resolve_paths
+from snn_toolbox_tf.version import __version__
+
+_PATH_KEYS = ("path_wd", "dataset_path", "log_dir_of_current_run")
+_EPILOG = """exit status: 0 done; 1 the model cannot be converted (check); 2 something in the input is wrong, and nothing was
+written; 130 interrupted. Documentation: docs/ in the source, config_templates/default.ini for all settings."""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Returns the parser of all commands."""
+    parser = argparse.ArgumentParser(
+        prog="snn-toolbox-tf",
+        description="Trained Keras models as spiking neural networks.",
+        epilog=_EPILOG,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"snn_toolbox_tf {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+
+    check = commands.add_parser(
+        "check",
+        help="tell what becomes of every layer of a model, before any work",
+        description="Lists every layer of a model with what it becomes: synapse, population, removed, readout, or refused "
+        "with reason and remedy. With a configuration file, settings and data are checked, too. Exit status 1 if the model "
+        "cannot be converted.",
+        epilog="example: snn-toolbox-tf check model.keras",
+        allow_abbrev=False,
+    )
+    check.add_argument(
+        "source", metavar="MODEL_OR_CONFIG", help="a Keras model (.keras, .h5) or a configuration (.ini)"
+    )
+    _add_common(check)
+
+    run = commands.add_parser(
+        "run",
+        help="convert, simulate and report",
+        description="Converts a model, simulates it on test data, compares it with its source and writes a folder with the "
+        "converted network, a report (report.html), tables and plots.",
+        epilog="example: snn-toolbox-tf run config.ini --duration 64 --runlabel long",
+        allow_abbrev=False,
+    )
+    run.add_argument(
+        "source",
+        metavar="CONFIG_OR_MODEL",
+        help="a configuration (.ini), or a Keras model with x_test.npz, y_test.npz and x_norm.npz beside it or in "
+        "--dataset-path",
+    )
+    run.add_argument("--resume", action="store_true", help="go on with a run that was interrupted")
+    _add_common(run)
+    _add_settings(run, tuple(SECTIONS))
+
+    convert = commands.add_parser(
+        "convert",
+        help="convert a model and write it as a .keras file",
+        description="Converts a model with x_norm.npz as calibration data and writes it as a .keras file, which "
+        "keras.saving.load_model reads after `import snn_toolbox_tf`.",
+        epilog="example: snn-toolbox-tf convert model.keras --calibration-data x_norm.npz --output model_snn.keras",
+        allow_abbrev=False,
+    )
+    convert.add_argument(
+        "source", metavar="MODEL_OR_CONFIG", help="a Keras model (.keras, .h5) or a configuration (.ini)"
+    )
+    convert.add_argument("--output", metavar="FILE", help="file to write; path_wd/<filename_snn>.keras if left out")
+    convert.add_argument("--calibration-data", metavar="FILE", help="an npz file, in place of dataset_path/x_norm.npz")
+    _add_common(convert)
+    _add_settings(convert, ("paths", "input", "tools", "normalization", "simulation", "cell", "output"))
+
+    evaluate = commands.add_parser(
+        "evaluate",
+        help="simulate a converted network and print accuracy, rates and operations",
+        description="Simulates a converted network on test data and prints accuracy, firing rates and operations. Writes "
+        "nothing.",
+        epilog="example: snn-toolbox-tf evaluate model_snn.keras --dataset-path data --num-to-test 1000",
+        allow_abbrev=False,
+    )
+    evaluate.add_argument(
+        "source", metavar="SNN_OR_CONFIG", help="a converted network (.keras) or a configuration (.ini)"
+    )
+    _add_common(evaluate)
+    _add_settings(evaluate, ("paths", "input", "tools", "normalization", "simulation", "cell", "output"))
+    return parser
+
+
+def _add_common(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--json", action="store_true", help="print one JSON object, and nothing else, on standard output"
+    )
+    parser.add_argument("--quiet", action="store_true", help="show no progress")
+    parser.add_argument("--traceback", action="store_true", help="show where in the code an error came from")
+
+
+def _add_settings(parser: argparse.ArgumentParser, sections: tuple[str, ...]) -> None:
+    defaults = Settings()
+    for section in sections:
+        group = parser.add_argument_group(f"[{section}]", SECTIONS[section].__doc__)
+        for key, default in defaults.items(section):
+            metadata = fields_of(section)[key].metadata
+            shown = metadata["kind"].write(default)
+            text = f"{metadata['doc']} Default: {shown}." if shown else metadata["doc"]
+            flag = f"--{key.replace('_', '-')}"
+            options: dict[str, Any] = {"dest": f"setting_{key}", "default": None, "help": text.replace("%", "%%")}
+            if isinstance(default, bool):
+                group.add_argument(flag, action=argparse.BooleanOptionalAction, **options)
+            else:
+                group.add_argument(flag, metavar=key.rpartition("_")[2].upper(), **options)
+
+
+def settings_from(arguments: argparse.Namespace, model_key: str = "filename_ann") -> Settings:
+    """Returns the settings of a command: those of its file or model, overridden by its flags.
+
+    Args:
+        arguments: What the parser gave.
+        model_key: What a model file is to the command: filename_ann or filename_snn.
+
+    Raises:
+        ConfigurationError: If a file or a flag is not usable.
+    """
+    source = pathlib.Path(arguments.source)
+    if source.suffix == ".ini":
+        settings = read_settings(source)
+    else:
+        settings = Settings().replace(path_wd=str(source.parent.absolute()), **{model_key: source.name})
+        settings = resolve_paths(settings, os.getcwd())
+    flags = flags_of(arguments)
+    texts = {key: value for key, value in flags.items() if isinstance(value, str)}
+    values = flags | read_values(texts)
+    values |= {key: str(pathlib.Path(values[key]).absolute()) for key in _PATH_KEYS if values.get(key)}
+    return settings.replace(**values)
+
+
+def flags_of(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Returns the settings that were given as flags, by key; text where it has not been read yet."""
+    return {
+        name.removeprefix("setting_"): value
+        for name, value in vars(arguments).items()
+        if name.startswith("setting_") and value is not None
+    }

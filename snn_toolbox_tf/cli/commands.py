@@ -1,0 +1,166 @@
+"""What each command does; each returns its exit status."""
+
+import argparse
+import json
+import pathlib
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from snn_toolbox_tf.cli.arguments import flags_of, settings_from
+from snn_toolbox_tf.cli.progress import ConsoleProgress
+from snn_toolbox_tf.config import ConfigurationError, Settings
+from snn_toolbox_tf.experiment.preparation import load_converted, prepare, snn_name
+from snn_toolbox_tf.experiment.runs import convert_prepared, run_prepared, simulate_prepared
+from snn_toolbox_tf.experiment.sources import Data, load_arrays, load_model
+from snn_toolbox_tf.experiment.summary import headline
+from snn_toolbox_tf.experiment.sweeps import Sweep, sweep
+from snn_toolbox_tf.model_check import CheckReport, check
+from snn_toolbox_tf.report.write import record_as_json, summarize
+
+NOT_CONVERTIBLE = 1
+
+
+class Screen:
+    """Where a command writes: results on standard output, progress and notes on standard error.
+
+    Args:
+        arguments: The command's arguments.
+    """
+
+    def __init__(self, arguments: argparse.Namespace) -> None:
+        self.json: bool = arguments.json
+        self._quiet: bool = arguments.quiet or arguments.json
+        self._out = Console(soft_wrap=True, highlight=False, markup=False)
+        self._err = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether results go to a terminal, whose width then counts."""
+        return self._out.is_terminal
+
+    def progress(self, settings: Settings) -> ConsoleProgress:
+        """Returns what shows progress."""
+        return ConsoleProgress(self._err, quiet=self._quiet or settings.output.verbose == 0)
+
+    def result(self, text: Any, data: dict[str, Any]) -> None:
+        """Shows a result: as text, or as one JSON object."""
+        if self.json:
+            self._out.print(json.dumps(data, indent=1, allow_nan=False), soft_wrap=True)
+        else:
+            self._out.print(text if isinstance(text, Table) else str(text))
+
+    def note(self, text: str) -> None:
+        """Shows a line beside the results."""
+        self._err.print(text)
+
+
+def run_check(arguments: argparse.Namespace, screen: Screen) -> int:
+    """Tells what becomes of a model; with a configuration file, checks settings and data as well."""
+    settings = settings_from(arguments)
+    report = check(load_model(settings))
+    if report.ok and arguments.source.endswith(".ini"):
+        prepare(settings)
+    screen.result(_check_table(report) if screen.is_terminal else report, report.as_dict())
+    return 0 if report.ok else NOT_CONVERTIBLE
+
+
+def _check_table(report: CheckReport) -> Any:
+    """Returns the report as a table that fits the terminal."""
+    table = Table("name", "class", "becomes", "reason", box=None, pad_edge=False, caption_justify="left")
+    styles = {"refused": "red", "population": "green", "readout": "cyan", "removed": "dim"}
+    for row in report.rows:
+        reason = f"{row.reason}; remedy: {row.remedy}" if row.remedy else row.reason
+        table.add_row(row.name, row.class_name, row.becomes, reason, style=styles.get(row.becomes))
+    table.caption = report.summary
+    return table
+
+
+def run_run(arguments: argparse.Namespace, screen: Screen) -> int:
+    """Converts, simulates and reports; for every value, if there is a parameter sweep."""
+    settings = settings_from(arguments)
+    if settings.parameter_sweep.param_values:
+        with screen.progress(settings) as progress:
+            swept = sweep(settings, resume=arguments.resume, progress=progress)
+        screen.result(_sweep_text(swept), {"folder": str(swept.folder), "table": swept.table})
+        return 0
+    prepared = prepare(settings)
+    with screen.progress(settings) as progress:
+        finished = run_prepared(prepared, resume=arguments.resume, progress=progress)
+    data: dict[str, Any] = {"folder": str(finished.folder)}
+    if finished.record is None:
+        screen.result(f"converted: {finished.folder}", data)
+        return 0
+    data |= {"report": str(finished.report), **headline(finished.record), "notes": finished.record.notes}
+    screen.result(f"{summarize(finished.record)}\n\nreport: {finished.report}", data)
+    return 0
+
+
+def _sweep_text(swept: Sweep) -> str:
+    return f"{swept.text()}\n\nreport: {swept.folder / 'report.html'}"
+
+
+def run_convert(arguments: argparse.Namespace, screen: Screen) -> int:
+    """Converts a model and writes it."""
+    settings = settings_from(arguments).replace(simulate=False, convert=True)
+    folder = pathlib.Path(settings.paths.path_wd)
+    target = pathlib.Path(arguments.output) if arguments.output else folder / f"{snn_name(settings)}.keras"
+    if target.suffix != ".keras":
+        raise ConfigurationError(f"--output: Expected a file name that ends in .keras. Received: '{target}'.")
+    if target.exists() and not settings.output.overwrite:
+        raise ConfigurationError(f"'{target}' exists. Choose another --output, or replace it with --overwrite.")
+    if not target.parent.is_dir():
+        raise ConfigurationError(f"--output: there is no folder '{target.parent}'.")
+    data = Data(x_norm=load_arrays(arguments.calibration_data)) if arguments.calibration_data else None
+    prepared = prepare(settings, data=data)
+    with screen.progress(settings) as progress:
+        progress.stage("converting")
+        model_snn = convert_prepared(prepared)
+    temporary = target.with_name(f".{target.stem}.unfinished.keras")
+    try:
+        model_snn.save(temporary)
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+    conversion = {key: value for key, value in model_snn.conversion.items() if key != "thresholds"}
+    populations = len(model_snn.thresholds())
+    text = (
+        f"'{prepared.name}' converted: {populations} populations, error of the passes {conversion['pass_error']:.1e}, "
+        f"of the grid {conversion['grid_error']:.1e}\n{target}"
+    )
+    screen.result(text, {"file": str(target), "populations": populations, "conversion": conversion})
+    return 0
+
+
+def run_evaluate(arguments: argparse.Namespace, screen: Screen) -> int:
+    """Simulates a converted network and prints what a report would show."""
+    if arguments.source.endswith(".ini"):
+        settings = settings_from(arguments)
+    else:
+        settings = settings_from(arguments, "filename_snn").replace(convert=False, evaluate_ann=False)
+        settings = _as_converted(settings, flags_of(arguments))
+    prepared = prepare(settings.replace(simulate=True))
+    if prepared.test is None:
+        raise ConfigurationError("[tools] simulate = False: there is nothing to evaluate.")
+    with screen.progress(settings) as progress:
+        progress.stage("converting" if prepared.model_snn is None else "loading")
+        model_snn = prepared.model_snn or convert_prepared(prepared)
+        record = simulate_prepared(prepared, prepared.test, model_snn, progress, notes=list(settings.notes))
+    screen.result(summarize(record), record_as_json(record))
+    return 0
+
+
+def _as_converted(settings: Settings, flags: dict[str, Any]) -> Settings:
+    """Returns settings with the converted network's own number of timesteps and input, unless flags say otherwise."""
+    model_snn = load_converted(settings)
+    changes: dict[str, Any] = {}
+    if "duration" not in flags:
+        changes["duration"] = model_snn.timesteps * settings.simulation.dt
+    if not {"poisson_input", "frame_input"} & set(flags):
+        mode = model_snn.input_options.mode
+        changes |= {"poisson_input": mode == "poisson", "frame_input": mode == "frames"}
+    return settings.replace(**changes)
+
+
+COMMANDS = {"check": run_check, "run": run_run, "convert": run_convert, "evaluate": run_evaluate}

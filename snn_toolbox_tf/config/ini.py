@@ -1,0 +1,152 @@
+"""Settings as INI files: read, written, documented. The only module that knows the format."""
+
+import configparser
+import dataclasses
+import os
+import pathlib
+import textwrap
+from typing import Any
+
+from snn_toolbox_tf.checks import did_you_mean
+from snn_toolbox_tf.config.foreign import (
+    FOREIGN_KEYS,
+    FOREIGN_SECTIONS,
+    foreign_key,
+    foreign_section,
+    foreign_value,
+)
+from snn_toolbox_tf.config.sections import SECTION_OF, SECTIONS, ConfigurationError, fields_of
+from snn_toolbox_tf.config.settings import Settings, read_value, write_value
+
+_PATHS = ("path_wd", "dataset_path", "log_dir_of_current_run")
+
+
+def read_settings(path: str | os.PathLike[str]) -> Settings:
+    """Reads a configuration file.
+
+    Sections and keys are those of config_templates/default.ini and of snn_toolbox. Relative paths start at the file's
+    folder.
+
+    Args:
+        path: An INI file.
+
+    Returns:
+        The settings.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ConfigurationError: One error that lists everything that is wrong with the file: its format, unknown sections and
+            keys with the nearest known name, values, and options of other simulators with what serves instead.
+    """
+    source = pathlib.Path(path)
+    if not source.is_file():
+        raise FileNotFoundError(f"There is no configuration file '{source}'.")
+    parser = _parsed(source)
+    problems, notes = [], []
+    found: dict[str, Any] = {}
+    for section in parser.sections():
+        if section in FOREIGN_SECTIONS:
+            problems.append(foreign_section(section))
+            continue
+        if section not in SECTIONS and section not in FOREIGN_KEYS:
+            problems.append(f"Unknown section [{section}].{did_you_mean(section, [*SECTIONS, *FOREIGN_KEYS])}")
+            continue
+        for key, text in parser.items(section):
+            try:
+                value, note = _read_key(section, key, text)
+            except ConfigurationError as error:
+                problems.append(str(error))
+                continue
+            notes += [note] if note else []
+            if value is not None:
+                found[key] = value[0]
+    try:
+        settings = Settings().replace(**found)
+    except ConfigurationError as error:
+        problems.append(str(error))
+    if problems:
+        raise ConfigurationError(f"'{source}' cannot be used:\n" + "\n".join(f"  - {line}" for line in problems))
+    return dataclasses.replace(settings, paths=_resolved(settings, source.resolve().parent), notes=tuple(notes))
+
+
+def _parsed(source: pathlib.Path) -> configparser.ConfigParser:
+    parser = configparser.ConfigParser(interpolation=None)
+    # Keys are case-sensitive in snn_toolbox: tau_syn_E.
+    parser.optionxform = str  # type: ignore[method-assign, assignment]
+    try:
+        parser.read_string(source.read_text(encoding="utf-8-sig"), source=str(source))
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"'{source}' is no text file in UTF-8, so no configuration file.") from error
+    except configparser.Error as error:
+        # The parser's messages name the line, some of them over several lines.
+        raise ConfigurationError(f"'{source}' is no valid INI file: {' '.join(str(error).split())}") from error
+    if parser.defaults():
+        raise ConfigurationError(f"'{source}': a section [DEFAULT] is not supported. Put its keys where they belong.")
+    if not parser.sections():
+        raise ConfigurationError(f"'{source}' is empty. Expected sections such as [paths] with filename_ann.")
+    return parser
+
+
+def _read_key(section: str, key: str, text: str) -> tuple[tuple[Any] | None, str | None]:
+    """Returns a key's value (in a tuple, as None is one) and a note, either of them only if there is one."""
+    if key in FOREIGN_KEYS.get(section, {}):
+        message, refused = foreign_key(section, key, text)
+        if message and refused:
+            raise ConfigurationError(message)
+        return None, message
+    if section in SECTIONS and key in fields_of(section):
+        answer = foreign_value(section, key, text)
+        if answer:
+            raise ConfigurationError(answer)
+        return (read_value(key, text),), None
+    known = {name: where for where in FOREIGN_KEYS for name in FOREIGN_KEYS[where]} | SECTION_OF
+    if key in known:
+        raise ConfigurationError(f"[{section}] {key}: this key belongs into section [{known[key]}].")
+    here = [*(fields_of(section) if section in SECTIONS else ()), *FOREIGN_KEYS.get(section, {})]
+    hint = did_you_mean(key, here) or did_you_mean(key, known)
+    raise ConfigurationError(f"[{section}] {key}: unknown key.{hint}")
+
+
+def _resolved(settings: Settings, folder: pathlib.Path) -> Any:
+    """Returns [paths] with absolute folders; what is empty is filled in."""
+    paths = settings.paths
+    changes = {key: str(folder / getattr(paths, key)) for key in _PATHS if getattr(paths, key)}
+    return dataclasses.replace(paths, **{"path_wd": str(folder), **changes})
+
+
+def resolve_paths(settings: Settings, folder: str | os.PathLike[str]) -> Settings:
+    """Returns settings whose folders are absolute; relative ones start at `folder`."""
+    return dataclasses.replace(settings, paths=_resolved(settings, pathlib.Path(folder).resolve()))
+
+
+def write_settings(settings: Settings) -> str:
+    """Returns settings as the text of a configuration file, every key of them."""
+    lines = []
+    for section in SECTIONS:
+        lines += [f"[{section}]", *(f"{key} = {write_value(key, value)}" for key, value in settings.items(section)), ""]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def documented_defaults() -> str:
+    """Returns the text of config_templates/default.ini: every key with its meaning and default."""
+    lines = [
+        "# Every key of a configuration file with its default. A file needs [paths] filename_ann only;",
+        "# keys that are left out have these values. See the documentation for the keys of snn_toolbox",
+        "# that are read but have no counterpart here.",
+        "",
+    ]
+    defaults = Settings()
+    for section, kind in SECTIONS.items():
+        lines += [*_comment(kind.__doc__ or ""), f"[{section}]"]
+        for key, value in defaults.items(section):
+            metadata = fields_of(section)[key].metadata
+            lines += [
+                *_comment(f"{metadata['doc']} ({metadata['kind'].expected})"),
+                f"{key} = {write_value(key, value)}",
+            ]
+        lines.append("")
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _comment(text: str) -> list[str]:
+    return textwrap.wrap(text, 110, initial_indent="# ", subsequent_indent="# ")

@@ -1,0 +1,210 @@
+"""The sections of the settings: every key with its kind, default and meaning.
+
+Sections and keys are those of snn_toolbox where they mean the same.
+"""
+
+import dataclasses
+import math
+from typing import Any
+
+from snn_toolbox_tf.config import values
+from snn_toolbox_tf.config.values import InvalidValue, Kind
+
+RESETS = {"Reset by subtraction": "subtract", "Reset to zero": "zero", "subtract": "subtract", "zero": "zero"}
+#: Variables to keep, by snn_toolbox's name.
+LOG_VARIABLES = ("activations_n_b_l", "spiketrains_n_b_l_t", "mem_n_b_l_t", "synaptic_operations_b_t")
+#: The plots of the report that each of snn_toolbox's names asks for; the report's own names mean themselves.
+PLOTS = {
+    "error_t": ("accuracy", "error"),
+    "spikerates": ("firing_rates",),
+    "spikecounts": ("rate_histograms",),
+    "hist_spikerates_activations": ("rate_histograms",),
+    "activations": ("correlation",),
+    "normalization_activations": ("correlation",),
+    "correlation": ("correlation",),
+    "operations": ("operations",),
+    "spiketrains": ("raster",),
+    "v_mem": ("membrane",),
+    "confusion_matrix": ("confusion",),
+    "input_image": ("input",),
+}
+
+
+_POSITIVE = values.number(0, math.inf, open_low=True, expected="a positive number")
+
+
+class ConfigurationError(ValueError):
+    """Settings are not usable; the message names section, key, what was received and what was expected."""
+
+
+def _setting(default: Any, kind: Kind, doc: str) -> Any:
+    return dataclasses.field(default=default, metadata={"kind": kind, "doc": doc})
+
+
+def _same(*names: str) -> dict[str, str]:
+    return {name: name for name in names}
+
+
+@dataclasses.dataclass(frozen=True)
+class Section:
+    """Checks every field by its kind."""
+
+    def __post_init__(self) -> None:
+        problems = []
+        for field in dataclasses.fields(self):
+            try:
+                object.__setattr__(self, field.name, field.metadata["kind"].check(getattr(self, field.name)))
+            except InvalidValue as error:
+                problems.append(f"[{section_name(type(self))}] {field.name}: {error}")
+        if problems:
+            raise ConfigurationError("\n".join(problems))
+
+
+@dataclasses.dataclass(frozen=True)
+class Paths(Section):
+    """Where things are. Relative paths start at the configuration file's folder, or at the working directory without one."""
+
+    path_wd: str = _setting("", values.text(), "Folder of the model; the configuration file's folder if empty.")
+    dataset_path: str = _setting(
+        "", values.text(), "Folder of x_test.npz, y_test.npz and x_norm.npz; path_wd if empty."
+    )
+    filename_ann: str = _setting("", values.text(), "The trained Keras model, with or without .keras or .h5. Required.")
+    filename_snn: str = _setting(
+        "", values.text(), "Name of the converted network, written as <name>.keras; <filename_ann>_INI if empty."
+    )
+    log_dir_of_current_run: str = _setting("", values.text(), "Folder of the run; path_wd/log/gui/<runlabel> if empty.")
+    runlabel: str = _setting("test", values.text(), "Name of the run.")
+
+
+@dataclasses.dataclass(frozen=True)
+class Input(Section):
+    """How the input is encoded. Without either of these it is a constant (analog) current."""
+
+    poisson_input: bool = _setting(
+        False,
+        values.boolean(),
+        "Spike trains: x spikes with probability min(|x| / largest |x| of the calibration data, 1).",
+    )
+    frame_input: bool = _setting(
+        False, values.boolean(), "The data has a frame per timestep, [samples, timesteps, ...]."
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Tools(Section):
+    """Which stages run."""
+
+    evaluate_ann: bool = _setting(True, values.boolean(), "Evaluate the source network on the same samples.")
+    normalize: bool = _setting(
+        True,
+        values.boolean(),
+        "Take thresholds from x_norm.npz; False: from batch-norm statistics and weights, which is worse.",
+    )
+    convert: bool = _setting(True, values.boolean(), "Convert; False: load path_wd/<filename_snn>.keras.")
+    simulate: bool = _setting(True, values.boolean(), "Simulate the spiking network.")
+
+
+@dataclasses.dataclass(frozen=True)
+class Normalization(Section):
+    """Thresholds from calibration data."""
+
+    percentile: float = _setting(
+        99.9, values.number(0, 100, open_low=True), "theta is this percentile of the positive activations."
+    )
+    per_channel: bool = _setting(True, values.boolean(), "One threshold per channel; False: one per population.")
+    num_samples: int | None = _setting(
+        None, values.integer(1, optional=True), "Number of samples of x_norm.npz to use; all if empty."
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Simulation(Section):
+    """The simulation."""
+
+    duration: float = _setting(200.0, _POSITIVE, "Length in ms; the number of timesteps T is duration / dt.")
+    dt: float = _setting(1.0, _POSITIVE, "Length of a timestep in ms.")
+    num_to_test: int | None = _setting(
+        None, values.integer(1, optional=True), "Number of test samples, the first ones; all if empty."
+    )
+    sample_idxs_to_test: tuple[int, ...] = _setting(
+        (),
+        values.integers(0, "a list of sample indices from 0 on"),
+        "Indices of the test samples, in place of the first ones.",
+    )
+    batch_size: int = _setting(32, values.integer(1), "Samples that run at once. Speed and memory only.")
+    top_k: int = _setting(1, values.integer(1), "A sample is correct if its class is among the k largest outputs.")
+    seed: int = _setting(0, values.integer(0, 2**62 - 1, expected="an integer in [0, 2**62)"), "Seed of Poisson input.")
+    schedule: str = _setting(
+        "step",
+        values.choice(_same("step", "layer_synchronous")),
+        "layer_synchronous: integrate all timesteps, then fire.",
+    )
+    block_length: int | None = _setting(
+        None, values.integer(1, optional=True), "Timesteps that a synapse handles at once; chosen if empty. Speed only."
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell(Section):
+    """The neurons: integrate-and-fire without leak."""
+
+    v_thresh: float = _setting(1.0, _POSITIVE, "Threshold in units of theta from the calibration data.")
+    v0: float = _setting(0.5, values.number(-1, 1), "Initial membrane potential in units of the threshold.")
+    reset: str = _setting("subtract", values.choice(RESETS), "subtract (soft reset) or zero (hard reset).")
+
+
+@dataclasses.dataclass(frozen=True)
+class ParameterSweep(Section):
+    """One run per value of one setting."""
+
+    param_name: str = _setting("v_thresh", values.text("a key"), "The setting to vary: any key of the other sections.")
+    param_values: tuple[Any, ...] = _setting((), values.sweep_values(), "The values to run; no sweep if empty.")
+    param_logscale: bool = _setting(False, values.boolean(), "Plot with a logarithmic axis.")
+
+
+@dataclasses.dataclass(frozen=True)
+class Output(Section):
+    """What is kept and shown."""
+
+    plot_vars: tuple[str, ...] = _setting(
+        ("all",), values.names(_same("all", *PLOTS), "plots of the report"), "Plots of the report; {} for none."
+    )
+    log_vars: tuple[str, ...] = _setting(
+        (),
+        values.names(_same("all", *LOG_VARIABLES), "variables to keep"),
+        "What to keep of all samples, in recordings/.",
+    )
+    sample_to_plot: int = _setting(0, values.integer(0), "The tested sample that raster and membrane plots show.")
+    neurons_to_plot: tuple[str, ...] = _setting(
+        (),
+        values.names(None, "neurons as population/index"),
+        "Neurons of the membrane plot, as population/flat index (conv1_relu/17); some of each population if empty.",
+    )
+    verbose: int = _setting(1, values.integer(0, 3), "0: errors only; 1: progress and results.")
+    overwrite: bool = _setting(False, values.boolean(), "Whether a finished run of this folder may be replaced.")
+
+
+SECTIONS: dict[str, type[Section]] = {
+    "paths": Paths,
+    "input": Input,
+    "tools": Tools,
+    "normalization": Normalization,
+    "simulation": Simulation,
+    "cell": Cell,
+    "parameter_sweep": ParameterSweep,
+    "output": Output,
+}
+
+
+def section_name(section: type[Section]) -> str:
+    """Returns a section's name in a file."""
+    return next(name for name, known in SECTIONS.items() if known is section)
+
+
+def fields_of(section: str) -> dict[str, dataclasses.Field[Any]]:
+    """Returns a section's fields by key."""
+    return {field.name: field for field in dataclasses.fields(SECTIONS[section])}
+
+
+#: The section of every key; keys are unique over all sections.
+SECTION_OF: dict[str, str] = {key: section for section in SECTIONS for key in fields_of(section)}

@@ -1,0 +1,141 @@
+"""`Settings`: all settings of a run, typed, checked and frozen."""
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from snn_toolbox_tf.checks import did_you_mean
+from snn_toolbox_tf.config.sections import (
+    SECTION_OF,
+    SECTIONS,
+    Cell,
+    ConfigurationError,
+    Input,
+    Normalization,
+    Output,
+    ParameterSweep,
+    Paths,
+    Simulation,
+    Tools,
+    fields_of,
+)
+from snn_toolbox_tf.config.values import InvalidValue
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """All settings of a run, see config_templates/default.ini for what they mean.
+
+    Attributes:
+        notes: What the reader of the settings should know: settings of snn_toolbox that have no effect here.
+
+    Raises:
+        ConfigurationError: If a value is not usable, alone or together with another.
+
+    Example:
+        >>> settings = Settings().replace(percentile=99.5, duration=64)
+        >>> settings.timesteps, settings.normalization.percentile
+        (64, 99.5)
+    """
+
+    paths: Paths = dataclasses.field(default_factory=Paths)
+    input: Input = dataclasses.field(default_factory=Input)
+    tools: Tools = dataclasses.field(default_factory=Tools)
+    normalization: Normalization = dataclasses.field(default_factory=Normalization)
+    simulation: Simulation = dataclasses.field(default_factory=Simulation)
+    cell: Cell = dataclasses.field(default_factory=Cell)
+    parameter_sweep: ParameterSweep = dataclasses.field(default_factory=ParameterSweep)
+    output: Output = dataclasses.field(default_factory=Output)
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.input.poisson_input and self.input.frame_input:
+            raise ConfigurationError("[input] poisson_input and frame_input exclude each other. Received: both True.")
+        steps = self.simulation.duration / self.simulation.dt
+        if round(steps) < 1 or abs(steps - round(steps)) > 1e-9 * steps:
+            raise ConfigurationError(
+                "[simulation] duration must be a whole number of timesteps dt, at least one. "
+                f"Received: duration={self.simulation.duration:g}, dt={self.simulation.dt:g}."
+            )
+        if self.simulation.schedule == "layer_synchronous" and self.cell.reset != "subtract":
+            raise ConfigurationError("[simulation] schedule = layer_synchronous needs [cell] reset = subtract.")
+
+    @property
+    def timesteps(self) -> int:
+        """T, the number of timesteps."""
+        return round(self.simulation.duration / self.simulation.dt)
+
+    @property
+    def input_mode(self) -> str:
+        """How input is encoded: "analog", "poisson" or "frames"."""
+        return "poisson" if self.input.poisson_input else "frames" if self.input.frame_input else "analog"
+
+    def replace(self, **changes: Any) -> "Settings":
+        """Returns settings with other values of some keys.
+
+        Args:
+            **changes: Values by key (keys are unique over all sections).
+
+        Raises:
+            ConfigurationError: For an unknown key or an unusable value.
+        """
+        by_section: dict[str, dict[str, Any]] = {}
+        for key, value in changes.items():
+            by_section.setdefault(section_of(key), {})[key] = value
+        problems, sections = [], {}
+        for name, changed in by_section.items():
+            try:
+                sections[name] = dataclasses.replace(getattr(self, name), **changed)
+            except ConfigurationError as error:
+                problems.append(str(error))
+        if problems:
+            raise ConfigurationError("\n".join(problems))
+        return dataclasses.replace(self, **sections)
+
+    def as_dict(self) -> dict[str, dict[str, Any]]:
+        """Returns all values by section and key."""
+        return {name: dict(self.items(name)) for name in SECTIONS}
+
+    def items(self, section: str) -> Iterator[tuple[str, Any]]:
+        """Yields keys and values of a section."""
+        for key in fields_of(section):
+            yield key, getattr(getattr(self, section), key)
+
+
+def section_of(key: str) -> str:
+    """Returns the section of a key, or raises an error with the nearest known key."""
+    if key not in SECTION_OF:
+        raise ConfigurationError(f"Unknown setting '{key}'.{did_you_mean(key, SECTION_OF)}")
+    return SECTION_OF[key]
+
+
+def read_value(key: str, text: str) -> Any:
+    """Returns the value that a text stands for.
+
+    Raises:
+        ConfigurationError: If the key is unknown or the text is not what is expected; it names section and key.
+    """
+    section = section_of(key)
+    kind = fields_of(section)[key].metadata["kind"]
+    try:
+        return kind.check(kind.read(text))
+    except InvalidValue as error:
+        raise ConfigurationError(f"[{section}] {key}: {error}") from None
+
+
+def write_value(key: str, value: Any) -> str:
+    """Returns the text of a value, which `read_value` understands."""
+    return fields_of(section_of(key))[key].metadata["kind"].write(value)
+
+
+def read_values(texts: Mapping[str, str]) -> dict[str, Any]:
+    """Returns the values of several texts by key; all problems are in one error."""
+    read, problems = {}, []
+    for key, text in texts.items():
+        try:
+            read[key] = read_value(key, text)
+        except ConfigurationError as error:
+            problems.append(str(error))
+    if problems:
+        raise ConfigurationError("\n".join(problems))
+    return read

@@ -1,0 +1,188 @@
+"""A closer look at a few samples: activations against firing rates, and one sample neuron by neuron."""
+
+import dataclasses
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from snn_toolbox_tf.config import ConfigurationError
+from snn_toolbox_tf.data import Batch
+from snn_toolbox_tf.graph import Graph, Population
+from snn_toolbox_tf.model import SpikingModel
+from snn_toolbox_tf.network import inputs_of
+from snn_toolbox_tf.report.record import TraceRecord
+
+COMPARED_SAMPLES = 32
+_PAIRS = 2000
+_RASTER_NEURONS = 40
+_MEMBRANE_POPULATIONS = 6
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """Activations of one population against theta * rate, on some samples.
+
+    Attributes:
+        correlation: Pearson correlation; NaN if one of them is constant.
+        relative_error: ||theta * rate - activation|| / ||activation||; NaN if there is no activation.
+        activation: Some of the activations, float32.
+        decoded: theta * rate of the same neurons and samples, float32.
+    """
+
+    correlation: float
+    relative_error: float
+    activation: np.ndarray
+    decoded: np.ndarray
+
+
+def activations_of(model_snn: SpikingModel, batch: Batch, *, frames: bool) -> dict[str, np.ndarray]:
+    """Returns the ANN's activations per population, in the source's units.
+
+    They are those of the converted network with a ReLU in place of each population, which conversion has compared with the
+    source.
+
+    Args:
+        model_snn: The spiking network.
+        batch: Samples per input name.
+        frames: Whether samples are sequences of frames; each stands for its mean.
+    """
+    network = model_snn.network
+    means = {name: array.mean(axis=1) if frames else array for name, array in batch.items()}
+    values = network.run_as_ann({name: tf.constant(array, tf.float32) for name, array in means.items()})
+    heights = _heights(model_snn)
+    return {
+        node.name: values[node.name].numpy().astype(np.float64) * heights[node.name][0]
+        for node in network.graph.of_type(Population)
+    }
+
+
+def _heights(model_snn: SpikingModel) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Returns per population what one unit of its output, and what one spike, is worth in the source's units."""
+    thresholds = model_snn.thresholds()
+    heights = {}
+    for node in model_snn.network.graph.of_type(Population):
+        theta = thresholds.get(node.name, node.threshold)
+        heights[node.name] = (theta if node.spike_height == "unit" else np.ones(()), theta)
+    return heights
+
+
+def compare_activity(
+    model_snn: SpikingModel, batch: Batch, simulation: dict[str, Any], *, frames: bool
+) -> dict[str, Comparison]:
+    """Simulates some samples and compares every population's theta * rate with the ANN's activation.
+
+    Args:
+        model_snn: The spiking network.
+        batch: Samples per input name.
+        simulation: Arguments of `SpikingModel.simulate`.
+        frames: Whether samples are sequences of frames.
+    """
+    x = keras.tree.map_structure(lambda name: batch[name], model_snn.network.graph.input_structure)
+    options = {**simulation, "record": "spike_counts", "outputs": "last"}
+    result = model_snn.simulate(x, batch_size=COMPARED_SAMPLES, **options)
+    activations = activations_of(model_snn, batch, frames=frames)
+    heights = _heights(model_snn)
+    generator = np.random.default_rng(0)
+    comparisons = {}
+    for name, activation in activations.items():
+        decoded = result.sample_spike_counts[name] / result.duration * heights[name][1]
+        pairs = generator.choice(activation.size, min(_PAIRS, activation.size), replace=False)
+        norm = np.linalg.norm(activation)
+        comparisons[name] = Comparison(
+            _pearson(activation.reshape(-1), decoded.reshape(-1)),
+            float(np.linalg.norm(decoded - activation) / norm) if norm > 0 else float("nan"),
+            activation.reshape(-1)[pairs].astype(np.float32),
+            decoded.reshape(-1)[pairs].astype(np.float32),
+        )
+    return comparisons
+
+
+def _pearson(a: np.ndarray, b: np.ndarray) -> float:
+    a, b = a - a.mean(), b - b.mean()
+    scale = np.linalg.norm(a) * np.linalg.norm(b)
+    return float(a @ b / scale) if scale > 0 else float("nan")
+
+
+def chosen_neurons(graph: Graph, names: tuple[str, ...]) -> list[tuple[str, int]]:
+    """Returns population and flat index of neurons that are named "population/index".
+
+    Raises:
+        ConfigurationError: If there is no such population, or no such neuron in it.
+    """
+    sizes = {node.name: int(np.prod(node.shape)) for node in graph.of_type(Population)}
+    chosen = []
+    for name in names:
+        population, _, index = name.rpartition("/")
+        if population not in sizes or not index.isdecimal() or int(index) >= sizes[population]:
+            known = ", ".join(f"{known}/0 to {known}/{size - 1}" for known, size in sizes.items())
+            raise ConfigurationError(
+                f"[output] neurons_to_plot: there is no neuron '{name}'. Expected some of {known}."
+            )
+        chosen.append((population, int(index)))
+    return chosen
+
+
+def trace_sample(
+    model_snn: SpikingModel, data: Batch, position: int, simulation: dict[str, Any], neurons: list[tuple[str, int]]
+) -> TraceRecord:
+    """Simulates one sample and keeps spikes and membrane potentials.
+
+    Args:
+        model_snn: The spiking network.
+        data: The tested samples per input name.
+        position: Which of them.
+        simulation: Arguments of `SpikingModel.simulate`.
+        neurons: Population and flat index of the neurons whose membrane potential is kept; chosen if empty.
+    """
+    graph = model_snn.network.graph
+    record = ["spikes"] if simulation.get("schedule") == "layer_synchronous" else ["spikes", "membrane_potential"]
+    batch = {name: np.asarray(array[position : position + 1], np.float32) for name, array in data.items()}
+    x = keras.tree.map_structure(lambda name: batch[name], graph.input_structure)
+    result = model_snn.simulate(
+        x, batch_size=1, first_sample=position, **{**simulation, "record": record, "outputs": "last"}
+    )
+    spikes = {name: array[:, 0].reshape(result.duration, -1) for name, array in result.spikes.items()}
+    potentials = {name: v[:, 0].reshape(result.duration, -1) for name, v in result.membrane_potential.items()}
+    populations = {node.name: node for node in graph.of_type(Population)}
+    rasters = {}
+    for name, array in spikes.items():
+        shown = np.unique(np.linspace(0, array.shape[1] - 1, _RASTER_NEURONS).round().astype(np.int64))
+        rasters[name] = (shown, array[:, shown])
+    membranes = []
+    for name, index in (neurons or _typical_neurons(spikes)) if potentials else []:
+        node = populations[name]
+        place = ", ".join(map(str, np.unravel_index(index, node.shape)))
+        theta = np.broadcast_to(node.threshold, node.shape).reshape(-1)[index]
+        membranes.append((name, place, (potentials[name][:, index] / theta).astype(np.float32), spikes[name][:, index]))
+    return TraceRecord(position, rasters, membranes, _image(graph, batch))
+
+
+def _typical_neurons(spikes: dict[str, np.ndarray]) -> list[tuple[str, int]]:
+    """Returns one neuron for some populations, evenly chosen: the median of those that spiked."""
+    names = list(spikes)
+    positions = np.unique(np.linspace(0, len(names) - 1, _MEMBRANE_POPULATIONS).round().astype(int))
+    chosen = []
+    for name in (names[position] for position in positions):
+        counts = spikes[name].sum(axis=0, dtype=np.int64)
+        order = np.argsort(counts, kind="stable")
+        active = order[counts[order] > 0]
+        chosen.append((name, int(active[len(active) // 2] if len(active) else order[-1])))
+    return chosen
+
+
+def _image(graph: Graph, batch: Batch) -> np.ndarray | None:
+    """Returns the sample as an image in [0, 1], if it looks like one."""
+    nodes = inputs_of(graph)
+    array = batch[nodes[0].name][0]
+    if len(nodes) > 1 or array.ndim != len(nodes[0].shape):
+        return None
+    if array.ndim == 3 and array.shape[-1] not in (1, 3) and array.shape[0] in (1, 3):
+        array = np.moveaxis(array, 0, -1)
+    if array.ndim == 3 and array.shape[-1] == 1:
+        array = array[..., 0]
+    if not (array.ndim == 2 or (array.ndim == 3 and array.shape[-1] == 3)) or min(array.shape[:2]) < 4:
+        return None
+    low, high = float(array.min()), float(array.max())
+    return ((array - low) / (high - low if high > low else 1.0)).astype(np.float32)

@@ -1,0 +1,36 @@
+"""Settings as the arguments of what they set."""
+
+from typing import Any
+
+from snn_toolbox_tf.config import Settings
+from snn_toolbox_tf.config.sections import PLOTS
+
+
+def conversion_arguments(settings: Settings) -> dict[str, Any]:
+    """Returns the settings that a converted network depends on, as arguments of `convert_keras`."""
+    return {
+        "percentile": settings.normalization.percentile,
+        "per_channel": settings.normalization.per_channel,
+        "threshold_scale": settings.cell.v_thresh,
+        "v0": settings.cell.v0,
+        "reset": settings.cell.reset,
+        "input": settings.input_mode,
+        "seed": settings.simulation.seed,
+    }
+
+
+def simulation_arguments(settings: Settings) -> dict[str, Any]:
+    """Returns the settings of a simulation, as arguments of `SpikingModel.simulate`."""
+    return {
+        "timesteps": settings.timesteps,
+        "input": settings.input_mode,
+        "seed": settings.simulation.seed,
+        "schedule": settings.simulation.schedule,
+        "block_length": settings.simulation.block_length,
+    }
+
+
+def wanted_figures(settings: Settings) -> list[str] | None:
+    """Returns the report's plots, None for all."""
+    wanted = settings.output.plot_vars
+    return None if "all" in wanted else [figure for variable in wanted for figure in PLOTS[variable]]

@@ -1,0 +1,199 @@
+"""An evaluation over many samples, batch by batch: its sums can be saved, and gone on with."""
+
+import pathlib
+import time
+import zipfile
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from snn_toolbox_tf import files
+from snn_toolbox_tf.data import Batch
+from snn_toolbox_tf.experiment.progress import Progress
+from snn_toolbox_tf.experiment.sources import TestData
+from snn_toolbox_tf.model import SpikingModel
+from snn_toolbox_tf.network import inputs_of, pack
+from snn_toolbox_tf.simulation.classes import correct, decisions
+from snn_toolbox_tf.simulation.result import SimulationResult
+
+#: A checkpoint costs a small file; more often than this is not worth it.
+_SECONDS_BETWEEN_CHECKPOINTS = 5.0
+_LARGEST_BATCH_OUTPUT = 2**28
+
+AnnOutputs = Callable[[Batch], list[np.ndarray]]
+
+
+class Evaluation:
+    """Sums over the samples seen so far.
+
+    Attributes:
+        done: Number of samples.
+        sums: Sums over samples by name: "correct/<output>" `[timesteps]`, "ann_correct/<output>", "agreement/<output>",
+            "squared_error/<output>", "squared_output/<output>", "spike_counts/<population>" (per neuron),
+            "synaptic_operations/<synapse>", "multiply_accumulates/<synapse>", "seconds/<stage>".
+        decisions: The SNN's last decision per sample, by output.
+    """
+
+    def __init__(self) -> None:
+        self.done = 0
+        self.sums: dict[str, np.ndarray] = {}
+        self.decisions: dict[str, np.ndarray] = {}
+
+    def add(self, name: str, value: Any) -> None:
+        """Adds to a sum."""
+        self.sums[name] = self.sums.get(name, 0.0) + np.asarray(value, np.float64)
+
+    def group(self, prefix: str) -> dict[str, np.ndarray]:
+        """Returns the sums of one kind, by what comes behind "<prefix>/"."""
+        return {key.partition("/")[2]: value for key, value in self.sums.items() if key.partition("/")[0] == prefix}
+
+    def save(self, path: pathlib.Path) -> None:
+        """Writes everything, in one go."""
+        arrays = {f"sums/{name}": value for name, value in self.sums.items()}
+        arrays |= {f"decisions/{name}": value for name, value in self.decisions.items()}
+        arrays["done"] = np.asarray(self.done)
+        with files.replacing(path) as file:
+            np.savez(file, allow_pickle=False, **arrays)
+
+    @classmethod
+    def load(cls, path: pathlib.Path) -> "Evaluation":
+        """Reads what `save` wrote; an unreadable file is an evaluation of nothing yet."""
+        evaluation = cls()
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                arrays = {name: file[name] for name in file.files}
+        except (OSError, ValueError, zipfile.BadZipFile):
+            return evaluation
+        evaluation.done = int(arrays.pop("done"))
+        for key, value in arrays.items():
+            kind, _, name = key.partition("/")
+            getattr(evaluation, kind)[name] = value
+        return evaluation
+
+
+class Evaluator:
+    """Runs an evaluation.
+
+    Args:
+        model_snn: The spiking network.
+        ann_outputs: Gives the ANN's outputs for a batch.
+        data: Samples and labels.
+        simulation: Arguments of `SpikingModel.simulate`.
+        batch_size: Samples at once.
+        top_k: See `SimulationResult.accuracy`.
+        keep: Is called with the position of each batch's first sample, its result and its inputs.
+    """
+
+    def __init__(
+        self,
+        model_snn: SpikingModel,
+        ann_outputs: AnnOutputs,
+        data: TestData,
+        simulation: dict[str, Any],
+        *,
+        batch_size: int,
+        top_k: int,
+        keep: Callable[[int, SimulationResult, Batch], None] | None = None,
+    ) -> None:
+        self._model_snn, self._ann_outputs, self._data = model_snn, ann_outputs, data
+        self._simulation, self._top_k, self._keep = simulation, top_k, keep
+        graph = model_snn.network.graph
+        self._readouts = {readout.name: graph[readout.node].shape for readout in graph.readouts}
+        self._structure = graph.input_structure
+        units = sum(int(np.prod(shape)) for shape in self._readouts.values())
+        fitting = _LARGEST_BATCH_OUTPUT // (8 * units * simulation["timesteps"])
+        self._batch_size = max(1, min(batch_size, fitting))
+
+    def run(self, evaluation: Evaluation, checkpoint: pathlib.Path | None, progress: Progress) -> None:
+        """Goes on with an evaluation to its end; an interruption leaves a checkpoint of all whole batches."""
+        saved = time.monotonic()
+        try:
+            for start in range(evaluation.done, len(self._data), self._batch_size):
+                stop = min(start + self._batch_size, len(self._data))
+                _merge(evaluation, self._batch(start, stop))
+                progress.advance(stop - start)
+                if checkpoint and time.monotonic() - saved > _SECONDS_BETWEEN_CHECKPOINTS:
+                    evaluation.save(checkpoint)
+                    saved = time.monotonic()
+        finally:
+            if checkpoint and evaluation.done:
+                evaluation.save(checkpoint)
+
+    def _batch(self, start: int, stop: int) -> Evaluation:
+        """Returns the evaluation of one batch. Results are added when it is whole, so that Ctrl-C leaves no half batch."""
+        inputs = self._data.part(start, stop)
+        batch = Evaluation()
+        began = time.perf_counter()
+        ann = dict(zip(self._readouts, self._ann_outputs(inputs), strict=True))
+        middle = time.perf_counter()
+        x = keras.tree.map_structure(lambda name: inputs[name], self._structure)
+        result = self._model_snn.simulate(
+            x, outputs="all", batch_size=self._batch_size, first_sample=start, **self._simulation
+        )
+        batch.add("seconds/simulate", time.perf_counter() - middle)
+        batch.add("seconds/ann", middle - began)
+        if self._keep:
+            self._keep(start, result, inputs)
+        batch.done = stop - start
+        snn = dict(zip(self._readouts, keras.tree.flatten(result.outputs), strict=True))
+        for name, shape in self._readouts.items():
+            self._compare(batch, name, snn[name], ann[name], classes=len(shape) == 1)
+            if name in self._data.labels:
+                labels = self._data.labels[name][start:stop]
+                batch.add(f"correct/{name}", correct(snn[name], labels, self._top_k).sum(axis=-1))
+                batch.add(f"ann_correct/{name}", correct(ann[name], labels, self._top_k).sum())
+        for field in ("synaptic_operations", "multiply_accumulates"):
+            for name, values in getattr(result, field).items():
+                batch.add(f"{field}/{name}", values.sum())
+        for name, counts in result.spike_counts.items():
+            batch.add(f"spike_counts/{name}", counts)
+        return batch
+
+    def _compare(self, batch: Evaluation, name: str, snn: np.ndarray, ann: np.ndarray, *, classes: bool) -> None:
+        others = tuple(range(1, snn.ndim))
+        batch.add(f"squared_error/{name}", np.square(snn.astype(np.float64) - ann).sum(axis=others))
+        batch.add(f"squared_output/{name}", np.square(ann.astype(np.float64)).sum())
+        if classes:
+            batch.add(f"agreement/{name}", (decisions(snn) == decisions(ann)).sum(axis=-1))
+            batch.decisions[name] = decisions(snn[-1])
+
+
+def _merge(evaluation: Evaluation, batch: Evaluation) -> None:
+    for name, value in batch.sums.items():
+        evaluation.add(name, value)
+    for name, values in batch.decisions.items():
+        before = evaluation.decisions.get(name, values[:0])
+        evaluation.decisions[name] = np.concatenate([before, values])
+    evaluation.done += batch.done
+
+
+def ann_outputs_of(model: keras.Model | None, model_snn: SpikingModel, *, frames: bool) -> AnnOutputs:
+    """Returns what gives the ANN's outputs: those of the source, or of the converted network run as an ANN without it.
+
+    Args:
+        model: The source, or None.
+        model_snn: The spiking network.
+        frames: Whether samples are sequences of frames; each stands for its mean.
+    """
+    network = model_snn.network
+    nodes = inputs_of(network.graph)
+
+    def outputs(tensors: dict[str, tf.Tensor]) -> list[tf.Tensor]:
+        if model is not None:
+            arrays = pack(network.graph.input_structure, [tensors[node.name] for node in nodes])
+            return keras.tree.flatten(model(arrays, training=False))
+        values = network.run_as_ann(tensors)
+        return keras.tree.flatten(network.decode([values[readout.node] for readout in network.graph.readouts]))
+
+    signature = {node.name: tf.TensorSpec((None, *node.shape)) for node in nodes}
+    # Traced, because some channels-first operations of Keras are wrong when run eagerly.
+    traced = tf.function(outputs, input_signature=[signature], autograph=False).get_concrete_function()
+
+    def run(batch: Batch) -> list[np.ndarray]:
+        tensors = {name: tf.constant(a.mean(axis=1) if frames else a) for name, a in batch.items()}
+        return [output.numpy() for output in traced(tensors)]
+
+    return run

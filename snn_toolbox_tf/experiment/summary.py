@@ -1,0 +1,151 @@
+"""From sums to what a report shows."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from snn_toolbox_tf.config import Settings
+from snn_toolbox_tf.experiment.activity import Comparison
+from snn_toolbox_tf.experiment.evaluation import Evaluation
+from snn_toolbox_tf.experiment.sources import TestData
+from snn_toolbox_tf.graph import Graph, Population
+from snn_toolbox_tf.model import SpikingModel
+from snn_toolbox_tf.report.record import OutputRecord, PopulationRecord, RunRecord, SynapseRecord, TraceRecord
+from snn_toolbox_tf.report.versions import versions
+from snn_toolbox_tf.simulation.operations import synapse_costs
+
+_LARGEST_CONFUSION = 100
+
+
+def build_record(
+    title: str,
+    settings: Settings,
+    model_snn: SpikingModel,
+    evaluation: Evaluation,
+    data: TestData,
+    comparisons: Mapping[str, Comparison],
+    *,
+    compared_samples: int,
+    trace: TraceRecord | None,
+    seconds: Mapping[str, float],
+    notes: list[str],
+) -> RunRecord:
+    """Returns what a report shows of a run.
+
+    Args:
+        title: Name of the source model.
+        settings: The settings.
+        model_snn: The spiking network.
+        evaluation: Sums over all samples.
+        data: The samples and labels.
+        comparisons: Activations against rates, by population.
+        compared_samples: Number of samples of `comparisons`.
+        trace: One sample, neuron by neuron.
+        seconds: Seconds of the stages that `evaluation` does not know.
+        notes: What the reader should know.
+    """
+    graph = model_snn.network.graph
+    conversion = {key: value for key, value in model_snn.conversion.items() if key != "thresholds"}
+    exceptions = model_snn.reproducibility_exceptions
+    return RunRecord(
+        title=title,
+        samples=evaluation.done,
+        timesteps=np.arange(1, settings.timesteps + 1),
+        outputs=[_output(r.name, graph[r.node].shape, evaluation, data, settings) for r in graph.readouts],
+        populations=_populations(model_snn, evaluation, comparisons, settings.timesteps),
+        synapses=_synapses(graph, settings.input_mode, evaluation),
+        compared_samples=compared_samples,
+        trace=trace,
+        settings=settings.as_dict(),
+        conversion=conversion,
+        versions=versions(),
+        seconds={**seconds, **{name: float(value) for name, value in evaluation.group("seconds").items()}},
+        notes=[*notes, *(f"Not promised to be bit-equal over batch sizes: {text}." for text in exceptions)],
+    )
+
+
+def _output(
+    name: str, shape: tuple[int, ...], evaluation: Evaluation, data: TestData, settings: Settings
+) -> OutputRecord:
+    sums, samples = evaluation.sums, evaluation.done
+    error = np.sqrt(sums[f"squared_error/{name}"] / max(float(sums[f"squared_output/{name}"]), 1e-300))
+    agreement = sums.get(f"agreement/{name}")
+    labelled = name in data.labels
+    classes = max(shape[-1], 2)
+    confusion = None
+    if labelled and classes <= _LARGEST_CONFUSION:
+        confusion = np.zeros((classes, classes), np.int64)
+        np.add.at(confusion, (data.labels[name], evaluation.decisions[name]), 1)
+    evaluate_ann = settings.tools.evaluate_ann
+    return OutputRecord(
+        name=name,
+        relative_error=error,
+        agreement=None if agreement is None else agreement / samples,
+        accuracy=sums[f"correct/{name}"] / samples if labelled else None,
+        ann_accuracy=float(sums[f"ann_correct/{name}"]) / samples if labelled and evaluate_ann else None,
+        top_k=settings.simulation.top_k,
+        confusion=confusion,
+    )
+
+
+def _populations(
+    model_snn: SpikingModel, evaluation: Evaluation, comparisons: Mapping[str, Comparison], timesteps: int
+) -> list[PopulationRecord]:
+    thresholds = model_snn.thresholds()
+    records = []
+    for node in model_snn.network.graph.of_type(Population):
+        rates = evaluation.sums[f"spike_counts/{node.name}"] / (evaluation.done * timesteps)
+        theta = thresholds.get(node.name, node.threshold)
+        comparison = comparisons[node.name]
+        records.append(
+            PopulationRecord(
+                name=node.name,
+                shape=node.shape,
+                threshold=(float(theta.min()), float(np.median(theta)), float(theta.max())),
+                firing_rate=float(rates.mean()),
+                dead=float((rates == 0).mean()),
+                saturated=float((rates == 1).mean()),
+                rate_histogram=np.histogram(rates, 50, (0.0, 1.0))[0],
+                correlation=comparison.correlation,
+                relative_error=comparison.relative_error,
+                activation=comparison.activation,
+                decoded=comparison.decoded,
+            )
+        )
+    return records
+
+
+def _synapses(graph: Graph, input_mode: str, evaluation: Evaluation) -> list[SynapseRecord]:
+    def mean(kind: str, name: str) -> float:
+        return float(evaluation.sums.get(f"{kind}/{name}", 0.0)) / evaluation.done
+
+    return [
+        SynapseRecord(
+            name=cost.name,
+            reads=cost.reads,
+            connections=float(cost.fan_out.sum()),
+            mean_fan_out=float(cost.fan_out.mean()),
+            synaptic_operations=mean("synaptic_operations", cost.name),
+            multiply_accumulates=mean("multiply_accumulates", cost.name),
+        )
+        for cost in synapse_costs(graph, input_mode)
+    ]
+
+
+def headline(record: RunRecord) -> dict[str, Any]:
+    """Returns the numbers that sum a run up, as a sweep's table shows them; for the first output."""
+    output = record.outputs[0]
+    rates = [population.firing_rate for population in record.populations]
+    return {
+        "samples": record.samples,
+        "timesteps": int(record.timesteps[-1]),
+        "accuracy": None if output.accuracy is None else float(output.accuracy[-1]),
+        "ann_accuracy": output.ann_accuracy,
+        "agreement": None if output.agreement is None else float(output.agreement[-1]),
+        "relative_error": float(output.relative_error[-1]),
+        "firing_rate": float(np.mean(rates)),
+        "synaptic_operations": sum(synapse.synaptic_operations for synapse in record.synapses),
+        "multiply_accumulates": sum(synapse.multiply_accumulates for synapse in record.synapses),
+        "ann_multiply_accumulates": sum(synapse.connections for synapse in record.synapses),
+    }

@@ -1,0 +1,214 @@
+"""`sweep`: one run per value of one setting, one table and one plot."""
+
+import dataclasses
+import json
+import os
+import pathlib
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import keras
+
+from snn_toolbox_tf import files
+from snn_toolbox_tf.config import ConfigurationError, Settings, read_value, write_settings
+from snn_toolbox_tf.config.sections import SECTION_OF
+from snn_toolbox_tf.config.settings import section_of, write_value
+from snn_toolbox_tf.experiment import sources
+from snn_toolbox_tf.experiment.arguments import conversion_arguments
+from snn_toolbox_tf.experiment.preparation import Prepared, prepare
+from snn_toolbox_tf.experiment.progress import Progress
+from snn_toolbox_tf.experiment.run_folder import RunFolder
+from snn_toolbox_tf.experiment.runs import absolute, convert_prepared, run_folder, run_prepared
+from snn_toolbox_tf.experiment.sources import Data
+from snn_toolbox_tf.experiment.summary import headline
+from snn_toolbox_tf.model import SpikingModel
+from snn_toolbox_tf.report.sweep import sweep_as_text, write_sweep_report
+
+_POINTS = "points.json"
+_FIXED = ("path_wd", "log_dir_of_current_run", "runlabel")
+
+
+@dataclasses.dataclass(frozen=True)
+class Sweep:
+    """A finished sweep.
+
+    Attributes:
+        folder: Its folder: config.ini, report.html, sweep.csv, sweep.json, sweep.png, and a run's folder per value.
+        param_name: The setting that was varied.
+        table: One row per value: the value, accuracies, rate, operations and the name of the run's folder.
+    """
+
+    folder: pathlib.Path
+    param_name: str
+    table: list[dict[str, Any]]
+
+    def text(self) -> str:
+        """Returns the table as text."""
+        return sweep_as_text(self.param_name, self.table)
+
+
+def sweep(
+    settings: Settings | str | os.PathLike[str],
+    param_name: str | None = None,
+    param_values: Iterable[Any] | None = None,
+    *,
+    model: keras.Model | None = None,
+    x_test: Any = None,
+    y_test: Any = None,
+    x_norm: Any = None,
+    resume: bool = False,
+    progress: Progress | None = None,
+) -> Sweep:
+    """Runs once per value of a setting. The network is converted anew whenever it depends on the setting.
+
+    Args:
+        settings: Settings, or the path of a configuration file.
+        param_name: The setting to vary; that of [parameter_sweep] if None.
+        param_values: Its values; those of [parameter_sweep] if None.
+        model: The source model, in place of a file; see `run`, also for `x_test`, `y_test` and `x_norm`.
+        x_test: Samples.
+        y_test: Labels.
+        x_norm: Calibration data.
+        resume: Whether to go on with an unfinished sweep.
+        progress: Is told how it proceeds.
+
+    Returns:
+        The finished sweep. Its folder appears whole or not at all.
+
+    Raises:
+        ConfigurationError: If the setting cannot be varied, a value is not usable, or as for `run`; all values are checked
+            before the first run.
+
+    Example:
+        >>> import keras, numpy as np, tempfile, snn_toolbox_tf as snn
+        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(8, "relu"), keras.layers.Dense(3)])
+        >>> x = np.random.default_rng(0).random((20, 4), "float32")
+        >>> settings = snn.Settings().replace(duration=8, path_wd=tempfile.mkdtemp(), plot_vars=[])
+        >>> swept = snn.sweep(settings, "v_thresh", [0.5, 1.0], model=model, x_test=x, x_norm=x)
+        >>> [row["v_thresh"] for row in swept.table]
+        [0.5, 1.0]
+    """
+    settings, progress = absolute(settings), progress or Progress()
+    asked = settings.parameter_sweep
+    name = asked.param_name if param_name is None else param_name
+    values = checked_values(name, asked.param_values if param_values is None else tuple(param_values))
+    if not settings.tools.simulate:
+        raise ConfigurationError("[tools] simulate = False: a parameter sweep has nothing to compare.")
+    data = Data(x_test, y_test, x_norm)
+    if SECTION_OF[name] != "paths":
+        model, data = _read_once(settings, model, data)
+    points = [prepare(_point_settings(settings, name, value), model, data) for value in values]
+    fingerprint = {**points[0].fingerprint, f"[{SECTION_OF[name]}] {name}": list(values)}
+    networks = _Networks()
+    with RunFolder(run_folder(settings), fingerprint, overwrite=settings.output.overwrite, resume=resume) as folder:
+        table = _finished_points(folder.path / _POINTS)
+        for value, prepared in list(zip(values, points, strict=True))[len(table) :]:
+            label = point_label(name, value)
+            here = prepared.settings.replace(log_dir_of_current_run=str(folder.path / label), overwrite=True)
+            run = run_prepared(
+                dataclasses.replace(prepared, settings=here),
+                resume=resume,
+                progress=_Labelled(progress, f"{name} = {write_value(name, value)}"),
+                convert=networks.get,
+            )
+            row = headline(run.record) if run.record else {}
+            table.append({name: value, **row, "folder": label})
+            with files.replacing(folder.path / _POINTS) as file:
+                file.write(json.dumps(table).encode())
+        write_sweep_report(folder.path, points[0].name, name, table, logarithmic=asked.param_logscale)
+        (folder.path / _POINTS).unlink(missing_ok=True)
+        with files.replacing(folder.path / "config.ini") as file:
+            kept = settings.replace(param_name=name, param_values=[write_value(name, value) for value in values])
+            file.write(write_settings(kept).encode())
+        return Sweep(folder.finish(), name, table)
+
+
+def checked_values(name: str, values: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Returns the values of a setting in their normal form; texts are read.
+
+    Raises:
+        ConfigurationError: If the setting cannot be varied, or a value is not usable or given twice.
+    """
+    section = section_of(name)
+    if section in ("output", "tools", "parameter_sweep") or name in _FIXED:
+        raise ConfigurationError(
+            f"[parameter_sweep] param_name = {name}: a setting of [{section}] that changes no result cannot be varied. "
+            "Expected, for example, v_thresh, percentile or duration."
+        )
+    if not values:
+        raise ConfigurationError("[parameter_sweep] param_values: Expected at least one value. Received none.")
+    checked, problems = [], []
+    for value in values:
+        try:
+            read = read_value(name, value) if isinstance(value, str) else value
+            checked.append(dict(Settings().replace(**{name: read}).items(section))[name])
+        except ConfigurationError as error:
+            problems.append(str(error))
+    labels = [point_label(name, value) for value in checked]
+    problems += [
+        f"[parameter_sweep] param_values: '{label}' occurs twice." for label in set(labels) if labels.count(label) > 1
+    ]
+    if problems:
+        raise ConfigurationError("\n".join(problems))
+    return tuple(checked)
+
+
+def point_label(name: str, value: Any) -> str:
+    """Returns the name of a point's folder."""
+    return re.sub(r"[^\w.=+-]+", "_", f"{name}={write_value(name, value)}")
+
+
+def _point_settings(settings: Settings, name: str, value: Any) -> Settings:
+    point = settings.replace(**{name: value})
+    return dataclasses.replace(point, parameter_sweep=Settings().parameter_sweep)
+
+
+def _read_once(settings: Settings, model: keras.Model | None, data: Data) -> tuple[keras.Model | None, Data]:
+    """Returns model and data, read from files where they are not given, so that all points share them."""
+    if model is None and (settings.tools.convert or settings.tools.evaluate_ann):
+        model = sources.load_model(settings)
+    folder = sources.data_folder(settings)
+
+    def read(given: Any, name: str) -> Any:
+        path = folder / name
+        return sources.load_arrays(path) if given is None and path.is_file() else given
+
+    y_test = data.y_test if data.x_test is not None else read(data.y_test, "y_test.npz")
+    return model, Data(read(data.x_test, "x_test.npz"), y_test, read(data.x_norm, "x_norm.npz"))
+
+
+def _finished_points(path: pathlib.Path) -> list[dict[str, Any]]:
+    return json.loads(path.read_text()) if path.is_file() else []
+
+
+class _Networks:
+    """Converts a network anew only if what it depends on has changed."""
+
+    def __init__(self) -> None:
+        self._key: Any = None
+        self._network: SpikingModel | None = None
+
+    def get(self, prepared: Prepared) -> SpikingModel:
+        key = (
+            conversion_arguments(prepared.settings),
+            prepared.fingerprint["source model"],
+            prepared.fingerprint["calibration data"],
+        )
+        if self._network is None or key != self._key:
+            self._key, self._network = key, convert_prepared(prepared)
+        self._network.timesteps = prepared.settings.timesteps
+        return self._network
+
+
+class _Labelled(Progress):
+    """Says which point a stage belongs to."""
+
+    def __init__(self, progress: Progress, label: str) -> None:
+        self._progress, self._label = progress, label
+
+    def stage(self, name: str, total: int | None = None, done: int = 0) -> None:
+        self._progress.stage(f"{self._label}: {name}", total, done)
+
+    def advance(self, samples: int) -> None:
+        self._progress.advance(samples)

@@ -1,0 +1,189 @@
+"""`check`: what becomes of every part of a model, before any work."""
+
+import dataclasses
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+
+from snn_toolbox_tf.graph import Activation, Graph, MaxPool, Population, Synapse
+from snn_toolbox_tf.parse import Origin, parse_with_origins
+from snn_toolbox_tf.passes import BALANCING_PASSES
+from snn_toolbox_tf.passes.refuse import UnsupportedModelError, find_unsupported, refuse_unsupported
+
+BECOMES = ("input", "synapse", "population", "removed", "readout", "refused")
+
+
+@dataclasses.dataclass(frozen=True)
+class CheckRow:
+    """What becomes of one part of the source: an input, a layer's call, an operation, or a layer's own activation.
+
+    Attributes:
+        name: Name of the layer (of a nested model `model.layer`; `<layer>_relu` for a layer's own activation).
+        class_name: Its class.
+        becomes: One of `BECOMES`.
+        reason: Why, or what it does in the spiking network.
+        remedy: What to do if it is refused; empty if the reason says that as well.
+    """
+
+    name: str
+    class_name: str
+    becomes: str
+    reason: str
+    remedy: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class CheckReport:
+    """What becomes of a model.
+
+    Attributes:
+        model: Name of the model.
+        rows: One row per part, in topological order.
+    """
+
+    model: str
+    rows: tuple[CheckRow, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether the model can be converted."""
+        return not self.refused
+
+    @property
+    def refused(self) -> tuple[CheckRow, ...]:
+        """What cannot be converted."""
+        return tuple(row for row in self.rows if row.becomes == "refused")
+
+    @property
+    def summary(self) -> str:
+        """The outcome in one line."""
+        counts = [(kind, sum(row.becomes == kind for row in self.rows)) for kind in BECOMES]
+        listed = ", ".join(f"{count} {_plural(kind, count)}" for kind, count in counts if count)
+        if self.ok:
+            return f"'{self.model}' can be converted: {listed}."
+        return f"'{self.model}' cannot be converted: {listed}. Remedies are in the table."
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns everything as plain data."""
+        rows = [dataclasses.asdict(row) for row in self.rows]
+        return {"model": self.model, "convertible": self.ok, "nodes": rows}
+
+    def __str__(self) -> str:
+        """Returns the table and the summary as text."""
+        header = ("name", "class", "becomes", "reason")
+        lines = [(row.name, row.class_name, row.becomes, _explained(row)) for row in self.rows]
+        widths = [max(len(line[column]) for line in [header, *lines]) for column in range(3)]
+        table = [
+            "  ".join([*(cell.ljust(width) for cell, width in zip(line, widths, strict=False)), line[3]])
+            for line in [header, tuple("-" * width for width in [*widths, 6]), *lines]
+        ]
+        return "\n".join([*table, "", self.summary])
+
+
+def check(model: keras.Model) -> CheckReport:
+    """Tells what becomes of every part of a model; nothing is computed and the model is not changed.
+
+    Args:
+        model: The trained source model.
+
+    Returns:
+        A report with a row per layer call: `print(snn.check(model))`. What stands against conversion is a row "refused" with
+        reason and remedy; if it is the model as a whole, the row has the model's name.
+
+    Raises:
+        TypeError: If `model` is not a Keras model.
+
+    Example:
+        >>> import keras, snn_toolbox_tf as snn
+        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(8, "gelu"), keras.layers.Dense(3)])
+        >>> report = snn.check(model)
+        >>> report.ok, [row.class_name for row in report.refused]
+        (False, ['Activation gelu'])
+    """
+    try:
+        graph, origins = parse_with_origins(model)
+    except ValueError as error:
+        row = CheckRow(model.name, type(model).__name__, "refused", str(error))
+        return CheckReport(model.name, (row,))
+    rows = list(_rows(graph, origins))
+    if not any(row.becomes in ("population", "refused") for row in rows):
+        try:
+            refuse_unsupported(graph)
+        except UnsupportedModelError as error:
+            rows.append(CheckRow(model.name, type(model).__name__, "refused", str(error)))
+    return CheckReport(model.name, tuple(rows))
+
+
+def _plural(kind: str, count: int) -> str:
+    return kind if count == 1 or kind in ("removed", "refused") else f"{kind}s"
+
+
+def _explained(row: CheckRow) -> str:
+    return f"{row.reason}; remedy: {row.remedy}" if row.remedy else row.reason
+
+
+def _rows(graph: Graph, origins: list[Origin]) -> Iterator[CheckRow]:
+    """Runs the passes on the graph and looks where everything went."""
+    source_shapes = {node.name: node.shape for node in graph}
+    refused, history = {}, [graph.copy()]
+    for rewrite in BALANCING_PASSES:
+        if rewrite is refuse_unsupported:
+            refused = find_unsupported(graph)
+            continue
+        rewrite(graph)
+        graph.sort()
+        history.append(graph.copy())
+    outputs = {readout.node: readout.name for readout in graph.readouts}
+    fates = _fates(history)
+    for origin in origins:
+        name, class_name = origin.name, origin.class_name
+        if origin.inactive:
+            yield CheckRow(name, class_name, "removed", "it does nothing at inference")
+        elif name in refused:
+            kind, refusal = refused[name]
+            yield CheckRow(name, kind, "refused", refusal.reason, refusal.remedy)
+        elif name not in graph:
+            yield CheckRow(name, class_name, *fates.get(name, ("removed", "no output depends on it")))
+        elif isinstance(graph[name], Population):
+            moved = graph[name].shape != source_shapes[name]
+            where = " (behind the max pooling that reads it)" if moved else ""
+            yield CheckRow(
+                name, class_name, "population", f"{_size(graph[name].shape)} integrate-and-fire neurons{where}"
+            )
+        elif isinstance(graph[name], MaxPool):
+            yield CheckRow(name, class_name, "synapse", "pools accumulated currents")
+        elif isinstance(graph[name], Synapse):
+            if name in outputs:
+                yield CheckRow(name, class_name, "readout", "its current is summed over time and decoded")
+            else:
+                yield CheckRow(name, class_name, "synapse", "affine, runs on spikes as it is")
+        else:
+            yield CheckRow(name, class_name, "input", f"shape {graph[name].shape}")
+
+
+def _fates(history: list[Graph]) -> dict[str, tuple[str, str]]:
+    """Returns what became of nodes that a pass took out of the graph: readouts and what was folded."""
+    fates: dict[str, tuple[str, str]] = {}
+    for before, after in itertools.pairwise(history):
+        decoders = {r.node: r for r in before.readouts}
+        for node in before:
+            if node.name in after or node.name in fates:
+                continue
+            if isinstance(node, Activation) and node.name in decoders:
+                fates[node.name] = ("readout", "applied to the decoded output")
+            elif isinstance(node, Synapse) and node.layer.class_name == "Scale":
+                into = _surviving(node.inputs[0], before, after)
+                fates[node.name] = ("removed", f"folded into '{into}'")
+    return fates
+
+
+def _surviving(name: str, before: Graph, after: Graph) -> str:
+    while name not in after:
+        name = before[name].inputs[0]
+    return name
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape))

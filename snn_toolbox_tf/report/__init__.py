@@ -1,0 +1,1 @@
+"""What a run is shown as: plots, tables, one HTML file, JSON."""

@@ -1,0 +1,142 @@
+"""The tables of the HTML page, as text."""
+
+import dataclasses
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from snn_toolbox_tf.report.key_numbers import operations, shown_timesteps
+from snn_toolbox_tf.report.record import RunRecord
+from snn_toolbox_tf.report.text import MISSING, count, fixed, number, percent, setting, shape
+
+_READS = {"spikes": "spikes", "constant": "constant input, once per sample", "current": "current, at every timestep"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """A table whose first columns are text and all others numbers.
+
+    Attributes:
+        columns: The headings.
+        rows: The cells.
+        total: The last row, set apart, or nothing.
+        texts: Number of columns of text.
+    """
+
+    columns: list[str]
+    rows: list[list[str]]
+    total: list[str] = dataclasses.field(default_factory=list)
+    texts: int = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Group:
+    """Settings that belong together: a title, keys and values, and whether they are shown at once."""
+
+    title: str
+    entries: list[tuple[str, str]]
+    is_open: bool = False
+
+
+def output_table(record: RunRecord) -> Table:
+    """Returns what the curves show at powers of two timesteps and at the last."""
+    shown = shown_timesteps(record.timesteps)
+    rows = []
+    for output in record.outputs:
+        name = f"{output.name}: " if len(record.outputs) > 1 else ""
+        top = f"Top-{output.top_k} accuracy" if output.top_k > 1 else "Accuracy"
+        if output.accuracy is not None:
+            cells = [percent(output.accuracy[position]) for position, _ in shown]
+            rows.append([f"{name}{top}", *cells, percent(output.ann_accuracy)])
+        if output.agreement is not None:
+            cells = [percent(output.agreement[position]) for position, _ in shown]
+            rows.append([f"{name}Agreement with the ANN", *cells, MISSING])
+        cells = [number(output.relative_error[position], 3) for position, _ in shown]
+        rows.append([f"{name}Relative error", *cells, MISSING])
+    return Table(["Timesteps", *[f"{timesteps:,}" for _, timesteps in shown], "ANN"], rows)
+
+
+def population_table(record: RunRecord) -> Table:
+    """Returns thresholds, rates and distances from the ANN's activations, population by population."""
+    rows = [
+        [
+            population.name,
+            shape(population.shape),
+            *[number(value) for value in population.threshold],
+            fixed(population.firing_rate, 4),
+            percent(population.dead, 1),
+            percent(population.saturated, 1),
+            fixed(population.correlation, 4),
+            number(population.relative_error, 3),
+        ]
+        for population in record.populations
+    ]
+    thresholds = ["θ min", "θ median", "θ max"]
+    return Table(
+        ["Population", "Shape", *thresholds, "Rate", "Dead", "Saturated", "Correlation", "Error"], rows, texts=2
+    )
+
+
+def synapse_table(record: RunRecord) -> Table:
+    """Returns what each synapse costs per sample, and the totals."""
+    rows = [
+        [
+            synapse.name,
+            _READS.get(synapse.reads, synapse.reads),
+            count(synapse.connections),
+            count(synapse.mean_fan_out),
+            count(synapse.synaptic_operations),
+            count(synapse.multiply_accumulates),
+        ]
+        for synapse in record.synapses
+    ]
+    total = operations(record)
+    return Table(
+        ["Synapse", "Reads", "Connections", "Mean fan-out", "Synaptic operations", "MACs"],
+        rows,
+        [
+            "Total",
+            "",
+            count(total.ann_multiply_accumulates),
+            "",
+            count(total.synaptic_operations),
+            count(total.multiply_accumulates),
+        ],
+        texts=2,
+    )
+
+
+def setting_groups(record: RunRecord) -> list[Group]:
+    """Returns everything that says how the run was made."""
+    run = [
+        ("samples", f"{record.samples:,}"),
+        ("samples compared neuron by neuron", f"{record.compared_samples:,}"),
+        ("timesteps", f"{int(record.timesteps[-1]):,}"),
+        *_seeds(record.settings),
+        *[(f"seconds: {stage}", fixed(seconds, 2)) for stage, seconds in record.seconds.items()],
+    ]
+    groups = [Group("Run", run, is_open=True)]
+    for section, values in record.settings.items():
+        groups += _groups(f"Settings: {section}", values)
+    groups += _groups("Conversion", record.conversion)
+    groups += _groups("Versions and machine", record.versions)
+    return groups
+
+
+def _seeds(settings: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str]]:
+    return [
+        (f"{section}: {key}", setting(value))
+        for section, values in settings.items()
+        for key, value in values.items()
+        if re.search(r"(^|_)seeds?(_|$)", key)
+    ]
+
+
+def _groups(title: str, values: Mapping[str, Any]) -> list[Group]:
+    """A mapping within the values, such as all thresholds by population, becomes a group of its own."""
+    plain = [(str(key), setting(value)) for key, value in values.items() if not isinstance(value, Mapping)]
+    groups = [Group(title, plain)] if plain else []
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            groups += _groups(f"{title}: {key}", value)
+    return groups

@@ -1,0 +1,138 @@
+"""What a report shows, as plain data: made by `experiment`, drawn by `figures`, written by `write`."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True)
+class OutputRecord:
+    """One output of the network against timesteps, on all samples.
+
+    Attributes:
+        name: Name of the source's output layer.
+        relative_error: ||SNN output - ANN output|| / ||ANN output|| over all samples, float64 `[timesteps]`.
+        agreement: Fraction of samples with the ANN's decision (argmax), float64 `[timesteps]`; None if the output is no
+            vector of classes.
+        accuracy: Top-k accuracy of the SNN, float64 `[timesteps]`; None without labels.
+        ann_accuracy: Top-k accuracy of the ANN on the same samples; None without labels.
+        top_k: k of the accuracies.
+        confusion: Samples by true class (row) and the SNN's last decision (column), int64 `[classes, classes]`; None without
+            labels or with more than 100 classes.
+    """
+
+    name: str
+    relative_error: np.ndarray
+    agreement: np.ndarray | None = None
+    accuracy: np.ndarray | None = None
+    ann_accuracy: float | None = None
+    top_k: int = 1
+    confusion: np.ndarray | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class PopulationRecord:
+    """One population of spiking neurons.
+
+    Attributes:
+        name: Name of the population.
+        shape: Shape of the population, without the batch axis.
+        threshold: Smallest, median and largest threshold theta, in units of the source's activations.
+        firing_rate: Spikes per neuron and timestep, the mean over neurons and all samples.
+        dead: Fraction of neurons that never spiked on any sample.
+        saturated: Fraction of neurons that spiked at every timestep of every sample.
+        rate_histogram: Neurons by mean firing rate, counts in 50 bins over [0, 1].
+        correlation: Pearson correlation between the ANN's activation and theta * rate on the compared samples; NaN if one
+            of them is constant.
+        relative_error: ||theta * rate - activation|| / ||activation|| on the compared samples.
+        activation: The ANN's activation of up to 2,000 (sample, neuron) pairs drawn from the compared samples, float32.
+        decoded: theta * rate of the same pairs, float32.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    threshold: tuple[float, float, float]
+    firing_rate: float
+    dead: float
+    saturated: float
+    rate_histogram: np.ndarray
+    correlation: float
+    relative_error: float
+    activation: np.ndarray
+    decoded: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class SynapseRecord:
+    """What one synapse costs per sample.
+
+    Attributes:
+        name: Name of the synapse.
+        reads: "spikes", "constant" (the analog input, computed once per sample) or "current" (at every timestep).
+        connections: Its connections, exact at borders: multiply-accumulates (MACs) of the same layer in the ANN.
+        mean_fan_out: Mean number of connections that leave an element of its input.
+        synaptic_operations: Spikes times fan-out, the mean per sample; 0 where no spikes are read.
+        multiply_accumulates: MACs in the SNN, the mean per sample; 0 where spikes are read.
+    """
+
+    name: str
+    reads: str
+    connections: float
+    mean_fan_out: float
+    synaptic_operations: float
+    multiply_accumulates: float
+
+
+@dataclasses.dataclass(frozen=True)
+class TraceRecord:
+    """One sample, neuron by neuron.
+
+    Attributes:
+        sample: Index of the sample in the data.
+        rasters: Spikes of some neurons per population: (flat indices of the neurons int64 `[neurons]`, spikes uint8
+            `[timesteps, neurons]`).
+        membranes: Chosen neurons: (population, index as text such as "3, 5, 0", membrane potential after reset in units of
+            the threshold float32 `[timesteps]`, spikes uint8 `[timesteps]`).
+        input: The sample itself if it can be shown as an image, `[height, width]` or `[height, width, 3]`, else None.
+    """
+
+    sample: int
+    rasters: dict[str, tuple[np.ndarray, np.ndarray]]
+    membranes: list[tuple[str, str, np.ndarray, np.ndarray]]
+    input: np.ndarray | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class RunRecord:
+    """Everything that a report shows.
+
+    Attributes:
+        title: Name of the source model.
+        samples: Number of samples simulated.
+        timesteps: Number of timesteps of each point of the curves, int64 `[timesteps]`.
+        outputs: The network's outputs.
+        populations: Its populations, in order.
+        synapses: Its synapses that cost anything, in order.
+        compared_samples: Number of samples on which activations were compared.
+        trace: One sample, neuron by neuron, or None if nothing was recorded.
+        settings: All settings by section and key.
+        conversion: How the network was converted, with measured errors.
+        versions: Versions and machine.
+        seconds: Seconds per stage: "ann", "convert", "simulate", "compare".
+        notes: What the reader should know: warnings, settings without effect.
+    """
+
+    title: str
+    samples: int
+    timesteps: np.ndarray
+    outputs: list[OutputRecord]
+    populations: list[PopulationRecord]
+    synapses: list[SynapseRecord]
+    compared_samples: int
+    trace: TraceRecord | None
+    settings: dict[str, dict[str, Any]]
+    conversion: dict[str, Any]
+    versions: dict[str, str]
+    seconds: dict[str, float]
+    notes: list[str]

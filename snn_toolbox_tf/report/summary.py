@@ -1,0 +1,81 @@
+"""A run as plain text, for the terminal."""
+
+from collections.abc import Sequence
+
+from snn_toolbox_tf.report.key_numbers import operations, shown_timesteps
+from snn_toolbox_tf.report.record import OutputRecord, RunRecord
+from snn_toolbox_tf.report.text import MISSING, count, fixed, number, percent, shorten
+
+
+def summarize(record: RunRecord) -> str:
+    """Returns accuracies, firing rates and operations as tables in plain text."""
+    blocks = [f"{record.title}: {record.samples:,} samples, {int(record.timesteps[-1]):,} timesteps"]
+    blocks += [_output(record, output) for output in record.outputs]
+    if record.populations:
+        blocks.append(_populations(record))
+    if record.synapses:
+        blocks.append(_operations(record))
+    if record.notes:
+        blocks.append("\n".join(f"Note: {note}" for note in record.notes))
+    return "\n\n".join(blocks)
+
+
+def _output(record: RunRecord, output: OutputRecord) -> str:
+    columns, curves, ann = ["timesteps"], [], []
+    if output.accuracy is not None:
+        columns.append("accuracy" if output.top_k == 1 else f"top-{output.top_k} accuracy")
+        curves.append([percent(value) for value in output.accuracy])
+        ann.append(percent(output.ann_accuracy))
+    if output.agreement is not None:
+        columns.append("agreement")
+        curves.append([percent(value) for value in output.agreement])
+        ann.append(MISSING)
+    columns.append("relative error")
+    curves.append([number(value, 3) for value in output.relative_error])
+    ann.append(MISSING)
+    rows = [
+        [f"{value:,}", *[curve[position] for curve in curves]] for position, value in shown_timesteps(record.timesteps)
+    ]
+    if output.accuracy is not None:
+        rows.append(["ANN", *ann])
+    title = f"{output.name}\n" if len(record.outputs) > 1 else ""
+    return title + _aligned(columns, rows, texts=0)
+
+
+def _populations(record: RunRecord) -> str:
+    columns = ["population", "firing rate", "dead", "saturated", "correlation"]
+    rows = [
+        [
+            shorten(population.name, 40),
+            fixed(population.firing_rate, 4),
+            percent(population.dead, 1),
+            percent(population.saturated, 1),
+            fixed(population.correlation, 4),
+        ]
+        for population in record.populations
+    ]
+    return _aligned(columns, rows, texts=1)
+
+
+def _operations(record: RunRecord) -> str:
+    total = operations(record)
+    rows = [
+        ["SNN synaptic operations (additions)", count(round(total.synaptic_operations))],
+        ["SNN multiply-accumulates", count(round(total.multiply_accumulates))],
+        ["ANN multiply-accumulates", count(round(total.ann_multiply_accumulates))],
+        ["SNN additions per ANN multiply-accumulate", number(total.additions_per_ann_multiply_accumulate, 3)],
+    ]
+    return _aligned(["operations per sample", ""], rows, texts=1)
+
+
+def _aligned(columns: list[str], rows: Sequence[list[str]], texts: int) -> str:
+    """Returns columns as wide as their contents: the first `texts` to the left, the others to the right."""
+    widths = [max(len(row[position]) for row in [columns, *rows]) for position in range(len(columns))]
+    lines = [
+        "  ".join(
+            cell.ljust(width) if position < texts else cell.rjust(width)
+            for position, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in [columns, *rows]
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,112 @@
+"""The report's numbers as CSV, for spreadsheets and other programs."""
+
+import csv
+import io
+import math
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from snn_toolbox_tf.report.record import RunRecord
+
+
+def tables(record: RunRecord) -> dict[str, str]:
+    """Returns all tables as CSV text by file name; numbers in full precision, empty where there is none."""
+    return {
+        "timesteps.csv": _timesteps(record),
+        "populations.csv": _populations(record),
+        "synapses.csv": _synapses(record),
+        **_confusions(record),
+    }
+
+
+def _timesteps(record: RunRecord) -> str:
+    columns: dict[str, Any] = {"timesteps": record.timesteps}
+    for output in record.outputs:
+        curves = {
+            "accuracy": output.accuracy,
+            "agreement": output.agreement,
+            "relative_error": output.relative_error,
+        }
+        for quantity, values in curves.items():
+            if values is not None:
+                columns[f"{output.name}:{quantity}"] = values
+    return _text(list(columns), zip(*columns.values(), strict=True))
+
+
+def _populations(record: RunRecord) -> str:
+    columns = [
+        "population",
+        "shape",
+        "neurons",
+        "threshold_min",
+        "threshold_median",
+        "threshold_max",
+        "firing_rate",
+        "dead",
+        "saturated",
+        "correlation",
+        "relative_error",
+    ]
+    rows = [
+        [
+            population.name,
+            "x".join(str(size) for size in population.shape),
+            math.prod(population.shape),
+            *population.threshold,
+            population.firing_rate,
+            population.dead,
+            population.saturated,
+            population.correlation,
+            population.relative_error,
+        ]
+        for population in record.populations
+    ]
+    return _text(columns, rows)
+
+
+def _synapses(record: RunRecord) -> str:
+    columns = ["synapse", "reads", "connections", "mean_fan_out", "synaptic_operations", "multiply_accumulates"]
+    rows = [
+        [
+            synapse.name,
+            synapse.reads,
+            synapse.connections,
+            synapse.mean_fan_out,
+            synapse.synaptic_operations,
+            synapse.multiply_accumulates,
+        ]
+        for synapse in record.synapses
+    ]
+    return _text(columns, rows)
+
+
+def _confusions(record: RunRecord) -> dict[str, str]:
+    """One matrix per output: rows are true classes, columns decisions."""
+    texts: dict[str, str] = {}
+    for output in record.outputs:
+        if output.confusion is None:
+            continue
+        rows = [[true, *row] for true, row in enumerate(output.confusion)]
+        name = "confusion.csv"
+        if len(record.outputs) > 1:
+            # Layer names may hold characters that file names cannot, and may then coincide.
+            stem = "confusion_" + re.sub(r"[^\w.-]+", "_", output.name)
+            name = f"{stem}.csv" if f"{stem}.csv" not in texts else f"{stem}_{len(texts)}.csv"
+        texts[name] = _text(["true_class", *range(len(output.confusion))], rows)
+    return texts
+
+
+def _text(columns: Sequence[Any], rows: Iterable[Iterable[Any]]) -> str:
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([_cell(value) for value in row] for row in rows)
+    return file.getvalue()
+
+
+def _cell(value: Any) -> Any:
+    plain = value.item() if isinstance(value, np.generic) else value
+    return "" if isinstance(plain, float) and not math.isfinite(plain) else plain

@@ -1,0 +1,98 @@
+"""Writes the report of a run: a page for readers, and the same numbers for programs."""
+
+import dataclasses
+import json
+import math
+import os
+import pathlib
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import numpy as np
+
+from snn_toolbox_tf import files
+from snn_toolbox_tf.report import html, style
+from snn_toolbox_tf.report.figures import figures
+from snn_toolbox_tf.report.record import RunRecord, TraceRecord
+from snn_toolbox_tf.report.summary import summarize
+from snn_toolbox_tf.report.tables import tables
+
+
+def write_report(
+    folder: str | os.PathLike[str], record: RunRecord, figures_wanted: Collection[str] | None = None
+) -> pathlib.Path:
+    """Writes report.html, report.json, summary.txt, plots/*.png, tables/*.csv and, with a traced sample, trace.npz.
+
+    Args:
+        folder: Where to; it is created. Files of the same names are replaced, others stay.
+        record: The run.
+        figures_wanted: Names of the figures to draw, see `snn_toolbox_tf.report.figures.figures`; None for all.
+
+    Returns:
+        The absolute path of report.html.
+    """
+    folder = pathlib.Path(folder).resolve()
+    drawn = figures(record, figures_wanted)
+    texts = {
+        "report.html": html.render(record, drawn),
+        "report.json": json.dumps(record_as_json(record), indent=1, allow_nan=False) + "\n",
+        "summary.txt": summarize(record) + "\n",
+        **{f"tables/{name}": text for name, text in tables(record).items()},
+    }
+    contents = {
+        **{name: text.encode() for name, text in texts.items()},
+        **{f"plots/{name}.png": style.image(figure, "png", dpi=150) for name, figure in drawn.items()},
+    }
+    for name, content in contents.items():
+        with files.replacing(folder / name) as file:
+            file.write(content)
+    if record.trace is not None:
+        with files.replacing(folder / "trace.npz") as file:
+            np.savez(file, **_trace_arrays(record.trace))
+    return folder / "report.html"
+
+
+def record_as_json(record: RunRecord) -> dict[str, Any]:
+    """Returns the record as JSON data: without the scatter's points, and with names where trace.npz has the arrays."""
+    values = {field.name: getattr(record, field.name) for field in dataclasses.fields(record)}
+    values["populations"] = [
+        {name: value for name, value in vars(population).items() if name not in ("activation", "decoded")}
+        for population in record.populations
+    ]
+    if record.trace is not None:
+        values["trace"] = {
+            "sample": record.trace.sample,
+            "rasters": {name: f"raster_{place}" for place, name in enumerate(record.trace.rasters)},
+            "membranes": [
+                {"population": population, "index": index, "arrays": f"membrane_{place}"}
+                for place, (population, index, _, _) in enumerate(record.trace.membranes)
+            ],
+        }
+    return _plain(values)
+
+
+def _trace_arrays(trace: TraceRecord) -> dict[str, Any]:
+    """Arrays by place, not by population: names of layers may be no names of files."""
+    arrays: dict[str, Any] = {}
+    for place, (neurons, spikes) in enumerate(trace.rasters.values()):
+        arrays |= {f"raster_{place}_neurons": neurons, f"raster_{place}_spikes": spikes}
+    for place, (_, _, potential, spikes) in enumerate(trace.membranes):
+        arrays |= {f"membrane_{place}_potential": potential, f"membrane_{place}_spikes": spikes}
+    if trace.input is not None:
+        arrays["input"] = trace.input
+    return arrays
+
+
+def _plain(value: Any) -> Any:
+    """Returns only what JSON knows: numbers that are none become null, and what is unknown becomes text."""
+    if dataclasses.is_dataclass(value):
+        return {name: _plain(inner) for name, inner in vars(value).items()}
+    if isinstance(value, Mapping):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, np.ndarray | np.generic):
+        return _plain(value.tolist())
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if value is None or isinstance(value, bool | int | str) else str(value)

@@ -1,0 +1,38 @@
+"""Keeps TensorFlow's start-up messages out of the command line's output."""
+
+import contextlib
+import os
+import pathlib
+import sys
+import tempfile
+from collections.abc import Iterator
+
+
+def is_command_line() -> bool:
+    """Whether this process was started as `snn-toolbox-tf` or `python -m snn_toolbox_tf`."""
+    return pathlib.Path(sys.argv[0]).stem == "snn-toolbox-tf" or ["-m", "snn_toolbox_tf"] == sys.orig_argv[1:3]
+
+
+@contextlib.contextmanager
+def quiet_as_command_line() -> Iterator[None]:
+    """Hides what TensorFlow's native code writes to standard error while it is imported, in the command line only.
+
+    These messages come before TensorFlow looks at TF_CPP_MIN_LOG_LEVEL. If the import fails, they are shown.
+    """
+    if not is_command_line():
+        yield
+        return
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    sys.stderr.flush()
+    stderr = os.dup(2)
+    with tempfile.TemporaryFile() as messages:
+        os.dup2(messages.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            messages.seek(0)
+            os.write(stderr, messages.read())
+            raise
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)

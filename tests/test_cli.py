@@ -1,0 +1,181 @@
+"""The command line: what it prints, writes and returns."""
+
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+import snn_toolbox_tf as snn
+from snn_toolbox_tf.cli import main
+from snn_toolbox_tf.cli.arguments import build_parser
+from snn_toolbox_tf.config.sections import SECTION_OF
+
+L = keras.layers
+
+
+@pytest.fixture
+def folder(tmp_path, rng):
+    """A folder as a user would have it: a model, its data and a configuration."""
+    model = keras.Sequential(
+        [keras.Input((6,)), L.Dense(10, "relu", name="hidden"), L.Dense(3, "softmax", name="classes")], name="small"
+    )
+    model.save(tmp_path / "net.keras")
+    np.savez(tmp_path / "x_test.npz", rng.random((20, 6), dtype=np.float32))
+    np.savez(tmp_path / "y_test.npz", rng.integers(0, 3, 20))
+    np.savez(tmp_path / "x_norm.npz", rng.random((30, 6), dtype=np.float32))
+    (tmp_path / "config.ini").write_text(
+        "[paths]\nfilename_ann = net\n[simulation]\nduration = 8\n[output]\nplot_vars = {}\n"
+    )
+    return tmp_path
+
+
+def test_run_writes_a_folder_and_prints_a_table(folder, capsys):
+    assert main(["run", str(folder / "config.ini")]) == 0
+    out = capsys.readouterr().out
+    report = folder / "log" / "gui" / "test" / "report.html"
+    assert out.startswith("small: 20 samples, 8 timesteps")
+    assert out.rstrip().endswith(f"report: {report}")
+    assert report.is_file()
+
+
+def test_flags_override_the_file(folder, capsys):
+    flags = ["--duration", "6", "--dt", "2", "--num-to-test", "5", "--runlabel", "short", "--no-evaluate-ann", "--json"]
+    assert main(["run", str(folder / "config.ini"), *flags]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert (result["samples"], result["timesteps"], result["ann_accuracy"]) == (5, 3, None)
+    assert result["folder"] == str(folder / "log" / "gui" / "short")
+
+
+def test_a_model_is_run_without_a_configuration(folder, capsys, monkeypatch):
+    monkeypatch.chdir(folder)
+    flags = ["--duration", "4", "--plot-vars", "{}", "--log-dir-of-current-run", "here", "--json"]
+    assert main(["run", "net.keras", *flags]) == 0
+    assert json.loads(capsys.readouterr().out)["report"] == str(folder / "here" / "report.html")
+
+
+def test_check_says_what_becomes_of_a_model(folder, capsys):
+    assert main(["check", str(folder / "net.keras")]) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"hidden_relu +activation of Dense +population +10 integrate-and-fire neurons", out)
+    assert "'small' can be converted" in out
+    assert main(["check", str(folder / "config.ini"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["convertible"] is True
+
+
+def test_check_returns_1_for_a_model_that_cannot_be_converted(folder, capsys):
+    keras.Sequential([keras.Input((6,)), L.Dense(4, "gelu", name="hidden"), L.Dense(3)]).save(folder / "gelu.keras")
+    assert main(["check", str(folder / "gelu.keras"), "--json"]) == 1
+    nodes = json.loads(capsys.readouterr().out)["nodes"]
+    (refused,) = [node for node in nodes if node["becomes"] == "refused"]
+    assert refused["name"] == "hidden_gelu"
+    assert refused["remedy"].startswith("retrain with ReLU")
+
+
+def test_check_of_a_configuration_checks_its_data(folder, capsys):
+    (folder / "y_test.npz").write_bytes(b"damaged")
+    assert main(["check", str(folder / "config.ini")]) == 2
+    assert "cannot be read as an npz file" in capsys.readouterr().err
+
+
+def test_convert_then_evaluate(folder, capsys):
+    output = folder / "own.keras"
+    assert main(["convert", str(folder / "net.keras"), "--output", str(output), "--duration", "8"]) == 0
+    assert str(output) in capsys.readouterr().out
+    assert main(["convert", str(folder / "net.keras"), "--output", str(output)]) == 2
+    assert "exists. Choose another --output, or replace it with --overwrite" in capsys.readouterr().err
+    assert main(["evaluate", str(output), "--json"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    model_snn = keras.saving.load_model(output)
+    x, y = (np.load(folder / f"{name}.npz")["arr_0"] for name in ("x_test", "y_test"))
+    assert record["timesteps"] == list(range(1, 9))
+    assert record["outputs"][0]["accuracy"] == model_snn.simulate(x).accuracy(y).tolist()
+    assert not (folder / "log").exists()
+
+
+def test_convert_with_calibration_data_from_another_file(folder, capsys):
+    x = np.load(folder / "x_norm.npz")["arr_0"]
+    (folder / "x_norm.npz").rename(folder / "mine.npz")
+    command = ["convert", str(folder / "net.keras"), "--calibration-data", str(folder / "mine.npz"), "--json"]
+    assert main([*command, "--v-thresh", "2"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["file"] == str(folder / "net_INI.keras")
+    theta = keras.saving.load_model(result["file"]).thresholds()["hidden_relu"]
+    expected = snn.convert_keras(keras.saving.load_model(folder / "net.keras"), x).thresholds()["hidden_relu"]
+    np.testing.assert_allclose(theta, 2 * expected)
+
+
+def test_evaluate_a_configuration_writes_nothing(folder, capsys):
+    before = sorted(folder.rglob("*"))
+    assert main(["evaluate", str(folder / "config.ini")]) == 0
+    assert "small: 20 samples, 8 timesteps" in capsys.readouterr().out
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_sweep_from_a_file(folder, capsys):
+    with (folder / "config.ini").open("a") as file:
+        file.write("[parameter_sweep]\nparam_name = duration\nparam_values = 4:8:2\n")
+    assert main(["run", str(folder / "config.ini"), "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert [row["timesteps"] for row in result["table"]] == [4, 6, 8]
+    assert (pathlib.Path(result["folder"]) / "duration=6" / "report.html").is_file()
+
+
+def test_interruption_returns_130_and_can_be_resumed(folder, capsys, monkeypatch):
+    def interrupt(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("snn_toolbox_tf.experiment.runs.compare_activity", interrupt)
+        assert main(["run", str(folder / "config.ini")]) == 130
+    captured = capsys.readouterr()
+    assert "goes on with `run --resume`" in captured.err
+    assert not (folder / "log" / "gui" / "test").exists()
+    assert main(["run", str(folder / "config.ini"), "--resume"]) == 0
+    assert (folder / "log" / "gui" / "test" / "report.html").is_file()
+
+
+def test_errors_are_json_too(folder, capsys):
+    assert main(["run", str(folder / "config.ini"), "--percentile", "101", "--json"]) == 2
+    captured = capsys.readouterr()
+    assert "[normalization] percentile: Expected" in json.loads(captured.out)["error"]
+    assert "Traceback" not in captured.err
+
+
+def test_every_setting_has_a_flag_and_help(capsys):
+    with pytest.raises(SystemExit) as done:
+        main(["run", "--help"])
+    assert done.value.code == 0
+    text = " ".join(capsys.readouterr().out.split())
+    for key in SECTION_OF:
+        assert f"--{key.replace('_', '-')}" in text, key
+    for command in ("check", "run", "convert", "evaluate"):
+        assert command in build_parser().format_help()
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["walk"], ["run"], ["run", "a.ini", "--duratoin", "3"], ["check", "a", "--resume"]]
+)
+def test_unknown_commands_and_flags(arguments, capsys):
+    with pytest.raises(SystemExit) as done:
+        main(arguments)
+    assert done.value.code == 2
+    assert "snn-toolbox-tf" in capsys.readouterr().err
+
+
+def test_as_a_process_it_prints_its_own_lines_only(folder):
+    done = subprocess.run(
+        [sys.executable, "-m", "snn_toolbox_tf", "run", str(folder / "config.ini"), "--json"],
+        env={**os.environ, "PYTHONPATH": str(pathlib.Path(snn.__file__).parents[1])},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout)["samples"] == 20

@@ -1,0 +1,384 @@
+"""Runs: folders that are whole or not there, resumed evaluations, numbers that agree with what they are made of."""
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import keras
+import numpy as np
+import pytest
+import zoo
+
+import snn_toolbox_tf as snn
+from snn_toolbox_tf import experiment
+from snn_toolbox_tf.experiment import evaluation as evaluation_module
+from snn_toolbox_tf.experiment.run_folder import RunFolder
+
+L = keras.layers
+
+
+@pytest.fixture
+def classifier():
+    """A small network with known, seeded weights."""
+    return keras.Sequential(
+        [
+            keras.Input((6, 6, 1)),
+            L.Conv2D(4, 3, activation="relu", name="conv"),
+            L.Flatten(),
+            L.Dense(3, "softmax", name="dense"),
+        ],
+        name="classifier",
+    )
+
+
+@pytest.fixture
+def data(rng):
+    return {
+        "x_test": rng.random((50, 6, 6, 1), dtype=np.float32),
+        "y_test": rng.integers(0, 3, 50),
+        "x_norm": rng.random((40, 6, 6, 1), dtype=np.float32),
+    }
+
+
+@pytest.fixture
+def settings(tmp_path):
+    return snn.Settings().replace(path_wd=str(tmp_path), duration=12, batch_size=8, plot_vars=["error_t"])
+
+
+def folder_of(settings):
+    return pathlib.Path(settings.paths.path_wd) / "log" / "gui" / "test"
+
+
+def entries(settings):
+    parent = folder_of(settings).parent
+    return sorted(path.name for path in parent.iterdir()) if parent.exists() else []
+
+
+def test_a_run_agrees_with_convert_and_simulate(classifier, data, settings):
+    finished = snn.run(settings, model=classifier, **data)
+    model_snn = snn.convert_keras(classifier, data["x_norm"], timesteps=12)
+    result = model_snn.simulate(data["x_test"], record=["spike_counts"])
+    ann = classifier.predict(data["x_test"], verbose=0)
+    (output,) = finished.record.outputs
+    np.testing.assert_array_equal(output.accuracy, result.accuracy(data["y_test"]))
+    assert output.ann_accuracy == (ann.argmax(-1) == data["y_test"]).mean()
+    np.testing.assert_array_equal(output.agreement, (result.outputs.argmax(-1) == ann.argmax(-1)).mean(-1))
+    error = [np.linalg.norm(out - ann) / np.linalg.norm(ann) for out in result.outputs]
+    np.testing.assert_allclose(output.relative_error, error, rtol=1e-5)
+    assert output.confusion.sum() == 50
+    assert np.trace(output.confusion) == round(50 * output.accuracy[-1])
+    (population,) = finished.record.populations
+    assert population.firing_rate == pytest.approx(result.firing_rates["conv_relu"], rel=1e-12)
+    operations = {synapse.name: synapse.synaptic_operations for synapse in finished.record.synapses}
+    assert operations["dense"] == pytest.approx(result.synaptic_operations["dense"].mean(), rel=1e-12)
+    assert {s.name: s.connections for s in finished.record.synapses} == {"conv": 16 * 9 * 4, "dense": 64 * 3}
+
+
+def test_activity_is_compared_with_the_source(classifier, data, settings):
+    finished = snn.run(settings.replace(duration=512), model=classifier, **data)
+    (population,) = finished.record.populations
+    activation = keras.Model(classifier.inputs, classifier.layers[0].output).predict(data["x_test"][:32], verbose=0)
+    nearest = np.abs(population.activation[:, None] - np.unique(activation)[None]).min(axis=1)
+    assert nearest.max() < 1e-5
+    # Spike counts of constant input with v0 = theta/2 are rounded to nearest: half a spike at most, until rates saturate.
+    theta = population.threshold[2]
+    below = population.activation < population.threshold[0]
+    assert np.abs(population.decoded - population.activation)[below].max() <= theta / 2 / 512 * 1.01
+    assert population.correlation > 0.999
+
+
+def test_the_folder_is_whole(classifier, data, settings):
+    finished = snn.run(settings.replace(plot_vars=["all"]), model=classifier, **data)
+    assert finished.folder == folder_of(settings)
+    assert entries(settings) == ["test"]
+    names = {str(path.relative_to(finished.folder)) for path in finished.folder.rglob("*") if path.is_file()}
+    assert {"config.ini", "ann_INI.keras", "report.html", "report.json", "summary.txt", "trace.npz"} <= names
+    assert {"plots/accuracy.png", "plots/membrane.png", "tables/timesteps.csv", "tables/synapses.csv"} <= names
+    assert not {"lock", "fingerprint.json", "evaluation.npz"} & names
+    kept = keras.saving.load_model(finished.folder / "ann_INI.keras")
+    np.testing.assert_array_equal(
+        kept.predict(data["x_test"], verbose=0), finished.model_snn.predict(data["x_test"], verbose=0)
+    )
+    report = json.loads((finished.folder / "report.json").read_text())
+    assert report["outputs"][0]["accuracy"] == finished.record.outputs[0].accuracy.tolist()
+    assert report["settings"]["simulation"]["seed"] == 0
+    assert report["versions"]["keras"] == keras.__version__
+
+
+def test_files_and_arrays_give_the_same(classifier, data, settings, tmp_path):
+    classifier.save(tmp_path / "net.keras")
+    for name, array in data.items():
+        one_hot = np.eye(3)[array] if name == "y_test" else array
+        np.savez(tmp_path / f"{name}.npz", one_hot)
+    from_files = snn.run(settings.replace(filename_ann="net"))
+    from_arrays = snn.run(settings.replace(runlabel="arrays"), model=classifier, **data)
+    np.testing.assert_array_equal(from_files.record.outputs[0].accuracy, from_arrays.record.outputs[0].accuracy)
+    # The run's own configuration file repeats it.
+    repeated = snn.run(snn.read_settings(from_files.folder / "config.ini").replace(runlabel="again"))
+    assert comparable(repeated.folder) == comparable(from_files.folder)
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+def test_models_are_found_with_and_without_ending(classifier, data, settings, tmp_path, suffix):
+    classifier.save(tmp_path / f"net{suffix}")
+    for number, name in enumerate(["net", f"net{suffix}"]):
+        finished = snn.run(settings.replace(filename_ann=name, runlabel=f"run{number}", simulate=False), **data)
+        assert (finished.folder / "net_INI.keras").is_file()
+        assert finished.record is None
+
+
+def test_an_architecture_in_a_file_of_its_own(classifier, data, settings, tmp_path):
+    classifier.save(tmp_path / "net.h5")
+    (tmp_path / "net.json").write_text(classifier.to_json().replace('"classifier"', '"from_json"'))
+    finished = snn.run(settings.replace(filename_ann="net", num_to_test=4), **data)
+    assert finished.record.title == "from_json"
+    expected = snn.run(settings.replace(runlabel="direct", num_to_test=4), model=classifier, **data)
+    np.testing.assert_array_equal(finished.record.outputs[0].accuracy, expected.record.outputs[0].accuracy)
+
+
+def test_a_converted_network_is_loaded(classifier, data, settings, tmp_path):
+    snn.convert_keras(classifier, data["x_norm"], timesteps=12).save(tmp_path / "own.keras")
+    loaded = snn.run(settings.replace(convert=False, filename_snn="own"), model=classifier, **data)
+    converted = snn.run(settings.replace(runlabel="other"), model=classifier, **data)
+    np.testing.assert_array_equal(loaded.record.outputs[0].accuracy, converted.record.outputs[0].accuracy)
+
+
+def test_chosen_samples_and_top_k(classifier, data, settings):
+    chosen = [7, 3, 40]
+    finished = snn.run(
+        settings.replace(sample_idxs_to_test=chosen, top_k=2, sample_to_plot=1), model=classifier, **data
+    )
+    result = snn.convert_keras(classifier, data["x_norm"], timesteps=12).simulate(data["x_test"][chosen])
+    labels = data["y_test"][chosen]
+    two_largest = np.argsort(-result.outputs, axis=-1, kind="stable")[..., :2]
+    expected = (two_largest == labels[:, None]).any(-1).mean(-1)
+    np.testing.assert_array_equal(finished.record.outputs[0].accuracy, expected)
+    np.testing.assert_array_equal(result.accuracy(labels, top_k=2), expected)
+    assert finished.record.trace.sample == 3
+
+
+def test_several_inputs_and_outputs(settings):
+    inputs = [keras.Input((4,), name="a"), keras.Input((3,), name="b")]
+    hidden = L.Dense(8, "relu", name="hidden")(L.Concatenate()(inputs))
+    outputs = {"kind": L.Dense(2, "softmax", name="kind")(hidden), "size": L.Dense(1, name="size")(hidden)}
+    model = keras.Model(inputs, outputs)
+    x = {"a": np.random.default_rng(0).random((20, 4)), "b": np.random.default_rng(1).random((20, 3))}
+    y = {"kind": np.arange(20) % 2, "size": np.linspace(0, 9, 20)}
+    finished = snn.run(settings, model=model, x_test=x, y_test=y, x_norm=x)
+    by_name = {output.name: output for output in finished.record.outputs}
+    assert by_name["kind"].accuracy is not None
+    assert by_name["size"].accuracy is None
+    assert any("'size' holds no class labels" in note for note in finished.record.notes)
+
+
+@pytest.mark.parametrize("mode", ["poisson_input", "frame_input"])
+def test_other_inputs_do_not_depend_on_the_division_into_batches(classifier, data, settings, mode):
+    if mode == "frame_input":
+        data["x_test"] = np.random.default_rng(0).random((50, 12, 6, 6, 1), dtype=np.float32)
+    settings = settings.replace(**{mode: True})
+    curves = [
+        snn.run(settings.replace(runlabel=str(size), batch_size=size), model=classifier, **data).record.outputs[0]
+        for size in (7, 32)
+    ]
+    np.testing.assert_array_equal(curves[0].accuracy, curves[1].accuracy)
+    result = snn.convert_keras(classifier, data["x_norm"], input=mode[:-6].replace("frame", "frames"), timesteps=12)
+    np.testing.assert_array_equal(curves[0].accuracy, result.simulate(data["x_test"]).accuracy(data["y_test"]))
+
+
+def test_recordings_hold_all_samples(classifier, data, settings):
+    finished = snn.run(settings.replace(log_vars=["all"]), model=classifier, **data)
+    files = sorted((finished.folder / "recordings").glob("samples_??????-??????.npz"))
+    result = snn.SimulationResult.join([snn.SimulationResult.load(path) for path in files])
+    expected = finished.model_snn.simulate(data["x_test"], record=["spikes", "membrane_potential"])
+    np.testing.assert_array_equal(result.spikes["conv_relu"], expected.spikes["conv_relu"])
+    np.testing.assert_array_equal(result.membrane_potential["conv_relu"], expected.membrane_potential["conv_relu"])
+    np.testing.assert_array_equal(result.synaptic_operations["dense"], expected.synaptic_operations["dense"])
+    with np.load(files[0].with_name(f"{files[0].stem}_activations.npz")) as file:
+        source = keras.Model(classifier.inputs, classifier.layers[0].output).predict(data["x_test"][:8], verbose=0)
+        np.testing.assert_allclose(file["conv_relu"], source, atol=1e-5)
+
+
+def test_chosen_neurons_are_traced(classifier, data, settings):
+    finished = snn.run(
+        settings.replace(neurons_to_plot=["conv_relu/5"], plot_vars=["v_mem"], sample_to_plot=2),
+        model=classifier,
+        **data,
+    )
+    ((name, place, potential, spikes),) = finished.record.trace.membranes
+    result = finished.model_snn.simulate(data["x_test"][2:3], record=["spikes", "membrane_potential"])
+    assert (name, place) == ("conv_relu", "0, 1, 1")
+    np.testing.assert_array_equal(potential, result.membrane_potential["conv_relu"][:, 0, 0, 1, 1])
+    np.testing.assert_array_equal(spikes, result.spikes["conv_relu"][:, 0, 0, 1, 1])
+    # The equation of the neuron: v(t) = v(t-1) + current - spike, with a constant current.
+    current = np.diff(np.concatenate([[0.5], potential])) + spikes
+    np.testing.assert_allclose(current, current[0], atol=1e-6)
+
+
+def test_a_finished_run_is_not_overwritten_unless_asked(classifier, data, settings):
+    finished = snn.run(settings, model=classifier, **data)
+    before = (finished.folder / "report.json").read_bytes()
+    with pytest.raises(snn.ConfigurationError, match=r"holds a finished run.*--overwrite"):
+        snn.run(settings.replace(seed=1), model=classifier, **data)
+    assert (finished.folder / "report.json").read_bytes() == before
+    snn.run(settings.replace(seed=1, overwrite=True), model=classifier, **data)
+    assert (finished.folder / "report.json").read_bytes() != before
+    assert entries(settings) == ["test"]
+
+
+def test_other_things_are_not_overwritten_at_all(classifier, data, settings):
+    folder = folder_of(settings)
+    folder.mkdir(parents=True)
+    (folder / "thesis.tex").write_text("years of work")
+    with pytest.raises(snn.ConfigurationError, match="exists and holds no run"):
+        snn.run(settings.replace(overwrite=True), model=classifier, **data)
+    assert (folder / "thesis.tex").read_text() == "years of work"
+
+
+class Interrupting(experiment.Progress):
+    """Interrupts after some samples."""
+
+    def __init__(self, after):
+        self.left = after
+
+    def advance(self, samples):
+        self.left -= samples
+        if self.left <= 0:
+            raise KeyboardInterrupt
+
+
+def comparable(folder):
+    """What a run's report says, without times."""
+    report = json.loads((folder / "report.json").read_text())
+    report.pop("seconds")
+    for key in ("batch_size", "overwrite"):
+        report["settings"]["simulation"].pop(key, None)
+        report["settings"]["output"].pop(key, None)
+    report["settings"].pop("paths")
+    return report
+
+
+def test_an_interrupted_run_is_resumed_and_gives_the_same(classifier, data, settings):
+    settings = settings.replace(poisson_input=True)
+    whole = snn.run(settings.replace(runlabel="whole"), model=classifier, **data)
+    with pytest.raises(KeyboardInterrupt):
+        snn.run(settings, model=classifier, **data, progress=Interrupting(after=17))
+    assert entries(settings) == [".test.unfinished", "whole"]
+    with pytest.raises(snn.ConfigurationError, match=r"unfinished run.*--resume"):
+        snn.run(settings, model=classifier, **data)
+    with pytest.raises(
+        snn.ConfigurationError, match=r"cannot be resumed.*\[simulation\] duration: 12.0 then, 20.0 now"
+    ):
+        snn.run(settings.replace(duration=20), model=classifier, **data, resume=True)
+    other = {**data, "x_test": data["x_test"] + 1}
+    with pytest.raises(snn.ConfigurationError, match=r"cannot be resumed.*test data"):
+        snn.run(settings, model=classifier, **other, resume=True)
+
+    class Counting(experiment.Progress):
+        done_before = None
+
+        def stage(self, name, total=None, done=0):
+            if total:
+                Counting.done_before = done
+
+    resumed = snn.run(settings, model=classifier, **data, resume=True, progress=Counting())
+    assert Counting.done_before == 24  # three whole batches of 8
+    assert entries(settings) == ["test", "whole"]
+    assert comparable(resumed.folder) == comparable(whole.folder)
+
+
+def test_an_unfinished_run_is_discarded_if_asked(classifier, data, settings):
+    with pytest.raises(KeyboardInterrupt):
+        snn.run(settings, model=classifier, **data, progress=Interrupting(after=1))
+    snn.run(settings.replace(overwrite=True), model=classifier, **data)
+    assert entries(settings) == ["test"]
+
+
+def test_a_run_that_fails_before_it_has_anything_leaves_nothing(classifier, data, settings, monkeypatch):
+    def fail(*args, **kwargs):
+        raise snn.ConversionError("it differs")
+
+    monkeypatch.setattr("snn_toolbox_tf.experiment.runs.convert_keras", fail)
+    with pytest.raises(snn.ConversionError):
+        snn.run(settings, model=classifier, **data)
+    assert entries(settings) == []
+
+
+SCRIPT = """
+import sys, keras, numpy as np, snn_toolbox_tf as snn
+folder = sys.argv[1]
+snn.run(folder + "/config.ini", resume="--resume" in sys.argv)
+"""
+
+
+def test_a_killed_process_leaves_nothing_half_written(classifier, data, settings, tmp_path, monkeypatch):
+    """A real process, killed without warning in the middle of a long evaluation, and resumed."""
+    classifier.save(tmp_path / "net.keras")
+    long = {**data, "x_test": np.tile(data["x_test"], (400, 1, 1, 1)), "y_test": np.tile(data["y_test"], 400)}
+    for name, array in long.items():
+        np.savez(tmp_path / f"{name}.npz", array)
+    (tmp_path / "config.ini").write_text(
+        "[paths]\nfilename_ann = net\n[simulation]\nduration = 12\nbatch_size = 4\n[output]\nplot_vars = {}\n"
+    )
+    script = tmp_path / "script.py"
+    # A checkpoint after every batch, so that the process can be killed soon.
+    script.write_text(
+        "import snn_toolbox_tf.experiment.evaluation as e; e._SECONDS_BETWEEN_CHECKPOINTS = 0.0\n" + SCRIPT
+    )
+    environment = {**os.environ, "PYTHONPATH": str(pathlib.Path(snn.__file__).parents[1])}
+    process = subprocess.Popen([sys.executable, script, tmp_path], env=environment, stderr=subprocess.DEVNULL)
+    checkpoint = folder_of(settings).parent / ".test.unfinished" / "evaluation.npz"
+    deadline = time.monotonic() + 120
+    while not checkpoint.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert entries(settings) == [".test.unfinished"]
+    done = evaluation_module.Evaluation.load(checkpoint).done
+    assert 0 < done < 20_000
+    assert done % 4 == 0
+    resumed = snn.run(tmp_path / "config.ini", resume=True)
+    assert entries(settings) == ["test"]
+    expected = resumed.model_snn.simulate(data["x_test"]).accuracy(data["y_test"])
+    np.testing.assert_allclose(resumed.record.outputs[0].accuracy, expected, rtol=1e-12)
+
+
+def test_two_runs_at_once_do_not_collide(tmp_path):
+    target = tmp_path / "run"
+    entered, leave = threading.Event(), threading.Event()
+
+    def first():
+        with RunFolder(target, {"a": 1}) as folder:
+            (folder.path / "result").write_text("first")
+            entered.set()
+            leave.wait(20)
+            (folder.path / "config.ini").write_text("")
+            folder.finish()
+
+    thread = threading.Thread(target=first)
+    thread.start()
+    entered.wait(20)
+    for kwargs in ({}, {"resume": True}, {"overwrite": True}):
+        with (
+            pytest.raises(snn.ConfigurationError, match="Another process is writing"),
+            RunFolder(target, {"a": 1}, **kwargs),
+        ):
+            pass
+    leave.set()
+    thread.join()
+    assert (target / "result").read_text() == "first"
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+@pytest.mark.parametrize("make", [zoo.residual, zoo.multi_input, zoo.sequence, zoo.volume, zoo.channels_first])
+def test_networks_of_all_kinds_run(make, settings):
+    model = zoo.build(make)
+    x = zoo.data_for(model, 6)
+    finished = snn.run(settings.replace(duration=4), model=model, x_test=x, x_norm=x)
+    assert finished.record.samples == 6
+    assert finished.record.outputs[0].accuracy is None
+    assert any("no labels" in note for note in finished.record.notes)
