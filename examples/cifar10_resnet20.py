@@ -1,24 +1,24 @@
-"""Converts a trained ResNet-20 (CIFAR-10) and prints the accuracy of the ANN and of the SNN over time.
+"""Writes a trained ResNet-20 (CIFAR-10) and its data as files, and runs config_templates/cifar10_resnet20.ini on them.
 
 The weights and images are found through the environment variable SNN_TOOLBOX_TF_DATA: resnet20_cifar10.npz (trained weights
 of the 16/32/64 ResNet-20 of He et al. 2015, PyTorch names and layouts, from akamaster/pytorch_resnet_cifar10),
 cifar10_calib5000.npz and cifar10_test.npz (arrays x, uint8 NHWC, and y).
 
-    python examples/cifar10_resnet20.py [--images 10000] [--calibration-images 1000]
+    python examples/cifar10_resnet20.py [--images 1000] [--calibration-images 1000] [--timesteps 128]
 """
 
 import argparse
 import os
 import pathlib
 import sys
-import time
 
 import keras
 import numpy as np
 
 import snn_toolbox_tf as snn
+from snn_toolbox_tf.report.summary import summarize
 
-TIMESTEPS = [8, 16, 32, 64, 128]
+ROOT = pathlib.Path(__file__).parents[1]
 MEAN = np.array([0.485, 0.456, 0.406], dtype=np.float32)
 STD = np.array([0.229, 0.224, 0.225], dtype=np.float32)
 
@@ -83,44 +83,36 @@ def load_images(path: str | os.PathLike, count: int | None = None) -> tuple[np.n
 
 
 def main() -> None:
-    """Prints the table."""
+    """Writes the network and its data, and runs the configuration."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--images", type=int, default=10000, help="number of test images")
+    parser.add_argument("--images", type=int, default=1000, help="number of test images, 10,000 at most")
     parser.add_argument("--calibration-images", type=int, default=1000)
-    parser.add_argument("--percentile", type=float, default=99.9)
-    parser.add_argument("--batch-size", type=int, default=32)
-    parser.add_argument("--per-population", action="store_true", help="one threshold per population, not per channel")
+    parser.add_argument("--timesteps", type=int, default=128)
+    parser.add_argument("--folder", type=pathlib.Path, default=ROOT / "reports" / "cifar10_resnet20")
     arguments = parser.parse_args()
-    folder = os.environ.get("SNN_TOOLBOX_TF_DATA")
-    if not folder:
+    source = os.environ.get("SNN_TOOLBOX_TF_DATA")
+    if not source:
         sys.exit("Set SNN_TOOLBOX_TF_DATA to the folder that holds resnet20_cifar10.npz and the CIFAR-10 files.")
-    data = pathlib.Path(folder)
+    folder = arguments.folder.resolve()
+    folder.mkdir(parents=True, exist_ok=True)
 
     model = build_resnet20()
-    load_pytorch_weights(model, data / "resnet20_cifar10.npz")
-    x, y = load_images(data / "cifar10_test.npz", arguments.images)
-    x_calibration, _ = load_images(data / "cifar10_calib5000.npz", arguments.calibration_images)
-    ann = float((model.predict(x, batch_size=256, verbose=0).argmax(axis=-1) == y).mean())
-    print(f"ANN accuracy on {len(x)} images: {100 * ann:.2f} %")
+    load_pytorch_weights(model, pathlib.Path(source) / "resnet20_cifar10.npz")
+    model.save(folder / "resnet20.keras")
+    x, y = load_images(pathlib.Path(source) / "cifar10_test.npz")
+    x_calibration, _ = load_images(pathlib.Path(source) / "cifar10_calib5000.npz", arguments.calibration_images)
+    for name, array in {"x_test": x, "y_test": y, "x_norm": x_calibration}.items():
+        np.savez(folder / name, array)
 
-    model_snn = snn.convert_keras(
-        model, x_calibration, percentile=arguments.percentile, per_channel=not arguments.per_population
+    settings = snn.read_settings(ROOT / "config_templates" / "cifar10_resnet20.ini").replace(
+        path_wd=folder,
+        log_dir_of_current_run=folder / "run",
+        num_to_test=arguments.images,
+        duration=arguments.timesteps,
     )
-    print(
-        f"error of the passes {model_snn.conversion['pass_error']:.1e}, of the grid "
-        f"{model_snn.conversion['grid_error']:.1e}"
-    )
-    start = time.perf_counter()
-    result = model_snn.simulate(x, outputs=TIMESTEPS, batch_size=arguments.batch_size, verbose=int(sys.stderr.isatty()))
-    seconds = time.perf_counter() - start
-    print("timesteps  SNN accuracy")
-    for timesteps, accuracy in zip(result.timesteps, result.accuracy(y), strict=True):
-        print(f"{timesteps:9d}  {100 * accuracy:.2f} %")
-    rates = result.firing_rates.values()
-    print(
-        f"mean firing rate {np.mean(list(rates)):.3f}; {seconds:.0f} s, "
-        f"{len(x) * result.duration / seconds:.0f} image timesteps/s"
-    )
+    finished = snn.run(settings)
+    print(summarize(finished.record))
+    print(f"report: {finished.report}")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
-"""Trains a small CNN on scikit-learn's digits, converts it, simulates it and writes a report.
+"""Trains a small CNN on scikit-learn's digits, writes it and its data as files, and runs config_templates/digits.ini.
 
-python examples/digits.py [--timesteps 32] [--seed 0] [--report reports/digits]
+python examples/digits.py [--timesteps 32] [--seed 0] [--folder reports/digits]
 """
 
 import argparse
+import pathlib
 
 import keras
 import numpy as np
@@ -11,7 +12,9 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
 import snn_toolbox_tf as snn
-from snn_toolbox_tf.analysis.report import summarize, write_report
+from snn_toolbox_tf.report.summary import summarize
+
+ROOT = pathlib.Path(__file__).parents[1]
 
 
 def load_data(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -53,23 +56,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--timesteps", type=int, default=32)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--report", default="reports/digits", help="folder of the report")
+    parser.add_argument("--folder", type=pathlib.Path, default=ROOT / "reports" / "digits", help="where files go")
     arguments = parser.parse_args()
 
     x_train, y_train, x_test, y_test = load_data(arguments.seed)
     print(f"training a CNN on {len(x_train)} digits ...")
     model = train(x_train, y_train, arguments.seed)
-    _, ann_accuracy = model.evaluate(x_test, y_test, verbose=0)
+    folder = arguments.folder.resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    model.save(folder / "digits_cnn.keras")
+    for name, array in {"x_test": x_test, "y_test": y_test, "x_norm": x_train}.items():
+        np.savez_compressed(folder / name, array)
 
-    model_snn = snn.convert_keras(model, x_train, timesteps=arguments.timesteps)
-    result = model_snn.simulate(x_test)
-
-    print(summarize(result, result.accuracy(y_test), ann_accuracy))
-    settings = {"data": "sklearn.datasets.load_digits", "seed": arguments.seed, "epochs": 20}
-    folder = write_report(
-        arguments.report, model_snn, result, y_test, ann_accuracy=float(ann_accuracy), settings=settings
+    settings = snn.read_settings(ROOT / "config_templates" / "digits.ini").replace(
+        path_wd=folder, log_dir_of_current_run=folder / "run", duration=arguments.timesteps
     )
-    print(f"report: {folder}")
+    finished = snn.run(settings)
+    print(summarize(finished.record))
+    print(f"report: {finished.report}")
 
 
 if __name__ == "__main__":

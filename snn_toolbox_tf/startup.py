@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 def is_command_line() -> bool:
     """Whether this process was started as `snn-toolbox-tf` or `python -m snn_toolbox_tf`."""
-    return pathlib.Path(sys.argv[0]).stem == "snn-toolbox-tf" or ["-m", "snn_toolbox_tf"] == sys.orig_argv[1:3]
+    return pathlib.Path(sys.argv[0]).stem == "snn-toolbox-tf" or sys.orig_argv[1:3] == ["-m", "snn_toolbox_tf"]
 
 
 @contextlib.contextmanager

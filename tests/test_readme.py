@@ -6,6 +6,11 @@ import re
 import subprocess
 import sys
 
+import keras
+import numpy as np
+
+from snn_toolbox_tf.cli import main
+
 README = pathlib.Path(__file__).parents[1] / "README.md"
 
 
@@ -26,3 +31,28 @@ def test_readme_code_runs_as_it_stands(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "serving_folder" / "saved_model.pb").exists()
+
+
+def test_readme_commands_run_as_they_stand(tmp_path, monkeypatch, capsys):
+    text = README.read_text()
+    (config,) = re.findall(r"```ini\n(.*?)```", text, flags=re.DOTALL)
+    blocks = re.findall(r"```console\n(.*?)```", text, flags=re.DOTALL)
+    commands = [
+        line for block in blocks for line in re.findall(r"^\$ snn-toolbox-tf (.*?)(?:  +#.*)?$", block, flags=re.M)
+    ]
+    assert len(commands) >= 7
+    model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(8, "relu"), keras.layers.Dense(3, "softmax")])
+    generator = np.random.default_rng(0)
+    model.save(tmp_path / "net.keras")
+    for name in ("x_test", "x_norm"):
+        np.savez(tmp_path / f"{name}.npz", generator.random((120, 6), dtype=np.float32))
+    np.savez(tmp_path / "y_test.npz", generator.integers(0, 3, 120))
+    (tmp_path / "config.ini").write_text(config)
+    monkeypatch.chdir(tmp_path)
+    for command in commands:
+        try:
+            status = main(command.split())
+        except SystemExit as done:
+            status = done.code
+        assert status == 0, f"{command}: {capsys.readouterr().err}"
+    assert {path.name for path in (tmp_path / "log" / "gui").iterdir()} == {"test", "thresholds"}

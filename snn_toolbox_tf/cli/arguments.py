@@ -6,6 +6,7 @@ import pathlib
 from typing import Any
 
 from snn_toolbox_tf.config import SECTIONS, Settings, fields_of, read_settings, read_values, resolve_paths
+from snn_toolbox_tf.experiment.sources import MODEL_SUFFIXES
 from snn_toolbox_tf.version import __version__
 
 _PATH_KEYS = ("path_wd", "dataset_path", "log_dir_of_current_run")
@@ -33,9 +34,7 @@ def build_parser() -> argparse.ArgumentParser:
         epilog="example: snn-toolbox-tf check model.keras",
         allow_abbrev=False,
     )
-    check.add_argument(
-        "source", metavar="MODEL_OR_CONFIG", help="a Keras model (.keras, .h5) or a configuration (.ini)"
-    )
+    check.add_argument("source", metavar="MODEL_OR_CONFIG", help="a Keras model (.keras, .h5) or a configuration file")
     _add_common(check)
 
     run = commands.add_parser(
@@ -49,7 +48,7 @@ def build_parser() -> argparse.ArgumentParser:
     run.add_argument(
         "source",
         metavar="CONFIG_OR_MODEL",
-        help="a configuration (.ini), or a Keras model with x_test.npz, y_test.npz and x_norm.npz beside it or in "
+        help="a configuration file, or a Keras model with x_test.npz, y_test.npz and x_norm.npz beside it or in "
         "--dataset-path",
     )
     run.add_argument("--resume", action="store_true", help="go on with a run that was interrupted")
@@ -65,7 +64,7 @@ def build_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     convert.add_argument(
-        "source", metavar="MODEL_OR_CONFIG", help="a Keras model (.keras, .h5) or a configuration (.ini)"
+        "source", metavar="MODEL_OR_CONFIG", help="a Keras model (.keras, .h5) or a configuration file"
     )
     convert.add_argument("--output", metavar="FILE", help="file to write; path_wd/<filename_snn>.keras if left out")
     convert.add_argument("--calibration-data", metavar="FILE", help="an npz file, in place of dataset_path/x_norm.npz")
@@ -81,7 +80,7 @@ def build_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     evaluate.add_argument(
-        "source", metavar="SNN_OR_CONFIG", help="a converted network (.keras) or a configuration (.ini)"
+        "source", metavar="SNN_OR_CONFIG", help="a converted network (.keras) or a configuration file"
     )
     _add_common(evaluate)
     _add_settings(evaluate, ("paths", "input", "tools", "normalization", "simulation", "cell", "output"))
@@ -123,7 +122,7 @@ def settings_from(arguments: argparse.Namespace, model_key: str = "filename_ann"
         ConfigurationError: If a file or a flag is not usable.
     """
     source = pathlib.Path(arguments.source)
-    if source.suffix == ".ini":
+    if is_configuration(arguments):
         settings = read_settings(source)
     else:
         settings = Settings().replace(path_wd=str(source.parent.absolute()), **{model_key: source.name})
@@ -133,6 +132,11 @@ def settings_from(arguments: argparse.Namespace, model_key: str = "filename_ann"
     values = flags | read_values(texts)
     values |= {key: str(pathlib.Path(values[key]).absolute()) for key in _PATH_KEYS if values.get(key)}
     return settings.replace(**values)
+
+
+def is_configuration(arguments: argparse.Namespace) -> bool:
+    """Whether the source is a configuration file: anything but a model, as snn_toolbox's are often called `config`."""
+    return pathlib.Path(arguments.source).suffix not in MODEL_SUFFIXES
 
 
 def flags_of(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from snn_toolbox_tf.cli.arguments import flags_of, settings_from
+from snn_toolbox_tf.cli.arguments import flags_of, is_configuration, settings_from
 from snn_toolbox_tf.cli.progress import ConsoleProgress
 from snn_toolbox_tf.config import ConfigurationError, Settings
 from snn_toolbox_tf.experiment.preparation import load_converted, prepare, snn_name
@@ -60,7 +60,7 @@ def run_check(arguments: argparse.Namespace, screen: Screen) -> int:
     """Tells what becomes of a model; with a configuration file, checks settings and data as well."""
     settings = settings_from(arguments)
     report = check(load_model(settings))
-    if report.ok and arguments.source.endswith(".ini"):
+    if report.ok and is_configuration(arguments):
         prepare(settings)
     screen.result(_check_table(report) if screen.is_terminal else report, report.as_dict())
     return 0 if report.ok else NOT_CONVERTIBLE
@@ -135,7 +135,7 @@ def run_convert(arguments: argparse.Namespace, screen: Screen) -> int:
 
 def run_evaluate(arguments: argparse.Namespace, screen: Screen) -> int:
     """Simulates a converted network and prints what a report would show."""
-    if arguments.source.endswith(".ini"):
+    if is_configuration(arguments):
         settings = settings_from(arguments)
     else:
         settings = settings_from(arguments, "filename_snn").replace(convert=False, evaluate_ann=False)

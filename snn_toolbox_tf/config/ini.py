@@ -110,7 +110,7 @@ def _read_key(section: str, key: str, text: str) -> tuple[tuple[Any] | None, str
 def _resolved(settings: Settings, folder: pathlib.Path) -> Any:
     """Returns [paths] with absolute folders; what is empty is filled in."""
     paths = settings.paths
-    changes = {key: str(folder / getattr(paths, key)) for key in _PATHS if getattr(paths, key)}
+    changes = {key: os.path.normpath(folder / getattr(paths, key)) for key in _PATHS if getattr(paths, key)}
     return dataclasses.replace(paths, **{"path_wd": str(folder), **changes})
 
 

@@ -96,7 +96,7 @@ def load_converted(settings: Settings) -> SpikingModel:
 def snn_name(settings: Settings) -> str:
     """Returns the file name of the converted network, without ending."""
     ann = pathlib.PurePath(settings.paths.filename_ann)
-    stem = ann.stem if ann.suffix in (".keras", ".h5", ".hdf5") else ann.name
+    stem = ann.stem if ann.suffix in sources.MODEL_SUFFIXES else ann.name
     return settings.paths.filename_snn.removesuffix(".keras") or f"{stem or 'ann'}_INI"
 
 

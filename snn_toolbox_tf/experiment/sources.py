@@ -16,7 +16,7 @@ from snn_toolbox_tf.data import Batch, as_arrays
 from snn_toolbox_tf.graph import Graph
 from snn_toolbox_tf.simulation.classes import class_labels
 
-_SUFFIXES = ("", ".keras", ".h5", ".hdf5")
+MODEL_SUFFIXES = (".keras", ".h5", ".hdf5")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,9 +75,11 @@ def load_model(settings: Settings, name: str | None = None) -> keras.Model:
     if not wanted:
         raise ConfigurationError("[paths] filename_ann: Expected the file name of a Keras model. Received: ''.")
     base = pathlib.Path(settings.paths.path_wd) / wanted
-    found = [path for path in (base.with_name(base.name + suffix) for suffix in _SUFFIXES) if path.is_file()]
+    found = [
+        path for path in (base.with_name(base.name + suffix) for suffix in ("", *MODEL_SUFFIXES)) if path.is_file()
+    ]
     if not found:
-        there = sorted(p.name for p in base.parent.glob("*") if p.suffix in _SUFFIXES[1:])
+        there = sorted(p.name for p in base.parent.glob("*") if p.suffix in MODEL_SUFFIXES)
         raise ConfigurationError(
             f"There is no model '{base}' (.keras or .h5). Models in that folder: {', '.join(there) or 'none'}."
         )

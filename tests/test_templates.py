@@ -1,0 +1,85 @@
+"""The configuration templates run, on the files that the examples write."""
+
+import configparser
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+import snn_toolbox_tf as snn
+from snn_toolbox_tf.cli import main
+
+ROOT = pathlib.Path(snn.__file__).parents[1]
+TEMPLATES = sorted((ROOT / "config_templates").glob("*.ini"))
+
+
+@pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.name)
+def test_templates_are_read(path):
+    settings = snn.read_settings(path)
+    assert settings.notes == ()
+    assert pathlib.Path(settings.paths.path_wd).is_absolute()
+
+
+def run_example(name, folder, *arguments):
+    """Runs an example as a process of its own and returns its standard output."""
+    done = subprocess.run(
+        [sys.executable, ROOT / "examples" / f"{name}.py", "--folder", folder, *arguments],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def accuracies(report):
+    record = json.loads((report.parent / "report.json").read_text())
+    (output,) = record["outputs"]
+    return output["ann_accuracy"], output["accuracy"][-1]
+
+
+def test_digits(tmp_path):
+    out = run_example("digits", tmp_path)
+    report = tmp_path / "run" / "report.html"
+    assert f"report: {report}" in out
+    ann, accuracy = accuracies(report)
+    assert ann > 0.95
+    assert abs(ann - accuracy) < 0.01
+
+
+def test_cifar10_resnet20(data_dir, tmp_path):
+    run_example("cifar10_resnet20", tmp_path, "--images", "64", "--timesteps", "8", "--calibration-images", "128")
+    ann, accuracy = accuracies(tmp_path / "run" / "report.html")
+    assert ann > 0.85
+    assert 0.2 < accuracy < ann
+
+
+def test_snn_toolbox_mnist_example_runs_unchanged(data_dir, tmp_path):
+    """The configuration as that example writes it: by configparser, from Python values, into a file called `config`."""
+    run_example("snn_toolbox_mnist", tmp_path)
+    config = configparser.ConfigParser()
+    config["paths"] = {"path_wd": str(tmp_path), "dataset_path": str(tmp_path), "filename_ann": "mnist_cnn"}
+    config["tools"] = {"evaluate_ann": True, "normalize": True}
+    config["simulation"] = {
+        "simulator": "INI",
+        "duration": 50,
+        "num_to_test": 100,
+        "batch_size": 50,
+        "keras_backend": "tensorflow",
+    }
+    plots = {"spiketrains", "spikerates", "activations", "correlation", "v_mem", "error_t"}
+    config["output"] = {"plot_vars": plots}
+    with (tmp_path / "config").open("w") as file:
+        config.write(file)
+    before = accuracies(tmp_path / "log" / "gui" / "test" / "report.html")
+    assert main(["run", str(tmp_path / "config"), "--runlabel", "again", "--quiet"]) == 0
+    again = tmp_path / "log" / "gui" / "again"
+    assert accuracies(again / "report.html") == before
+    assert before[0] - before[1] <= 0.01
+    drawn = {path.stem for path in (again / "plots").iterdir()}
+    assert drawn == {"accuracy", "error", "firing_rates", "correlation", "raster", "membrane"}
