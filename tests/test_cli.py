@@ -1,5 +1,6 @@
 """The command line: what it prints, writes and returns."""
 
+import io
 import json
 import os
 import pathlib
@@ -10,10 +11,12 @@ import sys
 import keras
 import numpy as np
 import pytest
+from rich.console import Console
 
 import snn_toolbox_tf as snn
 from snn_toolbox_tf.cli import main
 from snn_toolbox_tf.cli.arguments import build_parser
+from snn_toolbox_tf.cli.progress import ConsoleProgress
 from snn_toolbox_tf.config.sections import SECTION_OF
 
 L = keras.layers
@@ -179,3 +182,26 @@ def test_as_a_process_it_prints_its_own_lines_only(folder):
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert json.loads(done.stdout)["samples"] == 20
+
+
+def test_progress_has_counts_and_rates_on_a_terminal():
+    screen = io.StringIO()
+    console = Console(file=screen, force_terminal=True, width=120, color_system=None)
+    with ConsoleProgress(console, quiet=False) as progress:
+        progress.stage("converting")
+        progress.stage("simulating", 40, 8)
+        for _ in range(4):
+            progress.advance(8)
+    shown = screen.getvalue()
+    assert "converting" in shown
+    assert "40/40" in shown
+    assert "samples/s" in shown
+
+
+@pytest.mark.parametrize(("terminal", "quiet"), [(False, False), (True, True)])
+def test_progress_is_quiet_where_nobody_watches(terminal, quiet):
+    screen = io.StringIO()
+    with ConsoleProgress(Console(file=screen, force_terminal=terminal), quiet=quiet) as progress:
+        progress.stage("simulating", 8)
+        progress.advance(8)
+    assert screen.getvalue() == ""

@@ -1,0 +1,153 @@
+"""Parameter sweeps: one run per value, the network converted anew only where it has to be."""
+
+import csv
+import json
+import re
+
+import keras
+import numpy as np
+import pytest
+
+import snn_toolbox_tf as snn
+from snn_toolbox_tf import experiment
+
+L = keras.layers
+
+
+@pytest.fixture
+def given(rng):
+    """Model and data of all points."""
+    model = keras.Sequential(
+        [keras.Input((6,)), L.Dense(10, "relu", name="hidden"), L.Dense(3, "softmax", name="classes")], name="small"
+    )
+    return {
+        "model": model,
+        "x_test": rng.random((20, 6), dtype=np.float32),
+        "y_test": rng.integers(0, 3, 20),
+        "x_norm": rng.random((30, 6), dtype=np.float32),
+    }
+
+
+@pytest.fixture
+def settings(tmp_path):
+    return snn.Settings().replace(path_wd=str(tmp_path), duration=6, plot_vars=[])
+
+
+@pytest.fixture
+def conversions(monkeypatch):
+    """Arguments of every conversion."""
+    from snn_toolbox_tf.experiment import runs
+
+    calls = []
+
+    def counted(*args, **kwargs):
+        calls.append(kwargs)
+        return snn.convert_keras(*args, **kwargs)
+
+    monkeypatch.setattr(runs, "convert_keras", counted)
+    return calls
+
+
+def test_each_point_is_a_run(settings, given):
+    swept = snn.sweep(settings, "v_thresh", [0.5, 1, 2], **given)
+    assert [row["v_thresh"] for row in swept.table] == [0.5, 1.0, 2.0]
+    for row in swept.table:
+        model_snn = snn.convert_keras(given["model"], given["x_norm"], threshold_scale=row["v_thresh"], timesteps=6)
+        result = model_snn.simulate(given["x_test"])
+        assert row["accuracy"] == result.accuracy(given["y_test"])[-1]
+        assert row["firing_rate"] == pytest.approx(result.firing_rates["hidden_relu"], rel=1e-12)
+        report = json.loads((swept.folder / row["folder"] / "report.json").read_text())
+        assert report["outputs"][0]["accuracy"][-1] == row["accuracy"]
+        assert report["settings"]["cell"]["v_thresh"] == row["v_thresh"]
+    # A larger threshold is reached less often.
+    rates = [row["firing_rate"] for row in swept.table]
+    assert rates == sorted(rates, reverse=True)
+
+
+def test_the_table_is_in_all_its_forms(settings, given):
+    swept = snn.sweep(settings, "percentile", [99, 99.9], **given)
+    with (swept.folder / "sweep.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["percentile"]) for row in rows] == [99, 99.9]
+    assert [float(row["accuracy"]) for row in rows] == [row["accuracy"] for row in swept.table]
+    assert json.loads((swept.folder / "sweep.json").read_text())["table"] == swept.table
+    page = (swept.folder / "report.html").read_text()
+    assert 'href="percentile%3D99.9/report.html"' in page
+    assert "data:image/svg+xml;base64," in page
+    assert re.search(r"percentile +SNN accuracy +ANN accuracy", swept.text())
+    assert (swept.folder / "sweep.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "count"),
+    [
+        ("v_thresh", [1, 2], 2),
+        ("percentile", [99, 100], 2),
+        ("v0", [0, 0.5], 2),
+        ("reset", ["subtract", "zero"], 2),
+        ("per_channel", [True, False], 2),
+        ("num_samples", [10, 20], 2),
+        ("poisson_input", [False, True], 2),
+        ("duration", [4, 8], 1),
+        ("num_to_test", [5, 10], 1),
+        ("batch_size", [3, 7], 1),
+        ("schedule", ["step", "layer_synchronous"], 1),
+    ],
+)
+def test_the_network_is_converted_anew_where_it_depends_on_the_setting(
+    settings, given, conversions, name, values, count
+):
+    swept = snn.sweep(settings, name, values, **given)
+    assert [row[name] for row in swept.table] == values
+    assert len(conversions) == count
+    if name == "duration":
+        models = [keras.saving.load_model(next((swept.folder / row["folder"]).glob("*.keras"))) for row in swept.table]
+        assert [model.timesteps for model in models] == values
+
+
+def test_values_come_from_the_settings(settings, given):
+    swept = snn.sweep(settings.replace(param_name="duration", param_values=["2", "4"]), **given)
+    assert [row["timesteps"] for row in swept.table] == [2, 4]
+    again = snn.read_settings(swept.folder / "config.ini")
+    assert again.parameter_sweep.param_values == ("2", "4")
+
+
+def test_a_sweep_over_models(settings, given, tmp_path):
+    for name in ("one", "two"):
+        given["model"].save(tmp_path / f"{name}.keras")
+    del given["model"]
+    swept = snn.sweep(settings, "filename_ann", ["one", "two"], **given)
+    assert [row["filename_ann"] for row in swept.table] == ["one", "two"]
+    assert swept.table[0]["accuracy"] == swept.table[1]["accuracy"]
+
+
+class InterruptingAtTheThird(experiment.Progress):
+    def __init__(self):
+        self.points = 0
+
+    def stage(self, name, total=None, done=0):
+        self.points += "simulating" in name
+        if self.points == 3:
+            raise KeyboardInterrupt
+
+
+def test_an_interrupted_sweep_is_resumed(settings, given, conversions):
+    values = [0.5, 1, 2, 4]
+    whole = snn.sweep(settings.replace(runlabel="whole"), "v_thresh", values, **given)
+    with pytest.raises(KeyboardInterrupt):
+        snn.sweep(settings, "v_thresh", values, **given, progress=InterruptingAtTheThird())
+    assert not whole.folder.with_name("test").exists()
+    with pytest.raises(snn.ConfigurationError, match=r"cannot be resumed.*\[cell\] v_thresh"):
+        snn.sweep(settings, "v_thresh", [1, 2], **given, resume=True)
+    conversions.clear()
+    resumed = snn.sweep(settings, "v_thresh", values, **given, resume=True)
+    assert [kwargs["threshold_scale"] for kwargs in conversions] == [2.0, 4.0]
+    assert resumed.table == whole.table
+    assert sorted(path.name for path in whole.folder.parent.iterdir()) == ["test", "whole"]
+
+
+def test_nothing_to_compare(settings, given):
+    with pytest.raises(snn.ConfigurationError, match="a parameter sweep has nothing to compare"):
+        snn.sweep(settings.replace(simulate=False), "v_thresh", [1], **given)
+    with pytest.raises(snn.ConfigurationError, match="at least one value"):
+        snn.sweep(settings, "v_thresh", [], **given)
