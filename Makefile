@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: demo test test-slow fuzz lint format clean
+.PHONY: demo test test-slow fuzz lint format docs clean
 
 demo: $(VENV)/.installed
 	$(BIN)/python examples/digits.py
@@ -27,6 +27,15 @@ format: $(VENV)/.installed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# The documentation site, in site/; warnings are errors.
+docs: $(VENV)/.installed-docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	@echo "open site/index.html"
+
+$(VENV)/.installed-docs: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --editable ".[docs]"
+	touch $@
+
 NATIVE := $(wildcard snn_toolbox_tf/ops/*.cc snn_toolbox_tf/ops/*.h snn_toolbox_tf/ops/core/*.cc snn_toolbox_tf/ops/core/*.h)
 
 # Installing compiles the native ops, too.
@@ -38,4 +47,4 @@ $(VENV)/.installed: pyproject.toml setup.py $(NATIVE)
 	touch $@
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) build dist site *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -8,20 +8,15 @@ from typing import Any
 
 def check_seed(value: Any) -> int:
     """Returns `value` as an int if it can seed the draws of Poisson input."""
-    return check_index(value, "seed")
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or not 0 <= int(value) < 2**62:
+        raise ValueError(f"Expected `seed` to be an integer in [0, 2**62). Received: seed={value!r}")
+    return int(value)
 
 
 def check_positive_integer(value: Any, name: str) -> int:
     """Returns `value` as an int, or raises an error that names the argument."""
     if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 1:
         raise ValueError(f"Expected `{name}` to be a positive integer. Received: {name}={value!r}")
-    return int(value)
-
-
-def check_index(value: Any, name: str) -> int:
-    """Returns `value` as an int if it can number something, from 0 on."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or not 0 <= int(value) < 2**62:
-        raise ValueError(f"Expected `{name}` to be an integer in [0, 2**62). Received: {name}={value!r}")
     return int(value)
 
 

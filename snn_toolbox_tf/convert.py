@@ -110,6 +110,7 @@ def convert_keras(
         thresholds = calibration.thresholds_from_model(graph, share, max_rate=max_rate)
     else:
         _warn_of_silent_populations(statistics.histograms)
+        _warn_of_zeros([node.name for node in inputs_of(graph) if not statistics.largest[node.name].any()])
         thresholds = calibration.percentile_thresholds(statistics, share, per_channel=per_channel, max_rate=max_rate)
         for node in inputs_of(graph):
             node.magnitude = float(statistics.largest[node.name].max()) or 1.0
@@ -195,6 +196,15 @@ def _warn_of_silent_populations(histograms: Mapping[str, PositiveHistogram]) -> 
         warnings.warn(
             f"The calibration data drives no neuron of {', '.join(silent)}: their thresholds are arbitrary. "
             "Is it scaled as the model expects?",
+            stacklevel=3,
+        )
+
+
+def _warn_of_zeros(inputs: list[str]) -> None:
+    if inputs:
+        warnings.warn(
+            f"The calibration data for {', '.join(map(repr, inputs))} is all zeros, so that thresholds come from biases "
+            "alone. Expected samples like those that the network will see.",
             stacklevel=3,
         )
 

@@ -32,6 +32,13 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
         raise
 
 
+def remove_leftovers(folder: pathlib.Path) -> None:
+    """Removes what `replacing` left in a folder, and below it, when its process was killed."""
+    for path in folder.rglob(".*-????????*"):
+        if path.is_file():
+            path.unlink()
+
+
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)

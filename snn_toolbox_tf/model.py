@@ -154,7 +154,7 @@ class SpikingModel(TrainableModel):
             outputs: Which decoded outputs to keep: "all" timesteps, the "last", or a list of numbers of timesteps.
             **options: `input` ("analog", "poisson" or "frames"; the model's own by default), `seed` (of Poisson input),
                 `block_length` (K), `schedule` ("step" or "layer_synchronous": each population first integrates all
-                timesteps, then fires), `first_sample` (index of the first sample for Poisson draws, to continue a run),
+                timesteps, then fires), `sample_indices` (one per sample, for Poisson draws; their positions by default),
                 `memory_limit` (bytes for the arrays of the result, 2 GiB by default), `verbose` (1 shows a progress bar).
 
         Returns:

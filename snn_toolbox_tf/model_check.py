@@ -135,7 +135,8 @@ def _rows(graph: Graph, origins: list[Origin]) -> Iterator[CheckRow]:
         rewrite(graph)
         graph.sort()
         history.append(graph.copy())
-    outputs = {readout.node: readout.name for readout in graph.readouts}
+    outputs = {readout.node for readout in graph.readouts if readout.nonlinearity is None}
+    summed = {readout.node for readout in graph.readouts}
     fates = _fates(history)
     for origin in origins:
         name, class_name = origin.name, origin.class_name
@@ -157,6 +158,8 @@ def _rows(graph: Graph, origins: list[Origin]) -> Iterator[CheckRow]:
         elif isinstance(graph[name], Synapse):
             if name in outputs:
                 yield CheckRow(name, class_name, "readout", "its current is summed over time and decoded")
+            elif name in summed:
+                yield CheckRow(name, class_name, "synapse", "affine; its current is summed over time")
             else:
                 yield CheckRow(name, class_name, "synapse", "affine, runs on spikes as it is")
         else:

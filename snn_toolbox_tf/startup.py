@@ -10,7 +10,10 @@ from collections.abc import Iterator
 
 def is_command_line() -> bool:
     """Whether this process was started as `snn-toolbox-tf` or `python -m snn_toolbox_tf`."""
-    return pathlib.Path(sys.argv[0]).stem == "snn-toolbox-tf" or sys.orig_argv[1:3] == ["-m", "snn_toolbox_tf"]
+    if pathlib.Path(sys.argv[0]).stem == "snn-toolbox-tf":
+        return True
+    started = sys.orig_argv
+    return "-m" in started and started[started.index("-m") + 1 :][:1] == ["snn_toolbox_tf"]
 
 
 @contextlib.contextmanager
@@ -23,12 +26,18 @@ def quiet_as_command_line() -> Iterator[None]:
         yield
         return
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    sys.stderr.flush()
-    stderr = os.dup(2)
+    try:
+        stderr = os.dup(2)
+    except OSError:
+        # Standard error is closed: there is nothing to hide.
+        yield
+        return
     with tempfile.TemporaryFile() as messages:
         os.dup2(messages.fileno(), 2)
         try:
             yield
+        except KeyboardInterrupt:
+            sys.exit(130)
         except BaseException:
             messages.seek(0)
             os.write(stderr, messages.read())

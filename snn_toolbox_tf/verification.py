@@ -62,7 +62,8 @@ def check_grid(balanced: Network, normalized: Network, inputs: dict[str, np.ndar
     if not error < GRID_TOLERANCE:
         raise ConversionError(
             f"The grid of network '{balanced.graph.name}' changes its outputs by {error:.2e} of the largest, expected less "
-            f"than {GRID_TOLERANCE:g}. `form='balanced'` runs without a grid. Please report this model's architecture."
+            f"than {GRID_TOLERANCE:g}. Is the calibration data scaled as the model expects? If it is: "
+            "`form='balanced'` runs without a grid. Please report this model's architecture."
         )
     return error
 

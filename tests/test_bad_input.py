@@ -178,6 +178,12 @@ def test_calibration_data_that_drives_no_neuron_is_questioned():
         snn.convert_keras(model, np.zeros((5, 4)))
 
 
+def test_calibration_data_of_zeros_is_questioned(mlp, x_mlp):
+    mlp.layers[0].bias.assign(np.ones(10))
+    with pytest.warns(UserWarning, match=r"calibration data for '.*' is all zeros"):
+        snn.convert_keras(mlp, 0 * x_mlp)
+
+
 def test_predict_checks_shapes_too(mlp, x_mlp):
     model_snn = snn.convert_keras(mlp, x_mlp)
     with pytest.raises(ValueError, match=r"wrong shape. Expected an array \[samples, 6\]. Received shape: \(.*, 5\)"):

@@ -36,13 +36,13 @@ def test_every_part_of_a_network_is_accounted_for():
         "pool": "synapse",
         "dropout": "removed",
         "flatten": "synapse",
-        "classes": "readout",
+        "classes": "synapse",
         "classes_softmax": "readout",
     }
     reasons = {row.name: row.reason for row in report.rows}
     assert reasons["bn"] == "folded into 'conv'"
     assert reasons["relu"] == "3 x 3 x 8 integrate-and-fire neurons (behind the max pooling that reads it)"
-    assert "can be converted: 1 input, 3 synapses, 1 population" in report.summary
+    assert "can be converted: 1 input, 4 synapses, 1 population" in report.summary
 
 
 @pytest.mark.parametrize("make", zoo.BUILDERS, ids=lambda make: make.__name__)
@@ -79,7 +79,7 @@ def test_everything_that_is_refused_has_a_reason_and_a_remedy():
     text = str(report)
     assert "remedy: retrain with BatchNormalization" in text
     assert text.endswith(
-        "'refusing' cannot be converted: 1 input, 2 synapses, 2 readouts, 3 refused. Remedies are in the table."
+        "'refusing' cannot be converted: 1 input, 3 synapses, 1 readout, 3 refused. Remedies are in the table."
     )
 
 

@@ -16,7 +16,7 @@ from rich.console import Console
 import snn_toolbox_tf as snn
 from snn_toolbox_tf.cli import main
 from snn_toolbox_tf.cli.arguments import build_parser
-from snn_toolbox_tf.cli.progress import ConsoleProgress
+from snn_toolbox_tf.cli.console_progress import ConsoleProgress
 from snn_toolbox_tf.config.sections import SECTION_OF
 
 L = keras.layers
@@ -150,6 +150,38 @@ def test_errors_are_json_too(folder, capsys):
     assert "Traceback" not in captured.err
 
 
+def test_notes_are_shown_once(folder, capsys):
+    for command in ("run", "evaluate", "convert"):
+        assert main([command, str(folder / "config.ini"), "--no-normalize"]) == 0
+        captured = capsys.readouterr()
+        assert (captured.out + captured.err).count("No `calibration_data` was given") == 1, command
+
+
+def test_flags_of_evaluate_override_its_defaults(folder, capsys):
+    main(["convert", str(folder / "net.keras"), "--output", str(folder / "own.keras"), "--duration", "8"])
+    capsys.readouterr()
+    assert main(["evaluate", str(folder / "own.keras"), "--evaluate-ann", "--filename-ann", "net", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["outputs"][0]["ann_accuracy"] is not None
+
+
+def test_what_the_machine_cannot_do_is_no_bad_input(folder, capsys, monkeypatch):
+    def full(*args, **kwargs):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("snn_toolbox_tf.experiment.runs.write_report", full)
+    assert main(["run", str(folder / "config.ini")]) == 3
+    assert "No space left on device" in capsys.readouterr().err
+
+
+def test_names_that_look_like_markup(folder, capsys):
+    assert main(["run", str(folder / "config.ini"), "--runlabel", ":x:[/old]", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["folder"] == str(folder / "log" / "gui" / ":x:[" / "old]")
+    screen = io.StringIO()
+    with ConsoleProgress(Console(file=screen, force_terminal=True, width=120), quiet=False) as progress:
+        progress.stage("[/old]: simulating", 4)
+    assert "[/old]: simulating" in screen.getvalue()
+
+
 def test_every_setting_has_a_flag_and_help(capsys):
     with pytest.raises(SystemExit) as done:
         main(["run", "--help"])
@@ -182,6 +214,21 @@ def test_as_a_process_it_prints_its_own_lines_only(folder):
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert json.loads(done.stdout)["samples"] == 20
+
+
+def test_standard_error_may_be_closed(folder):
+    command = f"{sys.executable} -m snn_toolbox_tf --version 2>&-"
+    done = subprocess.run(
+        command,
+        shell=True,
+        env={**os.environ, "PYTHONPATH": str(pathlib.Path(snn.__file__).parents[1])},
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0
+    assert done.stdout.startswith("snn_toolbox_tf ")
 
 
 def test_progress_has_counts_and_rates_on_a_terminal():

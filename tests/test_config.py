@@ -98,7 +98,7 @@ def test_every_key_of_snn_toolbox_is_known(section, key):
 @pytest.mark.parametrize("section", SECTIONS)
 def test_what_is_written_is_read_again(section, tmp_path):
     changed = {
-        "duration": 12.5, "dt": 0.5, "num_to_test": 7, "sample_idxs_to_test": (4, 2), "plot_vars": ("error_t", "v_mem"),
+        "duration": 12.5, "dt": 0.5, "num_to_test": 2, "sample_idxs_to_test": (4, 2), "plot_vars": ("error_t", "v_mem"),
         "reset": "zero", "percentile": 99.95, "param_values": ("1", "2.5"), "log_vars": ("all",), "poisson_input": True,
         "runlabel": "a label", "neurons_to_plot": ("conv/3",), "block_length": 4, "num_samples": 3,
     }  # fmt: skip
@@ -197,11 +197,21 @@ def test_all_problems_of_a_file_are_in_one_error(tmp_path):
 
 
 def test_files_that_are_no_text_or_not_there(tmp_path):
-    with pytest.raises(FileNotFoundError, match="There is no configuration file"):
+    with pytest.raises(FileNotFoundError, match="is not there: no configuration file"):
         snn.read_settings(tmp_path / "none.ini")
+    with pytest.raises(FileNotFoundError, match="is a folder, no configuration file"):
+        snn.read_settings(tmp_path)
     (tmp_path / "bytes.ini").write_bytes(b"\xff\xfe\x00[paths]")
     with pytest.raises(snn.ConfigurationError, match="no text file in UTF-8"):
         snn.read_settings(tmp_path / "bytes.ini")
+
+
+def test_a_leak_that_there_is_not_is_noted(tmp_path):
+    settings = snn.read_settings(write(tmp_path, "[cell]\ntau_m = 20\ncm = 1.0\n"))
+    assert settings.notes == (
+        "[cell] tau_m = 20 has no effect: the neurons are integrate-and-fire without leak or synaptic filters; "
+        "remove the key.",
+    )
 
 
 def test_options_that_change_nothing_are_noted(tmp_path):
@@ -227,7 +237,9 @@ def test_settings_in_python_are_checked_as_well():
         snn.Settings().replace(dt=-1, v0="x")
     with pytest.raises(snn.ConfigurationError, match=r"verbose: Expected an integer in \[0, 3\]. Received: True"):
         snn.Settings().replace(verbose=True)
-    with pytest.raises(snn.ConfigurationError, match=r"plot_vars: Expected plots of the report. Received: 'v_mem'"):
+    with pytest.raises(
+        snn.ConfigurationError, match=r"plot_vars: Expected plots of the report, any of .*Received: 'v_mem'"
+    ):
         snn.Settings().replace(plot_vars="v_mem")
     with pytest.raises(snn.ConfigurationError, match="text on one line"):
         snn.Settings().replace(runlabel="two\nlines")

@@ -87,7 +87,7 @@ def test_layer_synchronous_run_is_the_closed_form(name, request):
     _, model_snn, x, _ = request.getfixturevalue(name)
     result = model_snn.simulate(x[:8], timesteps=16, schedule="layer_synchronous", record=["spikes"])
     counts, outputs = closed_form(model_snn, x[:8], 16)
-    assert set(inexact_nodes(model_snn.network.graph)) == set()
+    assert set(inexact_nodes(model_snn)) == set()
     for key, expected in counts.items():
         np.testing.assert_array_equal(result.spikes[key].sum(axis=0), expected)
     np.testing.assert_allclose(result.outputs[-1], outputs, atol=1e-4)

@@ -301,7 +301,7 @@ def test_page_shows_the_exact_numbers():
     for expected in (
         f"ANN accuracy {100 * output.ann_accuracy:.2f} %",
         f"SNN accuracy {100 * output.accuracy[-1]:.2f} %",
-        f"Within 1 point of the ANN {close} timesteps, and to the end",
+        f"At most 1 point below the ANN {close} timesteps, and to the end",
         f"Mean firing rate {mean_firing_rate(record):.4f}",
         f"Total {total.ann_multiply_accumulates:,.0f} {total.synaptic_operations:,.0f} 112,896",
         f"{total.synaptic_operations / total.ann_multiply_accumulates:.3f} additions per MAC",

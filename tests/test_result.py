@@ -118,3 +118,23 @@ def test_loading_what_is_no_result(tmp_path):
     for name in ("broken.npz", "other.npz"):
         with pytest.raises(ValueError, match="is not a simulation result"):
             snn.SimulationResult.load(tmp_path / name)
+
+
+def test_top_k_counts_what_comes_before_in_a_stable_order(rng):
+    from snn_toolbox_tf.simulation.classes import correct
+
+    outputs = rng.integers(0, 4, (5, 30, 7)).astype(np.float32)
+    labels = rng.integers(0, 7, 30)
+    for top_k in range(1, 8):
+        largest = np.argsort(-outputs, axis=-1, kind="stable")[..., :top_k]
+        np.testing.assert_array_equal(correct(outputs, labels, top_k), (largest == labels[:, None]).any(-1))
+    assert (correct(outputs, labels) == (outputs.argmax(-1) == labels)).all()
+    assert not correct(np.full((1, 30, 7), np.nan), labels).any()
+
+
+def test_what_was_not_recorded_says_how_to_get_it():
+    result = snn.SimulationResult(np.zeros((1, 1, 2), "float32"), [1], duration=1, samples=1)
+    with pytest.raises(
+        KeyError, match=r"No 'spikes' of 'conv_relu'.*Recorded: none.*record={'spikes': \['conv_relu'\]}"
+    ):
+        result.spikes["conv_relu"]

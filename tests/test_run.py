@@ -3,6 +3,8 @@
 import json
 import os
 import pathlib
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -97,10 +99,10 @@ def test_the_folder_is_whole(classifier, data, settings):
     assert finished.folder == folder_of(settings)
     assert entries(settings) == ["test"]
     names = {str(path.relative_to(finished.folder)) for path in finished.folder.rglob("*") if path.is_file()}
-    assert {"config.ini", "ann_INI.keras", "report.html", "report.json", "summary.txt", "trace.npz"} <= names
+    assert {"config.ini", "classifier_INI.keras", "report.html", "report.json", "summary.txt", "trace.npz"} <= names
     assert {"plots/accuracy.png", "plots/membrane.png", "tables/timesteps.csv", "tables/synapses.csv"} <= names
-    assert not {"lock", "fingerprint.json", "evaluation.npz"} & names
-    kept = keras.saving.load_model(finished.folder / "ann_INI.keras")
+    assert "evaluation.npz" not in names
+    kept = keras.saving.load_model(finished.folder / "classifier_INI.keras")
     np.testing.assert_array_equal(
         kept.predict(data["x_test"], verbose=0), finished.model_snn.predict(data["x_test"], verbose=0)
     )
@@ -176,6 +178,183 @@ def test_several_inputs_and_outputs(settings):
     assert any("'size' holds no class labels" in note for note in finished.record.notes)
 
 
+def test_a_shared_head_may_be_two_outputs(settings):
+    inputs = [keras.Input((4,), name="a"), keras.Input((4,), name="b")]
+    hidden, head = L.Dense(8, "relu", name="hidden"), L.Dense(2, name="head")
+    model = keras.Model(inputs, [head(hidden(tensor)) for tensor in inputs])
+    x = [np.random.default_rng(seed).random((10, 4)) for seed in (0, 1)]
+    finished = snn.run(settings, model=model, x_test=x, y_test={"head_2": np.arange(10) % 2}, x_norm=x)
+    first, second = finished.record.outputs
+    assert (first.name, second.name) == ("head", "head_2")
+    result = snn.convert_keras(model, x, timesteps=12).simulate(x)
+    np.testing.assert_array_equal(second.accuracy, result.accuracy([None, np.arange(10) % 2])[1])
+
+
+def test_labels_may_be_named_by_the_keys_of_dict_outputs(settings):
+    inputs = keras.Input((4,))
+    hidden = L.Dense(8, "relu", name="hidden")(inputs)
+    model = keras.Model(inputs, {"z": L.Dense(2, name="one")(hidden), "y": L.Dense(3, name="two")(hidden)})
+    x = np.random.default_rng(0).random((12, 4))
+    labels = {"z": np.arange(12) % 2, "y": np.arange(12) % 3}
+    finished = snn.run(settings, model=model, x_test=x, y_test=labels, x_norm=x)
+    expected = snn.convert_keras(model, x, timesteps=12).simulate(x).accuracy(labels)
+    found = {output.name: output.accuracy for output in finished.record.outputs}
+    np.testing.assert_array_equal(found["one"], expected["z"])
+    np.testing.assert_array_equal(found["two"], expected["y"])
+
+
+def test_an_output_of_zeros_has_no_relative_error(settings):
+    model = keras.Sequential(
+        [keras.Input((4,)), L.Dense(8, "relu", name="hidden"), L.Dense(2, kernel_initializer="zeros", name="zero")]
+    )
+    x = np.random.default_rng(0).random((5, 4))
+    finished = snn.run(settings, model=model, x_test=x, x_norm=x)
+    assert np.isnan(finished.record.outputs[0].relative_error).all()
+    assert json.loads((finished.folder / "report.json").read_text())["outputs"][0]["relative_error"] == [None] * 12
+
+
+def test_the_frames_that_are_not_simulated_do_not_count(classifier, data, settings):
+    frames = np.random.default_rng(0).random((50, 12, 6, 6, 1), dtype=np.float32)
+    later = np.concatenate([frames, 5 * frames], axis=1)
+    records = [
+        snn.run(
+            settings.replace(frame_input=True, runlabel=str(number)), model=classifier, **{**data, "x_test": x}
+        ).record
+        for number, x in enumerate((frames, later))
+    ]
+    for field in ("relative_error", "accuracy"):
+        np.testing.assert_array_equal(*(getattr(record.outputs[0], field) for record in records))
+    assert records[0].populations[0].correlation == records[1].populations[0].correlation
+
+
+def test_calibration_sequences_are_counted_as_samples(classifier, data, settings):
+    sequences = np.random.default_rng(0).random((9, 4, 6, 6, 1), dtype=np.float32)
+    finished = snn.run(
+        settings.replace(frame_input=True, num_samples=3, simulate=False), model=classifier, x_norm=sequences
+    )
+    expected = snn.convert_keras(classifier, sequences[:3].reshape(-1, 6, 6, 1), input="frames")
+    np.testing.assert_array_equal(finished.model_snn.thresholds()["conv_relu"], expected.thresholds()["conv_relu"])
+    with pytest.raises(snn.ConfigurationError, match="num_samples = 10, but x_norm has only 9 samples"):
+        snn.run(settings.replace(frame_input=True, num_samples=10), model=classifier, **{**data, "x_norm": sequences})
+
+
+def test_chosen_samples_have_the_spikes_that_they_have_among_all(classifier, data, settings):
+    settings = settings.replace(poisson_input=True, log_vars=["spiketrains_n_b_l_t"])
+    every = snn.run(settings, model=classifier, **data)
+    some = snn.run(settings.replace(runlabel="some", sample_idxs_to_test=[7, 30]), model=classifier, **data)
+
+    def spikes(finished):
+        files = sorted((finished.folder / "recordings").glob("*.npz"))
+        return snn.SimulationResult.join([snn.SimulationResult.load(path) for path in files]).spikes["conv_relu"]
+
+    np.testing.assert_array_equal(spikes(every)[:, [7, 30]], spikes(some))
+    neurons, traced = some.record.trace.rasters["conv_relu"]
+    np.testing.assert_array_equal(traced, spikes(every)[:, 7].reshape(12, -1)[:, neurons])
+
+
+def test_a_converted_network_is_not_said_to_be_another(classifier, data, settings, tmp_path):
+    snn.convert_keras(classifier, data["x_norm"], timesteps=3, v0=0.25, percentile=99).save(tmp_path / "own.keras")
+    settings = settings.replace(convert=False, filename_snn="own", evaluate_ann=False)
+    arrays = {key: data[key] for key in ("x_test", "y_test")}
+    finished = snn.run(settings, **arrays)
+    assert finished.record.settings["cell"]["v0"] == 0.25
+    assert finished.record.settings["normalization"]["percentile"] == 99
+    assert finished.model_snn.timesteps == 12
+    with pytest.raises(
+        snn.ConfigurationError, match=r"\[cell\] v_thresh = 5.0 cannot change a network that is converted"
+    ):
+        snn.run(settings.replace(v_thresh=5), **arrays)
+    with pytest.raises(snn.ConfigurationError, match="cannot change a network that is converted"):
+        snn.sweep(settings, "v_thresh", [0.5, 2], **arrays)
+
+
+def test_names_of_networks_lead_nowhere_else(classifier, data, settings, tmp_path):
+    (tmp_path / "nets").mkdir()
+    own = tmp_path / "nets" / "own.keras"
+    snn.convert_keras(classifier, data["x_norm"], timesteps=3).save(own)
+    before = own.read_bytes()
+    finished = snn.run(settings.replace(convert=False, filename_snn=str(own)), model=classifier, **data)
+    assert own.read_bytes() == before
+    assert (finished.folder / "own.keras").is_file()
+
+
+def test_memory_is_bounded_for_large_networks(classifier, data, settings, monkeypatch):
+    """As if the network were large: fewer samples compared, populations traced one by one, fewer timesteps reported."""
+    from snn_toolbox_tf.experiment import activity
+
+    whole = snn.run(settings.replace(runlabel="whole"), model=classifier, **data).record
+    monkeypatch.setattr(activity, "_BUDGET", 64 * 48 * 5)
+    monkeypatch.setattr(evaluation_module, "_LARGEST_BATCH_OUTPUT", 8 * 3 * 4)
+    small = snn.run(settings, model=classifier, **data).record
+    assert small.compared_samples == 5
+    assert small.timesteps.tolist() == [3, 6, 9, 12]
+    np.testing.assert_array_equal(small.outputs[0].accuracy, whole.outputs[0].accuracy[2::3])
+    np.testing.assert_array_equal(small.trace.rasters["conv_relu"][1], whole.trace.rasters["conv_relu"][1])
+    monkeypatch.setattr(activity, "_BUDGET", 64)
+    none = snn.run(settings.replace(runlabel="none"), model=classifier, **data).record
+    assert none.compared_samples == 1
+    assert none.trace.rasters == {}
+
+
+def test_warnings_are_notes(classifier, data, settings):
+    with pytest.warns(UserWarning, match="No `calibration_data` was given"):
+        finished = snn.run(settings.replace(normalize=False), model=classifier, **data)
+    assert sum("No `calibration_data` was given" in note for note in finished.record.notes) == 1
+
+
+@pytest.fixture
+def trained(rng):
+    """A network that tells whether the first half of its input is larger than the second, and its data."""
+    x = rng.random((300, 8), dtype=np.float32)
+    y = (x[:, :4].sum(1) > x[:, 4:].sum(1)).astype(int)
+    model = keras.Sequential([keras.Input((8,), name="x"), L.Dense(16, "relu", name="hidden"), L.Dense(2, name="side")])
+    model.compile(keras.optimizers.Adam(0.02), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    model.fit(x, y, epochs=10, verbose=0)
+    return {"model": model, "x_test": x[:100], "y_test": y[:100], "x_norm": x[100:]}
+
+
+@pytest.mark.parametrize(
+    ("change", "note"),
+    [
+        (lambda given: None, None),
+        (
+            lambda given: given.update(x_norm=255 * given["x_norm"]),
+            r"largest test input for 'x' is [0-9.]+, that of.* 255",
+        ),
+        (lambda given: given.update(x_norm=2000 * given["x_norm"]), r"Nearly all neurons of hidden_relu never spike"),
+        (
+            lambda given: given.update(x_norm=given["x_norm"] / 3),
+            r"Many activations of hidden_relu are above the threshold",
+        ),
+        (
+            lambda given: given.update(y_test=given["y_test"][::-1]),
+            r"right on \d+.\d % of the samples, which is chance",
+        ),
+        (lambda given: given.update(x_norm=given["x_norm"][:3]), r"come from 3 calibration samples only"),
+        (lambda given: given.update(x_norm=30 * given["x_norm"]), r"points below the ANN's"),
+    ],
+)
+def test_what_looks_wrong_is_noted(trained, settings, change, note):
+    change(trained)
+    notes = snn.run(settings, **trained).record.notes
+    if note is None:
+        assert notes == []
+    else:
+        assert re.search(note, "\n".join(notes)), notes
+
+
+def test_the_network_in_the_folder_can_be_evaluated(trained, settings, tmp_path):
+    trained.pop("model").save(tmp_path / "net.keras")
+    finished = snn.run(settings.replace(filename_ann="net"), **trained)
+    kept = keras.saving.load_model(finished.folder / "net_INI.keras")
+    assert kept.evaluate(trained["x_test"], trained["y_test"], verbose=0) > 0
+
+
+def test_a_run_is_no_sweep(classifier, data, settings):
+    with pytest.raises(snn.ConfigurationError, match=r"Use `snn.sweep\(settings\)`"):
+        snn.run(settings.replace(param_values=["1", "2"]), model=classifier, **data)
+
+
 @pytest.mark.parametrize("mode", ["poisson_input", "frame_input"])
 def test_other_inputs_do_not_depend_on_the_division_into_batches(classifier, data, settings, mode):
     if mode == "frame_input":
@@ -200,7 +379,7 @@ def test_recordings_hold_all_samples(classifier, data, settings):
     np.testing.assert_array_equal(result.synaptic_operations["dense"], expected.synaptic_operations["dense"])
     with np.load(files[0].with_name(f"{files[0].stem}_activations.npz")) as file:
         source = keras.Model(classifier.inputs, classifier.layers[0].output).predict(data["x_test"][:8], verbose=0)
-        np.testing.assert_allclose(file["conv_relu"], source, atol=1e-5)
+        np.testing.assert_allclose(file["activations/conv_relu"], source, atol=1e-5)
 
 
 def test_chosen_neurons_are_traced(classifier, data, settings):
@@ -291,6 +470,52 @@ def test_an_interrupted_run_is_resumed_and_gives_the_same(classifier, data, sett
     assert comparable(resumed.folder) == comparable(whole.folder)
 
 
+def test_a_batch_counts_whole_or_not_at_all(classifier, data, settings, monkeypatch):
+    """Ctrl-C while a batch is added to what there is."""
+    whole = snn.run(settings.replace(runlabel="whole"), model=classifier, **data)
+    plus = evaluation_module.Evaluation.plus
+    calls = []
+
+    def interrupted(self, batch):
+        both = plus(self, batch)
+        calls.append(both.done)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return both
+
+    with monkeypatch.context() as patch:
+        patch.setattr(evaluation_module.Evaluation, "plus", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            snn.run(settings, model=classifier, **data)
+    resumed = snn.run(settings, model=classifier, **data, resume=True)
+    assert comparable(resumed.folder) == comparable(whole.folder)
+
+
+def test_a_run_is_resumed_with_another_batch_size_and_an_equal_model(classifier, data, settings):
+    """The notebook's case: everything is made anew, and memory was short."""
+    settings = settings.replace(log_vars=["spiketrains_n_b_l_t"])
+    whole = snn.run(settings.replace(runlabel="whole"), model=classifier, **data)
+    with pytest.raises(KeyboardInterrupt):
+        snn.run(settings, model=classifier, **data, progress=Interrupting(after=17))
+    unfinished = folder_of(settings).with_name(".test.unfinished")
+    # As if the process had been killed before its last checkpoint, with half a file on its way.
+    (unfinished / "recordings" / "samples_000024-000039.npz").write_bytes(b"behind the checkpoint")
+    (unfinished / ".evaluation-x1y2z3w4.npz").write_bytes(b"half")
+    again = keras.Sequential(
+        [keras.Input((6, 6, 1)), L.Conv2D(4, 3, activation="relu", name="conv"), L.Flatten(), L.Dense(3, "softmax")],
+        name="classifier",
+    )
+    again.set_weights(classifier.get_weights())
+    again.compile("adam", "sparse_categorical_crossentropy")
+    resumed = snn.run(settings.replace(batch_size=5), model=again, **data, resume=True)
+    accuracies = [finished.record.outputs[0].accuracy for finished in (resumed, whole)]
+    np.testing.assert_array_equal(*accuracies)
+    files = sorted((resumed.folder / "recordings").iterdir())
+    result = snn.SimulationResult.join([snn.SimulationResult.load(path) for path in files])
+    assert result.samples == 50
+    assert not list(resumed.folder.rglob(".*"))
+
+
 def test_an_unfinished_run_is_discarded_if_asked(classifier, data, settings):
     with pytest.raises(KeyboardInterrupt):
         snn.run(settings, model=classifier, **data, progress=Interrupting(after=1))
@@ -337,7 +562,7 @@ def test_a_killed_process_leaves_nothing_half_written(classifier, data, settings
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    assert entries(settings) == [".test.unfinished"]
+    assert set(entries(settings)) == {".test.lock", ".test.unfinished"}
     done = evaluation_module.Evaluation.load(checkpoint).done
     assert 0 < done < 20_000
     assert done % 4 == 0
@@ -345,6 +570,116 @@ def test_a_killed_process_leaves_nothing_half_written(classifier, data, settings
     assert entries(settings) == ["test"]
     expected = resumed.model_snn.simulate(data["x_test"]).accuracy(data["y_test"])
     np.testing.assert_allclose(resumed.record.outputs[0].accuracy, expected, rtol=1e-12)
+
+
+def finish_run(target, text, **kwargs):
+    with RunFolder(target, {"a": 1}, **kwargs) as folder:
+        (folder.path / "result").write_text(text)
+        folder.finish()
+
+
+class Killed(BaseException):
+    """As if the process had ended here."""
+
+
+@pytest.mark.parametrize("place", range(1, 4))
+@pytest.mark.parametrize("before_it", [True, False])
+def test_a_process_killed_while_it_finishes_loses_no_run(tmp_path, monkeypatch, place, before_it):
+    """At every call that moves or removes folders: afterwards there is the old run or the new one, whole."""
+    target = tmp_path / "run"
+    finish_run(target, "old")
+    count = 0
+
+    def killing(function):
+        def call(*args, **kwargs):
+            nonlocal count
+            count += 1
+            if count == place and before_it:
+                raise Killed
+            function(*args, **kwargs)
+            if count == place:
+                raise Killed
+
+        return call
+
+    folder = RunFolder(target, {"a": 1}, overwrite=True)
+    folder.__enter__()
+    (folder.path / "result").write_text("new")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "rename", killing(os.rename))
+        patch.setattr(shutil, "rmtree", killing(shutil.rmtree))
+        with pytest.raises(Killed):
+            folder.finish()
+    # What the operating system does when a process ends; nothing else is tidied up.
+    folder._lock.release()
+    # The next run goes on with the new one if it is not in its place yet, and loses neither.
+    if (tmp_path / ".run.unfinished").exists():
+        with RunFolder(target, {"a": 1}, resume=True) as folder:
+            assert folder.resumed
+            assert (folder.path / "result").read_text() == "new"
+            assert (target / "result").read_text() == "old"
+            folder.finish()
+    else:
+        with pytest.raises(snn.ConfigurationError, match="holds a finished run"), RunFolder(target, {"a": 1}):
+            pass
+    assert (target / "result").read_text() == "new"
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def test_what_comes_meanwhile_is_not_overwritten(tmp_path):
+    target = tmp_path / "run"
+    with RunFolder(target, {"a": 1}) as folder:
+        (folder.path / "result").write_text("new")
+        target.mkdir()
+        (target / "thesis.tex").write_text("years")
+        with pytest.raises(snn.ConfigurationError, match="exists and holds no run"):
+            folder.finish()
+    assert (target / "thesis.tex").read_text() == "years"
+    assert (tmp_path / ".run.unfinished" / "result").read_text() == "new"
+
+
+def test_a_folder_with_a_configuration_file_is_no_run(tmp_path):
+    """The user's own folder may well hold a config.ini."""
+    (tmp_path / "project").mkdir()
+    (tmp_path / "project" / "config.ini").write_text("[paths]")
+    with (
+        pytest.raises(snn.ConfigurationError, match="holds no run"),
+        RunFolder(tmp_path / "project", {}, overwrite=True),
+    ):
+        pass
+
+
+def test_a_run_never_replaces_its_model_and_data(classifier, data, settings, tmp_path):
+    first = snn.run(settings, model=classifier, **data)
+    again = settings.replace(
+        path_wd=str(first.folder),
+        log_dir_of_current_run=str(first.folder),
+        overwrite=True,
+        filename_ann="classifier_INI",
+    )
+    with pytest.raises(snn.ConfigurationError, match=r"holds \[paths\] path_wd"):
+        snn.run(again, model=classifier, **data)
+    assert first.report.is_file()
+
+
+def test_an_empty_folder_is_used_and_kept(tmp_path):
+    target = tmp_path / "run"
+    target.mkdir()
+    with pytest.raises(RuntimeError), RunFolder(target, {}):
+        raise RuntimeError("it failed")
+    assert target.is_dir()
+    finish_run(target, "new")
+    assert (target / "result").read_text() == "new"
+
+
+def test_a_link_to_a_folder_stays_a_link(tmp_path):
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "run").symlink_to(tmp_path / "disk" / "run")
+    for text in ("one", "two", "three"):
+        finish_run(tmp_path / "run", text, overwrite=True)
+    assert (tmp_path / "run").is_symlink()
+    assert (tmp_path / "disk" / "run" / "result").read_text() == "three"
+    assert [path.name for path in (tmp_path / "disk").iterdir()] == ["run"]
 
 
 def test_two_runs_at_once_do_not_collide(tmp_path):
@@ -356,7 +691,6 @@ def test_two_runs_at_once_do_not_collide(tmp_path):
             (folder.path / "result").write_text("first")
             entered.set()
             leave.wait(20)
-            (folder.path / "config.ini").write_text("")
             folder.finish()
 
     thread = threading.Thread(target=first)

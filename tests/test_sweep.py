@@ -10,6 +10,7 @@ import pytest
 
 import snn_toolbox_tf as snn
 from snn_toolbox_tf import experiment
+from snn_toolbox_tf.report.text import MISSING
 
 L = keras.layers
 
@@ -74,7 +75,7 @@ def test_the_table_is_in_all_its_forms(settings, given):
     page = (swept.folder / "report.html").read_text()
     assert 'href="percentile%3D99.9/report.html"' in page
     assert "data:image/svg+xml;base64," in page
-    assert re.search(r"percentile +SNN accuracy +ANN accuracy", swept.text())
+    assert re.search(r"percentile +samples +SNN accuracy +ANN accuracy", swept.text())
     assert (swept.folder / "sweep.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -110,6 +111,64 @@ def test_values_come_from_the_settings(settings, given):
     assert [row["timesteps"] for row in swept.table] == [2, 4]
     again = snn.read_settings(swept.folder / "config.ini")
     assert again.parameter_sweep.param_values == ("2", "4")
+
+
+def test_a_point_can_be_run_again_from_its_folder(settings, given, tmp_path):
+    given.pop("model").save(tmp_path / "net.keras")
+    for name in ("x_test", "y_test", "x_norm"):
+        np.savez(tmp_path / f"{name}.npz", given[name])
+    swept = snn.sweep(settings.replace(filename_ann="net"), "v_thresh", [1, 2])
+    point = snn.read_settings(swept.folder / "v_thresh=2" / "config.ini")
+    assert point.paths.log_dir_of_current_run == str(swept.folder / "v_thresh=2")
+    assert not point.output.overwrite
+    again = snn.run(point.replace(log_dir_of_current_run=str(tmp_path / "again")))
+    assert again.record.outputs[0].accuracy[-1] == swept.table[1]["accuracy"]
+
+
+def test_a_sweep_over_folders_of_data(settings, given, tmp_path):
+    """Relative to the configuration file; labels in the first only."""
+    given["model"].save(tmp_path / "net.keras")
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        np.savez(tmp_path / name / "x_test.npz", given["x_test"])
+        np.savez(tmp_path / name / "x_norm.npz", given["x_norm"])
+    np.savez(tmp_path / "one" / "y_test.npz", given["y_test"])
+    config = tmp_path / "config.ini"
+    config.write_text(
+        "[paths]\nfilename_ann = net\n[simulation]\nduration = 4\n[output]\nplot_vars = {}\n"
+        "[parameter_sweep]\nparam_name = dataset_path\nparam_values = one, two\n"
+    )
+    swept = snn.sweep(config)
+    assert swept.table[0]["accuracy"] is not None
+    assert swept.table[1]["accuracy"] is None
+    assert MISSING in swept.text()
+    with pytest.raises(snn.ConfigurationError, match="varies a file, but a model or data was passed"):
+        snn.sweep(config, "filename_ann", ["net"], model=given["model"])
+
+
+def test_the_mean_firing_rate_is_that_of_the_report(settings, given):
+    """The mean over neurons, not over populations."""
+    x = given["x_test"]
+    model = keras.Sequential(
+        [keras.Input((6,)), L.Dense(50, "relu", name="a"), L.Dense(2, "relu", name="b"), L.Dense(3, name="c")]
+    )
+    swept = snn.sweep(settings, "v_thresh", [1], model=model, x_test=x, x_norm=x)
+    rates = snn.convert_keras(model, x, timesteps=6).simulate(x).neuron_firing_rates
+    assert swept.table[0]["firing_rate"] == pytest.approx(np.concatenate([rates["a_relu"], rates["b_relu"]]).mean())
+
+
+def test_every_output_has_its_columns(settings):
+    inputs = keras.Input((4,), name="x")
+    hidden = L.Dense(8, "relu", name="hidden")(inputs)
+    model = keras.Model(inputs, [L.Dense(2, name="one")(hidden), L.Dense(3, name="two")(hidden)])
+    x = np.random.default_rng(0).random((12, 4))
+    y = {"one": np.arange(12) % 2, "two": np.arange(12) % 3}
+    swept = snn.sweep(settings, "v0", [0, 0.5], model=model, x_test=x, y_test=y, x_norm=x)
+    result = snn.convert_keras(model, x, v0=0.5).simulate(x, timesteps=6).accuracy([y["one"], y["two"]])
+    assert swept.table[1]["accuracy/one"] == result[0][-1]
+    assert swept.table[1]["accuracy/two"] == result[1][-1]
+    assert "SNN accuracy (one)" in swept.text()
+    assert "SNN accuracy (two)" in (swept.folder / "report.html").read_text()
 
 
 def test_a_sweep_over_models(settings, given, tmp_path):

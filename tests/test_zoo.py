@@ -49,13 +49,13 @@ def test_layer_synchronous_run_is_the_closed_form(converted):
     counts, outputs = closed_form(model_snn, x, TIMESTEPS)
     for name, expected in counts.items():
         difference = np.abs(result.spikes[name].sum(axis=0) - expected)
-        if inexact_nodes(model_snn.network.graph):
+        if inexact_nodes(model_snn):
             # A value that is rounded at every timestep may tip a neuron that sits at its threshold.
             assert difference.max() <= 1
             assert difference.mean() < 0.01
         else:
             assert difference.max() == 0
-    if not inexact_nodes(model_snn.network.graph):
+    if not inexact_nodes(model_snn):
         last = keras.tree.map_structure(lambda array: array[-1], result.outputs)
         keras.tree.map_structure(lambda a, b: np.testing.assert_array_equal(a, np.asarray(b)), last, outputs)
 

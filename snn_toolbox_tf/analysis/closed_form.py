@@ -10,11 +10,12 @@ on the normalised graph, in float64 (cf. Deng & Gu 2021, equation 9). It shares 
 
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
 from snn_toolbox_tf.data import as_arrays
-from snn_toolbox_tf.graph import Graph, Population, Synapse
+from snn_toolbox_tf.graph import Population, Synapse
 from snn_toolbox_tf.model import SpikingModel
 from snn_toolbox_tf.network import Network
 
@@ -28,7 +29,7 @@ def closed_form(model_snn: SpikingModel, x: Any, timesteps: int) -> tuple[dict[s
         timesteps: T.
 
     Returns:
-        Spike counts per population, float64 `[samples, ...]`, and the decoded outputs in the source's structure.
+        Spike counts per population, float64 `[samples, ...]`, and the decoded outputs, float32, in the source's structure.
 
     Raises:
         ValueError: If the network is not normalised, or has hard reset.
@@ -51,7 +52,8 @@ def closed_form(model_snn: SpikingModel, x: Any, timesteps: int) -> tuple[dict[s
         synapse=lambda node, totals: _total(exact, node, totals, timesteps),
     )
     counts = {node.name: totals[node.name].numpy() for node in graph.of_type(Population)}
-    return counts, exact.decode([totals[readout.node] / timesteps for readout in graph.readouts])
+    outputs = exact.decode([totals[readout.node] / timesteps for readout in graph.readouts])
+    return counts, keras.tree.map_structure(np.asarray, outputs)
 
 
 def _analog_totals(network: Network, inputs: dict[str, tf.Tensor], timesteps: int) -> dict[str, tf.Tensor]:
@@ -74,8 +76,9 @@ def _total(network: Network, node: Synapse, totals: list[tf.Tensor], timesteps: 
     return network.apply(node, totals) + (timesteps - 1) * network.apply(node, [tf.zeros_like(t[:1]) for t in totals])
 
 
-def inexact_nodes(graph: Graph) -> list[str]:
+def inexact_nodes(model_snn: SpikingModel) -> list[str]:
     """Returns the nodes behind which the closed form is only close: values are rounded at every timestep there."""
+    graph = model_snn.network.graph
     spiking = graph.spiking_ancestry()
     return [
         node.name

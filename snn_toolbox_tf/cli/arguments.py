@@ -3,15 +3,57 @@
 import argparse
 import os
 import pathlib
+from collections.abc import Sequence
 from typing import Any
 
+from snn_toolbox_tf.checks import did_you_mean
 from snn_toolbox_tf.config import SECTIONS, Settings, fields_of, read_settings, read_values, resolve_paths
+from snn_toolbox_tf.config.ini import PATH_KEYS
+from snn_toolbox_tf.config.sections import SECTION_OF
 from snn_toolbox_tf.experiment.sources import MODEL_SUFFIXES
 from snn_toolbox_tf.version import __version__
 
-_PATH_KEYS = ("path_wd", "dataset_path", "log_dir_of_current_run")
 _EPILOG = """exit status: 0 done; 1 the model cannot be converted (check); 2 something in the input is wrong, and nothing was
-written; 130 interrupted. Documentation: docs/ in the source, config_templates/default.ini for all settings."""
+written; 3 a run could not be finished (memory, disk); 130 interrupted. All settings are in config_templates/default.ini."""
+
+
+#: The settings that matter to converting, and to evaluating without a report; to the other commands, all do.
+_OF_CONVERT = (
+    *("path_wd", "dataset_path", "filename_ann", "filename_snn", "poisson_input", "frame_input", "normalize"),
+    *("percentile", "per_channel", "num_samples", "duration", "dt", "seed", "v_thresh", "v0", "reset"),
+    *("verbose", "overwrite"),
+)
+_OF_EVALUATE = (
+    *("path_wd", "dataset_path", "filename_ann", "filename_snn", "poisson_input", "frame_input", "evaluate_ann"),
+    *(
+        "normalize",
+        "percentile",
+        "per_channel",
+        "num_samples",
+        "v_thresh",
+        "v0",
+        "reset",
+        "duration",
+        "dt",
+        "num_to_test",
+    ),
+    *("sample_idxs_to_test", "batch_size", "top_k", "seed", "schedule", "block_length", "verbose"),
+)
+
+
+def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Returns the arguments of the command line; for an unknown flag, an error with the nearest one ends the program."""
+    parser = build_parser()
+    parsed, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        flags = ["--json", "--quiet", "--resume", "--output", "--calibration-data", *map(_flag, SECTION_OF)]
+        hints = (did_you_mean(word.partition("=")[0], flags) for word in unknown if word.startswith("--"))
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}.{''.join(hints)}")
+    return parsed
+
+
+def _flag(key: str) -> str:
+    return f"--{key.replace('_', '-')}"
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -36,6 +78,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     check.add_argument("source", metavar="MODEL_OR_CONFIG", help="a Keras model (.keras, .h5) or a configuration file")
     _add_common(check)
+    _add_settings(check)
 
     run = commands.add_parser(
         "run",
@@ -53,7 +96,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     run.add_argument("--resume", action="store_true", help="go on with a run that was interrupted")
     _add_common(run)
-    _add_settings(run, tuple(SECTIONS))
+    _add_settings(run)
 
     convert = commands.add_parser(
         "convert",
@@ -69,7 +112,7 @@ def build_parser() -> argparse.ArgumentParser:
     convert.add_argument("--output", metavar="FILE", help="file to write; path_wd/<filename_snn>.keras if left out")
     convert.add_argument("--calibration-data", metavar="FILE", help="an npz file, in place of dataset_path/x_norm.npz")
     _add_common(convert)
-    _add_settings(convert, ("paths", "input", "tools", "normalization", "simulation", "cell", "output"))
+    _add_settings(convert, _OF_CONVERT)
 
     evaluate = commands.add_parser(
         "evaluate",
@@ -83,7 +126,7 @@ def build_parser() -> argparse.ArgumentParser:
         "source", metavar="SNN_OR_CONFIG", help="a converted network (.keras) or a configuration file"
     )
     _add_common(evaluate)
-    _add_settings(evaluate, ("paths", "input", "tools", "normalization", "simulation", "cell", "output"))
+    _add_settings(evaluate, _OF_EVALUATE)
     return parser
 
 
@@ -95,28 +138,31 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--traceback", action="store_true", help="show where in the code an error came from")
 
 
-def _add_settings(parser: argparse.ArgumentParser, sections: tuple[str, ...]) -> None:
+def _add_settings(parser: argparse.ArgumentParser, keys: Sequence[str] = tuple(SECTION_OF)) -> None:
     defaults = Settings()
-    for section in sections:
+    for section in SECTIONS:
+        chosen = [(key, default) for key, default in defaults.items(section) if key in keys]
+        if not chosen:
+            continue
         group = parser.add_argument_group(f"[{section}]", SECTIONS[section].__doc__)
-        for key, default in defaults.items(section):
+        for key, default in chosen:
             metadata = fields_of(section)[key].metadata
             shown = metadata["kind"].write(default)
             text = f"{metadata['doc']} Default: {shown}." if shown else metadata["doc"]
-            flag = f"--{key.replace('_', '-')}"
             options: dict[str, Any] = {"dest": f"setting_{key}", "default": None, "help": text.replace("%", "%%")}
             if isinstance(default, bool):
-                group.add_argument(flag, action=argparse.BooleanOptionalAction, **options)
+                group.add_argument(_flag(key), action=argparse.BooleanOptionalAction, **options)
             else:
-                group.add_argument(flag, metavar=key.rpartition("_")[2].upper(), **options)
+                group.add_argument(_flag(key), metavar=metadata["kind"].placeholder, **options)
 
 
-def settings_from(arguments: argparse.Namespace, model_key: str = "filename_ann") -> Settings:
+def settings_from(arguments: argparse.Namespace, model_key: str = "filename_ann", **defaults: Any) -> Settings:
     """Returns the settings of a command: those of its file or model, overridden by its flags.
 
     Args:
         arguments: What the parser gave.
         model_key: What a model file is to the command: filename_ann or filename_snn.
+        **defaults: Settings that are others here than usual if a model is given; flags override them.
 
     Raises:
         ConfigurationError: If a file or a flag is not usable.
@@ -125,12 +171,11 @@ def settings_from(arguments: argparse.Namespace, model_key: str = "filename_ann"
     if is_configuration(arguments):
         settings = read_settings(source)
     else:
-        settings = Settings().replace(path_wd=str(source.parent.absolute()), **{model_key: source.name})
+        settings = Settings().replace(path_wd=str(source.parent), **{model_key: source.name}, **defaults)
         settings = resolve_paths(settings, os.getcwd())
     flags = flags_of(arguments)
-    texts = {key: value for key, value in flags.items() if isinstance(value, str)}
-    values = flags | read_values(texts)
-    values |= {key: str(pathlib.Path(values[key]).absolute()) for key in _PATH_KEYS if values.get(key)}
+    values = flags | read_values({key: value for key, value in flags.items() if isinstance(value, str)})
+    values |= {key: os.path.abspath(values[key]) for key in PATH_KEYS if values.get(key)}
     return settings.replace(**values)
 
 

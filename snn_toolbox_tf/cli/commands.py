@@ -3,21 +3,25 @@
 import argparse
 import json
 import pathlib
+import sys
 from typing import Any
 
+import keras
 from rich.console import Console
 from rich.table import Table
 
 from snn_toolbox_tf.cli.arguments import flags_of, is_configuration, settings_from
-from snn_toolbox_tf.cli.progress import ConsoleProgress
+from snn_toolbox_tf.cli.console_progress import ConsoleProgress
+from snn_toolbox_tf.cli.interruption import Interruption
 from snn_toolbox_tf.config import ConfigurationError, Settings
 from snn_toolbox_tf.experiment.preparation import load_converted, prepare, snn_name
 from snn_toolbox_tf.experiment.runs import convert_prepared, run_prepared, simulate_prepared
 from snn_toolbox_tf.experiment.sources import Data, load_arrays, load_model
-from snn_toolbox_tf.experiment.summary import headline
 from snn_toolbox_tf.experiment.sweeps import Sweep, sweep
 from snn_toolbox_tf.model_check import CheckReport, check
-from snn_toolbox_tf.report.write import record_as_json, summarize
+from snn_toolbox_tf.report.key_numbers import headline
+from snn_toolbox_tf.report.summary import summarize
+from snn_toolbox_tf.report.write import record_as_json
 
 NOT_CONVERTIBLE = 1
 
@@ -27,13 +31,17 @@ class Screen:
 
     Args:
         arguments: The command's arguments.
+
+    Attributes:
+        interruption: What remembers Ctrl-C.
     """
 
     def __init__(self, arguments: argparse.Namespace) -> None:
+        self.interruption = Interruption()
         self.json: bool = arguments.json
         self._quiet: bool = arguments.quiet or arguments.json
-        self._out = Console(soft_wrap=True, highlight=False, markup=False)
-        self._err = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
+        self._out = _plain_console(stderr=False)
+        self._err = _plain_console(stderr=True)
 
     @property
     def is_terminal(self) -> bool:
@@ -42,12 +50,13 @@ class Screen:
 
     def progress(self, settings: Settings) -> ConsoleProgress:
         """Returns what shows progress."""
-        return ConsoleProgress(self._err, quiet=self._quiet or settings.output.verbose == 0)
+        quiet = self._quiet or settings.output.verbose == 0
+        return ConsoleProgress(self._err, quiet=quiet, interruption=self.interruption)
 
     def result(self, text: Any, data: dict[str, Any]) -> None:
         """Shows a result: as text, or as one JSON object."""
         if self.json:
-            self._out.print(json.dumps(data, indent=1, allow_nan=False), soft_wrap=True)
+            sys.stdout.write(f"{json.dumps(data, indent=1, allow_nan=False)}\n")
         else:
             self._out.print(text if isinstance(text, Table) else str(text))
 
@@ -56,14 +65,27 @@ class Screen:
         self._err.print(text)
 
 
+def _plain_console(*, stderr: bool) -> Console:
+    """Returns a console that prints what it is given: names may look like markup."""
+    return Console(stderr=stderr, soft_wrap=True, highlight=False, markup=False, emoji=False)
+
+
 def run_check(arguments: argparse.Namespace, screen: Screen) -> int:
     """Tells what becomes of a model; with a configuration file, checks settings and data as well."""
     settings = settings_from(arguments)
     report = check(load_model(settings))
-    if report.ok and is_configuration(arguments):
-        prepare(settings)
-    screen.result(_check_table(report) if screen.is_terminal else report, report.as_dict())
-    return 0 if report.ok else NOT_CONVERTIBLE
+    data = report.as_dict()
+    screen.result(_check_table(report) if screen.is_terminal else report, data)
+    if not report.ok:
+        return NOT_CONVERTIBLE
+    if is_configuration(arguments):
+        prepared = prepare(settings)
+        tested = len(prepared.samples) if prepared.samples is not None else 0
+        calibrated = (
+            len(keras.tree.flatten(prepared.calibration_data)[0]) if prepared.calibration_data is not None else 0
+        )
+        screen.note(f"settings and data can be used: {tested:,} samples to test, {calibrated:,} to calibrate with.")
+    return 0
 
 
 def _check_table(report: CheckReport) -> Any:
@@ -116,7 +138,8 @@ def run_convert(arguments: argparse.Namespace, screen: Screen) -> int:
     prepared = prepare(settings, data=data)
     with screen.progress(settings) as progress:
         progress.stage("converting")
-        model_snn = convert_prepared(prepared)
+        converted = convert_prepared(prepared)
+    model_snn, notes = converted.model_snn, [*settings.notes, *converted.notes]
     temporary = target.with_name(f".{target.stem}.unfinished.keras")
     try:
         model_snn.save(temporary)
@@ -129,24 +152,20 @@ def run_convert(arguments: argparse.Namespace, screen: Screen) -> int:
         f"'{prepared.name}' converted: {populations} populations, error of the passes {conversion['pass_error']:.1e}, "
         f"of the grid {conversion['grid_error']:.1e}\n{target}"
     )
-    screen.result(text, {"file": str(target), "populations": populations, "conversion": conversion})
+    text = "\n".join([*(f"Note: {note}" for note in notes), text])
+    screen.result(text, {"file": str(target), "populations": populations, "conversion": conversion, "notes": notes})
     return 0
 
 
 def run_evaluate(arguments: argparse.Namespace, screen: Screen) -> int:
     """Simulates a converted network and prints what a report would show."""
-    if is_configuration(arguments):
-        settings = settings_from(arguments)
-    else:
-        settings = settings_from(arguments, "filename_snn").replace(convert=False, evaluate_ann=False)
+    defaults = {"convert": False, "evaluate_ann": False}
+    settings = settings_from(arguments, "filename_snn", **defaults)
+    if not is_configuration(arguments):
         settings = _as_converted(settings, flags_of(arguments))
-    prepared = prepare(settings.replace(simulate=True))
-    if prepared.test is None:
-        raise ConfigurationError("[tools] simulate = False: there is nothing to evaluate.")
+    prepared = prepare(settings)
     with screen.progress(settings) as progress:
-        progress.stage("converting" if prepared.model_snn is None else "loading")
-        model_snn = prepared.model_snn or convert_prepared(prepared)
-        record = simulate_prepared(prepared, prepared.test, model_snn, progress, notes=list(settings.notes))
+        record = simulate_prepared(prepared, convert_prepared(prepared), progress)
     screen.result(summarize(record), record_as_json(record))
     return 0
 

@@ -52,7 +52,7 @@ FOREIGN_KEYS: dict[str, dict[str, ForeignKey]] = {
         "datagen_kwargs": _empty(_OTHER_DATA),
         "dataflow_kwargs": _empty(_OTHER_DATA),
         "input_rate": ForeignKey(
-            ("1000", "1000.0"),
+            ("1000",),
             "a Poisson spike stands for the largest input, with probability 1 per timestep; remove the key",
         ),
         "num_poisson_events_per_sample": ForeignKey(("-1",), "Poisson input lasts as long as the run; set duration"),
@@ -102,16 +102,14 @@ FOREIGN_KEYS: dict[str, dict[str, ForeignKey]] = {
         "early_stopping": _off("all timesteps are simulated; the report shows when the answer is there"),
     },
     "cell": {
-        "tau_refrac": ForeignKey(
-            ("0", "0.0"), "there is no refractory period: a neuron fires at most once per timestep"
-        ),
-        "v_reset": ForeignKey(("0", "0.0"), "a hard reset goes to 0"),
-        "v_rest": ForeignKey(("0", "0.0"), _NO_LEAK),
-        "cm": ForeignKey(None, _NO_LEAK),
-        "tau_m": ForeignKey(None, _NO_LEAK),
-        "tau_syn_E": ForeignKey(None, _NO_LEAK),
-        "tau_syn_I": ForeignKey(None, _NO_LEAK),
-        "delay": ForeignKey(("0", "0.0"), "spikes arrive in the same timestep"),
+        "tau_refrac": ForeignKey(("0",), "there is no refractory period: a neuron fires at most once per timestep"),
+        "v_reset": ForeignKey(("0",), "a hard reset goes to 0"),
+        "v_rest": ForeignKey(("0",), _NO_LEAK),
+        "cm": ForeignKey(("1",), _NO_LEAK, refused=False),
+        "tau_m": ForeignKey(("1000",), _NO_LEAK, refused=False),
+        "tau_syn_E": ForeignKey(("0.01",), _NO_LEAK, refused=False),
+        "tau_syn_I": ForeignKey(("0.01",), _NO_LEAK, refused=False),
+        "delay": ForeignKey(("0",), "spikes arrive in the same timestep"),
         "binarize_weights": _off("binarize the weights of the Keras model before converting it"),
         "quantize_weights": _off("quantize the weights of the Keras model before converting it"),
         "scaling_factor": ForeignKey(None, _HARDWARE),
@@ -157,10 +155,19 @@ def foreign_section(name: str) -> str:
 def foreign_key(section: str, key: str, text: str) -> tuple[str | None, bool]:
     """Returns what to say about a key of snn_toolbox without counterpart, None if nothing; and whether it is refused."""
     known = FOREIGN_KEYS[section][key]
-    if known.harmless is None or text.strip().strip("'\"") in known.harmless:
+    if known.harmless is None or _normal(text) in map(_normal, known.harmless):
         return None, False
     verb = "is not supported" if known.refused else "has no effect"
     return f"[{section}] {key} = {text} {verb}: {known.answer}.", known.refused
+
+
+def _normal(text: str) -> str:
+    """Returns a text without quotes, and numbers as they are written shortest."""
+    bare = text.strip().strip("'\"")
+    try:
+        return f"{float(bare):g}"
+    except ValueError:
+        return bare
 
 
 def foreign_value(section: str, key: str, text: str) -> str | None:

@@ -18,7 +18,8 @@ from snn_toolbox_tf.config.foreign import (
 from snn_toolbox_tf.config.sections import SECTION_OF, SECTIONS, ConfigurationError, fields_of
 from snn_toolbox_tf.config.settings import Settings, read_value, write_value
 
-_PATHS = ("path_wd", "dataset_path", "log_dir_of_current_run")
+#: Settings that are folders.
+PATH_KEYS = ("path_wd", "dataset_path", "log_dir_of_current_run")
 
 
 def read_settings(path: str | os.PathLike[str]) -> Settings:
@@ -40,7 +41,8 @@ def read_settings(path: str | os.PathLike[str]) -> Settings:
     """
     source = pathlib.Path(path)
     if not source.is_file():
-        raise FileNotFoundError(f"There is no configuration file '{source}'.")
+        what = "is a folder, no configuration file" if source.is_dir() else "is not there: no configuration file"
+        raise FileNotFoundError(f"'{source}' {what} and no model (.keras, .h5).")
     parser = _parsed(source)
     problems, notes = [], []
     found: dict[str, Any] = {}
@@ -66,7 +68,7 @@ def read_settings(path: str | os.PathLike[str]) -> Settings:
         problems.append(str(error))
     if problems:
         raise ConfigurationError(f"'{source}' cannot be used:\n" + "\n".join(f"  - {line}" for line in problems))
-    return dataclasses.replace(settings, paths=_resolved(settings, source.resolve().parent), notes=tuple(notes))
+    return dataclasses.replace(resolve_paths(settings, source.parent), notes=tuple(notes))
 
 
 def _parsed(source: pathlib.Path) -> configparser.ConfigParser:
@@ -107,16 +109,22 @@ def _read_key(section: str, key: str, text: str) -> tuple[tuple[Any] | None, str
     raise ConfigurationError(f"[{section}] {key}: unknown key.{hint}")
 
 
-def _resolved(settings: Settings, folder: pathlib.Path) -> Any:
-    """Returns [paths] with absolute folders; what is empty is filled in."""
-    paths = settings.paths
-    changes = {key: os.path.normpath(folder / getattr(paths, key)) for key in _PATHS if getattr(paths, key)}
-    return dataclasses.replace(paths, **{"path_wd": str(folder), **changes})
-
-
 def resolve_paths(settings: Settings, folder: str | os.PathLike[str]) -> Settings:
     """Returns settings whose folders are absolute; relative ones start at `folder`."""
-    return dataclasses.replace(settings, paths=_resolved(settings, pathlib.Path(folder).resolve()))
+    start = pathlib.Path(folder).resolve()
+
+    def resolved(path: Any) -> str:
+        return os.path.normpath(start / str(path))
+
+    paths, swept = settings.paths, settings.parameter_sweep
+    changes = {key: resolved(getattr(paths, key)) for key in PATH_KEYS if getattr(paths, key)}
+    if swept.param_name in PATH_KEYS:
+        swept = dataclasses.replace(swept, param_values=tuple(map(resolved, swept.param_values)))
+    return dataclasses.replace(
+        settings,
+        paths=dataclasses.replace(paths, **{"path_wd": str(start), **changes}),
+        parameter_sweep=swept,
+    )
 
 
 def write_settings(settings: Settings) -> str:

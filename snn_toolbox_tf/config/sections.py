@@ -37,8 +37,18 @@ class ConfigurationError(ValueError):
     """Settings are not usable; the message names section, key, what was received and what was expected."""
 
 
-def _setting(default: Any, kind: Kind, doc: str) -> Any:
-    return dataclasses.field(default=default, metadata={"kind": kind, "doc": doc})
+def _setting(default: Any, kind: Kind, doc: str, affects: str) -> Any:
+    """Declares a setting.
+
+    Args:
+        default: Its default.
+        kind: How it is read, checked and written.
+        doc: Its meaning.
+        affects: What depends on it first: "files" (which model and data), "data" (what is simulated), "calibration" (the
+            data that thresholds come from), "conversion" (the converted network), "simulation" (the results only), or
+            "nothing" (speed, and what is shown where).
+    """
+    return dataclasses.field(default=default, metadata={"kind": kind, "doc": doc, "affects": affects})
 
 
 def _same(*names: str) -> dict[str, str]:
@@ -64,16 +74,25 @@ class Section:
 class Paths(Section):
     """Where things are. Relative paths start at the configuration file's folder, or at the working directory without one."""
 
-    path_wd: str = _setting("", values.text(), "Folder of the model; the configuration file's folder if empty.")
+    path_wd: str = _setting(
+        "", values.text(), "Folder of the model; the configuration file's folder if empty.", "files"
+    )
     dataset_path: str = _setting(
-        "", values.text(), "Folder of x_test.npz, y_test.npz and x_norm.npz; path_wd if empty."
+        "", values.text(), "Folder of x_test.npz, y_test.npz and x_norm.npz; path_wd if empty.", "files"
     )
-    filename_ann: str = _setting("", values.text(), "The trained Keras model, with or without .keras or .h5. Required.")
+    filename_ann: str = _setting(
+        "", values.text(), "The trained Keras model, with or without .keras or .h5. Required.", "files"
+    )
     filename_snn: str = _setting(
-        "", values.text(), "Name of the converted network, written as <name>.keras; <filename_ann>_INI if empty."
+        "",
+        values.text(),
+        "Name of the converted network, written as <name>.keras; <filename_ann>_INI if empty.",
+        "files",
     )
-    log_dir_of_current_run: str = _setting("", values.text(), "Folder of the run; path_wd/log/gui/<runlabel> if empty.")
-    runlabel: str = _setting("test", values.text(), "Name of the run.")
+    log_dir_of_current_run: str = _setting(
+        "", values.text(), "Folder of the run; path_wd/log/gui/<runlabel> if empty.", "nothing"
+    )
+    runlabel: str = _setting("test", values.text(), "Name of the run.", "nothing")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,9 +103,10 @@ class Input(Section):
         False,
         values.boolean(),
         "Spike trains: x spikes with probability min(|x| / largest |x| of the calibration data, 1).",
+        "data",
     )
     frame_input: bool = _setting(
-        False, values.boolean(), "The data has a frame per timestep, [samples, timesteps, ...]."
+        False, values.boolean(), "The data has a frame per timestep, [samples, timesteps, ...].", "data"
     )
 
 
@@ -94,14 +114,15 @@ class Input(Section):
 class Tools(Section):
     """Which stages run."""
 
-    evaluate_ann: bool = _setting(True, values.boolean(), "Evaluate the source network on the same samples.")
+    evaluate_ann: bool = _setting(True, values.boolean(), "Evaluate the source network on the same samples.", "data")
     normalize: bool = _setting(
         True,
         values.boolean(),
         "Take thresholds from x_norm.npz; False: from batch-norm statistics and weights, which is worse.",
+        "calibration",
     )
-    convert: bool = _setting(True, values.boolean(), "Convert; False: load path_wd/<filename_snn>.keras.")
-    simulate: bool = _setting(True, values.boolean(), "Simulate the spiking network.")
+    convert: bool = _setting(True, values.boolean(), "Convert; False: load path_wd/<filename_snn>.keras.", "data")
+    simulate: bool = _setting(True, values.boolean(), "Simulate the spiking network.", "data")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,11 +130,16 @@ class Normalization(Section):
     """Thresholds from calibration data."""
 
     percentile: float = _setting(
-        99.9, values.number(0, 100, open_low=True), "theta is this percentile of the positive activations."
+        99.9,
+        values.number(0, 100, open_low=True),
+        "theta is this percentile of the positive activations.",
+        "conversion",
     )
-    per_channel: bool = _setting(True, values.boolean(), "One threshold per channel; False: one per population.")
+    per_channel: bool = _setting(
+        True, values.boolean(), "One threshold per channel; False: one per population.", "conversion"
+    )
     num_samples: int | None = _setting(
-        None, values.integer(1, optional=True), "Number of samples of x_norm.npz to use; all if empty."
+        None, values.integer(1, optional=True), "Number of samples of x_norm.npz to use; all if empty.", "calibration"
     )
 
 
@@ -121,26 +147,35 @@ class Normalization(Section):
 class Simulation(Section):
     """The simulation."""
 
-    duration: float = _setting(200.0, _POSITIVE, "Length in ms; the number of timesteps T is duration / dt.")
-    dt: float = _setting(1.0, _POSITIVE, "Length of a timestep in ms.")
+    duration: float = _setting(200.0, _POSITIVE, "Length in ms; the number of timesteps T is duration / dt.", "data")
+    dt: float = _setting(1.0, _POSITIVE, "Length of a timestep in ms.", "data")
     num_to_test: int | None = _setting(
-        None, values.integer(1, optional=True), "Number of test samples, the first ones; all if empty."
+        None, values.integer(1, optional=True), "Number of test samples, the first ones; all if empty.", "data"
     )
     sample_idxs_to_test: tuple[int, ...] = _setting(
         (),
         values.integers(0, "a list of sample indices from 0 on"),
         "Indices of the test samples, in place of the first ones.",
+        "data",
     )
-    batch_size: int = _setting(32, values.integer(1), "Samples that run at once. Speed and memory only.")
-    top_k: int = _setting(1, values.integer(1), "A sample is correct if its class is among the k largest outputs.")
-    seed: int = _setting(0, values.integer(0, 2**62 - 1, expected="an integer in [0, 2**62)"), "Seed of Poisson input.")
+    batch_size: int = _setting(32, values.integer(1), "Samples that run at once. Speed and memory only.", "nothing")
+    top_k: int = _setting(
+        1, values.integer(1), "A sample is correct if its class is among the k largest outputs.", "data"
+    )
+    seed: int = _setting(
+        0, values.integer(0, 2**62 - 1, expected="an integer in [0, 2**62)"), "Seed of Poisson input.", "simulation"
+    )
     schedule: str = _setting(
         "step",
         values.choice(_same("step", "layer_synchronous")),
         "layer_synchronous: integrate all timesteps, then fire.",
+        "simulation",
     )
     block_length: int | None = _setting(
-        None, values.integer(1, optional=True), "Timesteps that a synapse handles at once; chosen if empty. Speed only."
+        None,
+        values.integer(1, optional=True),
+        "Timesteps that a synapse handles at once; chosen if empty. Speed only.",
+        "nothing",
     )
 
 
@@ -148,18 +183,26 @@ class Simulation(Section):
 class Cell(Section):
     """The neurons: integrate-and-fire without leak."""
 
-    v_thresh: float = _setting(1.0, _POSITIVE, "Threshold in units of theta from the calibration data.")
-    v0: float = _setting(0.5, values.number(-1, 1), "Initial membrane potential in units of the threshold.")
-    reset: str = _setting("subtract", values.choice(RESETS), "subtract (soft reset) or zero (hard reset).")
+    v_thresh: float = _setting(1.0, _POSITIVE, "Threshold in units of theta from the calibration data.", "conversion")
+    v0: float = _setting(
+        0.5, values.number(-1, 1), "Initial membrane potential in units of the threshold.", "conversion"
+    )
+    reset: str = _setting(
+        "subtract", values.choice(RESETS), "subtract (soft reset) or zero (hard reset).", "conversion"
+    )
 
 
 @dataclasses.dataclass(frozen=True)
 class ParameterSweep(Section):
     """One run per value of one setting."""
 
-    param_name: str = _setting("v_thresh", values.text("a key"), "The setting to vary: any key of the other sections.")
-    param_values: tuple[Any, ...] = _setting((), values.sweep_values(), "The values to run; no sweep if empty.")
-    param_logscale: bool = _setting(False, values.boolean(), "Plot with a logarithmic axis.")
+    param_name: str = _setting(
+        "v_thresh", values.text("a key"), "The setting to vary: any key of the other sections.", "nothing"
+    )
+    param_values: tuple[Any, ...] = _setting(
+        (), values.sweep_values(), "The values to run; no sweep if empty.", "nothing"
+    )
+    param_logscale: bool = _setting(False, values.boolean(), "Plot with a logarithmic axis.", "nothing")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -167,21 +210,30 @@ class Output(Section):
     """What is kept and shown."""
 
     plot_vars: tuple[str, ...] = _setting(
-        ("all",), values.names(_same("all", *PLOTS), "plots of the report"), "Plots of the report; {} for none."
+        ("all",),
+        values.names(_same("all", *PLOTS), "plots of the report"),
+        "Plots of the report; {} for none.",
+        "nothing",
     )
     log_vars: tuple[str, ...] = _setting(
         (),
         values.names(_same("all", *LOG_VARIABLES), "variables to keep"),
         "What to keep of all samples, in recordings/.",
+        "simulation",
     )
-    sample_to_plot: int = _setting(0, values.integer(0), "The tested sample that raster and membrane plots show.")
+    sample_to_plot: int = _setting(
+        0, values.integer(0), "The tested sample that raster and membrane plots show.", "nothing"
+    )
     neurons_to_plot: tuple[str, ...] = _setting(
         (),
         values.names(None, "neurons as population/index"),
         "Neurons of the membrane plot, as population/flat index (conv1_relu/17); some of each population if empty.",
+        "nothing",
     )
-    verbose: int = _setting(1, values.integer(0, 3), "0: errors only; 1: progress and results.")
-    overwrite: bool = _setting(False, values.boolean(), "Whether a finished run of this folder may be replaced.")
+    verbose: int = _setting(1, values.integer(0, 3), "0: no progress; 1 or more: progress.", "nothing")
+    overwrite: bool = _setting(
+        False, values.boolean(), "Whether a finished run of this folder may be replaced.", "nothing"
+    )
 
 
 SECTIONS: dict[str, type[Section]] = {
@@ -194,6 +246,11 @@ SECTIONS: dict[str, type[Section]] = {
     "parameter_sweep": ParameterSweep,
     "output": Output,
 }
+
+
+def affects(key: str) -> str:
+    """Returns what depends on a setting first, see `_setting`."""
+    return fields_of(SECTION_OF[key])[key].metadata["affects"]
 
 
 def section_name(section: type[Section]) -> str:

@@ -59,6 +59,19 @@ class Settings:
             )
         if self.simulation.schedule == "layer_synchronous" and self.cell.reset != "subtract":
             raise ConfigurationError("[simulation] schedule = layer_synchronous needs [cell] reset = subtract.")
+        if self.simulation.schedule == "layer_synchronous" and (
+            self.output.neurons_to_plot or "mem_n_b_l_t" in self.output.log_vars
+        ):
+            raise ConfigurationError(
+                "[simulation] schedule = layer_synchronous has no membrane potential per timestep: leave [output] "
+                "neurons_to_plot empty and mem_n_b_l_t out of log_vars."
+            )
+        listed, count = self.simulation.sample_idxs_to_test, self.simulation.num_to_test
+        if listed and count not in (None, len(listed)):
+            raise ConfigurationError(
+                f"[simulation] num_to_test = {count} contradicts the {len(listed)} samples of sample_idxs_to_test. "
+                "Leave one of them empty."
+            )
 
     @property
     def timesteps(self) -> int:

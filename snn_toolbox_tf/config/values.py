@@ -27,12 +27,14 @@ class Kind:
 
     Attributes:
         expected: What is expected, in words.
+        placeholder: What stands for a value in the command line's help.
         check: Returns a value in its normal form, or raises `InvalidValue`.
         read: Turns text into a value for `check`; raises `InvalidValue` if it cannot.
         write: Turns a value into text that `read` understands.
     """
 
     expected: str
+    placeholder: str
     check: Callable[[Any], Any]
     read: Callable[[str], Any] = str
     write: Callable[[Any], str] = str
@@ -52,7 +54,7 @@ def boolean() -> Kind:
             raise InvalidValue(expected, value)
         return value
 
-    return Kind(expected, check, read)
+    return Kind(expected, "BOOL", check, read)
 
 
 def text(expected: str = "text") -> Kind:
@@ -65,7 +67,7 @@ def text(expected: str = "text") -> Kind:
             raise InvalidValue(f"{expected} on one line", value)
         return value
 
-    return Kind(expected, check)
+    return Kind(expected, "TEXT", check)
 
 
 def choice(names: Mapping[str, str]) -> Kind:
@@ -84,7 +86,7 @@ def choice(names: Mapping[str, str]) -> Kind:
             return str(value)
         raise InvalidValue(expected, value, did_you_mean(value, names))
 
-    return Kind(expected, check)
+    return Kind(expected, "NAME", check)
 
 
 def integer(low: int, high: int | None = None, *, optional: bool = False, expected: str | None = None) -> Kind:
@@ -107,7 +109,7 @@ def integer(low: int, high: int | None = None, *, optional: bool = False, expect
             return None
         return int(_number(text, expected, int))
 
-    return Kind(expected, check, read, _written)
+    return Kind(expected, "INT", check, read, _written)
 
 
 def number(low: float, high: float, *, open_low: bool = False, expected: str | None = None) -> Kind:
@@ -124,7 +126,7 @@ def number(low: float, high: float, *, open_low: bool = False, expected: str | N
             raise InvalidValue(expected, value)
         return real
 
-    return Kind(expected, check, lambda text: _number(text, expected, float), _written)
+    return Kind(expected, "NUMBER", check, lambda text: _number(text, expected, float), _written)
 
 
 def names(allowed: Mapping[str, str] | None, expected: str) -> Kind:
@@ -134,6 +136,8 @@ def names(allowed: Mapping[str, str] | None, expected: str) -> Kind:
         allowed: What each name stands for, or None if any name will do.
         expected: What is expected, in words.
     """
+    if allowed is not None:
+        expected = f"{expected}, any of {', '.join(allowed)}"
 
     def check(value: Any) -> tuple[str, ...]:
         if isinstance(value, str) or not isinstance(value, Iterable):
@@ -148,7 +152,7 @@ def names(allowed: Mapping[str, str] | None, expected: str) -> Kind:
     def read(text: str) -> list[str]:
         return split(text, expected)
 
-    return Kind(expected, check, read, _written_list)
+    return Kind(expected, "NAMES", check, read, _written_list)
 
 
 def integers(low: int, expected: str) -> Kind:
@@ -168,7 +172,7 @@ def integers(low: int, expected: str) -> Kind:
     def read(text: str) -> list[Any]:
         return [_number(item, expected, int) for item in split(text, expected)]
 
-    return Kind(expected, check, read, _written_list)
+    return Kind(expected, "INTS", check, read, _written_list)
 
 
 def sweep_values() -> Kind:
@@ -192,7 +196,7 @@ def sweep_values() -> Kind:
             raise InvalidValue(f"{expected} of 10,000 values at most", text)
         return [f"{start + index * step:.12g}" for index in range(count)]
 
-    return Kind(expected, check, read, _written_list)
+    return Kind(expected, "VALUES", check, read, _written_list)
 
 
 def split(text: str, expected: str) -> list[str]:

@@ -9,12 +9,15 @@ import tensorflow as tf
 
 from snn_toolbox_tf.config import ConfigurationError
 from snn_toolbox_tf.data import Batch
+from snn_toolbox_tf.experiment.samples import Samples
 from snn_toolbox_tf.graph import Graph, Population
 from snn_toolbox_tf.model import SpikingModel
 from snn_toolbox_tf.network import inputs_of
 from snn_toolbox_tf.report.record import TraceRecord
 
-COMPARED_SAMPLES = 32
+_COMPARED_SAMPLES = 32
+#: Bytes that a comparison, or a traced sample, may take at once.
+_BUDGET = 2**30
 _PAIRS = 2000
 _RASTER_NEURONS = 40
 _MEMBRANE_POPULATIONS = 6
@@ -29,12 +32,14 @@ class Comparison:
         relative_error: ||theta * rate - activation|| / ||activation||; NaN if there is no activation.
         activation: Some of the activations, float32.
         decoded: theta * rate of the same neurons and samples, float32.
+        clipped: Fraction of all (sample, neuron) pairs whose activation is above the threshold.
     """
 
     correlation: float
     relative_error: float
     activation: np.ndarray
     decoded: np.ndarray
+    clipped: float
 
 
 def activations_of(model_snn: SpikingModel, batch: Batch, *, frames: bool) -> dict[str, np.ndarray]:
@@ -68,20 +73,29 @@ def _heights(model_snn: SpikingModel) -> dict[str, tuple[np.ndarray, np.ndarray]
     return heights
 
 
+def compared_samples(graph: Graph) -> int:
+    """Returns on how many samples activations are compared: fewer for a very large network."""
+    neurons = sum(int(np.prod(node.shape)) for node in graph.of_type(Population))
+    # Spike counts twice and activations, in float64, and what the ANN holds beside them.
+    return max(1, min(_COMPARED_SAMPLES, _BUDGET // (48 * neurons)))
+
+
 def compare_activity(
-    model_snn: SpikingModel, batch: Batch, simulation: dict[str, Any], *, frames: bool
+    model_snn: SpikingModel, samples: Samples, count: int, simulation: dict[str, Any], *, frames: bool
 ) -> dict[str, Comparison]:
-    """Simulates some samples and compares every population's theta * rate with the ANN's activation.
+    """Simulates the first samples and compares every population's theta * rate with the ANN's activation.
 
     Args:
         model_snn: The spiking network.
-        batch: Samples per input name.
+        samples: The tested samples.
+        count: How many of them.
         simulation: Arguments of `SpikingModel.simulate`.
         frames: Whether samples are sequences of frames.
     """
+    batch = samples.part(0, count)
     x = keras.tree.map_structure(lambda name: batch[name], model_snn.network.graph.input_structure)
-    options = {**simulation, "record": "spike_counts", "outputs": "last"}
-    result = model_snn.simulate(x, batch_size=COMPARED_SAMPLES, **options)
+    options = {**simulation, "record": "spike_counts", "outputs": "last", "sample_indices": samples.indices[:count]}
+    result = model_snn.simulate(x, batch_size=count, **options)
     activations = activations_of(model_snn, batch, frames=frames)
     heights = _heights(model_snn)
     generator = np.random.default_rng(0)
@@ -95,6 +109,7 @@ def compare_activity(
             float(np.linalg.norm(decoded - activation) / norm) if norm > 0 else float("nan"),
             activation.reshape(-1)[pairs].astype(np.float32),
             decoded.reshape(-1)[pairs].astype(np.float32),
+            float((activation > heights[name][1]).mean()),
         )
     return comparisons
 
@@ -125,43 +140,78 @@ def chosen_neurons(graph: Graph, names: tuple[str, ...]) -> list[tuple[str, int]
 
 
 def trace_sample(
-    model_snn: SpikingModel, data: Batch, position: int, simulation: dict[str, Any], neurons: list[tuple[str, int]]
+    model_snn: SpikingModel, samples: Samples, position: int, simulation: dict[str, Any], neurons: list[tuple[str, int]]
 ) -> TraceRecord:
-    """Simulates one sample and keeps spikes and membrane potentials.
+    """Simulates one sample and keeps spikes and membrane potentials of some neurons.
 
     Args:
         model_snn: The spiking network.
-        data: The tested samples per input name.
+        samples: The tested samples.
         position: Which of them.
         simulation: Arguments of `SpikingModel.simulate`.
         neurons: Population and flat index of the neurons whose membrane potential is kept; chosen if empty.
     """
     graph = model_snn.network.graph
-    record = ["spikes"] if simulation.get("schedule") == "layer_synchronous" else ["spikes", "membrane_potential"]
-    batch = {name: np.asarray(array[position : position + 1], np.float32) for name, array in data.items()}
-    x = keras.tree.map_structure(lambda name: batch[name], graph.input_structure)
-    result = model_snn.simulate(
-        x, batch_size=1, first_sample=position, **{**simulation, "record": record, "outputs": "last"}
-    )
-    spikes = {name: array[:, 0].reshape(result.duration, -1) for name, array in result.spikes.items()}
-    potentials = {name: v[:, 0].reshape(result.duration, -1) for name, v in result.membrane_potential.items()}
-    populations = {node.name: node for node in graph.of_type(Population)}
+    batch = samples.part(position, position + 1)
+    index = samples.indices[position : position + 1]
+    options = {**simulation, "outputs": "last", "batch_size": 1, "sample_indices": index}
+
+    def record(kind: str, names: list[str]) -> dict[str, np.ndarray]:
+        """Simulates the sample once for as many populations as fit into memory at once."""
+        x = keras.tree.map_structure(lambda name: batch[name], graph.input_structure)
+        found: dict[str, np.ndarray] = {}
+        for part in _fitting(graph, names, simulation["timesteps"]):
+            result = model_snn.simulate(x, record={kind: part}, **options)
+            arrays = getattr(result, kind)
+            found |= {name: arrays[name][:, 0].reshape(result.duration, -1) for name in part}
+        return found
+
+    spikes = record("spikes", [node.name for node in graph.of_type(Population)])
     rasters = {}
     for name, array in spikes.items():
         shown = np.unique(np.linspace(0, array.shape[1] - 1, _RASTER_NEURONS).round().astype(np.int64))
         rasters[name] = (shown, array[:, shown])
     membranes = []
-    for name, index in (neurons or _typical_neurons(spikes)) if potentials else []:
-        node = populations[name]
-        place = ", ".join(map(str, np.unravel_index(index, node.shape)))
-        theta = np.broadcast_to(node.threshold, node.shape).reshape(-1)[index]
-        membranes.append((name, place, (potentials[name][:, index] / theta).astype(np.float32), spikes[name][:, index]))
-    return TraceRecord(position, rasters, membranes, _image(graph, batch))
+    if simulation["schedule"] == "step":
+        chosen = [neuron for neuron in neurons or _typical_neurons(spikes) if neuron[0] in spikes]
+        potentials = record("membrane_potential", list(dict.fromkeys(name for name, _ in chosen)))
+        membranes = [_membrane(graph, neuron, potentials, spikes) for neuron in chosen if neuron[0] in potentials]
+    return TraceRecord(int(index[0]), rasters, membranes, _image(graph, batch))
+
+
+def _fitting(graph: Graph, names: list[str], timesteps: int) -> list[list[str]]:
+    """Divides populations into groups whose recordings fit into memory; one that does not, alone, is left out."""
+    groups: list[list[str]] = [[]]
+    free = _BUDGET
+    for name in names:
+        # A recorded value takes 4 bytes at most, and for a moment twice.
+        need = 8 * timesteps * int(np.prod(graph[name].shape))
+        if need > _BUDGET:
+            continue
+        if need > free:
+            groups.append([])
+            free = _BUDGET
+        groups[-1].append(name)
+        free -= need
+    return [group for group in groups if group]
+
+
+def _membrane(
+    graph: Graph, neuron: tuple[str, int], potentials: dict[str, np.ndarray], spikes: dict[str, np.ndarray]
+) -> tuple[str, str, np.ndarray, np.ndarray]:
+    """Returns one neuron's entry of `TraceRecord.membranes`."""
+    name, index = neuron
+    (node,) = [node for node in graph.of_type(Population) if node.name == name]
+    place = ", ".join(map(str, np.unravel_index(index, node.shape)))
+    theta = np.broadcast_to(node.threshold, node.shape).reshape(-1)[index]
+    return name, place, (potentials[name][:, index] / theta).astype(np.float32), spikes[name][:, index]
 
 
 def _typical_neurons(spikes: dict[str, np.ndarray]) -> list[tuple[str, int]]:
     """Returns one neuron for some populations, evenly chosen: the median of those that spiked."""
     names = list(spikes)
+    if not names:
+        return []
     positions = np.unique(np.linspace(0, len(names) - 1, _MEMBRANE_POPULATIONS).round().astype(int))
     chosen = []
     for name in (names[position] for position in positions):

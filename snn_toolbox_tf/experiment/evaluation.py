@@ -13,7 +13,8 @@ import tensorflow as tf
 from snn_toolbox_tf import files
 from snn_toolbox_tf.data import Batch
 from snn_toolbox_tf.experiment.progress import Progress
-from snn_toolbox_tf.experiment.sources import TestData
+from snn_toolbox_tf.experiment.samples import Samples
+from snn_toolbox_tf.graph import Graph
 from snn_toolbox_tf.model import SpikingModel
 from snn_toolbox_tf.network import inputs_of, pack
 from snn_toolbox_tf.simulation.classes import correct, decisions
@@ -50,13 +51,23 @@ class Evaluation:
         """Returns the sums of one kind, by what comes behind "<prefix>/"."""
         return {key.partition("/")[2]: value for key, value in self.sums.items() if key.partition("/")[0] == prefix}
 
+    def plus(self, batch: "Evaluation") -> "Evaluation":
+        """Returns the evaluation of these samples and those of a batch behind them; this one stays as it is."""
+        both = Evaluation()
+        both.done = self.done + batch.done
+        both.sums = {name: self.sums.get(name, 0.0) + value for name, value in batch.sums.items()}
+        both.decisions = {
+            name: np.concatenate([self.decisions.get(name, values[:0]), values])
+            for name, values in batch.decisions.items()
+        }
+        return both
+
     def save(self, path: pathlib.Path) -> None:
         """Writes everything, in one go."""
-        arrays = {f"sums/{name}": value for name, value in self.sums.items()}
+        arrays: dict[str, Any] = {f"sums/{name}": value for name, value in self.sums.items()}
         arrays |= {f"decisions/{name}": value for name, value in self.decisions.items()}
-        arrays["done"] = np.asarray(self.done)
         with files.replacing(path) as file:
-            np.savez(file, allow_pickle=False, **arrays)
+            np.savez(file, done=self.done, **arrays)
 
     @classmethod
     def load(cls, path: pathlib.Path) -> "Evaluation":
@@ -70,7 +81,7 @@ class Evaluation:
         evaluation.done = int(arrays.pop("done"))
         for key, value in arrays.items():
             kind, _, name = key.partition("/")
-            getattr(evaluation, kind)[name] = value
+            (evaluation.sums if kind == "sums" else evaluation.decisions)[name] = value
         return evaluation
 
 
@@ -91,7 +102,7 @@ class Evaluator:
         self,
         model_snn: SpikingModel,
         ann_outputs: AnnOutputs,
-        data: TestData,
+        data: Samples,
         simulation: dict[str, Any],
         *,
         batch_size: int,
@@ -104,16 +115,18 @@ class Evaluator:
         self._readouts = {readout.name: graph[readout.node].shape for readout in graph.readouts}
         self._structure = graph.input_structure
         units = sum(int(np.prod(shape)) for shape in self._readouts.values())
-        fitting = _LARGEST_BATCH_OUTPUT // (8 * units * simulation["timesteps"])
-        self._batch_size = max(1, min(batch_size, fitting))
+        reported = reported_timesteps(graph, simulation["timesteps"])
+        self._outputs: Any = "all" if len(reported) == simulation["timesteps"] else reported.tolist()
+        self._batch_size = max(1, min(batch_size, _LARGEST_BATCH_OUTPUT // (8 * units * len(reported))))
 
-    def run(self, evaluation: Evaluation, checkpoint: pathlib.Path | None, progress: Progress) -> None:
+    def run(self, evaluation: Evaluation, checkpoint: pathlib.Path | None, progress: Progress) -> Evaluation:
         """Goes on with an evaluation to its end; an interruption leaves a checkpoint of all whole batches."""
         saved = time.monotonic()
         try:
             for start in range(evaluation.done, len(self._data), self._batch_size):
                 stop = min(start + self._batch_size, len(self._data))
-                _merge(evaluation, self._batch(start, stop))
+                # One assignment, so that Ctrl-C finds either all of a batch in it, or nothing.
+                evaluation = evaluation.plus(self._batch(start, stop))
                 progress.advance(stop - start)
                 if checkpoint and time.monotonic() - saved > _SECONDS_BETWEEN_CHECKPOINTS:
                     evaluation.save(checkpoint)
@@ -121,9 +134,10 @@ class Evaluator:
         finally:
             if checkpoint and evaluation.done:
                 evaluation.save(checkpoint)
+        return evaluation
 
     def _batch(self, start: int, stop: int) -> Evaluation:
-        """Returns the evaluation of one batch. Results are added when it is whole, so that Ctrl-C leaves no half batch."""
+        """Returns the evaluation of one batch."""
         inputs = self._data.part(start, stop)
         batch = Evaluation()
         began = time.perf_counter()
@@ -131,7 +145,11 @@ class Evaluator:
         middle = time.perf_counter()
         x = keras.tree.map_structure(lambda name: inputs[name], self._structure)
         result = self._model_snn.simulate(
-            x, outputs="all", batch_size=self._batch_size, first_sample=start, **self._simulation
+            x,
+            outputs=self._outputs,
+            batch_size=self._batch_size,
+            sample_indices=self._data.indices[start:stop],
+            **self._simulation,
         )
         batch.add("seconds/simulate", time.perf_counter() - middle)
         batch.add("seconds/ann", middle - began)
@@ -161,13 +179,13 @@ class Evaluator:
             batch.decisions[name] = decisions(snn[-1])
 
 
-def _merge(evaluation: Evaluation, batch: Evaluation) -> None:
-    for name, value in batch.sums.items():
-        evaluation.add(name, value)
-    for name, values in batch.decisions.items():
-        before = evaluation.decisions.get(name, values[:0])
-        evaluation.decisions[name] = np.concatenate([before, values])
-    evaluation.done += batch.done
+def reported_timesteps(graph: Graph, timesteps: int) -> np.ndarray:
+    """Returns the timesteps at which outputs are evaluated: all, or fewer, evenly chosen, where outputs are large."""
+    units = sum(int(np.prod(graph[readout.node].shape)) for readout in graph.readouts)
+    fitting = max(1, _LARGEST_BATCH_OUTPUT // (8 * units))
+    if timesteps <= fitting:
+        return np.arange(1, timesteps + 1)
+    return np.unique(np.linspace(0, timesteps, fitting + 1)[1:].round().astype(np.int64))
 
 
 def ann_outputs_of(model: keras.Model | None, model_snn: SpikingModel, *, frames: bool) -> AnnOutputs:

@@ -2,18 +2,22 @@
 
 import dataclasses
 import pathlib
+import re
 from typing import Any
 
 import keras
 
 from snn_toolbox_tf.config import ConfigurationError, Settings
-from snn_toolbox_tf.experiment import sources
+from snn_toolbox_tf.config.sections import SECTION_OF, affects
+from snn_toolbox_tf.experiment import fingerprint, samples, sources
 from snn_toolbox_tf.experiment.activity import chosen_neurons
-from snn_toolbox_tf.experiment.sources import Data, TestData
-from snn_toolbox_tf.graph import Graph
+from snn_toolbox_tf.experiment.samples import Samples
+from snn_toolbox_tf.experiment.sources import Data
+from snn_toolbox_tf.graph import Graph, Population
 from snn_toolbox_tf.model import SpikingModel
 from snn_toolbox_tf.parse import parse
 from snn_toolbox_tf.passes import to_balanced
+from snn_toolbox_tf.passes.refuse import UnsupportedModelError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,9 +30,9 @@ class Prepared:
         source: The source model; None if neither conversion nor comparison needs it.
         model_snn: The converted network, if it was loaded.
         calibration_data: In the structure of the model's inputs; None without.
-        test: Samples and labels; None if nothing is simulated.
+        samples: Samples and labels; None if nothing is simulated.
         neurons: Population and flat index of the neurons whose membrane potential is shown.
-        fingerprint: What the results depend on, by name.
+        digests: Digests of models and data, by what they are.
     """
 
     settings: Settings
@@ -36,9 +40,14 @@ class Prepared:
     source: keras.Model | None
     model_snn: SpikingModel | None
     calibration_data: Any
-    test: TestData | None
+    samples: Samples | None
     neurons: list[tuple[str, int]]
-    fingerprint: dict[str, Any]
+    digests: dict[str, str]
+
+    @property
+    def fingerprint(self) -> dict[str, Any]:
+        """What the results depend on, by name."""
+        return {**fingerprint.settings_fingerprint(self.settings), **self.digests}
 
 
 def prepare(settings: Settings, model: keras.Model | None = None, data: Data | None = None) -> Prepared:
@@ -50,11 +59,18 @@ def prepare(settings: Settings, model: keras.Model | None = None, data: Data | N
         data: Arrays in place of files.
 
     Raises:
-        ConfigurationError: If a setting or a file is not usable.
+        ConfigurationError: If a setting, a file, the model or the data is not usable.
         UnsupportedModelError: If the model cannot be converted.
-        TypeError, ValueError: If model or data are not usable.
     """
-    given = data or Data()
+    try:
+        return _prepare(settings, model, data or Data())
+    except (ConfigurationError, UnsupportedModelError):
+        raise
+    except (TypeError, ValueError) as error:
+        raise ConfigurationError(str(error)) from error
+
+
+def _prepare(settings: Settings, model: keras.Model | None, data: Data) -> Prepared:
     tools = settings.tools
     if not (tools.convert or tools.simulate):
         raise ConfigurationError("[tools] convert and simulate are both False: there is nothing to do.")
@@ -63,19 +79,29 @@ def prepare(settings: Settings, model: keras.Model | None = None, data: Data | N
         source = sources.load_model(settings)
     model_snn = None if tools.convert else load_converted(settings)
     graph = model_snn.network.graph if model_snn is not None else _balanced(source)
+    if model_snn is not None:
+        _check_converted(settings, graph)
     if source is not None and model_snn is not None:
         _check_fits(source, graph)
-    calibration = sources.load_calibration_data(settings, given, graph) if tools.convert else None
-    test = sources.load_test_data(settings, given, graph) if tools.simulate else None
-    neurons = chosen_neurons(graph, settings.output.neurons_to_plot)
-    fingerprint = _fingerprint(settings)
-    for name, network in (("source model", source), ("converted network", model_snn)):
-        if network is not None:
-            fingerprint[name] = sources.content_hash(network)
-    fingerprint["calibration data"] = None if calibration is None else sources.array_hash(calibration)
-    fingerprint["test data"] = None if test is None else sources.array_hash([test.x, test.labels, test.indices])
-    name = source.name if source is not None else graph.name
-    return Prepared(settings, name, source, model_snn, calibration, test, neurons, fingerprint)
+    calibration = samples.load_calibration_data(settings, data, graph) if tools.convert else None
+    test = samples.load_samples(settings, data, graph) if tools.simulate else None
+    digests = {"network": fingerprint.graph_hash(graph, model_snn.get_weights() if model_snn is not None else [])}
+    if source is not None and model_snn is not None:
+        digests["source model"] = fingerprint.graph_hash(_balanced(source), [])
+    if calibration is not None:
+        digests["calibration data"] = fingerprint.array_hash(calibration)
+    if test is not None:
+        digests["test data"] = fingerprint.array_hash([test.x, test.labels, test.indices])
+    return Prepared(
+        settings,
+        _title(settings, source.name if source is not None else graph.name),
+        source,
+        model_snn,
+        calibration,
+        test,
+        chosen_neurons(graph, settings.output.neurons_to_plot),
+        digests,
+    )
 
 
 def load_converted(settings: Settings) -> SpikingModel:
@@ -87,17 +113,31 @@ def load_converted(settings: Settings) -> SpikingModel:
     model = sources.load_model(settings, snn_name(settings))
     if not isinstance(model, SpikingModel):
         raise ConfigurationError(
-            f"'{snn_name(settings)}' is no converted network, but a {type(model).__name__}. With [tools] convert = False, "
-            "[paths] filename_snn names a file that `snn-toolbox-tf convert` or SpikingModel.save wrote."
+            f"'{snn_name(settings)}' is no converted network, but a {type(model).__name__}. Convert it first with "
+            "`snn-toolbox-tf convert`, or set [tools] convert = True."
         )
     return model
 
 
-def snn_name(settings: Settings) -> str:
-    """Returns the file name of the converted network, without ending."""
+def snn_name(settings: Settings, source_name: str = "ann") -> str:
+    """Returns the file name of the converted network, without ending.
+
+    Args:
+        settings: The settings.
+        source_name: Name of a source that comes from no file.
+    """
+    return settings.paths.filename_snn.removesuffix(".keras") or f"{_ann_stem(settings) or source_name}_INI"
+
+
+def _ann_stem(settings: Settings) -> str:
     ann = pathlib.PurePath(settings.paths.filename_ann)
-    stem = ann.stem if ann.suffix in sources.MODEL_SUFFIXES else ann.name
-    return settings.paths.filename_snn.removesuffix(".keras") or f"{stem or 'ann'}_INI"
+    return ann.stem if ann.suffix in sources.MODEL_SUFFIXES else ann.name
+
+
+def _title(settings: Settings, name: str) -> str:
+    """Returns a source's name; where Keras made that up, its file's."""
+    made_up = re.fullmatch(r"(functional|sequential|model)(_\d+)?", name)
+    return (made_up and _ann_stem(settings)) or name
 
 
 def _balanced(source: keras.Model | None) -> Graph:
@@ -107,6 +147,28 @@ def _balanced(source: keras.Model | None) -> Graph:
             "evaluate_ann = False and name it in [paths] filename_snn; or use `snn-toolbox-tf evaluate`."
         )
     return to_balanced(parse(source))
+
+
+def _check_converted(settings: Settings, graph: Graph) -> None:
+    """A network that was converted before cannot be given other thresholds or neurons."""
+    defaults = Settings().as_dict()
+    changed = [
+        f"[{SECTION_OF[key]}] {key} = {value}"
+        for section, values in settings.as_dict().items()
+        for key, value in values.items()
+        if affects(key) in ("conversion", "calibration") and value != defaults[section][key]
+    ]
+    if changed:
+        raise ConfigurationError(
+            f"{', '.join(changed)} cannot change a network that is converted already ([tools] convert = False). "
+            "Leave out these settings, or set convert = True."
+        )
+    hard = [node.name for node in graph.of_type(Population) if node.reset != "subtract"]
+    if hard and settings.simulation.schedule == "layer_synchronous":
+        raise ConfigurationError(
+            "[simulation] schedule = layer_synchronous needs soft reset, but the converted network has hard reset in "
+            f"{hard}. Set schedule = step."
+        )
 
 
 def _check_fits(source: keras.Model, graph: Graph) -> None:
@@ -120,16 +182,3 @@ def _check_fits(source: keras.Model, graph: Graph) -> None:
             f"The converted network '{graph.name}' does not belong to the source '{source.name}': inputs {expected} and "
             f"outputs {shapes} against {inputs} and {outputs}. Correct filename_snn, or set [tools] convert = True."
         )
-
-
-#: Settings that only say where things are, what is shown, and how fast.
-_IRRELEVANT = ("paths", "parameter_sweep", "plot_vars", "sample_to_plot", "neurons_to_plot", "verbose", "overwrite")
-
-
-def _fingerprint(settings: Settings) -> dict[str, Any]:
-    return {
-        f"[{section}] {key}": value
-        for section, values in settings.as_dict().items()
-        for key, value in values.items()
-        if section not in _IRRELEVANT and key not in _IRRELEVANT
-    }

@@ -1,6 +1,7 @@
 """Keeps what [output] log_vars asks for, of all samples: one file per batch."""
 
 import pathlib
+from typing import Any
 
 import numpy as np
 
@@ -32,7 +33,15 @@ class Recorder:
         self._variables = LOG_VARIABLES if "all" in wanted else wanted
         self._frames = settings.input_mode == "frames"
         self._model_snn, self._folder = model_snn, folder
-        self.kinds = [kind for variable, kind in _KINDS.items() if variable in self._variables]
+        # A layer-synchronous run has no membrane potential per timestep.
+        possible = ["spikes"] if settings.simulation.schedule == "layer_synchronous" else list(_KINDS.values())
+        self.kinds = [kind for variable, kind in _KINDS.items() if variable in self._variables and kind in possible]
+
+    def forget_from(self, position: int) -> None:
+        """Removes what an interrupted run has written behind its checkpoint: batches may be divided otherwise now."""
+        for path in self._folder.glob("samples_*.npz"):
+            if int(path.name[len("samples_") :].partition("-")[0]) >= position:
+                path.unlink()
 
     def keep(self, start: int, result: SimulationResult, inputs: Batch) -> None:
         """Writes a batch.
@@ -48,4 +57,5 @@ class Recorder:
         result.save(self._folder / f"{name}.npz")
         if "activations_n_b_l" in self._variables:
             with files.replacing(self._folder / f"{name}_activations.npz") as file:
-                np.savez(file, allow_pickle=False, **activations_of(self._model_snn, inputs, frames=self._frames))
+                arrays: dict[str, Any] = activations_of(self._model_snn, inputs, frames=self._frames)
+                np.savez(file, **{f"activations/{population}": array for population, array in arrays.items()})

@@ -1,6 +1,7 @@
 """The folder of a run: either whole or not there; what an interrupted run has done is kept beside it."""
 
 import json
+import os
 import pathlib
 import shutil
 from collections.abc import Mapping
@@ -12,14 +13,17 @@ import filelock
 from snn_toolbox_tf import files
 from snn_toolbox_tf.config import ConfigurationError
 
-_LOCK, _FINGERPRINT = "lock", "fingerprint.json"
+#: Tells a run's folder, finished or not, from anything else, and what its results depend on.
+_MARKER = "run.json"
+_FORMAT = "snn_toolbox_tf.Run"
 
 
 class RunFolder:
     """Claims a folder for one run, as a context manager.
 
     Everything is written into a hidden folder beside the target, which takes the target's place by renaming once the run is
-    finished. If the run is interrupted, the hidden folder stays, and a later run with the same fingerprint can go on.
+    finished. If the run is interrupted, the hidden folder stays, and a later run with the same fingerprint can go on. Only
+    folders that hold a run are ever replaced, and only if that is asked for.
 
     Args:
         target: Folder of the run.
@@ -39,32 +43,33 @@ class RunFolder:
     def __init__(
         self, target: pathlib.Path, fingerprint: Mapping[str, Any], *, overwrite: bool = False, resume: bool = False
     ) -> None:
-        self.target = target.absolute()
-        self.path = self.target.with_name(f".{self.target.name}.unfinished")
+        # A link to a folder stays one: what it leads to is replaced.
+        self.target = pathlib.Path(os.path.realpath(target))
+        self.path = self._beside("unfinished")
         self.resumed = False
         # As it will be when it has been read back.
         self._fingerprint = json.loads(json.dumps(fingerprint, default=str))
         self._overwrite, self._resume = overwrite, resume
-        self._lock = filelock.FileLock(self.path / _LOCK, timeout=0)
+        self._lock = filelock.FileLock(self._beside("lock"), timeout=0)
         self._finished = False
+
+    def _beside(self, ending: str) -> pathlib.Path:
+        return self.target.with_name(f".{self.target.name}.{ending}")
 
     def __enter__(self) -> "RunFolder":
         """Claims the folder."""
-        self._check_target()
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise ConfigurationError(f"The folder of the run cannot be made: {error}.") from error
-        try:
+            self.target.parent.mkdir(parents=True, exist_ok=True)
             self._lock.acquire()
-        except (filelock.Timeout, FileNotFoundError):
+        except filelock.Timeout:
             raise ConfigurationError(
                 f"Another process is writing the run '{self.target}'. Wait for it, or choose another runlabel."
             ) from None
         except OSError as error:
-            raise ConfigurationError(f"The folder of the run cannot be written: {error}.") from error
+            raise ConfigurationError(f"The folder of the run cannot be made: {error}.") from error
         try:
-            # Again, as another process may have finished meanwhile.
+            self._repair()
+            self._inherit_overwrite()
             self._check_target()
             self._take_up()
         except BaseException:
@@ -76,32 +81,54 @@ class RunFolder:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Gives the claim up; an interrupted run keeps what it has, unless that is nothing."""
-        self._release()
+        try:
+            unfinished = not self._finished and self.path.is_dir()
+            if unfinished and not self.resumed and {entry.name for entry in self.path.iterdir()} <= {_MARKER}:
+                shutil.rmtree(self.path)
+        finally:
+            self._release()
 
     def finish(self) -> pathlib.Path:
-        """Puts the finished run into its place and returns that."""
-        (self.path / _FINGERPRINT).unlink()
-        replaced = self.target.with_name(f".{self.target.name}.replaced")
-        shutil.rmtree(replaced, ignore_errors=True)
+        """Puts the finished run into its place and returns that.
+
+        Whatever happens meanwhile, an earlier run and this one are both kept until this one is in its place.
+        """
+        # Something may have come there since.
+        self._check_target()
         if self.target.exists():
-            self.target.rename(replaced)
-        self.path.rename(self.target)
+            os.rename(self.target, self._beside("replaced"))
+        os.rename(self.path, self.target)
         self._finished = True
-        self._lock.release()
-        (self.target / _LOCK).unlink(missing_ok=True)
-        shutil.rmtree(replaced, ignore_errors=True)
+        self._repair()
         return self.target
 
+    def _repair(self) -> None:
+        """Ends what a process that was killed in `finish` has begun: the replaced run goes, or goes back."""
+        replaced = self._beside("replaced")
+        try:
+            if replaced.exists() and not self.target.exists():
+                os.rename(replaced, self.target)
+            elif replaced.exists():
+                shutil.rmtree(replaced)
+        except OSError as error:
+            raise ConfigurationError(
+                f"'{replaced}', which a newer run has replaced, cannot be removed: {error}."
+            ) from error
+
+    def _inherit_overwrite(self) -> None:
+        """A resumed run that was allowed to replace an earlier one still is."""
+        if self._resume and holds_run(self.path):
+            self._overwrite = self._overwrite or bool(_read_marker(self.path).get("overwrite"))
+
     def _check_target(self) -> None:
-        if not self.target.exists():
+        if not self.target.exists() or (self.target.is_dir() and not any(self.target.iterdir())):
             return
         if not self.target.is_dir():
             raise ConfigurationError(f"'{self.target}' is a file. Choose another folder for the run.")
-        if not any(self.target.iterdir()):
-            self.target.rmdir()
-            return
-        if not (self.target / "config.ini").is_file():
+        if not holds_run(self.target):
             raise ConfigurationError(f"'{self.target}' exists and holds no run. Choose another folder for the run.")
+        if not self._overwrite and self._resume:
+            raise ConfigurationError(f"'{self.target}' holds a finished run: there is nothing to resume.")
         if not self._overwrite:
             raise ConfigurationError(
                 f"'{self.target}' holds a finished run. Choose another runlabel (--runlabel), or replace it with "
@@ -110,21 +137,29 @@ class RunFolder:
 
     def _take_up(self) -> None:
         """Goes on with what an unfinished run has left, or starts anew."""
-        left = self.path / _FINGERPRINT
-        if left.is_file() and not self._resume and not self._overwrite:
+        there = self.path.exists()
+        if there and not holds_run(self.path):
+            files.remove_leftovers(self.path)
+            if any(self.path.iterdir()):
+                raise ConfigurationError(
+                    f"'{self.path}' holds no unfinished run. Remove it, or choose another runlabel."
+                )
+        elif there and self._resume:
+            self._check_same(_read_marker(self.path)["fingerprint"])
+            files.remove_leftovers(self.path)
+            self.resumed = True
+            return
+        elif there and not self._overwrite:
             raise ConfigurationError(
                 f"An unfinished run of '{self.target}' is there. Go on with it (--resume), discard it "
                 "([output] overwrite = True, --overwrite), or choose another runlabel."
             )
-        if left.is_file() and self._resume:
-            self._check_same(json.loads(left.read_text()))
-            self.resumed = True
-            return
-        for entry in self.path.iterdir():
-            if entry.name != _LOCK:
-                shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
-        with files.replacing(left) as file:
-            file.write(json.dumps(self._fingerprint, indent=1).encode())
+        elif there:
+            shutil.rmtree(self.path)
+        self.path.mkdir(exist_ok=True)
+        marker = {"format": _FORMAT, "version": 1, "overwrite": self._overwrite, "fingerprint": self._fingerprint}
+        with files.replacing(self.path / _MARKER) as file:
+            file.write(json.dumps(marker, indent=1).encode())
 
     def _check_same(self, before: Mapping[str, Any]) -> None:
         keys = dict.fromkeys([*before, *self._fingerprint])
@@ -137,10 +172,23 @@ class RunFolder:
             )
 
     def _release(self) -> None:
-        if self._finished:
-            return
-        entries = {entry.name for entry in self.path.iterdir()} if self.path.is_dir() else set()
-        if entries <= {_LOCK, _FINGERPRINT} and not self.resumed and self._lock.is_locked:
-            # Nothing was done yet: nothing to keep.
-            shutil.rmtree(self.path, ignore_errors=True)
+        # Removed while it is held: who has opened it meanwhile finds that it has no name any more, and tries again.
+        pathlib.Path(self._lock.lock_file).unlink(missing_ok=True)
         self._lock.release()
+
+
+def holds_run(folder: pathlib.Path) -> bool:
+    """Whether a folder is that of a run, finished or not."""
+    try:
+        _read_marker(folder)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    return True
+
+
+def _read_marker(folder: pathlib.Path) -> dict[str, Any]:
+    """Returns what the marker of a run's folder says."""
+    marker = json.loads((folder / _MARKER).read_text())
+    if marker["format"] != _FORMAT:
+        raise ValueError(folder)
+    return marker

@@ -12,17 +12,19 @@ from typing import Any
 import keras
 
 from snn_toolbox_tf import files
-from snn_toolbox_tf.config import Settings, read_settings, resolve_paths, write_settings
+from snn_toolbox_tf.config import ConfigurationError, Settings, read_settings, resolve_paths, write_settings
 from snn_toolbox_tf.convert import convert_keras
-from snn_toolbox_tf.experiment.activity import COMPARED_SAMPLES, compare_activity, trace_sample
-from snn_toolbox_tf.experiment.arguments import conversion_arguments, simulation_arguments, wanted_figures
+from snn_toolbox_tf.experiment.activity import compare_activity, compared_samples, trace_sample
+from snn_toolbox_tf.experiment.build_record import build_record
 from snn_toolbox_tf.experiment.evaluation import Evaluation, Evaluator, ann_outputs_of
+from snn_toolbox_tf.experiment.options import conversion_arguments, simulation_arguments, wanted_figures
 from snn_toolbox_tf.experiment.preparation import Prepared, prepare, snn_name
 from snn_toolbox_tf.experiment.progress import Progress
 from snn_toolbox_tf.experiment.recorder import Recorder
 from snn_toolbox_tf.experiment.run_folder import RunFolder
-from snn_toolbox_tf.experiment.sources import Data, TestData
-from snn_toolbox_tf.experiment.summary import build_record
+from snn_toolbox_tf.experiment.samples import Samples
+from snn_toolbox_tf.experiment.sources import Data
+from snn_toolbox_tf.experiment.suspicions import suspicions
 from snn_toolbox_tf.model import SpikingModel
 from snn_toolbox_tf.report.record import RunRecord
 from snn_toolbox_tf.report.write import write_report
@@ -48,6 +50,17 @@ class Run:
     def report(self) -> pathlib.Path:
         """The report, one HTML file."""
         return self.folder / "report.html"
+
+    @property
+    def simulated(self) -> RunRecord:
+        """The record of a run that has simulated.
+
+        Raises:
+            ValueError: If it has not ([tools] simulate = False).
+        """
+        if self.record is None:
+            raise ValueError("This run has simulated nothing: [tools] simulate = False.")
+        return self.record
 
 
 def run(
@@ -88,7 +101,13 @@ def run(
         >>> finished.report.name, finished.record.samples
         ('report.html', 20)
     """
-    prepared = prepare(absolute(settings), model, Data(x_test, y_test, x_norm))
+    settings = absolute(settings)
+    if settings.parameter_sweep.param_values:
+        raise ConfigurationError(
+            f"[parameter_sweep] param_values = {', '.join(map(str, settings.parameter_sweep.param_values))}: a run has one "
+            "value of each setting. Use `snn.sweep(settings)` for all of them, or leave param_values empty."
+        )
+    prepared = prepare(settings, model, Data(x_test, y_test, x_norm))
     return run_prepared(prepared, resume=resume, progress=progress or Progress())
 
 
@@ -100,13 +119,52 @@ def absolute(settings: Settings | str | os.PathLike[str]) -> Settings:
 
 
 def run_folder(settings: Settings) -> pathlib.Path:
-    """Returns the folder of a run."""
+    """Returns the folder of a run.
+
+    Raises:
+        ConfigurationError: If it would hold, and so replace, the model or the data.
+    """
     paths = settings.paths
-    return pathlib.Path(paths.log_dir_of_current_run or pathlib.Path(paths.path_wd, "log", "gui", paths.runlabel))
+    folder = pathlib.Path(paths.log_dir_of_current_run or pathlib.Path(paths.path_wd, "log", "gui", paths.runlabel))
+    for key in ("path_wd", "dataset_path"):
+        source = getattr(paths, key)
+        if source and pathlib.Path(os.path.realpath(source)).is_relative_to(os.path.realpath(folder)):
+            raise ConfigurationError(
+                f"[paths] log_dir_of_current_run = {folder} holds [paths] {key} = {source}, which the run would replace. "
+                "Choose another folder for the run."
+            )
+    return folder
+
+
+@dataclasses.dataclass(frozen=True)
+class Converted:
+    """A spiking network, and what its conversion had to say."""
+
+    model_snn: SpikingModel
+    notes: tuple[str, ...] = ()
+
+
+def convert_prepared(prepared: Prepared) -> Converted:
+    """Returns the spiking network of a run: converted, or as it was loaded."""
+    settings = prepared.settings
+    if prepared.model_snn is not None:
+        prepared.model_snn.timesteps = settings.timesteps
+        return Converted(prepared.model_snn)
+    notes: list[str] = []
+    with _noted(notes):
+        model_snn = convert_keras(
+            prepared.source, prepared.calibration_data, timesteps=settings.timesteps, **conversion_arguments(settings)
+        )
+    return Converted(model_snn, tuple(notes))
 
 
 def run_prepared(
-    prepared: Prepared, *, resume: bool, progress: Progress, convert: Callable[[Prepared], SpikingModel] | None = None
+    prepared: Prepared,
+    *,
+    resume: bool,
+    progress: Progress,
+    convert: Callable[[Prepared], Converted] = convert_prepared,
+    place: pathlib.Path | None = None,
 ) -> Run:
     """Does what `run` does, with everything read and checked.
 
@@ -114,98 +172,96 @@ def run_prepared(
         prepared: The parts of the run.
         resume: Whether to go on with an unfinished run.
         progress: Is told how the run proceeds.
-        convert: Gives the spiking network; by default, it is converted.
+        convert: Gives the spiking network.
+        place: Where to write, if the run's folder belongs to a larger whole that is put into its place later.
     """
     settings = prepared.settings
-    overwrite = settings.output.overwrite
-    with RunFolder(run_folder(settings), prepared.fingerprint, overwrite=overwrite, resume=resume) as folder:
-        record, seconds, notes = None, dict[str, float](), list(settings.notes)
-        with _timed(seconds, "convert"), _noted(notes):
+    target, overwrite = place or run_folder(settings), settings.output.overwrite or place is not None
+    with RunFolder(target, prepared.fingerprint, overwrite=overwrite, resume=resume) as folder:
+        record, seconds = None, dict[str, float]()
+        with _timed(seconds, "convert"):
             progress.stage("converting")
-            model_snn = prepared.model_snn or (convert or convert_prepared)(prepared)
-            model_snn.save(folder.path / f"{snn_name(settings)}.keras")
-        if prepared.test is not None:
-            record = simulate_prepared(prepared, prepared.test, model_snn, progress, folder.path, seconds, notes)
+            converted = convert(prepared)
+            name = pathlib.PurePath(snn_name(settings, prepared.name)).name
+            converted.model_snn.save(folder.path / f"{name}.keras")
+        if prepared.samples is not None:
+            record = simulate_prepared(prepared, converted, progress, folder.path, seconds)
             progress.stage("writing the report")
             write_report(folder.path, record, wanted_figures(settings))
         (folder.path / _CHECKPOINT).unlink(missing_ok=True)
         with files.replacing(folder.path / "config.ini") as file:
             file.write(write_settings(settings).encode())
-        return Run(folder.finish(), model_snn, record)
-
-
-def convert_prepared(prepared: Prepared) -> SpikingModel:
-    """Converts the source of a run."""
-    settings = prepared.settings
-    return convert_keras(
-        prepared.source, prepared.calibration_data, timesteps=settings.timesteps, **conversion_arguments(settings)
-    )
+        return Run(folder.finish(), converted.model_snn, record)
 
 
 def simulate_prepared(
     prepared: Prepared,
-    test: TestData,
-    model_snn: SpikingModel,
+    converted: Converted,
     progress: Progress,
     folder: pathlib.Path | None = None,
     seconds: dict[str, float] | None = None,
-    notes: list[str] | None = None,
 ) -> RunRecord:
     """Simulates all samples, and some of them in detail.
 
     Args:
         prepared: The parts of the run.
-        test: Its samples.
-        model_snn: The spiking network.
+        converted: The spiking network.
         progress: Is told how the run proceeds.
         folder: Where recordings and a checkpoint go, if anywhere; what its checkpoint has is gone on with.
         seconds: Seconds of earlier stages.
-        notes: What the reader should know.
+
+    Raises:
+        ConfigurationError: If there are no samples.
     """
-    settings, arguments = prepared.settings, simulation_arguments(prepared.settings)
-    frames = settings.input_mode == "frames"
-    seconds, compared = dict(seconds or {}), min(COMPARED_SAMPLES, len(test))
-    evaluation = _evaluate(prepared, test, model_snn, progress, folder)
+    settings, samples, model_snn = prepared.settings, prepared.samples, converted.model_snn
+    if samples is None:
+        raise ConfigurationError("[tools] simulate = False: there is nothing to simulate.")
+    arguments, frames = simulation_arguments(settings), settings.input_mode == "frames"
+    seconds = dict(seconds or {})
+    # These first: they take little time, and what cannot work shall not come after hours.
     with _timed(seconds, "compare"):
         progress.stage("comparing activations with firing rates")
-        comparisons = compare_activity(model_snn, test.part(0, compared), arguments, frames=frames)
-        trace = trace_sample(model_snn, test.x, settings.output.sample_to_plot, arguments, prepared.neurons)
-    return build_record(
+        compared = min(compared_samples(model_snn.network.graph), len(samples))
+        comparisons = compare_activity(model_snn, samples, compared, arguments, frames=frames)
+        trace = trace_sample(model_snn, samples, settings.output.sample_to_plot, arguments, prepared.neurons)
+    evaluation = _evaluate(prepared, samples, model_snn, progress, folder)
+    record = build_record(
         prepared.name,
         settings,
         model_snn,
         evaluation,
-        test,
+        samples,
         comparisons,
         compared_samples=compared,
-        trace=dataclasses.replace(trace, sample=int(test.indices[trace.sample])),
+        trace=trace,
         seconds=seconds,
-        notes=[*(notes or []), *test.notes],
+        notes=[*settings.notes, *converted.notes, *samples.notes],
     )
+    return dataclasses.replace(record, notes=[*record.notes, *suspicions(record, model_snn, samples)])
 
 
 def _evaluate(
-    prepared: Prepared, test: TestData, model_snn: SpikingModel, progress: Progress, folder: pathlib.Path | None
+    prepared: Prepared, samples: Samples, model_snn: SpikingModel, progress: Progress, folder: pathlib.Path | None
 ) -> Evaluation:
     """Runs all samples through source and spiking network; goes on with what the folder's checkpoint has."""
     settings = prepared.settings
-    frames = settings.input_mode == "frames"
     checkpoint = folder / _CHECKPOINT if folder else None
     evaluation = Evaluation.load(checkpoint) if checkpoint else Evaluation()
-    progress.stage("simulating", len(test), evaluation.done)
+    progress.stage("simulating", len(samples), evaluation.done)
     source = prepared.source if settings.tools.evaluate_ann else None
     recorder = Recorder(settings, model_snn, folder / "recordings") if folder else None
+    if recorder:
+        recorder.forget_from(evaluation.done)
     evaluator = Evaluator(
         model_snn,
-        ann_outputs_of(source, model_snn, frames=frames),
-        test,
+        ann_outputs_of(source, model_snn, frames=settings.input_mode == "frames"),
+        samples,
         {**simulation_arguments(settings), "record": recorder.kinds if recorder else ()},
         batch_size=settings.simulation.batch_size,
         top_k=settings.simulation.top_k,
         keep=recorder.keep if recorder else None,
     )
-    evaluator.run(evaluation, checkpoint, progress)
-    return evaluation
+    return evaluator.run(evaluation, checkpoint, progress)
 
 
 @contextlib.contextmanager
@@ -218,10 +274,13 @@ def _timed(seconds: dict[str, float], name: str) -> Iterator[None]:
 @contextlib.contextmanager
 def _noted(notes: list[str]) -> Iterator[None]:
     """Adds warnings to the notes as well."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", UserWarning)
-        yield
-    for warning in caught:
-        if issubclass(warning.category, UserWarning):
-            notes.append(str(warning.message))
-        warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+    caught: list[warnings.WarningMessage] = []
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", UserWarning)
+            yield
+    finally:
+        for warning in caught:
+            if issubclass(warning.category, UserWarning):
+                notes.append(str(warning.message))
+            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)

@@ -12,17 +12,16 @@ import keras
 
 from snn_toolbox_tf import files
 from snn_toolbox_tf.config import ConfigurationError, Settings, read_value, write_settings
-from snn_toolbox_tf.config.sections import SECTION_OF
+from snn_toolbox_tf.config.sections import SECTION_OF, affects
 from snn_toolbox_tf.config.settings import section_of, write_value
 from snn_toolbox_tf.experiment import sources
-from snn_toolbox_tf.experiment.arguments import conversion_arguments
+from snn_toolbox_tf.experiment.options import conversion_arguments
 from snn_toolbox_tf.experiment.preparation import Prepared, prepare
 from snn_toolbox_tf.experiment.progress import Progress
 from snn_toolbox_tf.experiment.run_folder import RunFolder
-from snn_toolbox_tf.experiment.runs import absolute, convert_prepared, run_folder, run_prepared
+from snn_toolbox_tf.experiment.runs import Converted, absolute, convert_prepared, run_folder, run_prepared
 from snn_toolbox_tf.experiment.sources import Data
-from snn_toolbox_tf.experiment.summary import headline
-from snn_toolbox_tf.model import SpikingModel
+from snn_toolbox_tf.report.key_numbers import headline
 from snn_toolbox_tf.report.sweep import sweep_as_text, write_sweep_report
 
 _POINTS = "points.json"
@@ -95,28 +94,31 @@ def sweep(
     values = checked_values(name, asked.param_values if param_values is None else tuple(param_values))
     if not settings.tools.simulate:
         raise ConfigurationError("[tools] simulate = False: a parameter sweep has nothing to compare.")
-    data = Data(x_test, y_test, x_norm)
-    if SECTION_OF[name] != "paths":
-        model, data = _read_once(settings, model, data)
-    points = [prepare(_point_settings(settings, name, value), model, data) for value in values]
-    fingerprint = {**points[0].fingerprint, f"[{SECTION_OF[name]}] {name}": list(values)}
-    networks = _Networks()
-    with RunFolder(run_folder(settings), fingerprint, overwrite=settings.output.overwrite, resume=resume) as folder:
+    points = _prepared_points(settings, name, values, model, Data(x_test, y_test, x_norm))
+    fingerprint = {
+        **points[0].fingerprint,
+        f"[{SECTION_OF[name]}] {name}": list(values),
+        **{key: [point.digests.get(key) for point in points] for key in points[0].digests},
+    }
+    target, networks = run_folder(settings), _Networks()
+    with RunFolder(target, fingerprint, overwrite=settings.output.overwrite, resume=resume) as folder:
         table = _finished_points(folder.path / _POINTS)
         for value, prepared in list(zip(values, points, strict=True))[len(table) :]:
             label = point_label(name, value)
-            here = prepared.settings.replace(log_dir_of_current_run=str(folder.path / label), overwrite=True)
-            run = run_prepared(
+            here = prepared.settings.replace(log_dir_of_current_run=str(target / label))
+            finished = run_prepared(
                 dataclasses.replace(prepared, settings=here),
                 resume=resume,
                 progress=_Labelled(progress, f"{name} = {write_value(name, value)}"),
                 convert=networks.get,
+                place=folder.path / label,
             )
-            row = headline(run.record) if run.record else {}
-            table.append({name: value, **row, "folder": label})
+            table.append({name: value, **headline(finished.simulated), "folder": label})
             with files.replacing(folder.path / _POINTS) as file:
                 file.write(json.dumps(table).encode())
-        write_sweep_report(folder.path, points[0].name, name, table, logarithmic=asked.param_logscale)
+        write_sweep_report(
+            folder.path, points[0].name, name, table, settings.as_dict(), logarithmic=asked.param_logscale
+        )
         (folder.path / _POINTS).unlink(missing_ok=True)
         with files.replacing(folder.path / "config.ini") as file:
             kept = settings.replace(param_name=name, param_values=[write_value(name, value) for value in values])
@@ -159,9 +161,25 @@ def point_label(name: str, value: Any) -> str:
     return re.sub(r"[^\w.=+-]+", "_", f"{name}={write_value(name, value)}")
 
 
-def _point_settings(settings: Settings, name: str, value: Any) -> Settings:
-    point = settings.replace(**{name: value})
-    return dataclasses.replace(point, parameter_sweep=Settings().parameter_sweep)
+def _prepared_points(
+    settings: Settings, name: str, values: tuple[Any, ...], model: keras.Model | None, data: Data
+) -> list[Prepared]:
+    """Returns the parts of every run; all are checked, and what does not depend on the setting is there once."""
+    given = {"filename_ann": model, "dataset_path": data.x_test}
+    if given.get(name) is not None:
+        raise ConfigurationError(
+            f"[parameter_sweep] param_name = {name} varies a file, but a model or data was passed in its place. "
+            "Leave that out, or vary another setting."
+        )
+    base = dataclasses.replace(settings, parameter_sweep=Settings().parameter_sweep)
+    points = [absolute(base.replace(**{name: value})) for value in values]
+    if affects(name) == "files":
+        return [prepare(point, model, data) for point in points]
+    model, data = _read_once(base, model, data)
+    if affects(name) in ("data", "calibration"):
+        return [prepare(point, model, data) for point in points]
+    first = prepare(points[0], model, data)
+    return [dataclasses.replace(first, settings=point) for point in points]
 
 
 def _read_once(settings: Settings, model: keras.Model | None, data: Data) -> tuple[keras.Model | None, Data]:
@@ -187,18 +205,15 @@ class _Networks:
 
     def __init__(self) -> None:
         self._key: Any = None
-        self._network: SpikingModel | None = None
+        self._converted: Converted | None = None
 
-    def get(self, prepared: Prepared) -> SpikingModel:
-        key = (
-            conversion_arguments(prepared.settings),
-            prepared.fingerprint["source model"],
-            prepared.fingerprint["calibration data"],
-        )
-        if self._network is None or key != self._key:
-            self._key, self._network = key, convert_prepared(prepared)
-        self._network.timesteps = prepared.settings.timesteps
-        return self._network
+    def get(self, prepared: Prepared) -> Converted:
+        digests = {key: prepared.digests.get(key) for key in ("network", "calibration data")}
+        key = (conversion_arguments(prepared.settings), digests)
+        if self._converted is None or key != self._key:
+            self._key, self._converted = key, convert_prepared(prepared)
+        self._converted.model_snn.timesteps = prepared.settings.timesteps
+        return self._converted
 
 
 class _Labelled(Progress):

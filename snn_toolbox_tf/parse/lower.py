@@ -65,7 +65,10 @@ class Lowering:
         outputs = keras.tree.flatten(trace.clone.output)
         for index, tensor in enumerate(outputs):
             name = output_names[index] if len(output_names) == len(outputs) else self._value[id(tensor)]
-            self.graph.readouts.append(Readout(name, self._value[id(tensor)]))
+            # A layer that is called twice may be two outputs of the same name.
+            used = [readout.name for readout in self.graph.readouts]
+            unique = name if name not in used else f"{name}_{used.count(name) + 1}"
+            self.graph.readouts.append(Readout(unique, self._value[id(tensor)]))
         self.graph.input_structure = _name_structure(trace.clone.input, names, trace.clone.inputs)
         self.graph.output_structure = _name_structure(
             trace.clone.output, [readout.name for readout in self.graph.readouts], outputs

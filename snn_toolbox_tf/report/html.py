@@ -162,7 +162,7 @@ def _output_tiles(record: RunRecord, output: OutputRecord) -> list[Tile]:
             tiles += [
                 Tile(f"ANN {accuracy}", percent(output.ann_accuracy), "on the same samples"),
                 Tile(f"SNN {accuracy}", percent(output.accuracy[-1]), f"{_timesteps(last)}, {points}"),
-                Tile(f"Within 1 point of the ANN{suffix}", *reached),
+                Tile(f"At most 1 point below the ANN{suffix}", *reached),
             ]
     if output.agreement is not None:
         tiles.append(Tile(f"Agreement with the ANN{suffix}", percent(output.agreement[-1]), "of the decisions"))

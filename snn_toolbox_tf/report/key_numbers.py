@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from typing import Any
 
 import numpy as np
 
@@ -48,6 +49,24 @@ def mean_firing_rate(record: RunRecord) -> float:
     return float((neurons * rates).sum() / neurons.sum()) if neurons.sum() else math.nan
 
 
+def headline(record: RunRecord) -> dict[str, Any]:
+    """Returns a run in one row, as tables of several runs show it.
+
+    Of several outputs, each has its own entries, "accuracy/<output>" and so on.
+    """
+    row: dict[str, Any] = {"samples": record.samples, "timesteps": int(record.timesteps[-1])}
+    for output in record.outputs:
+        ending = f"/{output.name}" if len(record.outputs) > 1 else ""
+        error = float(output.relative_error[-1])
+        row |= {
+            f"accuracy{ending}": None if output.accuracy is None else float(output.accuracy[-1]),
+            f"ann_accuracy{ending}": output.ann_accuracy,
+            f"agreement{ending}": None if output.agreement is None else float(output.agreement[-1]),
+            f"relative_error{ending}": error if math.isfinite(error) else None,
+        }
+    return row | {"firing_rate": mean_firing_rate(record), **dataclasses.asdict(operations(record))}
+
+
 def timesteps_until_close(output: OutputRecord, timesteps: np.ndarray) -> int | None:
     """Returns from how many timesteps on the SNN stays within one percentage point of the ANN; None if it never does."""
     if output.accuracy is None or output.ann_accuracy is None:
@@ -59,10 +78,10 @@ def timesteps_until_close(output: OutputRecord, timesteps: np.ndarray) -> int | 
 
 
 def shown_timesteps(timesteps: np.ndarray) -> list[tuple[int, int]]:
-    """Returns (position, timesteps) of the powers of two among the timesteps, and of the last."""
+    """Returns (position, timesteps) of powers of two among the timesteps, and of the last; at most nine."""
     last = len(timesteps) - 1
-    return [
-        (position, int(value))
-        for position, value in enumerate(timesteps)
-        if position == last or (int(value) > 0 and int(value) & (int(value) - 1) == 0)
-    ]
+    powers = [place for place, value in enumerate(timesteps[:-1]) if value > 0 and int(value) & (int(value) - 1) == 0]
+    # Of many, every second one up to the largest.
+    while len(powers) > 8:
+        powers = powers[::-1][::2][::-1]
+    return [(position, int(timesteps[position])) for position in (*powers, last)]

@@ -66,6 +66,7 @@ def population_table(record: RunRecord) -> Table:
             fixed(population.firing_rate, 4),
             percent(population.dead, 1),
             percent(population.saturated, 1),
+            percent(population.clipped, 1),
             fixed(population.correlation, 4),
             number(population.relative_error, 3),
         ]
@@ -73,7 +74,9 @@ def population_table(record: RunRecord) -> Table:
     ]
     thresholds = ["θ min", "θ median", "θ max"]
     return Table(
-        ["Population", "Shape", *thresholds, "Rate", "Dead", "Saturated", "Correlation", "Error"], rows, texts=2
+        ["Population", "Shape", *thresholds, "Rate", "Dead", "Saturated", "Clipped", "Correlation", "Error"],
+        rows,
+        texts=2,
     )
 
 

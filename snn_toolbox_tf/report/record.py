@@ -48,6 +48,7 @@ class PopulationRecord:
         relative_error: ||theta * rate - activation|| / ||activation|| on the compared samples.
         activation: The ANN's activation of up to 2,000 (sample, neuron) pairs drawn from the compared samples, float32.
         decoded: theta * rate of the same pairs, float32.
+        clipped: Fraction of all compared (sample, neuron) pairs whose activation is above the threshold.
     """
 
     name: str
@@ -61,6 +62,7 @@ class PopulationRecord:
     relative_error: float
     activation: np.ndarray
     decoded: np.ndarray
+    clipped: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)

@@ -43,13 +43,13 @@ def _output(record: RunRecord, output: OutputRecord) -> str:
 
 
 def _populations(record: RunRecord) -> str:
-    columns = ["population", "firing rate", "dead", "saturated", "correlation"]
+    columns = ["population", "firing rate", "dead", "clipped", "correlation"]
     rows = [
         [
             shorten(population.name, 40),
             fixed(population.firing_rate, 4),
             percent(population.dead, 1),
-            percent(population.saturated, 1),
+            percent(population.clipped, 1),
             fixed(population.correlation, 4),
         ]
         for population in record.populations

@@ -3,24 +3,28 @@
 import csv
 import io
 import json
+import math
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
 
 from snn_toolbox_tf import files
 from snn_toolbox_tf.report import style
 from snn_toolbox_tf.report.html import embedded, environment
 from snn_toolbox_tf.report.page_tables import Table
-from snn_toolbox_tf.report.text import number, percent, quantity
+from snn_toolbox_tf.report.text import MISSING, number, percent, quantity, setting
 from snn_toolbox_tf.report.versions import versions
 
 Row = dict[str, Any]
+SettingValues = Mapping[str, Mapping[str, Any]]
 
 #: How the columns of a sweep's table are called; the first is the setting itself.
 _COLUMNS = {
+    "samples": "samples",
     "accuracy": "SNN accuracy",
     "ann_accuracy": "ANN accuracy",
     "agreement": "agreement",
@@ -33,6 +37,14 @@ _FRACTIONS = ("accuracy", "ann_accuracy", "agreement")
 _LARGE = ("synaptic_operations", "multiply_accumulates")
 
 
+#: What the left panel shows: the first of these that there is.
+_QUALITIES = {
+    "accuracy": ("Accuracy", "accuracy (%)", 100.0),
+    "agreement": ("Agreement with the ANN", "samples (%)", 100.0),
+    "relative_error": ("Relative error of the output", "relative error", 1.0),
+}
+
+
 @style.styled()
 def sweep_figure(name: str, rows: Sequence[Row], *, logarithmic: bool) -> Figure:
     """Draws accuracy (or agreement with the ANN, or relative error) and synaptic operations against a setting.
@@ -43,44 +55,57 @@ def sweep_figure(name: str, rows: Sequence[Row], *, logarithmic: bool) -> Figure
         logarithmic: Whether the setting's axis is logarithmic.
     """
     figure = Figure(figsize=(style.WIDTH, 3.8), layout="constrained")
-    quality, cost = figure.subplots(1, 2)
-    if rows[0]["accuracy"] is not None:
-        _plot(quality, name, rows, "accuracy", 100, "SNN", logarithmic)
-        if rows[0]["ann_accuracy"] is not None:
-            _plot(quality, name, rows, "ann_accuracy", 100, "ANN", logarithmic)
-        quality.set(title="Accuracy", ylabel="accuracy (%)")
-        quality.legend()
-    elif rows[0]["agreement"] is not None:
-        _plot(quality, name, rows, "agreement", 100, "SNN", logarithmic)
-        quality.set(title="Agreement with the ANN", ylabel="samples (%)")
-    else:
-        _plot(quality, name, rows, "relative_error", 1, "SNN", logarithmic)
-        quality.set(title="Relative error of the output", ylabel="relative error")
-    _plot(cost, name, rows, "synaptic_operations", 1e-6, "SNN", logarithmic)
-    cost.set(title="Synaptic operations per sample", ylabel="millions")
-    cost.set_ylim(bottom=0)
+    left, right = figure.subplots(1, 2)
+    quality = next(key for key in _QUALITIES if _columns_of(rows, key))
+    title, label, factor = _QUALITIES[quality]
+    for place, key in enumerate(_columns_of(rows, quality)):
+        output = key.partition("/")[2]
+        colour = (style.SNN, style.ATTENTION, style.SNN_LIGHT)[place % 3]
+        line = {"color": colour, "marker": "o", "markersize": 4, "label": f"SNN {output}".strip()}
+        _plot(left, name, rows, key, factor, line, logarithmic)
+    if quality == "accuracy":
+        for key in _columns_of(rows, "ann_accuracy"):
+            line = {"color": style.ANN, "linestyle": "--", "label": f"ANN {key.partition('/')[2]}".strip()}
+            _plot(left, name, rows, key, factor, line, logarithmic)
+    left.set(title=title, ylabel=label)
+    left.legend()
+    _plot(
+        right,
+        name,
+        rows,
+        "synaptic_operations",
+        1e-6,
+        {"color": style.SNN, "marker": "o", "markersize": 4},
+        logarithmic,
+    )
+    right.set(title="Synaptic operations per sample", ylabel="millions")
+    right.set_ylim(bottom=0)
     return figure
 
 
-def _plot(axes: Axes, name: str, rows: Sequence[Row], key: str, factor: float, label: str, logarithmic: bool) -> None:
+def _columns_of(rows: Sequence[Row], quantity_name: str) -> list[str]:
+    """Returns the columns of a quantity, one per output, that any run has: not all data may have labels."""
+    keys = dict.fromkeys(key for row in rows for key in row)
+    return [
+        key for key in keys if key.partition("/")[0] == quantity_name and any(row.get(key) is not None for row in rows)
+    ]
+
+
+def _plot(
+    axes: Axes, name: str, rows: Sequence[Row], key: str, factor: float, line: dict[str, Any], logarithmic: bool
+) -> None:
     settings = [row[name] for row in rows]
     numeric = all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in settings)
     places = settings if numeric else list(range(len(rows)))
-    ann = label == "ANN"
-    axes.plot(
-        places,
-        [factor * row[key] for row in rows],
-        color=style.ANN if ann else style.SNN,
-        linestyle="--" if ann else "-",
-        marker="" if ann else "o",
-        markersize=4,
-        label=label,
-    )
+    axes.plot(places, [math.nan if row.get(key) is None else factor * row[key] for row in rows], **line)
     axes.set_xlabel(style.label(name))
-    if not numeric:
-        axes.set_xticks(places, [style.label(str(value), 14) for value in settings])
-    elif logarithmic and min(settings) > 0:
+    if numeric and logarithmic and min(settings) > 0:
         axes.set_xscale("log")
+        # The values themselves, as the powers of ten between them say little.
+        axes.set_xticks(style.evenly(settings, 8), [f"{value:g}" for value in style.evenly(settings, 8)])
+        axes.xaxis.set_minor_locator(NullLocator())
+    elif not numeric:
+        axes.set_xticks(places, [style.label(str(value), 14) for value in settings])
 
 
 def sweep_as_text(name: str, rows: Sequence[Row]) -> str:
@@ -94,22 +119,38 @@ def sweep_as_text(name: str, rows: Sequence[Row]) -> str:
 
 
 def _table(name: str, rows: Sequence[Row]) -> Table:
-    columns = {key: title for key, title in _COLUMNS.items() if rows[0][key] is not None}
-    cells = [[_value(row[name]), *(_cell(key, row[key]) for key in columns)] for row in rows]
+    columns = {
+        key: f"{title} ({key.partition('/')[2]})" if "/" in key else title
+        for quantity_name, title in _COLUMNS.items()
+        for key in _columns_of(rows, quantity_name)
+    }
+    cells = [[_value(row[name]), *(_cell(key.partition("/")[0], row.get(key)) for key in columns)] for row in rows]
     return Table([name, *columns.values()], cells)
 
 
-def _cell(key: str, value: float) -> str:
-    if key in _FRACTIONS:
+def _cell(quantity_name: str, value: float | None) -> str:
+    if value is None:
+        return MISSING
+    if quantity_name in _FRACTIONS:
         return percent(value)
-    return quantity(value) if key in _LARGE else number(value)
+    if quantity_name == "samples":
+        return f"{value:,}"
+    return quantity(value) if quantity_name in _LARGE else number(value)
 
 
 def _value(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def write_sweep_report(folder: pathlib.Path, title: str, name: str, rows: Sequence[Row], *, logarithmic: bool) -> None:
+def write_sweep_report(
+    folder: pathlib.Path,
+    title: str,
+    name: str,
+    rows: Sequence[Row],
+    settings: Mapping[str, Mapping[str, Any]],
+    *,
+    logarithmic: bool,
+) -> None:
     """Writes report.html, sweep.png, sweep.csv and sweep.json.
 
     Args:
@@ -117,6 +158,7 @@ def write_sweep_report(folder: pathlib.Path, title: str, name: str, rows: Sequen
         title: Name of the source model.
         name: The setting that was varied.
         rows: One row per value; "folder" names the folder of its run.
+        settings: All settings by section and key; that of `name` is not the only value.
         logarithmic: Whether the setting's axis is logarithmic.
     """
     figure = sweep_figure(name, rows, logarithmic=logarithmic)
@@ -128,20 +170,23 @@ def write_sweep_report(folder: pathlib.Path, title: str, name: str, rows: Sequen
             name=name,
             contents=_table(name, rows),
             folders=[row["folder"] for row in rows],
-            samples=rows[0]["samples"],
             picture=embedded(figure, f"Accuracy and synaptic operations against {name}"),
+            groups={
+                section: {key: setting(value) for key, value in values.items()} for section, values in settings.items()
+            },
             versions=versions(),
         )
     )
     text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]))
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
+    data = {"param_name": name, "settings": settings, "table": list(rows), "versions": versions()}
     contents = {
         "report.html": page.encode(),
         "sweep.png": style.image(figure, "png", dpi=150),
         "sweep.csv": text.getvalue().encode(),
-        "sweep.json": json.dumps({"param_name": name, "table": list(rows), "versions": versions()}, indent=1).encode(),
+        "sweep.json": json.dumps(data, indent=1, allow_nan=False, default=str).encode(),
     }
     for file_name, content in contents.items():
         with files.replacing(folder / file_name) as file:

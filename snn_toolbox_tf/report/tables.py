@@ -47,6 +47,7 @@ def _populations(record: RunRecord) -> str:
         "firing_rate",
         "dead",
         "saturated",
+        "clipped",
         "correlation",
         "relative_error",
     ]
@@ -59,6 +60,7 @@ def _populations(record: RunRecord) -> str:
             population.firing_rate,
             population.dead,
             population.saturated,
+            population.clipped,
             population.correlation,
             population.relative_error,
         ]

@@ -28,7 +28,10 @@ def class_labels(y: Any, samples: int, classes: int) -> np.ndarray:
     labels = labels.reshape(-1)
     largest = max(classes, 2) - 1
     if labels.dtype.kind not in "fiub" or not (np.isin(labels, range(largest + 1)).all()):
-        raise ValueError(f"`y` must hold class indices from 0 to {largest}. Received values like {labels[:3]!r}.")
+        raise ValueError(
+            f"`y` must hold class indices from 0 to {largest}. Received values like {labels[:3].tolist()} of dtype "
+            f"{labels.dtype}."
+        )
     return labels.astype(np.int64)
 
 
@@ -42,7 +45,12 @@ def correct(outputs: np.ndarray, labels: np.ndarray, top_k: int = 1) -> np.ndarr
 
     Of equal outputs the first comes first, as in argmax.
     """
-    if top_k == 1 or outputs.shape[-1] == 1:
+    if outputs.shape[-1] == 1:
         return decisions(outputs) == labels
-    largest = np.argsort(-outputs, axis=-1, kind="stable")[..., :top_k]
-    return (largest == labels[:, np.newaxis]).any(axis=-1)
+    shape = (*outputs.shape[:-1], 1)
+    index = np.broadcast_to(labels[:, np.newaxis], shape)
+    own = np.take_along_axis(outputs, index, axis=-1)
+    before = np.arange(outputs.shape[-1]) < index
+    # Written so that NaN is never correct.
+    rank = (~(outputs <= own) | ((outputs == own) & before)).sum(axis=-1)
+    return rank < top_k

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from snn_toolbox_tf import data as data_module
-from snn_toolbox_tf.checks import check_index, check_name, check_positive_integer, check_seed
+from snn_toolbox_tf.checks import check_name, check_positive_integer, check_seed
 from snn_toolbox_tf.graph import Graph, Population
 from snn_toolbox_tf.simulation import block
 from snn_toolbox_tf.simulation.block import BlockOptions
@@ -36,7 +36,7 @@ class _Plan:
     input_options: InputOptions
     options: BlockOptions
     spike_counts: tuple[str, ...]
-    first_sample: int
+    sample_indices: np.ndarray | None
 
 
 def simulate(
@@ -52,7 +52,7 @@ def simulate(
     seed: int | None = None,
     block_length: int | None = None,
     schedule: str = "step",
-    first_sample: int = 0,
+    sample_indices: Any = None,
     memory_limit: int = 2**31,
     verbose: int = 0,
 ) -> SimulationResult:
@@ -94,11 +94,33 @@ def simulate(
         InputOptions(mode, simulator.input_options.seed if seed is None else check_seed(seed)),
         options,
         recorded["spike_counts"],
-        check_index(first_sample, "first_sample"),
+        _sample_indices(sample_indices, samples),
     )
     budget = _MemoryBudget(graph, plan, memory_limit)
     budget.check(samples.count or 0)
     return _run(simulator, samples, plan, budget, verbose)
+
+
+def _sample_indices(value: Any, samples: data_module.Samples) -> np.ndarray | None:
+    """Returns what Poisson input takes as the samples' global indices; None for their positions."""
+    if value is None:
+        return None
+    indices = np.asarray(value)
+    fits = indices.ndim == 1 and samples.count in (None, len(indices))
+    if not fits or indices.dtype.kind not in "iu" or (len(indices) and indices.min() < 0):
+        raise ValueError(
+            f"Expected `sample_indices` to be one non-negative integer per sample, {samples.count} of them. "
+            f"Received: dtype {indices.dtype}, shape {indices.shape}"
+        )
+    return indices
+
+
+def _indices_of_batch(plan: _Plan, start: int, count: int) -> np.ndarray:
+    if plan.sample_indices is None:
+        return np.arange(start, start + count)
+    if len(plan.sample_indices) < start + count:
+        raise ValueError(f"`sample_indices` names {len(plan.sample_indices)} samples, but `x` has yielded more.")
+    return plan.sample_indices[start : start + count]
 
 
 def _reported_timesteps(
@@ -201,7 +223,7 @@ def _run(
         count = len(next(iter(batch.values())))
         if samples.count is None:
             budget.check(done + count)
-        parts.append(runner.run(batch, plan.first_sample + done, counter))
+        parts.append(runner.run(batch, _indices_of_batch(plan, done, count), counter))
         done += count
         if bar is not None:
             bar.update(done)
@@ -216,9 +238,9 @@ class _BatchRunner:
         self._plan = plan
         self._advance = simulator.traced_advance(plan.block_length, plan.input_options, plan.options)
 
-    def run(self, batch: data_module.Batch, first_sample: int, counter: OperationCounter) -> SimulationResult:
+    def run(self, batch: data_module.Batch, indices: np.ndarray, counter: OperationCounter) -> SimulationResult:
         plan, count = self._plan, len(next(iter(batch.values())))
-        index = tf.range(first_sample, first_sample + count, dtype=tf.int64)
+        index = tf.constant(indices, tf.int64)
         state = block.initial_state(self._network, tf.constant(count), plan.options)
         ends = _ends(plan.duration, plan.reported, plan.every_step)
         outputs, recorded, start = [], [], 0

@@ -4,6 +4,7 @@ from typing import Any
 
 from snn_toolbox_tf.config import Settings
 from snn_toolbox_tf.config.sections import PLOTS
+from snn_toolbox_tf.model import SpikingModel
 
 
 def conversion_arguments(settings: Settings) -> dict[str, Any]:
@@ -17,6 +18,19 @@ def conversion_arguments(settings: Settings) -> dict[str, Any]:
         "input": settings.input_mode,
         "seed": settings.simulation.seed,
     }
+
+
+def settings_of_conversion(settings: Settings, model_snn: SpikingModel) -> Settings:
+    """Returns settings as a network was really converted, which may have been another time."""
+    made = model_snn.conversion
+    known = {
+        "percentile": made.get("percentile"),
+        "per_channel": made.get("per_channel"),
+        "v_thresh": made.get("threshold_scale"),
+        "v0": made.get("v0"),
+        "reset": made.get("reset"),
+    }
+    return settings.replace(**{key: value for key, value in known.items() if value is not None})
 
 
 def simulation_arguments(settings: Settings) -> dict[str, Any]:

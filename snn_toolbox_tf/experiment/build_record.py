@@ -1,14 +1,14 @@
 """From sums to what a report shows."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
 from snn_toolbox_tf.config import Settings
 from snn_toolbox_tf.experiment.activity import Comparison
-from snn_toolbox_tf.experiment.evaluation import Evaluation
-from snn_toolbox_tf.experiment.sources import TestData
+from snn_toolbox_tf.experiment.evaluation import Evaluation, reported_timesteps
+from snn_toolbox_tf.experiment.options import settings_of_conversion
+from snn_toolbox_tf.experiment.samples import Samples
 from snn_toolbox_tf.graph import Graph, Population
 from snn_toolbox_tf.model import SpikingModel
 from snn_toolbox_tf.report.record import OutputRecord, PopulationRecord, RunRecord, SynapseRecord, TraceRecord
@@ -23,7 +23,7 @@ def build_record(
     settings: Settings,
     model_snn: SpikingModel,
     evaluation: Evaluation,
-    data: TestData,
+    data: Samples,
     comparisons: Mapping[str, Comparison],
     *,
     compared_samples: int,
@@ -51,13 +51,13 @@ def build_record(
     return RunRecord(
         title=title,
         samples=evaluation.done,
-        timesteps=np.arange(1, settings.timesteps + 1),
+        timesteps=reported_timesteps(graph, settings.timesteps),
         outputs=[_output(r.name, graph[r.node].shape, evaluation, data, settings) for r in graph.readouts],
         populations=_populations(model_snn, evaluation, comparisons, settings.timesteps),
         synapses=_synapses(graph, settings.input_mode, evaluation),
         compared_samples=compared_samples,
         trace=trace,
-        settings=settings.as_dict(),
+        settings=settings_of_conversion(settings, model_snn).as_dict(),
         conversion=conversion,
         versions=versions(),
         seconds={**seconds, **{name: float(value) for name, value in evaluation.group("seconds").items()}},
@@ -66,10 +66,11 @@ def build_record(
 
 
 def _output(
-    name: str, shape: tuple[int, ...], evaluation: Evaluation, data: TestData, settings: Settings
+    name: str, shape: tuple[int, ...], evaluation: Evaluation, data: Samples, settings: Settings
 ) -> OutputRecord:
     sums, samples = evaluation.sums, evaluation.done
-    error = np.sqrt(sums[f"squared_error/{name}"] / max(float(sums[f"squared_output/{name}"]), 1e-300))
+    norm = float(sums[f"squared_output/{name}"])
+    error = np.sqrt(sums[f"squared_error/{name}"] / (norm if norm > 0 else np.nan))
     agreement = sums.get(f"agreement/{name}")
     labelled = name in data.labels
     classes = max(shape[-1], 2)
@@ -84,7 +85,8 @@ def _output(
         agreement=None if agreement is None else agreement / samples,
         accuracy=sums[f"correct/{name}"] / samples if labelled else None,
         ann_accuracy=float(sums[f"ann_correct/{name}"]) / samples if labelled and evaluate_ann else None,
-        top_k=settings.simulation.top_k,
+        # One unit decides between two classes: its second guess is no guess.
+        top_k=settings.simulation.top_k if shape[-1] > 1 else 1,
         confusion=confusion,
     )
 
@@ -111,6 +113,7 @@ def _populations(
                 relative_error=comparison.relative_error,
                 activation=comparison.activation,
                 decoded=comparison.decoded,
+                clipped=comparison.clipped,
             )
         )
     return records
@@ -131,21 +134,3 @@ def _synapses(graph: Graph, input_mode: str, evaluation: Evaluation) -> list[Syn
         )
         for cost in synapse_costs(graph, input_mode)
     ]
-
-
-def headline(record: RunRecord) -> dict[str, Any]:
-    """Returns the numbers that sum a run up, as a sweep's table shows them; for the first output."""
-    output = record.outputs[0]
-    rates = [population.firing_rate for population in record.populations]
-    return {
-        "samples": record.samples,
-        "timesteps": int(record.timesteps[-1]),
-        "accuracy": None if output.accuracy is None else float(output.accuracy[-1]),
-        "ann_accuracy": output.ann_accuracy,
-        "agreement": None if output.agreement is None else float(output.agreement[-1]),
-        "relative_error": float(output.relative_error[-1]),
-        "firing_rate": float(np.mean(rates)),
-        "synaptic_operations": sum(synapse.synaptic_operations for synapse in record.synapses),
-        "multiply_accumulates": sum(synapse.multiply_accumulates for synapse in record.synapses),
-        "ann_multiply_accumulates": sum(synapse.connections for synapse in record.synapses),
-    }

@@ -7,6 +7,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn,
 from rich.text import Text
 
 from snn_toolbox_tf import experiment
+from snn_toolbox_tf.cli.interruption import Interruption
 
 
 class _Rate(ProgressColumn):
@@ -33,11 +34,13 @@ class ConsoleProgress(experiment.Progress):
     Args:
         console: Where to show it; nothing is shown unless it is a terminal.
         quiet: Whether to show nothing at all.
+        interruption: What remembers Ctrl-C; asked at every step.
     """
 
-    def __init__(self, console: Console, *, quiet: bool) -> None:
+    def __init__(self, console: Console, *, quiet: bool, interruption: Interruption | None = None) -> None:
+        self._interruption = interruption or Interruption()
         self._bars = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=30),
             _Count(),
             _Rate(),
@@ -60,11 +63,13 @@ class ConsoleProgress(experiment.Progress):
 
     def stage(self, name: str, total: int | None = None, done: int = 0) -> None:
         """Begins a bar; the one before is complete."""
+        self._interruption.check()
         self._complete()
         self._task = self._bars.add_task(name, total=total, completed=done)
 
     def advance(self, samples: int) -> None:
         """Moves the bar on."""
+        self._interruption.check()
         if self._task is not None:
             self._bars.advance(self._bars.task_ids[-1], samples)
 

@@ -1,0 +1,60 @@
+"""What the results of a run depend on, so that an unfinished one is gone on with by the same only."""
+
+import hashlib
+import json
+from typing import Any
+
+import keras
+import numpy as np
+
+from snn_toolbox_tf.config import Settings
+from snn_toolbox_tf.config.sections import affects
+from snn_toolbox_tf.graph import Graph
+from snn_toolbox_tf.graph_config import graph_to_config
+from snn_toolbox_tf.report.versions import versions
+
+_DIGITS = 12
+
+
+def settings_fingerprint(settings: Settings) -> dict[str, Any]:
+    """Returns the settings that results depend on, and the versions."""
+    kept = {
+        f"[{section}] {key}": value
+        for section, values in settings.as_dict().items()
+        for key, value in values.items()
+        if affects(key) not in ("nothing", "files")
+    }
+    return {**kept, "versions": versions()}
+
+
+def graph_hash(graph: Graph, weights: list[np.ndarray]) -> str:
+    """Returns a digest of what a network computes; names do not count, as Keras makes them up.
+
+    Args:
+        graph: The network's graph.
+        weights: Weights that the graph does not hold itself.
+    """
+    places = {node.name: str(place) for place, node in enumerate(graph)}
+    config = graph_to_config(graph)
+    held = [spec.weights for node in graph if (spec := getattr(node, "layer", None)) is not None]
+    for place, node in enumerate(config["nodes"]):
+        node["name"], node["inputs"] = str(place), [places[name] for name in node["inputs"]]
+        for spec in filter(None, [node.get("layer")]):
+            spec["config"] = {key: value for key, value in spec["config"].items() if key != "name"}
+    for readout in config["readouts"]:
+        readout["name"], readout["node"] = "", places[readout["node"]]
+        if readout["nonlinearity"]:
+            inner = readout["nonlinearity"]["config"]
+            readout["nonlinearity"]["config"] = {key: value for key, value in inner.items() if key != "name"}
+    description = json.dumps([config["nodes"], config["readouts"]], sort_keys=True, default=str)
+    arrays = [array for specs in held for _, array in sorted(specs.items())]
+    return array_hash([np.frombuffer(description.encode(), np.uint8), *arrays, *weights])
+
+
+def array_hash(arrays: Any) -> str:
+    """Returns a digest of arrays in any structure."""
+    digest = hashlib.sha256()
+    for array in keras.tree.flatten(arrays):
+        digest.update(f"{array.dtype}{array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).view(np.uint8).data if array.size else b"")
+    return digest.hexdigest()[:_DIGITS]

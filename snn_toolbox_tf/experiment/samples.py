@@ -1,0 +1,171 @@
+"""The samples of a run, chosen and checked before any long work."""
+
+import dataclasses
+from typing import Any
+
+import keras
+import numpy as np
+
+from snn_toolbox_tf.config import ConfigurationError, Settings
+from snn_toolbox_tf.data import Batch, as_arrays
+from snn_toolbox_tf.experiment.sources import Data, data_folder, load_arrays
+from snn_toolbox_tf.graph import Graph
+from snn_toolbox_tf.simulation.classes import class_labels
+
+
+@dataclasses.dataclass(frozen=True)
+class Samples:
+    """Checked samples and labels.
+
+    Attributes:
+        x: An array per input name.
+        labels: Class indices per output name, for those outputs that are classes.
+        indices: Position of each sample in the data that was given.
+        notes: What the reader of the results should know.
+    """
+
+    x: Batch
+    labels: dict[str, np.ndarray]
+    indices: np.ndarray
+    notes: tuple[str, ...] = ()
+
+    def part(self, start: int, stop: int) -> Batch:
+        """Returns float32 arrays of some samples, per input name."""
+        return {name: np.asarray(array[start:stop], np.float32) for name, array in self.x.items()}
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+
+def load_calibration_data(settings: Settings, data: Data, graph: Graph) -> Any:
+    """Returns checked calibration data in the structure of the model's inputs, or None if it is not wanted."""
+    if not settings.tools.normalize:
+        return None
+    given = data.x_norm
+    if given is None:
+        path = data_folder(settings) / "x_norm.npz"
+        if not path.is_file():
+            raise ConfigurationError(
+                f"There is no calibration data '{path}'. Write a few hundred training inputs there with "
+                "`numpy.savez(path, x)`, or set [tools] normalize = False, which costs accuracy."
+            )
+        given = load_arrays(path)
+    frames = settings.input_mode == "frames"
+    as_arrays(given, graph, argument="x_norm", merge_frames=frames)
+    # A sequence of frames is one sample here, whatever number of frames it has.
+    count, wanted = len(keras.tree.flatten(given)[0]), settings.normalization.num_samples
+    if wanted is not None and wanted > count:
+        raise ConfigurationError(f"[normalization] num_samples = {wanted}, but x_norm has only {count} samples.")
+    chosen = keras.tree.map_structure(lambda array: np.asarray(array)[:wanted], given)
+    arrays = as_arrays(chosen, graph, argument="x_norm", merge_frames=frames)
+    return keras.tree.map_structure(lambda name: arrays[name], graph.input_structure)
+
+
+def load_samples(settings: Settings, data: Data, graph: Graph) -> Samples:
+    """Returns the checked samples that are to be simulated.
+
+    Raises:
+        ConfigurationError: If a file is missing, or the chosen samples are not there.
+        TypeError, ValueError: If the arrays do not fit the model.
+    """
+    folder = data_folder(settings)
+    x = load_arrays(folder / "x_test.npz") if data.x_test is None else data.x_test
+    frames = settings.input_mode == "frames"
+    arrays = as_arrays(x, graph, argument="x_test", frames=frames)
+    if frames:
+        arrays = _used_frames(settings.timesteps, arrays)
+    count = len(next(iter(arrays.values())))
+    indices = _chosen(settings, count)
+    y = data.y_test
+    if y is None and data.x_test is None and (folder / "y_test.npz").is_file():
+        y = load_arrays(folder / "y_test.npz")
+    labels, notes = _labels(y, graph, count)
+    for name in labels:
+        _check_top_k(settings.simulation.top_k, name, _readout_shapes(graph)[name][0])
+    return Samples(
+        {name: _taken(array, indices) for name, array in arrays.items()},
+        {name: values[indices] for name, values in labels.items()},
+        indices,
+        notes,
+    )
+
+
+def _used_frames(timesteps: int, arrays: Batch) -> Batch:
+    """Returns the frames that are simulated: the network runs through as many as there are timesteps."""
+    shortest = min(array.shape[1] for array in arrays.values())
+    if shortest < timesteps:
+        raise ConfigurationError(
+            f"x_test has {shortest} frames per sample, fewer than the {timesteps} timesteps of [simulation] duration / dt."
+        )
+    return {name: array[:, :timesteps] for name, array in arrays.items()}
+
+
+def _taken(array: np.ndarray, indices: np.ndarray) -> np.ndarray:
+    """Returns chosen samples; the first ones without a copy."""
+    first = np.array_equal(indices, np.arange(len(indices)))
+    return array[: len(indices)] if first else array[indices]
+
+
+def _chosen(settings: Settings, count: int) -> np.ndarray:
+    wanted, listed = settings.simulation.num_to_test, settings.simulation.sample_idxs_to_test
+    if listed:
+        if max(listed) >= count:
+            raise ConfigurationError(
+                f"[simulation] sample_idxs_to_test: there is no sample {max(listed)}; x_test has {count} samples."
+            )
+        chosen = np.asarray(listed, np.int64)
+    elif wanted is not None and wanted > count:
+        raise ConfigurationError(f"[simulation] num_to_test = {wanted}, but x_test has only {count} samples.")
+    else:
+        chosen = np.arange(count if wanted is None else wanted)
+    if settings.output.sample_to_plot >= len(chosen):
+        raise ConfigurationError(
+            f"[output] sample_to_plot = {settings.output.sample_to_plot}, but only {len(chosen)} samples are simulated."
+        )
+    return chosen
+
+
+def _check_top_k(top_k: int, name: str, classes: int) -> None:
+    if top_k > 1 and top_k >= classes:
+        raise ConfigurationError(
+            f"[simulation] top_k = {top_k}: output '{name}' has {classes} classes, so that every sample would be correct. "
+            "Expected fewer than there are classes."
+        )
+
+
+def _readout_shapes(graph: Graph) -> dict[str, tuple[int, ...]]:
+    return {readout.name: graph[readout.node].shape for readout in graph.readouts}
+
+
+def _labels(y: Any, graph: Graph, samples: int) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
+    """Returns class indices by output, and what to say about outputs without."""
+    if y is None:
+        return {}, ("There are no labels (y_test.npz): the spiking network is compared with its source only.",)
+    shapes = _readout_shapes(graph)
+    given = y if isinstance(y, dict) else {next(iter(shapes)): y}
+    if isinstance(graph.output_structure, dict) and set(given) <= set(graph.output_structure):
+        # The keys of the model's own outputs may stand for the names of its output layers.
+        given = {graph.output_structure[key]: values for key, values in given.items()}
+    unknown = sorted(set(given) - set(shapes))
+    if unknown or (len(shapes) > 1 and not isinstance(y, dict)):
+        raise ConfigurationError(
+            f"y_test must name outputs of the model. Expected arrays named {sorted(shapes)}. "
+            f"Received: {sorted(given) if isinstance(y, dict) else 'one array'}"
+        )
+    labels, notes = {}, []
+    for name, values in given.items():
+        array, shape = np.asarray(values), shapes[name]
+        if len(shape) != 1 or _is_regression_target(array, (samples, *shape)):
+            notes.append(f"y_test for output '{name}' holds no class labels: no accuracy is computed for it.")
+            continue
+        labels[name] = class_labels(array, samples, shape[0])
+    return labels, tuple(notes)
+
+
+def _is_regression_target(array: np.ndarray, shape: tuple[int, ...]) -> bool:
+    """Whether these are real numbers in the shape of the output, and no classes."""
+    if array.dtype.kind != "f" or array.size != int(np.prod(shape)) or len(array) != shape[0]:
+        return False
+    values = array.reshape(shape)
+    binary = bool(np.isin(values, (0.0, 1.0)).all())
+    return not binary or (shape[-1] > 1 and not bool((values.sum(axis=-1) == 1).all()))

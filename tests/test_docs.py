@@ -1,0 +1,161 @@
+"""The documentation: the tutorial runs, generated parts are whole, links lead somewhere, the site builds."""
+
+import concurrent.futures
+import contextlib
+import importlib.util
+import os
+import pathlib
+import re
+import shlex
+import subprocess
+import sys
+
+import pytest
+
+import snn_toolbox_tf as snn
+from snn_toolbox_tf.config import SECTIONS, fields_of
+from snn_toolbox_tf.config.foreign import FOREIGN_KEYS
+from snn_toolbox_tf.config.sections import LOG_VARIABLES, SECTION_OF
+
+ROOT = pathlib.Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+PAGES = sorted(DOCS.rglob("*.md"))
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3", "NO_MKDOCS_2_WARNING": "1"}
+
+
+@pytest.fixture(scope="module")
+def hooks():
+    """The module that generates parts of pages."""
+    spec = importlib.util.spec_from_file_location("docs_hooks", DOCS / "hooks.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def blocks(page, language):
+    """Contents of a page's fenced blocks in one language."""
+    return re.findall(rf"^```{language}\b[^\n]*\n(.*?)^```", page, flags=re.DOTALL | re.MULTILINE)
+
+
+def run(arguments, folder, timeout=300):
+    return subprocess.run(
+        [sys.executable, *arguments], cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, timeout=timeout
+    )
+
+
+def test_tutorial_runs_as_it_stands(tmp_path):
+    page = (DOCS / "tutorial.md").read_text()
+    script = "\n".join(blocks(page, "python"))
+    done = run(["-c", script], tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "serving_folder" / "saved_model.pb").is_file()
+    assert (tmp_path / "log" / "gui" / "python" / "report.html").is_file()
+    (tmp_path / "config.ini").write_text(blocks(page, "ini")[0])
+    lines = [line for block in blocks(page, "console") for line in block.splitlines()]
+    commands = [shlex.split(line.removeprefix("$ snn-toolbox-tf ")) for line in lines]
+    assert {command[0] for command in commands} == {"check", "run", "evaluate"}
+    # Side by side, because most of their time is TensorFlow's import.
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        for done in pool.map(lambda command: run(["-m", "snn_toolbox_tf", *command], tmp_path), commands):
+            assert done.returncode == 0, done.stderr
+    assert (tmp_path / "log" / "gui" / "durations" / "duration=4" / "report.html").is_file()
+
+
+def test_configuration_reference_names_every_key_with_its_default(hooks):
+    text = hooks.configuration_reference()
+    defaults = snn.Settings()
+    for section in SECTIONS:
+        assert f"### [{section}]" in text
+        for key, value in defaults.items(section):
+            (row,) = re.findall(rf'<tr><td><code id="{key}">{key}</code>.*</tr>', text)
+            written = fields_of(section)[key].metadata["kind"].write(value)
+            assert (f"<td><code>{written}</code></td>" if written else "<td><em>empty</em></td>") in row
+            assert f"--{key.replace('_', '-')}" in row.replace("[no-]", "")
+
+
+def test_every_key_of_snn_toolbox_is_explained(hooks):
+    text = hooks.foreign_keys()
+    for section, keys in FOREIGN_KEYS.items():
+        assert f"### [{section}] of snn_toolbox" in text
+        for key in keys:
+            assert f"<td><code>{key}</code></td>" in text
+
+
+def test_values_and_names_are_explained(hooks):
+    assert "(8, 16, 24, 32)" in hooks.written_values()
+    for name in LOG_VARIABLES:
+        assert name in hooks.names_of_variables()
+
+
+def test_help_of_every_command_is_shown(hooks):
+    text = hooks.commands()
+    assert re.findall(r"^### (\w+)$", text, flags=re.MULTILINE) == ["check", "run", "convert", "evaluate"]
+    for key in SECTION_OF:
+        assert f"--{key.replace('_', '-')}" in text
+
+
+def test_every_exit_status_is_explained(hooks):
+    statuses = re.findall(r"(?<![\w.])(\d+)\s+[a-z]", hooks.help_text([]).partition("exit status:")[2])
+    assert {"0", "1", "2", "130"} <= set(statuses)
+    for status in statuses:
+        assert f"\n| {status} | " in (DOCS / "command-line.md").read_text()
+
+
+def test_pages_mention_settings_that_exist():
+    for path in PAGES:
+        for command in re.findall(r"^\$ snn-toolbox-tf (.*)$", path.read_text(), flags=re.MULTILINE):
+            for flag in re.findall(r"--([a-z-]+)", command):
+                known = flag.replace("-", "_") in SECTION_OF or flag in ("json", "resume", "quiet")
+                assert known, f"{path.name}: --{flag}"
+
+
+def test_code_of_the_pages_is_python():
+    for path in PAGES:
+        for block in blocks(path.read_text(), "python"):
+            compile(block, str(path), "exec")
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(DOCS)))
+def test_internal_links_lead_somewhere(path):
+    text = re.sub(r"^```.*?^```", "", path.read_text(), flags=re.DOTALL | re.MULTILINE)
+    for link in re.findall(r"\]\((?!https?:)([^)]+)\)", text):
+        name, _, anchor = link.partition("#")
+        target = path.parent / name if name else path
+        assert target.is_file(), link
+        if anchor and target.suffix == ".md":
+            assert anchor in anchors(target), link
+
+
+def anchors(path):
+    """Anchors of a page's own headings, and of what its API directives show."""
+    text = path.read_text()
+    titles = re.findall(r"^#+ (.+)$", text, flags=re.MULTILINE)
+    slugs = {re.sub(r"[-\s]+", "-", re.sub(r"[^\w\s-]", "", title).strip().lower()) for title in titles}
+    return slugs | set(re.findall(r"^::: (\S+)$", text, flags=re.MULTILINE))
+
+
+def test_formulas_become_mathml(hooks):
+    page = (
+        '<p>At <span class="arithmatex">\\(t &lt; T\\)</span></p><div class="arithmatex">\\[\n\\frac{N}{T}\n\\]</div>'
+    )
+    with contextlib.suppress(ModuleNotFoundError):
+        converted = hooks.formulas_as_mathml(page)
+        assert "arithmatex" not in converted
+        assert "<mfrac>" in converted
+        assert converted.count("<math") == 2
+        return
+    pytest.skip("latex2mathml is not installed: pip install '.[docs]'")
+
+
+def test_site_builds_without_warnings(tmp_path):
+    if not all(map(importlib.util.find_spec, ("mkdocs", "material", "mkdocstrings", "latex2mathml"))):
+        pytest.skip("MkDocs is not installed: pip install '.[docs]'")
+    done = run(["-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path / "site")], ROOT)
+    assert done.returncode == 0, done.stdout + done.stderr
+    pages = {path: path.read_text() for path in (tmp_path / "site").rglob("*.html")}
+    assert len(pages) > len(PAGES)
+    for path, text in pages.items():
+        assert "arithmatex" not in text, path
+        assert "<!-- generated" not in text, path
+        # The site is read without a network.
+        assert not re.search(r"""<(script|link|img)[^>]*(src|href)=["'](https?:)?//""", text), path
