@@ -155,18 +155,3 @@ def test_accuracy_on_complete_test_sets(name, ann, least, data_dir):
     assert row["ann"] == pytest.approx(ann, abs=0.005)
     for timesteps, accuracy in least.items():
         assert row["snn"][timesteps] >= accuracy
-
-
-def test_digits_example_runs_from_the_command_line(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["digits.py", "--report", str(tmp_path / "report")])
-    load_example("digits").main()
-    printed = capsys.readouterr().out
-    assert str(tmp_path / "report") in printed
-    names = {path.name for path in (tmp_path / "report").iterdir()}
-    assert names == {"accuracy.png", "firing_rates.png", "report.json", "summary.txt"}
-    import json
-
-    record = json.loads((tmp_path / "report" / "report.json").read_text())
-    assert record["accuracy"][-1] >= record["ann_accuracy"] - 0.01
-    assert record["settings"]["seed"] == 0
-    assert record["versions"]["keras"] == keras.__version__

@@ -491,8 +491,26 @@ def test_a_batch_counts_whole_or_not_at_all(classifier, data, settings, monkeypa
     assert comparable(resumed.folder) == comparable(whole.folder)
 
 
-def test_a_run_is_resumed_with_another_batch_size_and_an_equal_model(classifier, data, settings):
-    """The notebook's case: everything is made anew, and memory was short."""
+def test_a_run_is_resumed_with_an_equal_model(classifier, data, settings):
+    """The notebook's case: everything is made anew, and Keras gives the layers other names."""
+    whole = snn.run(settings.replace(runlabel="whole"), model=classifier, **data)
+    with pytest.raises(KeyboardInterrupt):
+        snn.run(settings, model=classifier, **data, progress=Interrupting(after=17))
+    again = keras.Sequential(
+        [keras.Input((6, 6, 1)), L.Conv2D(4, 3, activation="relu"), L.Flatten(), L.Dense(3, "softmax")]
+    )
+    again.set_weights(classifier.get_weights())
+    again.compile("adam", "sparse_categorical_crossentropy")
+    resumed = snn.run(settings, model=again, **data, resume=True)
+    for field in ("accuracy", "agreement", "relative_error", "confusion"):
+        np.testing.assert_array_equal(*(getattr(run.record.outputs[0], field) for run in (resumed, whole)))
+    for one, other in zip(resumed.record.populations, whole.record.populations, strict=True):
+        assert one.name != other.name
+        assert one.firing_rate == other.firing_rate
+
+
+def test_a_run_is_resumed_with_another_batch_size(classifier, data, settings):
+    """Memory was short."""
     settings = settings.replace(log_vars=["spiketrains_n_b_l_t"])
     whole = snn.run(settings.replace(runlabel="whole"), model=classifier, **data)
     with pytest.raises(KeyboardInterrupt):
@@ -501,13 +519,7 @@ def test_a_run_is_resumed_with_another_batch_size_and_an_equal_model(classifier,
     # As if the process had been killed before its last checkpoint, with half a file on its way.
     (unfinished / "recordings" / "samples_000024-000039.npz").write_bytes(b"behind the checkpoint")
     (unfinished / ".evaluation-x1y2z3w4.npz").write_bytes(b"half")
-    again = keras.Sequential(
-        [keras.Input((6, 6, 1)), L.Conv2D(4, 3, activation="relu", name="conv"), L.Flatten(), L.Dense(3, "softmax")],
-        name="classifier",
-    )
-    again.set_weights(classifier.get_weights())
-    again.compile("adam", "sparse_categorical_crossentropy")
-    resumed = snn.run(settings.replace(batch_size=5), model=again, **data, resume=True)
+    resumed = snn.run(settings.replace(batch_size=5), model=classifier, **data, resume=True)
     accuracies = [finished.record.outputs[0].accuracy for finished in (resumed, whole)]
     np.testing.assert_array_equal(*accuracies)
     files = sorted((resumed.folder / "recordings").iterdir())
@@ -563,7 +575,8 @@ def test_a_killed_process_leaves_nothing_half_written(classifier, data, settings
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert set(entries(settings)) == {".test.lock", ".test.unfinished"}
-    done = evaluation_module.Evaluation.load(checkpoint).done
+    with np.load(checkpoint) as file:
+        done = int(file["done"])
     assert 0 < done < 20_000
     assert done % 4 == 0
     resumed = snn.run(tmp_path / "config.ini", resume=True)

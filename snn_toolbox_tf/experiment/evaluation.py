@@ -62,16 +62,26 @@ class Evaluation:
         }
         return both
 
-    def save(self, path: pathlib.Path) -> None:
-        """Writes everything, in one go."""
+    def save(self, path: pathlib.Path, names: list[str]) -> None:
+        """Writes everything, in one go.
+
+        Args:
+            path: The file.
+            names: All names of the network's parts, in order, by which `load` recognises them.
+        """
         arrays: dict[str, Any] = {f"sums/{name}": value for name, value in self.sums.items()}
         arrays |= {f"decisions/{name}": value for name, value in self.decisions.items()}
         with files.replacing(path) as file:
-            np.savez(file, done=self.done, **arrays)
+            np.savez(file, done=self.done, names=names, **arrays)
 
     @classmethod
-    def load(cls, path: pathlib.Path) -> "Evaluation":
-        """Reads what `save` wrote; an unreadable file is an evaluation of nothing yet."""
+    def load(cls, path: pathlib.Path, names: list[str]) -> "Evaluation":
+        """Reads what `save` wrote; an unreadable file is an evaluation of nothing yet.
+
+        Args:
+            path: The file.
+            names: All names of the network's parts now: Keras numbers the layers of a network that is built again.
+        """
         evaluation = cls()
         try:
             with np.load(path, allow_pickle=False) as file:
@@ -79,9 +89,14 @@ class Evaluation:
         except (OSError, ValueError, zipfile.BadZipFile):
             return evaluation
         evaluation.done = int(arrays.pop("done"))
+        now = dict(zip(arrays.pop("names").tolist(), names, strict=True))
         for key, value in arrays.items():
             kind, _, name = key.partition("/")
-            (evaluation.sums if kind == "sums" else evaluation.decisions)[name] = value
+            if kind == "sums":
+                quantity, _, part = name.partition("/")
+                evaluation.sums[f"{quantity}/{now.get(part, part)}"] = value
+            else:
+                evaluation.decisions[now[name]] = value
         return evaluation
 
 
@@ -113,6 +128,7 @@ class Evaluator:
         self._simulation, self._top_k, self._keep = simulation, top_k, keep
         graph = model_snn.network.graph
         self._readouts = {readout.name: graph[readout.node].shape for readout in graph.readouts}
+        self._names = names_of(graph)
         self._structure = graph.input_structure
         units = sum(int(np.prod(shape)) for shape in self._readouts.values())
         reported = reported_timesteps(graph, simulation["timesteps"])
@@ -129,11 +145,11 @@ class Evaluator:
                 evaluation = evaluation.plus(self._batch(start, stop))
                 progress.advance(stop - start)
                 if checkpoint and time.monotonic() - saved > _SECONDS_BETWEEN_CHECKPOINTS:
-                    evaluation.save(checkpoint)
+                    evaluation.save(checkpoint, self._names)
                     saved = time.monotonic()
         finally:
             if checkpoint and evaluation.done:
-                evaluation.save(checkpoint)
+                evaluation.save(checkpoint, self._names)
         return evaluation
 
     def _batch(self, start: int, stop: int) -> Evaluation:
@@ -177,6 +193,11 @@ class Evaluator:
         if classes:
             batch.add(f"agreement/{name}", (decisions(snn) == decisions(ann)).sum(axis=-1))
             batch.decisions[name] = decisions(snn[-1])
+
+
+def names_of(graph: Graph) -> list[str]:
+    """Returns the names of all nodes and outputs, in order."""
+    return [*(node.name for node in graph), *(readout.name for readout in graph.readouts)]
 
 
 def reported_timesteps(graph: Graph, timesteps: int) -> np.ndarray:

@@ -88,6 +88,9 @@ def _prepare(settings: Settings, model: keras.Model | None, data: Data) -> Prepa
     digests = {"network": fingerprint.graph_hash(graph, model_snn.get_weights() if model_snn is not None else [])}
     if source is not None and model_snn is not None:
         digests["source model"] = fingerprint.graph_hash(_balanced(source), [])
+    if settings.output.log_vars:
+        # Recordings are kept by name.
+        digests["names"] = ", ".join(node.name for node in graph)
     if calibration is not None:
         digests["calibration data"] = fingerprint.array_hash(calibration)
     if test is not None:

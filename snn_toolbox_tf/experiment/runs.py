@@ -16,7 +16,7 @@ from snn_toolbox_tf.config import ConfigurationError, Settings, read_settings, r
 from snn_toolbox_tf.convert import convert_keras
 from snn_toolbox_tf.experiment.activity import compare_activity, compared_samples, trace_sample
 from snn_toolbox_tf.experiment.build_record import build_record
-from snn_toolbox_tf.experiment.evaluation import Evaluation, Evaluator, ann_outputs_of
+from snn_toolbox_tf.experiment.evaluation import Evaluation, Evaluator, ann_outputs_of, names_of
 from snn_toolbox_tf.experiment.options import conversion_arguments, simulation_arguments, wanted_figures
 from snn_toolbox_tf.experiment.preparation import Prepared, prepare, snn_name
 from snn_toolbox_tf.experiment.progress import Progress
@@ -246,7 +246,8 @@ def _evaluate(
     """Runs all samples through source and spiking network; goes on with what the folder's checkpoint has."""
     settings = prepared.settings
     checkpoint = folder / _CHECKPOINT if folder else None
-    evaluation = Evaluation.load(checkpoint) if checkpoint else Evaluation()
+    names = names_of(model_snn.network.graph)
+    evaluation = Evaluation.load(checkpoint, names) if checkpoint else Evaluation()
     progress.stage("simulating", len(samples), evaluation.done)
     source = prepared.source if settings.tools.evaluate_ann else None
     recorder = Recorder(settings, model_snn, folder / "recordings") if folder else None
