@@ -5,8 +5,10 @@ import json
 import os
 import pathlib
 import re
+import signal
 import subprocess
 import sys
+import weakref
 
 import keras
 import numpy as np
@@ -17,6 +19,7 @@ import snn_toolbox_tf as snn
 from snn_toolbox_tf.cli import main
 from snn_toolbox_tf.cli.arguments import build_parser
 from snn_toolbox_tf.cli.console_progress import ConsoleProgress
+from snn_toolbox_tf.cli.interruption import Interruption
 from snn_toolbox_tf.config.sections import SECTION_OF
 
 L = keras.layers
@@ -252,3 +255,34 @@ def test_progress_is_quiet_where_nobody_watches(terminal, quiet):
         progress.stage("simulating", 8)
         progress.advance(8)
     assert screen.getvalue() == ""
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_ctrl_c_inside_a_callback_is_not_lost():
+    """Python drops exceptions of such callbacks; the next step of a run raises it again."""
+
+    class Object:
+        pass
+
+    def callback(reference):
+        signal.raise_signal(signal.SIGINT)
+        for _ in range(1000):
+            pass
+
+    interruption = Interruption()
+    before = signal.getsignal(signal.SIGINT)
+    with interruption.watching():
+        watched = Object()
+        reference = weakref.ref(watched, callback)
+        del watched
+        assert reference() is None
+        progress = ConsoleProgress(Console(file=io.StringIO()), quiet=True, interruption=interruption)
+        with pytest.raises(KeyboardInterrupt):
+            progress.advance(1)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_an_unknown_flag_has_a_nearest_one(capsys):
+    with pytest.raises(SystemExit):
+        main(["run", "config.ini", "--durration", "3"])
+    assert "unrecognized arguments: --durration 3. Did you mean '--duration'?" in capsys.readouterr().err
