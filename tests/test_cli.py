@@ -207,9 +207,12 @@ def test_unknown_commands_and_flags(arguments, capsys):
 
 
 def test_as_a_process_it_prints_its_own_lines_only(folder):
+    environment = {**os.environ, "PYTHONPATH": str(pathlib.Path(snn.__file__).parents[1])}
+    # Who sets this wants to see more.
+    environment.pop("TF_CPP_MIN_LOG_LEVEL", None)
     done = subprocess.run(
         [sys.executable, "-m", "snn_toolbox_tf", "run", str(folder / "config.ini"), "--json"],
-        env={**os.environ, "PYTHONPATH": str(pathlib.Path(snn.__file__).parents[1])},
+        env=environment,
         capture_output=True,
         text=True,
         timeout=120,
