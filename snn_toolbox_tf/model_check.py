@@ -150,9 +150,9 @@ def _rows(graph: Graph, origins: list[Origin]) -> Iterator[CheckRow]:
         elif isinstance(graph[name], Population):
             moved = graph[name].shape != source_shapes[name]
             where = " (behind the max pooling that reads it)" if moved else ""
-            yield CheckRow(
-                name, class_name, "population", f"{_size(graph[name].shape)} integrate-and-fire neurons{where}"
-            )
+            twice = "2 x " if f"{name}_negative" in graph else ""
+            neurons = f"{twice}{_size(graph[name].shape)} integrate-and-fire neurons"
+            yield CheckRow(name, class_name, "population", f"{neurons}{where}")
         elif isinstance(graph[name], MaxPool):
             yield CheckRow(name, class_name, "synapse", "pools accumulated currents")
         elif isinstance(graph[name], Synapse):

@@ -15,6 +15,8 @@ from typing import Any
 import keras
 
 from snn_toolbox_tf import layers as own_layers
+from snn_toolbox_tf.graph import LayerSpec
+from snn_toolbox_tf.rectifiers import rectifier_of
 
 
 class Role(enum.Enum):
@@ -71,13 +73,13 @@ MAX_POOLS = set(_spatial("MaxPooling", (1, 2)) + _spatial("GlobalMaxPooling"))
 #: Layers that are a nonlinearity and nothing else.
 ACTIVATION_LAYERS = {"Activation", "ReLU", "Softmax", "LeakyReLU", "PReLU", "ELU"}
 
-#: Names of activation functions that stand for a ReLU, with its upper bound.
-RELU_FUNCTIONS: dict[str, float | None] = {"relu": None, "relu6": 6.0}
-
 #: Names of activation functions that only an output may have: they are applied to the decoded readout.
 OUTPUT_FUNCTIONS = {
     "softmax", "log_softmax", "sigmoid", "log_sigmoid", "hard_sigmoid", "tanh", "softplus", "softsign", "exponential",
 }  # fmt: skip
+
+#: Activation functions that jump.
+JUMPING_FUNCTIONS = {"hard_shrink", "threshold"}
 
 _RECURRENT = Refusal(
     "it is recurrent: its nonlinearities see their own past outputs",
@@ -128,8 +130,12 @@ BROADCASTING = Refusal(
 RESCALING_SHAPE = Refusal("its scale has another shape than one value per channel", "use one value, or one per channel")
 INTERPOLATION = Refusal("it interpolates between neighbours", "use `interpolation='nearest'`, or a Conv2DTranspose")
 NOT_RELU = Refusal(
-    "a spiking population stands for ReLU (or ReLU6) only",
+    "a spiking population stands for ReLU and other piecewise linear rectifiers only",
     "retrain with ReLU; softmax, sigmoid and tanh are supported as a model's output",
+)
+JUMPS = Refusal(
+    "it jumps at its threshold, and no integrate-and-fire population's rate converges to a jump",
+    "use a ReLU with threshold=0, with a bias in front of it",
 )
 
 
@@ -148,19 +154,10 @@ def is_keras_layer(operation: Any) -> bool:
     return type(operation) is getattr(keras.layers, type(operation).__name__, None)
 
 
-def relu_bound(class_name: str, config: dict[str, Any]) -> tuple[bool, float | None]:
-    """Whether an activation layer is a plain ReLU, and its upper bound if it has one."""
-    if class_name == "ReLU":
-        plain = not config.get("negative_slope") and not config.get("threshold")
-        return plain, config.get("max_value")
-    name = config.get("activation")
-    if class_name == "Activation" and name in RELU_FUNCTIONS:
-        return True, RELU_FUNCTIONS[name]
-    return False, None
-
-
-def is_output_nonlinearity(class_name: str, config: dict[str, Any]) -> bool:
-    """Whether an activation layer may be applied to a decoded readout."""
-    if class_name == "Activation":
-        return config.get("activation") in OUTPUT_FUNCTIONS or relu_bound(class_name, config)[0]
-    return class_name in ("Softmax", "ReLU", "LeakyReLU", "ELU")
+def is_output_nonlinearity(layer: LayerSpec) -> bool:
+    """Whether an activation layer may be applied to a decoded readout: it has no weights, and is known."""
+    if layer.class_name == "Activation" and layer.config.get("activation") in OUTPUT_FUNCTIONS:
+        return True
+    return layer.class_name in ("Softmax", "ReLU", "LeakyReLU", "ELU") or (
+        layer.class_name == "Activation" and rectifier_of(layer) is not None
+    )

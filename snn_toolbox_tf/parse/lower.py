@@ -23,6 +23,7 @@ _WEIGHT_NAMES = (
     "moving_variance",
     "mean",
     "variance",
+    "alpha",
 )
 
 
@@ -111,7 +112,7 @@ class Lowering:
         elif class_name == "Activation":
             return self._add(Activation(name, inputs, shape, axis, layer=_function_spec(layer.activation)))
         elif class_name in vocabulary.ACTIVATION_LAYERS:
-            spec = LayerSpec(class_name, layer.get_config())
+            spec = LayerSpec(class_name, layer.get_config(), _weights_of(layer))
             return self._add(Activation(name, inputs, shape, axis, layer=spec))
         elif class_name in vocabulary.MAX_POOLS:
             return self._add(MaxPool(name, inputs, shape, axis, layer=LayerSpec(class_name, layer.get_config())))
@@ -144,12 +145,7 @@ class Lowering:
 
     def _add_synapse(self, layer: Any, name: str, inputs: list[str], shape: tuple[int, ...], axis: int) -> str:
         config = layer.get_config()
-        weights = {key: getattr(layer, key, None) for key in _WEIGHT_NAMES}
-        arrays = {
-            key: np.asarray(keras.ops.convert_to_numpy(value), dtype=np.float64)
-            for key, value in weights.items()
-            if value is not None
-        }
+        arrays = _weights_of(layer)
         activation = config.get("activation")
         if "activation" in config:
             config["activation"] = "linear"
@@ -161,6 +157,15 @@ class Lowering:
         fused = Activation(self.graph.unique_name(f"{name}_{suffix}"), [name], shape, axis, layer=spec)
         self.origins.append(Origin(fused.name, f"activation of {type(layer).__name__}"))
         return self._add(fused)
+
+
+def _weights_of(layer: Any) -> dict[str, np.ndarray]:
+    weights = {key: getattr(layer, key, None) for key in _WEIGHT_NAMES}
+    return {
+        key: np.asarray(keras.ops.convert_to_numpy(value), dtype=np.float64)
+        for key, value in weights.items()
+        if value is not None
+    }
 
 
 def _is_inactive(call: Call) -> bool:

@@ -21,15 +21,8 @@ def operation_node(graph: Graph, call: Call, name: str, inputs: list[str], shape
         return Synapse(name, inputs, shape, axis, layer=LayerSpec(class_name, {}))
     if class_name == "Concatenate":
         return Synapse(name, inputs, shape, axis, layer=LayerSpec("Concatenate", {"axis": call.operation.axis}))
-    if class_name == "ReLU":
-        # `keras.activations.relu(x)`, called as a function.
-        keys = ("negative_slope", "max_value", "threshold")
-        config = {key: getattr(call.operation, key) for key in keys}
-        return Activation(name, inputs, shape, axis, layer=LayerSpec("ReLU", config))
-    if class_name == "Softmax":
-        return Activation(name, inputs, shape, axis, layer=LayerSpec("Softmax", {"axis": call.operation.axis}))
-    if class_name in ("Relu", "Relu6", "Sigmoid", "Tanh"):
-        return Activation(name, inputs, shape, axis, layer=LayerSpec("Activation", {"activation": class_name.lower()}))
+    if class_name in _ACTIVATIONS:
+        return Activation(name, inputs, shape, axis, layer=_activation_spec(call.operation))
     if same_shape and len(inputs) == 1 and not call.kwargs:
         constant = np.asarray(constants[0], dtype=np.float64) if constants else np.asarray(1.0)
         reverse = bool(constants) and call.args[0] is constants[0]
@@ -38,6 +31,33 @@ def operation_node(graph: Graph, call: Call, name: str, inputs: list[str], shape
             return Synapse(name, inputs, shape, axis, layer=spec)
     refusal = vocabulary.UNKNOWN_OPERATION
     return Unsupported(name, inputs, shape, axis, class_name=class_name, reason=refusal.reason, remedy=refusal.remedy)
+
+
+#: Operations that are activation functions, by the names of the functions.
+_ACTIVATIONS = {
+    "ReLU": "relu", "Relu": "relu", "Relu6": "relu6", "LeakyRelu": "leaky_relu", "HardSigmoid": "hard_sigmoid",
+    "HardTanh": "hard_tanh", "SoftShrink": "soft_shrink", "SparseSigmoid": "sparse_sigmoid",
+    "HardShrink": "hard_shrink", "Threshold": "threshold", "Softmax": "softmax", "LogSoftmax": "log_softmax",
+    "Sigmoid": "sigmoid", "LogSigmoid": "log_sigmoid", "Tanh": "tanh", "Softplus": "softplus", "Softsign": "softsign",
+    "Exp": "exponential", "Gelu": "gelu", "Silu": "silu", "Elu": "elu", "Selu": "selu", "Celu": "celu",
+    "Mish": "mish", "HardSilu": "hard_silu", "SparsePlus": "sparse_plus", "TanhShrink": "tanh_shrink",
+    "Squareplus": "squareplus",
+}  # fmt: skip
+
+
+def _activation_spec(operation: Any) -> LayerSpec:
+    """Returns an activation function that was called on a tensor as the layer for it, with its parameters."""
+    class_name = type(operation).__name__
+    if class_name == "ReLU":
+        keys = ("negative_slope", "max_value", "threshold")
+        return LayerSpec("ReLU", {key: getattr(operation, key) for key in keys})
+    if class_name == "LeakyRelu":
+        return LayerSpec("LeakyReLU", {"negative_slope": operation.negative_slope})
+    if class_name == "Softmax":
+        return LayerSpec("Softmax", {"axis": operation.axis})
+    if class_name == "SoftShrink":
+        return LayerSpec("Activation", {"activation": "soft_shrink", "lambd": operation.threshold})
+    return LayerSpec("Activation", {"activation": _ACTIVATIONS[class_name]})
 
 
 def _operator_spec(

@@ -10,6 +10,7 @@ from snn_toolbox_tf.passes.fold_scales import fold_scales
 from snn_toolbox_tf.passes.place_populations import place_populations
 from snn_toolbox_tf.passes.refuse import refuse_unsupported
 from snn_toolbox_tf.passes.sink_relu import sink_relu_below_pooling
+from snn_toolbox_tf.passes.split_rectifiers import split_rectifiers
 from snn_toolbox_tf.passes.use_channels_last import use_channels_last
 
 BALANCING_PASSES = (
@@ -19,6 +20,8 @@ BALANCING_PASSES = (
     attach_readouts,
     # Everything is in its place now: name all that cannot be converted, in one error.
     refuse_unsupported,
+    # Every rectifier is a sum of ReLUs from here on.
+    split_rectifiers,
     # Batch norm and friends become Scale, separable convolutions two layers: fewer kinds for all later passes.
     canonicalize,
     # A Scale disappears into the weights in front of it. Needs the activations apart and the Scales made.

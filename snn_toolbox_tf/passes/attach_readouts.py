@@ -12,7 +12,7 @@ def attach_readouts(graph: Graph) -> None:
     """Moves output nonlinearities into the readouts."""
     for readout in graph.readouts:
         node = graph[readout.node]
-        if isinstance(node, Activation) and vocabulary.is_output_nonlinearity(node.layer.class_name, node.layer.config):
+        if isinstance(node, Activation) and vocabulary.is_output_nonlinearity(node.layer):
             readout.nonlinearity = node.layer
             readout.node = node.inputs[0]
     graph.prune()

@@ -2,6 +2,7 @@
 
 from snn_toolbox_tf import vocabulary
 from snn_toolbox_tf.graph import Activation, Graph, Unsupported
+from snn_toolbox_tf.rectifiers import rectifier_of
 from snn_toolbox_tf.vocabulary import Refusal
 
 
@@ -15,11 +16,11 @@ def find_unsupported(graph: Graph) -> dict[str, tuple[str, Refusal]]:
     for node in graph:
         if isinstance(node, Unsupported):
             found[node.name] = (node.class_name, Refusal(node.reason, node.remedy))
-        elif isinstance(node, Activation):
-            plain, bound = vocabulary.relu_bound(node.layer.class_name, node.layer.config)
-            if not plain or (bound is not None and bound <= 0):
-                function = node.layer.config.get("activation", "")
-                found[node.name] = (f"{node.layer.class_name} {function}".strip(), vocabulary.NOT_RELU)
+        elif isinstance(node, Activation) and rectifier_of(node.layer) is None:
+            function = node.layer.config.get("activation", "")
+            jumps = node.layer.config.get("threshold") or function in vocabulary.JUMPING_FUNCTIONS
+            refusal = vocabulary.JUMPS if jumps else vocabulary.NOT_RELU
+            found[node.name] = (f"{node.layer.class_name} {function}".strip(), refusal)
     return found
 
 

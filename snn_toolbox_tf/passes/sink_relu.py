@@ -1,10 +1,13 @@
 """Moves a ReLU below the max pooling that reads it: `maxpool(relu(x)) = relu(maxpool(x))`, exactly.
 
+The same holds for every function that never falls, a LeakyReLU for example.
+
 The pooling then works on currents, in front of its population, which has fewer neurons.
 """
 
 from snn_toolbox_tf import vocabulary
 from snn_toolbox_tf.graph import Activation, Graph, MaxPool, Node, Synapse
+from snn_toolbox_tf.rectifiers import rectifier_of
 
 
 def sink_relu_below_pooling(graph: Graph) -> None:
@@ -16,22 +19,26 @@ def sink_relu_below_pooling(graph: Graph) -> None:
 
 def _find(graph: Graph) -> tuple[Activation, Node] | None:
     for relu in graph.of_type(Activation):
-        if not vocabulary.relu_bound(relu.layer.class_name, relu.layer.config)[0]:
+        rectifier = rectifier_of(relu.layer)
+        if rectifier is None or not (rectifier.monotone and rectifier.uniform):
             continue
         for reader in graph.consumers(relu.name):
-            if _leads_to_pooling(graph, reader):
+            if _leads_to_pooling(graph, reader, keeps_zero=rectifier.keeps_zero):
                 return relu, reader
     return None
 
 
-def _leads_to_pooling(graph: Graph, node: Node) -> bool:
-    """Whether a node is a max pooling, or only moves values on their way to one."""
+def _leads_to_pooling(graph: Graph, node: Node, *, keeps_zero: bool) -> bool:
+    """Whether a node is a max pooling, or only moves values on their way to one; padding adds zeros."""
     if isinstance(node, MaxPool):
         return True
     if not isinstance(node, Synapse) or node.layer.class_name not in vocabulary.COMMUTES_WITH_RELU:
         return False
+    if node.layer.class_name.startswith("ZeroPadding") and not keeps_zero:
+        return False
     readers = graph.consumers(node.name)
-    return graph.readers(node.name) == 1 and len(readers) == 1 and _leads_to_pooling(graph, readers[0])
+    alone = graph.readers(node.name) == 1 and len(readers) == 1
+    return alone and _leads_to_pooling(graph, readers[0], keeps_zero=keeps_zero)
 
 
 def _swap(graph: Graph, relu: Activation, reader: Node) -> None:

@@ -1,0 +1,75 @@
+"""Takes rectifiers apart that are more than a ReLU: one ReLU per piece, put together by Scale and Add.
+
+A LeakyReLU becomes max(x, 0) - slope * max(-x, 0): two populations, one of which reads the negative current.
+"""
+
+import numpy as np
+
+from snn_toolbox_tf.graph import Activation, Graph, LayerSpec, Synapse
+from snn_toolbox_tf.kernels import scale_spec
+from snn_toolbox_tf.rectifiers import Piece, Rectifier, rectifier_of
+
+
+def split_rectifiers(graph: Graph) -> None:
+    """Rewrites every activation that is a rectifier, but no plain ReLU."""
+    for node in graph.of_type(Activation):
+        rectifier = rectifier_of(node.layer)
+        if rectifier is not None and not rectifier.plain:
+            _split(graph, node, rectifier)
+
+
+def _split(graph: Graph, node: Activation, rectifier: Rectifier) -> None:
+    """The first piece keeps the node's name: its population stands for the nonlinearity."""
+    source = node.inputs[0]
+    joined = graph.unique_name(f"{node.name}_joined")
+    graph.redirect(node.name, joined)
+    ends = []
+    for place, piece in enumerate(rectifier.pieces):
+        name = node.name if place == 0 else graph.unique_name(f"{node.name}_negative")
+        entry = source
+        if (piece.factor, piece.offset) != (1.0, 0.0):
+            entry = _scaled(graph, node, f"{name}_entry", source, piece.factor, piece.offset)
+        bounds = {"max_value": piece.max_value, "negative_slope": 0.0, "threshold": 0.0}
+        rectified = Activation(name, [entry], node.shape, node.channel_axis, layer=LayerSpec("ReLU", bounds))
+        if place == 0:
+            graph.replace(rectified)
+        else:
+            graph.insert(rectified, after=entry)
+        ends.append(_weighed(graph, node, name, piece, rectifier.constant if place == 0 else 0.0))
+    if len(ends) > 1:
+        graph.insert(Synapse(joined, ends, node.shape, node.channel_axis, layer=LayerSpec("Add", {})), after=ends[-1])
+    else:
+        graph.redirect(joined, ends[0])
+
+
+def _weighed(graph: Graph, node: Activation, name: str, piece: Piece, constant: float) -> str:
+    """Returns the name of a piece with its gain, and the function's constant."""
+    gain = np.asarray(piece.gain, np.float64)
+    if gain.ndim == 0 or gain.size == 1:
+        if float(gain) == 1.0 and constant == 0.0:
+            return name
+        return _scaled(graph, node, f"{name}_gain", name, float(gain), constant)
+    vector = np.moveaxis(np.broadcast_to(gain, node.shape), node.channel_axis, -1).reshape(
+        -1, node.shape[node.channel_axis]
+    )
+    if (vector == vector[0]).all():
+        return _scaled(graph, node, f"{name}_gain", name, vector[0], constant)
+    # One gain per element: on the flattened tensor every element is a channel.
+    size = int(np.prod(node.shape))
+    flat = Synapse(graph.unique_name(f"{name}_flat"), [name], (size,), layer=LayerSpec("Flatten", {}))
+    graph.insert(flat, after=name)
+    spec = scale_spec(np.broadcast_to(gain, node.shape).reshape(-1), None, -1)
+    scaled = Synapse(graph.unique_name(f"{name}_gain"), [flat.name], (size,), layer=spec)
+    graph.insert(scaled, after=flat.name)
+    layer = LayerSpec("Reshape", {"target_shape": list(node.shape)})
+    shaped = Synapse(graph.unique_name(f"{name}_shaped"), [scaled.name], node.shape, node.channel_axis, layer=layer)
+    graph.insert(shaped, after=scaled.name)
+    return shaped.name
+
+
+def _scaled(graph: Graph, node: Activation, wanted: str, source: str, factor: object, offset: float) -> str:
+    values = np.atleast_1d(np.asarray(factor, np.float64))
+    spec = scale_spec(values, np.full(values.shape, offset) if offset else None, node.channel_axis + 1)
+    name = graph.unique_name(wanted)
+    graph.insert(Synapse(name, [source], node.shape, node.channel_axis, layer=spec), after=source)
+    return name
