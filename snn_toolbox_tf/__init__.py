@@ -17,6 +17,7 @@ if _keras.config.backend() != "tensorflow":
     )
 
 from snn_toolbox_tf import layers, neurons, ops
+from snn_toolbox_tf.analysis.compare import Fidelity, PopulationFidelity, compare
 from snn_toolbox_tf.config import ConfigurationError, Settings, read_settings
 from snn_toolbox_tf.convert import convert_keras
 from snn_toolbox_tf.experiment import Run, Sweep, run, sweep
@@ -32,7 +33,9 @@ __all__ = [
     "CheckReport",
     "ConfigurationError",
     "ConversionError",
+    "Fidelity",
     "IntegrateAndFire",
+    "PopulationFidelity",
     "Run",
     "Settings",
     "SimulationResult",
@@ -41,6 +44,7 @@ __all__ = [
     "UnsupportedModelError",
     "__version__",
     "check",
+    "compare",
     "convert_keras",
     "layers",
     "neurons",

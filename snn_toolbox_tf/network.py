@@ -88,7 +88,7 @@ class Network:
             The output of every node by name, float `[batch, ...]`.
         """
         cast = {name: tf.cast(inputs[name], self.input_dtype(name)) for name in inputs}
-        return self.run(cast, population=_relu)
+        return self.run(cast, population=relu)
 
     def input_dtype(self, name: str) -> str:
         """The dtype in which an input enters: that of the layers which read it."""
@@ -104,7 +104,8 @@ class Network:
         return pack(self.graph.output_structure, outputs)
 
 
-def _relu(node: Population, current: Any) -> Any:
+def relu(node: Population, current: Any) -> Any:
+    """Returns what the ReLU gives that a population stands for."""
     rectified = tf.nn.relu(current)
     if node.max_value is None:
         return rectified

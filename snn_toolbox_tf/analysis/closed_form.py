@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from snn_toolbox_tf.data import as_arrays
-from snn_toolbox_tf.graph import Population, Synapse
+from snn_toolbox_tf.graph import Graph, Population, Synapse
 from snn_toolbox_tf.model import SpikingModel
 from snn_toolbox_tf.network import Network
 
@@ -34,26 +34,45 @@ def closed_form(model_snn: SpikingModel, x: Any, timesteps: int) -> tuple[dict[s
     Raises:
         ValueError: If the network is not normalised, or has hard reset.
     """
-    network = model_snn.network
-    graph = network.graph
-    inputs = as_arrays(x, graph, argument="x")
-    for node in graph.of_type(Population):
-        if node.spike_height != "unit" or node.reset != "subtract":
-            raise ValueError(
-                f"The closed form holds for the normalised form with reset='subtract'. Population '{node.name}' has "
-                f"spike_height={node.spike_height!r}, reset={node.reset!r}."
-            )
-    exact = Network(graph, dtype="float64")
-    exact.copy_weights_from(network)
-    known = {name: tf.constant(array.astype(np.float32), tf.float64) for name, array in inputs.items()}
-    totals = exact.run(
-        _analog_totals(exact, known, timesteps),
-        population=lambda node, total: tf.clip_by_value(tf.floor(total + node.v0), 0.0, float(timesteps)),
-        synapse=lambda node, totals: _total(exact, node, totals, timesteps),
-    )
-    counts = {node.name: totals[node.name].numpy() for node in graph.of_type(Population)}
-    outputs = exact.decode([totals[readout.node] / timesteps for readout in graph.readouts])
-    return counts, keras.tree.map_structure(np.asarray, outputs)
+    return ClosedForm(model_snn)(x, timesteps)
+
+
+class ClosedForm:
+    """The closed form of a network, to be evaluated for several batches; see `closed_form`."""
+
+    def __init__(self, model_snn: SpikingModel) -> None:
+        graph = model_snn.network.graph
+        for node in graph.of_type(Population):
+            if not _is_normalised(node):
+                raise ValueError(
+                    f"The closed form holds for the normalised form with reset='subtract'. Population '{node.name}' has "
+                    f"spike_height={node.spike_height!r}, reset={node.reset!r}."
+                )
+        self._exact = Network(graph, dtype="float64")
+        self._exact.copy_weights_from(model_snn.network)
+
+    @staticmethod
+    def holds_for(graph: Graph) -> bool:
+        """Whether a network has a closed form."""
+        return all(_is_normalised(node) for node in graph.of_type(Population))
+
+    def __call__(self, x: Any, timesteps: int) -> tuple[dict[str, np.ndarray], Any]:
+        """Evaluates it."""
+        exact, graph = self._exact, self._exact.graph
+        inputs = as_arrays(x, graph, argument="x")
+        known = {name: tf.constant(array.astype(np.float32), tf.float64) for name, array in inputs.items()}
+        totals = exact.run(
+            _analog_totals(exact, known, timesteps),
+            population=lambda node, total: tf.clip_by_value(tf.floor(total + node.v0), 0.0, float(timesteps)),
+            synapse=lambda node, totals: _total(exact, node, totals, timesteps),
+        )
+        counts = {node.name: totals[node.name].numpy() for node in graph.of_type(Population)}
+        outputs = exact.decode([totals[readout.node] / timesteps for readout in graph.readouts])
+        return counts, keras.tree.map_structure(np.asarray, outputs)
+
+
+def _is_normalised(node: Population) -> bool:
+    return node.spike_height == "unit" and node.reset == "subtract"
 
 
 def _analog_totals(network: Network, inputs: dict[str, tf.Tensor], timesteps: int) -> dict[str, tf.Tensor]:

@@ -5,8 +5,8 @@ from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
+from snn_toolbox_tf.analysis.activations import activations_of, units
 from snn_toolbox_tf.config import ConfigurationError
 from snn_toolbox_tf.data import Batch
 from snn_toolbox_tf.experiment.samples import Samples
@@ -42,37 +42,6 @@ class Comparison:
     clipped: float
 
 
-def activations_of(model_snn: SpikingModel, batch: Batch, *, frames: bool) -> dict[str, np.ndarray]:
-    """Returns the ANN's activations per population, in the source's units.
-
-    They are those of the converted network with a ReLU in place of each population, which conversion has compared with the
-    source.
-
-    Args:
-        model_snn: The spiking network.
-        batch: Samples per input name.
-        frames: Whether samples are sequences of frames; each stands for its mean.
-    """
-    network = model_snn.network
-    means = {name: array.mean(axis=1) if frames else array for name, array in batch.items()}
-    values = network.run_as_ann({name: tf.constant(array, tf.float32) for name, array in means.items()})
-    heights = _heights(model_snn)
-    return {
-        node.name: values[node.name].numpy().astype(np.float64) * heights[node.name][0]
-        for node in network.graph.of_type(Population)
-    }
-
-
-def _heights(model_snn: SpikingModel) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Returns per population what one unit of its output, and what one spike, is worth in the source's units."""
-    thresholds = model_snn.thresholds()
-    heights = {}
-    for node in model_snn.network.graph.of_type(Population):
-        theta = thresholds.get(node.name, node.threshold)
-        heights[node.name] = (theta if node.spike_height == "unit" else np.ones(()), theta)
-    return heights
-
-
 def compared_samples(graph: Graph) -> int:
     """Returns on how many samples activations are compared: fewer for a very large network."""
     neurons = sum(int(np.prod(node.shape)) for node in graph.of_type(Population))
@@ -97,11 +66,11 @@ def compare_activity(
     options = {**simulation, "record": "spike_counts", "outputs": "last", "sample_indices": samples.indices[:count]}
     result = model_snn.simulate(x, batch_size=count, **options)
     activations = activations_of(model_snn, batch, frames=frames)
-    heights = _heights(model_snn)
+    worth = units(model_snn)
     generator = np.random.default_rng(0)
     comparisons = {}
     for name, activation in activations.items():
-        decoded = result.sample_spike_counts[name] / result.duration * heights[name][1]
+        decoded = result.sample_spike_counts[name] / result.duration * worth[name].spike
         pairs = generator.choice(activation.size, min(_PAIRS, activation.size), replace=False)
         norm = np.linalg.norm(activation)
         comparisons[name] = Comparison(
@@ -109,7 +78,7 @@ def compare_activity(
             float(np.linalg.norm(decoded - activation) / norm) if norm > 0 else float("nan"),
             activation.reshape(-1)[pairs].astype(np.float32),
             decoded.reshape(-1)[pairs].astype(np.float32),
-            float((activation > heights[name][1]).mean()),
+            float((activation > worth[name].spike).mean()),
         )
     return comparisons
 

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 
 from snn_toolbox_tf import files
+from snn_toolbox_tf.analysis.activations import activations_of
 from snn_toolbox_tf.config import Settings
 from snn_toolbox_tf.config.sections import LOG_VARIABLES
 from snn_toolbox_tf.data import Batch
-from snn_toolbox_tf.experiment.activity import activations_of
 from snn_toolbox_tf.model import SpikingModel
 from snn_toolbox_tf.simulation.result import SimulationResult
 
