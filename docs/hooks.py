@@ -242,10 +242,22 @@ def _sentence(text: str) -> str:
     return _text(text[:1].upper() + text[1:]) + "."
 
 
+def layers() -> str:
+    """Returns a table of what becomes of each layer of Keras."""
+    from snn_toolbox_tf.coverage import coverage
+
+    rows = [
+        [_code(row.class_name), row.becomes, _sentence(row.how), _sentence(row.remedy) if row.remedy else ""]
+        for row in coverage()
+    ]
+    return _table(["Layer", "Becomes", "How, or why not", "What to do instead"], rows)
+
+
 PARTS: dict[str, Callable[[], str]] = {
     "configuration": configuration_reference,
     "written values": written_values,
     "names of variables": names_of_variables,
     "foreign keys": foreign_keys,
     "commands": commands,
+    "layers": layers,
 }

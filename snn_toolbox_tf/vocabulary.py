@@ -65,7 +65,10 @@ COMMUTES_WITH_RELU = {"Flatten", "Reshape", "Permute", *_spatial("ZeroPadding"),
 INACTIVE = {
     "Identity", "Dropout", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "AlphaDropout", "GaussianDropout",
     "GaussianNoise", "ActivityRegularization", "RandomBrightness", "RandomContrast", "RandomFlip",
-    "RandomRotation", "RandomTranslation", "RandomZoom",
+    "RandomRotation", "RandomTranslation", "RandomZoom", "RandomColorDegeneration", "RandomColorJitter",
+    "RandomElasticTransform", "RandomErasing", "RandomGaussianBlur", "RandomGrayscale", "RandomHue", "RandomInvert",
+    "RandomPerspective", "RandomPosterization", "RandomSaturation", "RandomSharpness", "RandomShear", "AugMix", "CutMix",
+    "MixUp", "RandAugment",
 }  # fmt: skip
 
 MAX_POOLS = set(_spatial("MaxPooling", (1, 2)) + _spatial("GlobalMaxPooling"))
@@ -97,16 +100,58 @@ _POOLING_3D = Refusal(
     "TensorFlow has no float64 kernel for it on the CPU, and reproducible spikes need one",
     "use a strided Conv3D, or GlobalAveragePooling3D",
 )
+_ADAPTIVE = Refusal(
+    "its windows differ in size from place to place", "use AveragePooling or MaxPooling with a fixed pool size"
+)
+_LOOKUP = Refusal(
+    "it looks up symbols or categories, which spikes cannot carry",
+    "apply it to the data, and convert the part of the model behind it",
+)
+_SIGNAL = Refusal(
+    "it computes features of a signal or an image that are not affine",
+    "apply it to the data, and convert the part of the model behind it",
+)
+_CROP = Refusal(
+    "its size depends on that of the input", "use Cropping2D, which cuts off a fixed number of pixels, or crop the data"
+)
+_FOREIGN = Refusal(
+    "it runs a model of another framework, whose layers cannot be listed", "rebuild the model from Keras layers"
+)
+_ABSTRACT = Refusal("it does nothing itself", "use one of the layers that are built on it")
 REFUSALS: dict[str, Refusal] = {
-    **dict.fromkeys(["LSTM", "GRU", "SimpleRNN", "RNN", "Bidirectional", "ConvLSTM2D", "TimeDistributed"], _RECURRENT),
+    **dict.fromkeys(["LSTM", "GRU", "SimpleRNN", "RNN", "Bidirectional"], _RECURRENT),
+    **dict.fromkeys(["LSTMCell", "GRUCell", "SimpleRNNCell", "StackedRNNCells", *_spatial("ConvLSTM")], _RECURRENT),
     **dict.fromkeys(["Multiply", "Maximum", "Minimum", "Dot"], _PRODUCT),
     **dict.fromkeys(["Attention", "AdditiveAttention", "MultiHeadAttention", "GroupQueryAttention"], _PRODUCT),
     **dict.fromkeys(
         ["LayerNormalization", "GroupNormalization", "UnitNormalization", "RMSNormalization"], _NORMALIZATION
     ),
     **dict.fromkeys(["MaxPooling3D", "AveragePooling3D"], _POOLING_3D),
-    "Embedding": Refusal(
-        "it looks up integers, which spikes cannot carry", "convert the part of the model after the embedding"
+    **dict.fromkeys(_spatial("AdaptiveAveragePooling") + _spatial("AdaptiveMaxPooling"), _ADAPTIVE),
+    **dict.fromkeys(
+        ["Embedding", "ReversibleEmbedding", "CategoryEncoding", "Discretization", "HashedCrossing", "Hashing"], _LOOKUP
+    ),
+    **dict.fromkeys(["IntegerLookup", "StringLookup", "TextVectorization"], _LOOKUP),
+    **dict.fromkeys(["MelSpectrogram", "STFTSpectrogram", "AutoContrast", "Equalization", "Solarization"], _SIGNAL),
+    **dict.fromkeys(["ContrastLimitedAdaptiveHistogramEqualization", "MaxNumBoundingBoxes", "Pipeline"], _SIGNAL),
+    **dict.fromkeys(["CenterCrop", "RandomCrop"], _CROP),
+    **dict.fromkeys(["FlaxLayer", "JaxLayer", "TFSMLayer", "TorchModuleWrapper"], _FOREIGN),
+    **dict.fromkeys(["Layer", "Wrapper"], _ABSTRACT),
+    "TimeDistributed": Refusal(
+        "it applies a layer at every position of an axis",
+        "leave it away around a Dense, which acts on the last axis anyway; use a Conv3D with a kernel of size 1 along that "
+        "axis in place of a Conv2D",
+    ),
+    "EinsumDense": Refusal(
+        "its equation contracts other axes than the last one",
+        "use an equation such as '...a,ab->...b', or Reshape and Dense",
+    ),
+    "Resizing": Refusal(
+        "it interpolates between neighbours", "resize the data, or use UpSampling2D with `interpolation='nearest'`"
+    ),
+    "Masking": Refusal("later layers would skip the steps that it masks", "cut the data to one length"),
+    "SpectralNormalization": Refusal(
+        "it changes the weights of the layer in it", "train with it, then copy the layer's weights into a plain layer"
     ),
     "Lambda": Refusal(
         "what its function does cannot be read from the layer", "express it with Keras layers or operators"

@@ -20,7 +20,7 @@ LEVELS = [
     ["graph", "kernels", "rectifiers", "vocabulary"],
     ["graph_config"],
     ["network"],
-    ["data", "parse", "passes"],
+    ["data", "parse", "passes", "coverage"],
     ["calibration", "verification"],
     ["simulation"],
     ["export", "training"],

@@ -9,6 +9,7 @@ import numpy as np
 from snn_toolbox_tf import vocabulary
 from snn_toolbox_tf.graph import Activation, Graph, Input, LayerSpec, MaxPool, Node, Readout, Synapse, Unsupported
 from snn_toolbox_tf.kernels import scale_spec
+from snn_toolbox_tf.parse.einsum import dense_spec, is_dense
 from snn_toolbox_tf.parse.operators import operation_node
 from snn_toolbox_tf.parse.trace import Call, Trace
 
@@ -120,9 +121,11 @@ class Lowering:
             refusal = vocabulary.NORMALIZATION_AXES
         elif class_name == "Rescaling":
             return self._add_rescaling(layer, name, inputs, shape, axis)
+        elif class_name == "EinsumDense" and is_dense(layer):
+            return self._add_synapse(layer, name, inputs, shape, -1)
         elif class_name in ("Add", "Subtract", "Average") and any(self.graph[i].shape != shape for i in inputs):
             refusal = vocabulary.BROADCASTING
-        elif layer.get_config().get("interpolation", "nearest") != "nearest":
+        elif class_name in vocabulary.ROLES and layer.get_config().get("interpolation", "nearest") != "nearest":
             refusal = vocabulary.INTERPOLATION
         elif class_name in vocabulary.ROLES or class_name in vocabulary.REWRITTEN:
             return self._add_synapse(layer, name, inputs, shape, axis)
@@ -149,7 +152,8 @@ class Lowering:
         activation = config.get("activation")
         if "activation" in config:
             config["activation"] = "linear"
-        self._add(Synapse(name, inputs, shape, axis, layer=LayerSpec(type(layer).__name__, config, arrays)))
+        spec = LayerSpec(type(layer).__name__, config, arrays)
+        self._add(Synapse(name, inputs, shape, axis, layer=dense_spec(spec) if "equation" in config else spec))
         if activation in (None, "linear"):
             return name
         spec = _function_spec(layer.activation)

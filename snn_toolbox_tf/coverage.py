@@ -1,0 +1,81 @@
+"""What becomes of each layer of Keras, as one table: the vocabulary, read aloud."""
+
+import dataclasses
+import inspect
+
+import keras
+
+from snn_toolbox_tf import vocabulary
+from snn_toolbox_tf.vocabulary import Role
+
+_HOW = {
+    Role.WEIGHTED: "runs on spikes as it is",
+    Role.CHANNELWISE: "runs on spikes as it is, channel by channel",
+    Role.REARRANGING: "moves spikes",
+    Role.SUM: "adds currents",
+    Role.CONCATENATE: "joins spikes or currents",
+}
+_REWRITTEN = {
+    "BatchNormalization": "becomes a Scale, folded into the layer in front where that is exact",
+    "Normalization": "becomes a Scale (one axis)",
+    "Rescaling": "becomes a Scale",
+    "Average": "becomes Add and Scale",
+    "SeparableConv1D": "becomes a depthwise and a pointwise convolution",
+    "SeparableConv2D": "becomes a depthwise and a pointwise convolution",
+    "EinsumDense": "becomes a Dense where it acts on the last axis",
+}
+_ACTIVATIONS = {
+    "ReLU": ("population", "threshold=0 only; with a negative slope two populations"),
+    "LeakyReLU": ("population", "two populations, of the current and its negative"),
+    "PReLU": ("population", "two populations, of the current and its negative"),
+    "Activation": (
+        "population",
+        "relu, relu6, leaky_relu, hard_sigmoid, hard_tanh, sparse_sigmoid, soft_shrink; others at outputs only",
+    ),
+    "Softmax": ("readout", "at outputs only: applied to the decoded output"),
+    "ELU": ("readout", "at outputs only: applied to the decoded output"),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Coverage:
+    """What becomes of a layer class.
+
+    Attributes:
+        class_name: Name of the class in `keras.layers`.
+        becomes: "synapse", "population", "removed", "readout", "input" or "refused"; "unknown" for a class of a newer Keras.
+        how: How, or why not.
+        remedy: What to do, if it is refused.
+    """
+
+    class_name: str
+    becomes: str
+    how: str
+    remedy: str = ""
+
+
+def coverage_of(class_name: str) -> Coverage:
+    """Returns what becomes of a class of `keras.layers`."""
+    if class_name == "InputLayer":
+        return Coverage(class_name, "input", "analog, Poisson or frames")
+    if class_name in _REWRITTEN:
+        return Coverage(class_name, "synapse", _REWRITTEN[class_name])
+    if class_name in vocabulary.ROLES:
+        return Coverage(class_name, "synapse", _HOW[vocabulary.ROLES[class_name]])
+    if class_name in vocabulary.MAX_POOLS:
+        return Coverage(class_name, "synapse", "pools accumulated currents")
+    if class_name in vocabulary.INACTIVE:
+        return Coverage(class_name, "removed", "does nothing at inference")
+    if class_name in _ACTIVATIONS:
+        return Coverage(class_name, *_ACTIVATIONS[class_name])
+    if class_name in vocabulary.REFUSALS:
+        refusal = vocabulary.REFUSALS[class_name]
+        return Coverage(class_name, "refused", refusal.reason, refusal.remedy)
+    return Coverage(class_name, "unknown", vocabulary.UNKNOWN_LAYER.reason, vocabulary.UNKNOWN_LAYER.remedy)
+
+
+def coverage() -> list[Coverage]:
+    """Returns what becomes of every class of the installed Keras's `keras.layers`, by name; aliases once."""
+    classes = {value.__name__ for _, value in inspect.getmembers(keras.layers, inspect.isclass)}
+    layers = {name for name in classes if issubclass(getattr(keras.layers, name, object), keras.layers.Layer)}
+    return [coverage_of(name) for name in sorted(layers)]

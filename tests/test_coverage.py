@@ -1,0 +1,109 @@
+"""A walk over all of keras.layers: every public class has an explicit answer, and does what the answer says."""
+
+import inspect
+
+import keras
+import numpy as np
+import pytest
+
+import snn_toolbox_tf as snn
+from snn_toolbox_tf import vocabulary
+from snn_toolbox_tf.coverage import coverage
+
+L = keras.layers
+IMAGE = np.random.default_rng(0).random((2, 12, 12, 3)).astype(np.float32)
+
+#: What constructors need.
+ARGUMENTS = {
+    "Dropout": (0.5,), "SpatialDropout1D": (0.5,), "SpatialDropout2D": (0.5,), "SpatialDropout3D": (0.5,),
+    "AlphaDropout": (0.5,), "GaussianDropout": (0.5,), "GaussianNoise": (0.5,), "RandomBrightness": (0.2,),
+    "RandomContrast": (0.2,), "RandomRotation": (0.2,), "RandomTranslation": (0.1, 0.1), "RandomZoom": (0.1,),
+    "RandomColorDegeneration": (0.5,), "RandomHue": (0.2,), "RandomSaturation": (0.2,), "RandomSharpness": (0.5,),
+    "RandomShear": (0.2, 0.2), "RandomPosterization": (4,),
+}  # fmt: skip
+
+
+def test_every_layer_has_an_answer():
+    answers = coverage()
+    assert len(answers) > 100
+    assert [answer.class_name for answer in answers if answer.becomes == "unknown"] == []
+    for answer in answers:
+        assert answer.how, answer
+        assert bool(answer.remedy) == (answer.becomes == "refused"), answer
+
+
+def test_nothing_is_answered_that_keras_does_not_have():
+    """Names of newer Keras versions aside, which older ones lack."""
+    own = {"Scale", "RoundToGrid"}
+    named = {
+        *vocabulary.ROLES,
+        *vocabulary.REWRITTEN,
+        *vocabulary.INACTIVE,
+        *vocabulary.MAX_POOLS,
+        *vocabulary.REFUSALS,
+    }
+    missing = {name for name in named - own if not hasattr(L, name)}
+    if keras.__version__ >= "3.15":
+        assert missing == set()
+    assert all(inspect.isclass(getattr(L, name)) for name in named - own - missing)
+
+
+def existing(names):
+    return sorted(name for name in names if hasattr(L, name))
+
+
+@pytest.mark.parametrize("name", existing(vocabulary.INACTIVE))
+def test_what_is_removed_does_nothing_at_inference(name):
+    layer = getattr(L, name)(*ARGUMENTS.get(name, ()))
+    x = {"SpatialDropout1D": IMAGE[:, 0], "SpatialDropout3D": IMAGE[..., None]}.get(name, IMAGE)
+    arguments = {"training": False} if "training" in inspect.signature(layer.call).parameters else {}
+    np.testing.assert_array_equal(np.asarray(layer(x, **arguments)), x)
+
+
+REFUSED = {
+    "LSTM": (lambda x: L.LSTM(3)(L.Reshape((36, 3))(x)), "it is recurrent"),
+    "ConvLSTM1D": (lambda x: L.ConvLSTM1D(2, 3)(L.Reshape((6, 6, 3))(x)), "it is recurrent"),
+    "Multiply": (lambda x: L.Multiply()([x, x]), "multiplies or compares two tensors"),
+    "MultiHeadAttention": (lambda x: L.MultiHeadAttention(1, 2)(x, x), "multiplies or compares two tensors"),
+    "LayerNormalization": (lambda x: L.LayerNormalization()(x), "normalises each sample by its own statistics"),
+    "MaxPooling3D": (lambda x: L.MaxPooling3D(2)(L.Reshape((6, 6, 3, 1))(x)), "no float64 kernel"),
+    "TimeDistributed": (lambda x: L.TimeDistributed(L.Dense(2))(x), "applies a layer at every position"),
+    "EinsumDense": (lambda x: L.EinsumDense("abcd,bce->aed", (4, 3))(x), "contracts other axes than the last"),
+    "Resizing": (lambda x: L.Resizing(3, 3)(x), "interpolates between neighbours"),
+    "CenterCrop": (lambda x: L.CenterCrop(3, 3)(x), "its size depends on that of the input"),
+    "Masking": (lambda x: L.Masking()(L.Reshape((36, 3))(x)), "would skip the steps"),
+    "SpectralNormalization": (lambda x: L.SpectralNormalization(L.Dense(2))(x), "changes the weights of the layer"),
+    "Lambda": (lambda x: L.Lambda(lambda value: value * 2)(x), "cannot be read from the layer"),
+    "Discretization": (lambda x: L.Discretization([0.0, 1.0])(x), "looks up symbols or categories"),
+    "AutoContrast": (lambda x: L.AutoContrast()(x), "features of a signal or an image"),
+    "AdaptiveAveragePooling2D": (lambda x: L.AdaptiveAveragePooling2D(4)(x), "differ in size from place to place"),
+}
+
+
+@pytest.mark.parametrize("name", existing(REFUSED))
+def test_a_refusal_says_why(name):
+    make, reason = REFUSED[name]
+    inputs = keras.Input((6, 6, 3))
+    x = make(L.ReLU()(L.Conv2D(3, 1)(inputs)))
+    model = keras.Model(inputs, x)
+    rows = [row for row in snn.check(model).rows if row.becomes == "refused"]
+    assert [row.class_name for row in rows] == [name]
+    assert reason in rows[0].reason
+    assert rows[0].remedy == vocabulary.REFUSALS[name].remedy
+    with pytest.raises(snn.UnsupportedModelError, match=f"{reason}.*remedy"):
+        snn.convert_keras(model)
+
+
+@pytest.mark.parametrize(
+    ("equation", "output", "bias"),
+    [("abc,cd->abd", (5, 4), "d"), ("...x,xy->...y", 4, "y"), ("abc,dc->abd", (5, 4), None)],
+)
+def test_einsum_dense_on_the_last_axis_is_dense(rng, equation, output, bias):
+    inputs = keras.Input((5, 3))
+    layer = L.EinsumDense(equation, output, bias_axes=bias, activation="relu", bias_initializer="normal", name="einsum")
+    model = keras.Model(inputs, L.Dense(2)(L.Flatten()(layer(inputs))))
+    x = rng.random((20, 5, 3), dtype=np.float32)
+    model_snn = snn.convert_keras(model, x, percentile=100)
+    assert model_snn.conversion["pass_error"] < 1e-5
+    error = model_snn.simulate(x, timesteps=512, outputs="last").outputs[-1] - model.predict(x, verbose=0)
+    assert np.abs(error).max() < 0.02
