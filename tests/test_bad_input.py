@@ -158,6 +158,7 @@ def test_a_graph_that_differs_from_its_source_is_an_error(mlp, x_mlp, monkeypatc
     from snn_toolbox_tf import verification
 
     monkeypatch.setattr(verification, "TOLERANCE", -1.0)
+    monkeypatch.setattr(verification, "LARGEST_TOLERANCE", -1.0)
     with pytest.raises(snn.ConversionError, match=r"graph of model 'mlp' differs from its source by"):
         snn.convert_keras(mlp, x_mlp)
 

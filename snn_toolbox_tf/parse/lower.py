@@ -105,6 +105,8 @@ class Lowering:
             return self._add(operation_node(self.graph, call, name, inputs, shape))
         layer, class_name = call.source, type(call.source).__name__
         axis = _channel_axis(self.graph, layer, inputs, shape)
+        if _is_scaled_sum(layer):
+            return self._add_scaled_sum(layer, name, inputs, shape)
         if not vocabulary.is_keras_layer(layer):
             refusal = vocabulary.UNKNOWN_LAYER
             class_name = f"{type(layer).__module__}.{class_name}"
@@ -146,6 +148,12 @@ class Lowering:
         spec = scale_spec(vector, offset.reshape(-1), axis + 1 if axis >= 0 else axis)
         return self._add(Synapse(name, inputs, shape, axis, layer=spec))
 
+    def _add_scaled_sum(self, layer: Any, name: str, inputs: list[str], shape: tuple[int, ...]) -> str:
+        axis = self.graph[inputs[0]].channel_axis
+        spec = scale_spec(np.full(1, float(layer.get_config()["scale"])), None, axis + 1)
+        scaled = self._add(Synapse(self.graph.unique_name(f"{name}_scale"), inputs[1:], shape, axis, layer=spec))
+        return self._add(Synapse(name, [inputs[0], scaled], shape, axis, layer=LayerSpec("Add", {})))
+
     def _add_synapse(self, layer: Any, name: str, inputs: list[str], shape: tuple[int, ...], axis: int) -> str:
         config = layer.get_config()
         arrays = _weights_of(layer)
@@ -170,6 +178,12 @@ def _weights_of(layer: Any) -> dict[str, np.ndarray]:
         for key, value in weights.items()
         if value is not None
     }
+
+
+def _is_scaled_sum(layer: Any) -> bool:
+    """Whether a layer is the one that Keras's InceptionResNetV2 brings along: `a + scale * b`."""
+    own = type(layer).__module__.endswith("applications.inception_resnet_v2")
+    return own and type(layer).__name__ == "CustomScaleLayer"
 
 
 def _is_inactive(call: Call) -> bool:

@@ -1,0 +1,68 @@
+"""The architectures people use convert: parsing and passes of all of them, simulation of some."""
+
+import keras
+import numpy as np
+import pytest
+from architectures import APPLICATIONS, OWN, application, bring_to_life, data_for
+
+import snn_toolbox_tf as snn
+from snn_toolbox_tf import verification
+from snn_toolbox_tf.graph import Population
+from snn_toolbox_tf.network import Network, inputs_of
+from snn_toolbox_tf.parse import parse
+from snn_toolbox_tf.passes import to_balanced
+
+
+def balanced_error(model):
+    """What parsing and passes change, on random input."""
+    arrays = keras.tree.flatten(data_for(model, 2))
+    graph = to_balanced(parse(model))
+    names = [node.name for node in inputs_of(graph)]
+    assert graph.of_type(Population)
+    return verification.check_same_function(model, Network(graph), dict(zip(names, arrays, strict=True)))
+
+
+@pytest.mark.parametrize("name", APPLICATIONS)
+def test_keras_applications_keep_their_function(name):
+    """Within 1e-4, or what rounding does: the deepest of these amplify a change of the input a hundred times and more."""
+    model = application(name)
+    bring_to_life(model, data_for(model, 16, seed=1))
+    assert balanced_error(model) < 1e-3
+
+
+def test_a_wrong_graph_is_found_in_a_deep_network(monkeypatch):
+    """What rounding explains is no excuse for a change of the function."""
+    model = application("ResNet101")
+    bring_to_life(model, data_for(model, 16, seed=1))
+    x = data_for(model, 2)
+    graph = to_balanced(parse(model))
+    network = Network(graph)
+    layer = next(layer for layer in network.layers.values() if isinstance(layer, keras.layers.Conv2D))
+    kernel = layer.kernel.numpy()
+    kernel[0, 0, 0, 0] *= 1.01
+    layer.kernel.assign(kernel)
+    with pytest.raises(snn.ConversionError, match="differs from its source"):
+        verification.check_same_function(model, network, {inputs_of(graph)[0].name: x})
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_other_architectures_converge_to_their_source(name):
+    keras.utils.set_random_seed(0)
+    model = OWN[name]()
+    x = data_for(model, 16)
+    bring_to_life(model, x)
+    model_snn = snn.convert_keras(model, x, percentile=100)
+    fidelity = [snn.compare(model, model_snn, x, timesteps) for timesteps in (32, 256)]
+    for output, error in fidelity[1].output_error.items():
+        assert error < 0.05, str(fidelity[1])
+        assert error < fidelity[0].output_error[output] / 3
+    assert all(row.correlation > 0.99 for row in fidelity[1].populations), str(fidelity[1])
+
+
+def test_mobilenet_of_others_converts(data_dir):
+    model = keras.saving.load_model(data_dir / "models" / "mobilenet_vww96.keras", compile=False)
+    x = np.random.default_rng(0).random((8, 96, 96, 3), dtype=np.float32)
+    model_snn = snn.convert_keras(model, x, percentile=100)
+    outputs = model_snn.simulate(x, timesteps=256, outputs="last").outputs[-1]
+    expected = model.predict(x, verbose=0)
+    assert np.corrcoef(outputs.ravel(), expected.ravel())[0, 1] > 0.99
