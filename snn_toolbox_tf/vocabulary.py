@@ -46,7 +46,7 @@ ROLES: dict[str, Role] = {
     **dict.fromkeys(["Dense", "Scale"], Role.WEIGHTED),
     **dict.fromkeys(_spatial("Conv") + _spatial("DepthwiseConv", (1, 2)), Role.WEIGHTED),
     **dict.fromkeys([f"Conv{number}DTranspose" for number in (1, 2, 3)], Role.WEIGHTED),
-    **dict.fromkeys(_spatial("AveragePooling", (1, 2)) + _spatial("GlobalAveragePooling"), Role.CHANNELWISE),
+    **dict.fromkeys(_spatial("AveragePooling") + _spatial("GlobalAveragePooling"), Role.CHANNELWISE),
     **dict.fromkeys(_spatial("ZeroPadding") + _spatial("Cropping") + _spatial("UpSampling"), Role.CHANNELWISE),
     "RepeatVector": Role.CHANNELWISE,
     **dict.fromkeys(["Flatten", "Reshape", "Permute"], Role.REARRANGING),
@@ -71,7 +71,7 @@ INACTIVE = {
     "MixUp", "RandAugment",
 }  # fmt: skip
 
-MAX_POOLS = set(_spatial("MaxPooling", (1, 2)) + _spatial("GlobalMaxPooling"))
+MAX_POOLS = set(_spatial("MaxPooling") + _spatial("GlobalMaxPooling"))
 
 #: Layers that are a nonlinearity and nothing else.
 ACTIVATION_LAYERS = {"Activation", "ReLU", "Softmax", "LeakyReLU", "PReLU", "ELU"}
@@ -95,10 +95,6 @@ _PRODUCT = Refusal(
 _NORMALIZATION = Refusal(
     "it normalises each sample by its own statistics, which is not affine",
     "retrain with BatchNormalization, which is affine at inference",
-)
-_POOLING_3D = Refusal(
-    "TensorFlow has no float64 kernel for it on the CPU, and reproducible spikes need one",
-    "use a strided Conv3D, or GlobalAveragePooling3D",
 )
 _ADAPTIVE = Refusal(
     "its windows differ in size from place to place", "use AveragePooling or MaxPooling with a fixed pool size"
@@ -126,7 +122,6 @@ REFUSALS: dict[str, Refusal] = {
     **dict.fromkeys(
         ["LayerNormalization", "GroupNormalization", "UnitNormalization", "RMSNormalization"], _NORMALIZATION
     ),
-    **dict.fromkeys(["MaxPooling3D", "AveragePooling3D"], _POOLING_3D),
     **dict.fromkeys(_spatial("AdaptiveAveragePooling") + _spatial("AdaptiveMaxPooling"), _ADAPTIVE),
     **dict.fromkeys(
         ["Embedding", "ReversibleEmbedding", "CategoryEncoding", "Discretization", "HashedCrossing", "Hashing"], _LOOKUP

@@ -157,8 +157,29 @@ def volume():
     return keras.Model(inputs, L.Dense(3)(L.GlobalAveragePooling3D()(x)))
 
 
+def volume_pooling():
+    """Max and average pooling in three dimensions, overlapping and padded; global max pooling."""
+    inputs = keras.Input((6, 7, 8, 2))
+    x = L.Conv3D(4, 2, padding="same", activation="relu")(inputs)
+    x = L.MaxPooling3D((2, 3, 3), (1, 2, 2), padding="same")(x)
+    x = L.Conv3D(5, 2, activation="relu")(x)
+    x = L.AveragePooling3D((2, 2, 1), (1, 1, 1), padding="same")(x)
+    x = L.BatchNormalization()(L.Conv3D(4, 1)(x))
+    return keras.Model(inputs, L.Dense(3)(L.GlobalMaxPooling3D()(L.ReLU()(x))))
+
+
+def volume_channels_first():
+    """The same in channels first."""
+    kwargs = {"data_format": "channels_first"}
+    inputs = keras.Input((2, 6, 6, 6))
+    x = L.ReLU()(L.BatchNormalization(axis=1)(L.Conv3D(4, 3, padding="same", **kwargs)(inputs)))
+    x = L.AveragePooling3D(2, **kwargs)(L.MaxPooling3D(2, 1, **kwargs)(x))
+    return keras.Model(inputs, L.Dense(3)(L.Flatten()(L.Conv3D(3, 2, activation="relu", **kwargs)(x))))
+
+
 BUILDERS = [
     cnn, channels_first, residual, separable, branches, operators, multi_input, sequence, preprocessing, volume,
+    volume_pooling, volume_channels_first,
 ]  # fmt: skip
 
 

@@ -1,6 +1,6 @@
 """Rewrites of the graph, one short module each; this page is their order and the reasons for it.
 
-Up to and including `use_channels_last`, a pass preserves the function of the network; `convert` checks that on data.
+Every pass of this list preserves the function of the network; `convert` checks that on data.
 """
 
 from snn_toolbox_tf.graph import Graph
@@ -10,6 +10,7 @@ from snn_toolbox_tf.passes.fold_scales import fold_scales
 from snn_toolbox_tf.passes.place_populations import place_populations
 from snn_toolbox_tf.passes.refuse import refuse_unsupported
 from snn_toolbox_tf.passes.sink_relu import sink_relu_below_pooling
+from snn_toolbox_tf.passes.split_pooling import split_pooling
 from snn_toolbox_tf.passes.split_rectifiers import split_rectifiers
 from snn_toolbox_tf.passes.use_channels_last import use_channels_last
 
@@ -27,8 +28,10 @@ BALANCING_PASSES = (
     # A Scale disappears into the weights in front of it. Needs the activations apart and the Scales made.
     fold_scales,
     place_populations,
-    # Last, because it puts Permute nodes between layers that the passes above must see as neighbours.
+    # Late, because it puts Permute nodes between layers that the passes above must see as neighbours.
     use_channels_last,
+    # Rearranges channels-last tensors.
+    split_pooling,
 )
 
 
