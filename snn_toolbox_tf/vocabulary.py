@@ -165,7 +165,8 @@ NORMALIZATION_AXES = Refusal(
     "it has means and variances over more than one axis", "use one axis (`Normalization(axis=-1)`)"
 )
 BROADCASTING = Refusal(
-    "it adds tensors of different shapes", "bring them to one shape first, for example with UpSampling or RepeatVector"
+    "it adds tensors of different shapes with more than four axes",
+    "bring them to one shape first, for example with UpSampling or RepeatVector",
 )
 RESCALING_SHAPE = Refusal("its scale has another shape than one value per channel", "use one value, or one per channel")
 INTERPOLATION = Refusal("it interpolates between neighbours", "use `interpolation='nearest'`, or a Conv2DTranspose")

@@ -252,10 +252,14 @@ class _Doubled(keras.Sequential):
         ),
         (
             image_model(
-                lambda i: L.ReLU()(L.Add(name="sum")([L.Conv2D(4, 3, activation="relu")(i), L.Conv2D(1, 3)(i)]))
+                lambda i: L.ReLU()(
+                    L.Add(name="sum")(
+                        [L.Reshape((3, 3, 2, 2, 3))(i), L.Reshape((3, 3, 1, 2, 3))(L.Dense(54)(L.Flatten()(i)))]
+                    )
+                )
             ),
             snn.UnsupportedModelError,
-            r"'sum' \(Add\): it adds tensors of different shapes",
+            r"'sum' \(Add\): it adds tensors of different shapes with more than four axes",
         ),
     ],
 )

@@ -9,6 +9,7 @@ import numpy as np
 from snn_toolbox_tf import vocabulary
 from snn_toolbox_tf.graph import Activation, Graph, Input, LayerSpec, MaxPool, Node, Readout, Synapse, Unsupported
 from snn_toolbox_tf.kernels import scale_spec
+from snn_toolbox_tf.parse.broadcasting import broadcast
 from snn_toolbox_tf.parse.einsum import dense_spec, is_dense
 from snn_toolbox_tf.parse.operators import operation_node
 from snn_toolbox_tf.parse.trace import Call, Trace
@@ -102,6 +103,10 @@ class Lowering:
     def _lower_call(self, call: Call, name: str, inputs: list[str]) -> str:
         shape = tuple(call.outputs[0].shape[1:])
         if not isinstance(call.operation, keras.layers.Layer):
+            # Of tensors of different rank, an operator would take the batch for another axis.
+            same_rank = len({len(self.graph[source].shape) for source in inputs}) == 1
+            if type(call.operation).__name__ in ("Add", "Subtract") and len(inputs) == 2 and same_rank:
+                inputs = self._broadcast(name, inputs, shape)
             return self._add(operation_node(self.graph, call, name, inputs, shape))
         layer, class_name = call.source, type(call.source).__name__
         axis = _channel_axis(self.graph, layer, inputs, shape)
@@ -125,7 +130,10 @@ class Lowering:
             return self._add_rescaling(layer, name, inputs, shape, axis)
         elif class_name == "EinsumDense" and is_dense(layer):
             return self._add_synapse(layer, name, inputs, shape, -1)
-        elif class_name in ("Add", "Subtract", "Average") and any(self.graph[i].shape != shape for i in inputs):
+        elif class_name in ("Add", "Subtract", "Average"):
+            inputs = self._broadcast(name, inputs, shape)
+            if all(self.graph[source].shape == shape for source in inputs):
+                return self._add_synapse(layer, name, inputs, shape, axis)
             refusal = vocabulary.BROADCASTING
         elif class_name in vocabulary.ROLES and layer.get_config().get("interpolation", "nearest") != "nearest":
             refusal = vocabulary.INTERPOLATION
@@ -147,6 +155,15 @@ class Lowering:
             return self._add(node)
         spec = scale_spec(vector, offset.reshape(-1), axis + 1 if axis >= 0 else axis)
         return self._add(Synapse(name, inputs, shape, axis, layer=spec))
+
+    def _broadcast(self, name: str, inputs: list[str], shape: tuple[int, ...]) -> list[str]:
+        """Brings the terms of a sum to its shape, as far as that can be done."""
+
+        def add(node: Node) -> str:
+            node.name = self.graph.unique_name(node.name)
+            return self._add(node)
+
+        return [broadcast(add, self.graph[source], name, shape) or source for source in inputs]
 
     def _add_scaled_sum(self, layer: Any, name: str, inputs: list[str], shape: tuple[int, ...]) -> str:
         axis = self.graph[inputs[0]].channel_axis
