@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Tests run side by side: most of them use one processor.
+PROCESSES ?= 2
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .PHONY: demo test test-slow fuzz lint format docs clean
@@ -10,7 +12,7 @@ demo: $(VENV)/.installed
 	$(BIN)/python examples/digits.py
 
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(PROCESSES)
 
 test-slow: $(VENV)/.installed
 	$(BIN)/python -m pytest -m slow
