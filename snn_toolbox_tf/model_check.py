@@ -11,6 +11,7 @@ from snn_toolbox_tf.graph import Activation, Graph, MaxPool, Population, Synapse
 from snn_toolbox_tf.parse import Origin, parse_with_origins
 from snn_toolbox_tf.passes import BALANCING_PASSES
 from snn_toolbox_tf.passes.refuse import UnsupportedModelError, find_unsupported, refuse_unsupported
+from snn_toolbox_tf.report.text import aligned
 
 BECOMES = ("input", "synapse", "population", "removed", "readout", "refused")
 
@@ -74,12 +75,7 @@ class CheckReport:
         """Returns the table and the summary as text."""
         header = ("name", "class", "becomes", "reason")
         lines = [(row.name, row.class_name, row.becomes, _explained(row)) for row in self.rows]
-        widths = [max(len(line[column]) for line in [header, *lines]) for column in range(3)]
-        table = [
-            "  ".join([*(cell.ljust(width) for cell, width in zip(line, widths, strict=False)), line[3]])
-            for line in [header, tuple("-" * width for width in [*widths, 6]), *lines]
-        ]
-        return "\n".join([*table, "", self.summary])
+        return "\n".join([aligned(header, lines, texts=4), "", self.summary])
 
 
 def check(model: keras.Model) -> CheckReport:

@@ -15,7 +15,7 @@ from snn_toolbox_tf.graph import Population
 from snn_toolbox_tf.model import SpikingModel
 from snn_toolbox_tf.network import inputs_of, pack
 from snn_toolbox_tf.report import style
-from snn_toolbox_tf.report.text import fixed, number, percent, shorten
+from snn_toolbox_tf.report.text import aligned, fixed, number, percent, shorten
 
 _PARTS = ("clipping", "quantisation", "unevenness")
 _COLUMNS = ("population", "rate", "dead", "clipped", "correlation", "error", *_PARTS, "added")
@@ -79,16 +79,11 @@ class Fidelity:
 
     def __str__(self) -> str:
         """Returns a table, and the three populations that add most to the error."""
-        lines = [list(_COLUMNS), *(_cells(row) for row in self.populations)]
-        widths = [max(len(line[place]) for line in lines) for place in range(len(_COLUMNS))]
-        aligned = [
-            [line[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True))]
-            for line in lines
-        ]
+        table = aligned(_COLUMNS, [_cells(row) for row in self.populations], texts=1)
         outputs = ", ".join(f"{name}: {number(error, 3)}" for name, error in self.output_error.items())
         return "\n".join(
             [
-                *map("  ".join, aligned),
+                table,
                 "",
                 f"relative error of the output after {self.timesteps} timesteps: {outputs}",
                 f"adds most: {', '.join(self.worst[:3])}",
@@ -225,10 +220,8 @@ class _Sums:
         n = self._pairs
         spread = np.sqrt(max(n * saa - sa**2, 0.0) * max(n * sdd - sd**2, 0.0))
         norm = self._squares[4]
-        with np.errstate(invalid="ignore", divide="ignore"):
-            error, clipping, quantisation, unevenness = (
-                np.sqrt(self._squares[:4] / norm) if norm > 0 else np.full(4, np.nan)
-            )
+        relative = np.sqrt(self._squares[:4] / norm) if norm > 0 else np.full(4, np.nan)
+        error, clipping, quantisation, unevenness = relative.tolist()
         samples = n / self._spikes.size
         return PopulationFidelity(
             name=name,

@@ -18,26 +18,14 @@ written; 3 a run could not be finished (memory, disk); 130 interrupted. All sett
 
 
 #: The settings that matter to converting, and to evaluating without a report; to the other commands, all do.
-_OF_CONVERT = (
+_OF_BOTH = (
     *("path_wd", "dataset_path", "filename_ann", "filename_snn", "poisson_input", "frame_input", "normalize"),
-    *("percentile", "per_channel", "num_samples", "duration", "dt", "seed", "v_thresh", "v0", "reset"),
-    *("verbose", "overwrite"),
+    *("percentile", "per_channel", "num_samples", "duration", "dt", "seed", "v_thresh", "v0", "reset", "verbose"),
 )
+_OF_CONVERT = (*_OF_BOTH, "overwrite")
 _OF_EVALUATE = (
-    *("path_wd", "dataset_path", "filename_ann", "filename_snn", "poisson_input", "frame_input", "evaluate_ann"),
-    *(
-        "normalize",
-        "percentile",
-        "per_channel",
-        "num_samples",
-        "v_thresh",
-        "v0",
-        "reset",
-        "duration",
-        "dt",
-        "num_to_test",
-    ),
-    *("sample_idxs_to_test", "batch_size", "top_k", "seed", "schedule", "block_length", "verbose"),
+    *_OF_BOTH,
+    *("evaluate_ann", "num_to_test", "sample_idxs_to_test", "batch_size", "top_k", "schedule", "block_length"),
 )
 
 

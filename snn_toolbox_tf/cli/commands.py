@@ -18,6 +18,7 @@ from snn_toolbox_tf.experiment.preparation import load_converted, prepare, snn_n
 from snn_toolbox_tf.experiment.runs import convert_prepared, run_prepared, simulate_prepared
 from snn_toolbox_tf.experiment.sources import Data, load_arrays, load_model
 from snn_toolbox_tf.experiment.sweeps import Sweep, sweep
+from snn_toolbox_tf.model import SpikingModel
 from snn_toolbox_tf.model_check import CheckReport, check
 from snn_toolbox_tf.report.key_numbers import headline
 from snn_toolbox_tf.report.summary import summarize
@@ -73,13 +74,14 @@ def _plain_console(*, stderr: bool) -> Console:
 def run_check(arguments: argparse.Namespace, screen: Screen) -> int:
     """Tells what becomes of a model; with a configuration file, checks settings and data as well."""
     settings = settings_from(arguments)
-    report = check(load_model(settings))
+    model = load_model(settings)
+    report = check(model)
     data = report.as_dict()
     screen.result(_check_table(report) if screen.is_terminal else report, data)
     if not report.ok:
         return NOT_CONVERTIBLE
     if is_configuration(arguments):
-        prepared = prepare(settings)
+        prepared = prepare(settings, model)
         tested = len(prepared.samples) if prepared.samples is not None else 0
         calibrated = (
             len(keras.tree.flatten(prepared.calibration_data)[0]) if prepared.calibration_data is not None else 0
@@ -161,18 +163,18 @@ def run_evaluate(arguments: argparse.Namespace, screen: Screen) -> int:
     """Simulates a converted network and prints what a report would show."""
     defaults = {"convert": False, "evaluate_ann": False}
     settings = settings_from(arguments, "filename_snn", **defaults)
-    if not is_configuration(arguments):
-        settings = _as_converted(settings, flags_of(arguments))
-    prepared = prepare(settings)
+    model_snn = None if settings.tools.convert else load_converted(settings)
+    if model_snn is not None and not is_configuration(arguments):
+        settings = _as_converted(settings, model_snn, flags_of(arguments))
+    prepared = prepare(settings, model_snn=model_snn)
     with screen.progress(settings) as progress:
         record = simulate_prepared(prepared, convert_prepared(prepared), progress)
     screen.result(summarize(record), record_as_json(record))
     return 0
 
 
-def _as_converted(settings: Settings, flags: dict[str, Any]) -> Settings:
+def _as_converted(settings: Settings, model_snn: SpikingModel, flags: dict[str, Any]) -> Settings:
     """Returns settings with the converted network's own number of timesteps and input, unless flags say otherwise."""
-    model_snn = load_converted(settings)
     changes: dict[str, Any] = {}
     if "duration" not in flags:
         changes["duration"] = model_snn.timesteps * settings.simulation.dt

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from snn_toolbox_tf.analysis.activations import units
 from snn_toolbox_tf.config import Settings
 from snn_toolbox_tf.experiment.activity import Comparison
 from snn_toolbox_tf.experiment.evaluation import Evaluation, reported_timesteps
@@ -94,11 +95,10 @@ def _output(
 def _populations(
     model_snn: SpikingModel, evaluation: Evaluation, comparisons: Mapping[str, Comparison], timesteps: int
 ) -> list[PopulationRecord]:
-    thresholds = model_snn.thresholds()
-    records = []
+    records, worth = [], units(model_snn)
     for node in model_snn.network.graph.of_type(Population):
         rates = evaluation.sums[f"spike_counts/{node.name}"] / (evaluation.done * timesteps)
-        theta = thresholds.get(node.name, node.threshold)
+        theta = worth[node.name].spike
         comparison = comparisons[node.name]
         records.append(
             PopulationRecord(

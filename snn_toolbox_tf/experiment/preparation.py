@@ -50,34 +50,41 @@ class Prepared:
         return {**fingerprint.settings_fingerprint(self.settings), **self.digests}
 
 
-def prepare(settings: Settings, model: keras.Model | None = None, data: Data | None = None) -> Prepared:
+def prepare(
+    settings: Settings,
+    model: keras.Model | None = None,
+    data: Data | None = None,
+    *,
+    model_snn: SpikingModel | None = None,
+) -> Prepared:
     """Reads and checks everything.
 
     Args:
         settings: The settings, with absolute paths.
         model: The source model, in place of a file.
         data: Arrays in place of files.
+        model_snn: The converted network, in place of a file; used only if the settings say `convert = False`.
 
     Raises:
         ConfigurationError: If a setting, a file, the model or the data is not usable.
         UnsupportedModelError: If the model cannot be converted.
     """
     try:
-        return _prepare(settings, model, data or Data())
+        return _prepare(settings, model, data or Data(), model_snn)
     except (ConfigurationError, UnsupportedModelError):
         raise
     except (TypeError, ValueError) as error:
         raise ConfigurationError(str(error)) from error
 
 
-def _prepare(settings: Settings, model: keras.Model | None, data: Data) -> Prepared:
+def _prepare(settings: Settings, model: keras.Model | None, data: Data, converted: SpikingModel | None) -> Prepared:
     tools = settings.tools
     if not (tools.convert or tools.simulate):
         raise ConfigurationError("[tools] convert and simulate are both False: there is nothing to do.")
     source = model
     if source is None and (tools.convert or tools.evaluate_ann):
         source = sources.load_model(settings)
-    model_snn = None if tools.convert else load_converted(settings)
+    model_snn = None if tools.convert else converted or load_converted(settings)
     graph = model_snn.network.graph if model_snn is not None else _balanced(source)
     if model_snn is not None:
         _check_converted(settings, graph)

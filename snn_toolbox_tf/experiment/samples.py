@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from snn_toolbox_tf.config import ConfigurationError, Settings
-from snn_toolbox_tf.data import Batch, as_arrays
+from snn_toolbox_tf.data import Batch, as_arrays, by_input_name
 from snn_toolbox_tf.experiment.sources import Data, data_folder, load_arrays
 from snn_toolbox_tf.graph import Graph
 from snn_toolbox_tf.simulation.classes import class_labels
@@ -51,13 +51,16 @@ def load_calibration_data(settings: Settings, data: Data, graph: Graph) -> Any:
             )
         given = load_arrays(path)
     frames = settings.input_mode == "frames"
-    as_arrays(given, graph, argument="x_norm", merge_frames=frames)
-    # A sequence of frames is one sample here, whatever number of frames it has.
-    count, wanted = len(keras.tree.flatten(given)[0]), settings.normalization.num_samples
-    if wanted is not None and wanted > count:
-        raise ConfigurationError(f"[normalization] num_samples = {wanted}, but x_norm has only {count} samples.")
-    chosen = keras.tree.map_structure(lambda array: np.asarray(array)[:wanted], given)
-    arrays = as_arrays(chosen, graph, argument="x_norm", merge_frames=frames)
+    arrays = as_arrays(given, graph, argument="x_norm", merge_frames=frames)
+    wanted = settings.normalization.num_samples
+    if wanted is not None:
+        # A sequence of frames is one sample here, whatever number of frames it has.
+        parts = {name: np.asarray(part) for name, part in by_input_name(given, graph, "x_norm").items()}
+        count = len(next(iter(parts.values())))
+        if wanted > count:
+            raise ConfigurationError(f"[normalization] num_samples = {wanted}, but x_norm has only {count} samples.")
+        first = {name: part[:wanted] for name, part in parts.items()}
+        arrays = as_arrays(first, graph, argument="x_norm", merge_frames=frames)
     return keras.tree.map_structure(lambda name: arrays[name], graph.input_structure)
 
 

@@ -16,7 +16,7 @@ from snn_toolbox_tf.config.sections import SECTION_OF, affects
 from snn_toolbox_tf.config.settings import section_of, write_value
 from snn_toolbox_tf.experiment import sources
 from snn_toolbox_tf.experiment.options import conversion_arguments
-from snn_toolbox_tf.experiment.preparation import Prepared, prepare
+from snn_toolbox_tf.experiment.preparation import Prepared, load_converted, prepare
 from snn_toolbox_tf.experiment.progress import Progress
 from snn_toolbox_tf.experiment.run_folder import RunFolder
 from snn_toolbox_tf.experiment.runs import Converted, absolute, convert_prepared, run_folder, run_prepared
@@ -176,9 +176,10 @@ def _prepared_points(
     if affects(name) == "files":
         return [prepare(point, model, data) for point in points]
     model, data = _read_once(base, model, data)
+    model_snn = None if base.tools.convert else load_converted(base)
     if affects(name) in ("data", "calibration"):
-        return [prepare(point, model, data) for point in points]
-    first = prepare(points[0], model, data)
+        return [prepare(point, model, data, model_snn=model_snn) for point in points]
+    first = prepare(points[0], model, data, model_snn=model_snn)
     return [dataclasses.replace(first, settings=point) for point in points]
 
 

@@ -15,7 +15,7 @@ A change of form, not of function. Each tensor gets a scale, `true value = scale
 import numpy as np
 
 from snn_toolbox_tf import kernels
-from snn_toolbox_tf.graph import Graph, Input, LayerSpec, Node, Population, Readout, Synapse
+from snn_toolbox_tf.graph import Graph, Input, Node, Population, Readout, Synapse
 from snn_toolbox_tf.passes import scales
 from snn_toolbox_tf.passes.scales import Scale
 from snn_toolbox_tf.vocabulary import Role
@@ -163,27 +163,5 @@ def _require(graph: Graph, node: Node, index: int, source: Scale, needed: Scale)
 
 
 def _insert_scale(graph: Graph, before: Node, reader: Node | Readout, slot: int, factor: Scale) -> None:
-    vector = scales.per_channel(factor, before.shape, before.channel_axis)
-    name = graph.unique_name(f"{before.name}_to_{reader.name}")
-    if vector is None:
-        _insert_elementwise_scale(graph, before, reader, slot, factor, name)
-        return
-    layer = kernels.scale_spec(vector, None, before.channel_axis + 1)
-    graph.insert_on_edge(Synapse(name, [before.name], before.shape, before.channel_axis, layer=layer), reader, slot)
-
-
-def _insert_elementwise_scale(
-    graph: Graph, before: Node, reader: Node | Readout, slot: int, factor: Scale, name: str
-) -> None:
-    """A factor per element: on the flattened tensor every element is a channel."""
-    size = int(np.prod(before.shape))
-    flat = Synapse(graph.unique_name(f"{name}_flat"), [before.name], (size,), layer=LayerSpec("Flatten", {}))
-    graph.insert_on_edge(flat, reader, slot)
-    values = np.broadcast_to(factor, before.shape).reshape(-1).astype(np.float64)
-    graph.insert_on_edge(Synapse(name, [flat.name], (size,), layer=kernels.scale_spec(values, None, -1)), reader, slot)
-    shaped = LayerSpec("Reshape", {"target_shape": list(before.shape)})
-    graph.insert_on_edge(
-        Synapse(graph.unique_name(f"{name}_shaped"), [name], before.shape, before.channel_axis, layer=shaped),
-        reader,
-        slot,
-    )
+    for node in scales.scale_nodes(graph, f"{before.name}_to_{reader.name}", before, factor):
+        graph.insert_on_edge(node, reader, slot)

@@ -6,7 +6,8 @@ A scale is a float64 array that broadcasts against a tensor's per-sample shape: 
 import numpy as np
 
 from snn_toolbox_tf import vocabulary
-from snn_toolbox_tf.graph import Graph, MaxPool, Node, Synapse, sample_axis
+from snn_toolbox_tf.graph import Graph, LayerSpec, MaxPool, Node, Synapse, sample_axis
+from snn_toolbox_tf.kernels import scale_spec
 from snn_toolbox_tf.vocabulary import Role
 
 Scale = np.ndarray
@@ -104,6 +105,30 @@ def _rearranged(node: Node, scale: Scale, start: Node, end: Node, *, backwards: 
         order = [axis - 1 for axis in node.layer.config["dims"]]
         return scale.transpose(np.argsort(order) if backwards else order)
     return np.broadcast_to(scale, start.shape).reshape(end.shape)
+
+
+def scale_nodes(graph: Graph, name: str, source: Node, factor: Scale) -> list[Synapse]:
+    """Returns what multiplies a node's output by a scale: a `Scale`, or a chain around one, to be inserted in this order.
+
+    Args:
+        graph: Where unique names are looked up.
+        name: What the `Scale` shall be called.
+        source: The node.
+        factor: The scale. If it varies within a channel, the `Scale` stands on the flattened tensor, where every element is
+            a channel.
+    """
+    name = graph.unique_name(name)
+    vector = per_channel(factor, source.shape, source.channel_axis)
+    if vector is not None:
+        spec = scale_spec(vector, None, source.channel_axis + 1)
+        return [Synapse(name, [source.name], source.shape, source.channel_axis, layer=spec)]
+    size = int(np.prod(source.shape))
+    flat = Synapse(graph.unique_name(f"{name}_flat"), [source.name], (size,), layer=LayerSpec("Flatten", {}))
+    spec = scale_spec(np.broadcast_to(factor, source.shape).reshape(-1), None, -1)
+    scaled = Synapse(name, [flat.name], (size,), layer=spec)
+    back = LayerSpec("Reshape", {"target_shape": list(source.shape)})
+    shaped = graph.unique_name(f"{name}_shaped")
+    return [flat, scaled, Synapse(shaped, [name], source.shape, source.channel_axis, layer=back)]
 
 
 def concatenation_axis(node: Synapse) -> int:

@@ -7,6 +7,7 @@ import numpy as np
 
 from snn_toolbox_tf.graph import Activation, Graph, LayerSpec, Synapse
 from snn_toolbox_tf.kernels import scale_spec
+from snn_toolbox_tf.passes.scales import scale_nodes
 from snn_toolbox_tf.rectifiers import Piece, Rectifier, rectifier_of
 
 
@@ -45,26 +46,15 @@ def _split(graph: Graph, node: Activation, rectifier: Rectifier) -> None:
 def _weighed(graph: Graph, node: Activation, name: str, piece: Piece, constant: float) -> str:
     """Returns the name of a piece with its gain, and the function's constant."""
     gain = np.asarray(piece.gain, np.float64)
-    if gain.ndim == 0 or gain.size == 1:
-        if float(gain) == 1.0 and constant == 0.0:
+    if gain.size == 1:
+        if float(gain.reshape(())) == 1.0 and constant == 0.0:
             return name
-        return _scaled(graph, node, f"{name}_gain", name, float(gain), constant)
-    vector = np.moveaxis(np.broadcast_to(gain, node.shape), node.channel_axis, -1).reshape(
-        -1, node.shape[node.channel_axis]
-    )
-    if (vector == vector[0]).all():
-        return _scaled(graph, node, f"{name}_gain", name, vector[0], constant)
-    # One gain per element: on the flattened tensor every element is a channel.
-    size = int(np.prod(node.shape))
-    flat = Synapse(graph.unique_name(f"{name}_flat"), [name], (size,), layer=LayerSpec("Flatten", {}))
-    graph.insert(flat, after=name)
-    spec = scale_spec(np.broadcast_to(gain, node.shape).reshape(-1), None, -1)
-    scaled = Synapse(graph.unique_name(f"{name}_gain"), [flat.name], (size,), layer=spec)
-    graph.insert(scaled, after=flat.name)
-    layer = LayerSpec("Reshape", {"target_shape": list(node.shape)})
-    shaped = Synapse(graph.unique_name(f"{name}_shaped"), [scaled.name], node.shape, node.channel_axis, layer=layer)
-    graph.insert(shaped, after=scaled.name)
-    return shaped.name
+        return _scaled(graph, node, f"{name}_gain", name, float(gain.reshape(())), constant)
+    gains = gain.reshape((1,) * (len(node.shape) - gain.ndim) + gain.shape)
+    for scale in scale_nodes(graph, f"{name}_gain", graph[name], gains):
+        graph.insert(scale, after=scale.inputs[0])
+        name = scale.name
+    return name
 
 
 def _scaled(graph: Graph, node: Activation, wanted: str, source: str, factor: object, offset: float) -> str:

@@ -1,10 +1,8 @@
 """A run as plain text, for the terminal."""
 
-from collections.abc import Sequence
-
 from snn_toolbox_tf.report.key_numbers import operations, shown_timesteps
 from snn_toolbox_tf.report.record import OutputRecord, RunRecord
-from snn_toolbox_tf.report.text import MISSING, count, fixed, number, percent, shorten
+from snn_toolbox_tf.report.text import MISSING, aligned, count, fixed, number, percent, shorten
 
 
 def summarize(record: RunRecord) -> str:
@@ -39,7 +37,7 @@ def _output(record: RunRecord, output: OutputRecord) -> str:
     if output.accuracy is not None:
         rows.append(["ANN", *ann])
     title = f"{output.name}\n" if len(record.outputs) > 1 else ""
-    return title + _aligned(columns, rows, texts=0)
+    return title + aligned(columns, rows, texts=0)
 
 
 def _populations(record: RunRecord) -> str:
@@ -54,7 +52,7 @@ def _populations(record: RunRecord) -> str:
         ]
         for population in record.populations
     ]
-    return _aligned(columns, rows, texts=1)
+    return aligned(columns, rows, texts=1)
 
 
 def _operations(record: RunRecord) -> str:
@@ -65,17 +63,4 @@ def _operations(record: RunRecord) -> str:
         ["ANN multiply-accumulates", count(round(total.ann_multiply_accumulates))],
         ["SNN additions per ANN multiply-accumulate", number(total.additions_per_ann_multiply_accumulate, 3)],
     ]
-    return _aligned(["operations per sample", ""], rows, texts=1)
-
-
-def _aligned(columns: list[str], rows: Sequence[list[str]], texts: int) -> str:
-    """Returns columns as wide as their contents: the first `texts` to the left, the others to the right."""
-    widths = [max(len(row[position]) for row in [columns, *rows]) for position in range(len(columns))]
-    lines = [
-        "  ".join(
-            cell.ljust(width) if position < texts else cell.rjust(width)
-            for position, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in [columns, *rows]
-    ]
-    return "\n".join(lines)
+    return aligned(["operations per sample", ""], rows, texts=1)

@@ -1,7 +1,5 @@
 """A parameter sweep as one table and one plot: HTML, PNG, CSV and JSON."""
 
-import csv
-import io
 import json
 import math
 import pathlib
@@ -16,11 +14,11 @@ from snn_toolbox_tf import files
 from snn_toolbox_tf.report import style
 from snn_toolbox_tf.report.html import embedded, environment
 from snn_toolbox_tf.report.page_tables import Table
-from snn_toolbox_tf.report.text import MISSING, number, percent, quantity, setting
+from snn_toolbox_tf.report.tables import csv_text
+from snn_toolbox_tf.report.text import MISSING, aligned, number, percent, quantity, setting
 from snn_toolbox_tf.report.versions import versions
 
 Row = dict[str, Any]
-SettingValues = Mapping[str, Mapping[str, Any]]
 
 #: How the columns of a sweep's table are called; the first is the setting itself.
 _COLUMNS = {
@@ -111,11 +109,7 @@ def _plot(
 def sweep_as_text(name: str, rows: Sequence[Row]) -> str:
     """Returns the table as plain text."""
     table = _table(name, rows)
-    widths = [max(len(row[column]) for row in [table.columns, *table.rows]) for column in range(len(table.columns))]
-    return "\n".join(
-        "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
-        for row in [table.columns, *table.rows]
-    )
+    return aligned(table.columns, table.rows, texts=0)
 
 
 def _table(name: str, rows: Sequence[Row]) -> Table:
@@ -177,15 +171,11 @@ def write_sweep_report(
             versions=versions(),
         )
     )
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
     data = {"param_name": name, "settings": settings, "table": list(rows), "versions": versions()}
     contents = {
         "report.html": page.encode(),
         "sweep.png": style.image(figure, "png", dpi=150),
-        "sweep.csv": text.getvalue().encode(),
+        "sweep.csv": csv_text(list(rows[0]), (row.values() for row in rows)).encode(),
         "sweep.json": json.dumps(data, indent=1, allow_nan=False, default=str).encode(),
     }
     for file_name, content in contents.items():

@@ -33,7 +33,7 @@ def _timesteps(record: RunRecord) -> str:
         for quantity, values in curves.items():
             if values is not None:
                 columns[f"{output.name}:{quantity}"] = values
-    return _text(list(columns), zip(*columns.values(), strict=True))
+    return csv_text(list(columns), zip(*columns.values(), strict=True))
 
 
 def _populations(record: RunRecord) -> str:
@@ -66,7 +66,7 @@ def _populations(record: RunRecord) -> str:
         ]
         for population in record.populations
     ]
-    return _text(columns, rows)
+    return csv_text(columns, rows)
 
 
 def _synapses(record: RunRecord) -> str:
@@ -82,7 +82,7 @@ def _synapses(record: RunRecord) -> str:
         ]
         for synapse in record.synapses
     ]
-    return _text(columns, rows)
+    return csv_text(columns, rows)
 
 
 def _confusions(record: RunRecord) -> dict[str, str]:
@@ -97,11 +97,12 @@ def _confusions(record: RunRecord) -> dict[str, str]:
             # Layer names may hold characters that file names cannot, and may then coincide.
             stem = "confusion_" + re.sub(r"[^\w.-]+", "_", output.name)
             name = f"{stem}.csv" if f"{stem}.csv" not in texts else f"{stem}_{len(texts)}.csv"
-        texts[name] = _text(["true_class", *range(len(output.confusion))], rows)
+        texts[name] = csv_text(["true_class", *range(len(output.confusion))], rows)
     return texts
 
 
-def _text(columns: Sequence[Any], rows: Iterable[Iterable[Any]]) -> str:
+def csv_text(columns: Sequence[Any], rows: Iterable[Iterable[Any]]) -> str:
+    """Returns a table as CSV; numbers in full precision, empty where there is none."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(columns)

@@ -1,7 +1,7 @@
 """Numbers and names as a reader wants them."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -81,6 +81,25 @@ def shorten(name: str, length: int = 28) -> str:
         return name
     tail = (length - 1) // 2
     return f"{name[: length - 1 - tail]}…{name[len(name) - tail :]}"
+
+
+def aligned(columns: Sequence[str], rows: Sequence[Sequence[str]], texts: int) -> str:
+    """Returns a table whose columns are as wide as their contents: the first `texts` to the left, the others to the right.
+
+    >>> print(aligned(["name", "size"], [["a", "10"]], 1))
+    name  size
+    a       10
+    """
+    widths = [max(len(row[place]) for row in [columns, *rows]) for place in range(len(columns))]
+
+    def line(row: Sequence[str]) -> str:
+        cells = [
+            cell.ljust(width) if place < texts else cell.rjust(width)
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        return "  ".join(cells).rstrip()
+
+    return "\n".join(map(line, [columns, *rows]))
 
 
 def setting(value: Any) -> str:

@@ -136,10 +136,7 @@ class SimulationResult:
             }
 
         def joined(field: str, axis: int) -> dict[str, np.ndarray]:
-            return {
-                name: np.concatenate([getattr(part, field)[name] for part in parts], axis=axis)
-                for name in getattr(first, field)
-            }
+            return concatenate([dict(getattr(part, field)) for part in parts], axis)
 
         return cls(
             concatenate([part.outputs for part in parts], 1),
