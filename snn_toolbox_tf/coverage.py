@@ -15,14 +15,20 @@ _HOW = {
     Role.SUM: "adds currents",
     Role.CONCATENATE: "joins spikes or currents",
 }
+_RESAMPLING = "becomes a Resample: one matrix per axis"
 _REWRITTEN = {
     "BatchNormalization": "becomes a Scale, folded into the layer in front where that is exact",
-    "Normalization": "becomes a Scale (one axis)",
+    "Normalization": "becomes a Scale",
     "Rescaling": "becomes a Scale",
     "Average": "becomes Add and Scale",
     "SeparableConv1D": "becomes a depthwise and a pointwise convolution",
     "SeparableConv2D": "becomes a depthwise and a pointwise convolution",
-    "EinsumDense": "becomes a Dense where it acts on the last axis",
+    "EinsumDense": "becomes a Dense, or a 1x1 convolution with groups, between rearrangements",
+    "TimeDistributed": "what it wraps, with one more axis: any layer but 3-D convolutions; models, too",
+    "UpSampling2D": "runs on spikes as it is; interpolating, it becomes a Resample: one matrix per axis",
+    "Resizing": _RESAMPLING,
+    **{f"AdaptiveAveragePooling{number}D": _RESAMPLING for number in (1, 2, 3)},
+    "CenterCrop": "becomes a Cropping2D",
 }
 _ACTIVATIONS = {
     "ReLU": ("population", "threshold=0 only; with a negative slope two populations"),

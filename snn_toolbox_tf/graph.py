@@ -204,8 +204,11 @@ class Graph:
         return name
 
     def insert(self, node: Node, *, after: str | None = None, before: str | None = None) -> None:
-        """Adds a node right after, or right before, an existing one in the topological order."""
+        """Adds a node right after, or right before, an existing one in the topological order; or at the end."""
         anchor = after if after is not None else before
+        if anchor is None:
+            self._nodes[node.name] = node
+            return
         order: dict[str, Node] = {}
         for name, existing in self._nodes.items():
             if name == anchor and before is not None:
@@ -252,6 +255,12 @@ class Graph:
     def delete(self, name: str) -> None:
         """Removes a node that nothing reads any more."""
         del self._nodes[name]
+
+    def rename(self, old: str, new: str) -> None:
+        """Gives a node another name, which no node has; its place stays, and its readers follow."""
+        self.redirect(old, new)
+        self._nodes = {new if name == old else name: node for name, node in self._nodes.items()}
+        self._nodes[new].name = new
 
     def prune(self) -> None:
         """Removes what no readout depends on; inputs stay."""

@@ -20,6 +20,16 @@ def scale_spec(factor: np.ndarray, offset: np.ndarray | None, axis: int) -> Laye
     return LayerSpec("Scale", config, weights)
 
 
+def per_channel(scale: np.ndarray, shape: tuple[int, ...], axis: int = -1) -> np.ndarray | None:
+    """Returns a scale as a vector along one axis (or of size 1), or None if it varies along another axis."""
+    if scale.size == 1:
+        return scale.reshape(1)
+    if scale.size == scale.shape[axis]:
+        return scale.reshape(-1)
+    rest = np.moveaxis(np.broadcast_to(scale, shape), axis, -1).reshape(-1, shape[axis])
+    return rest[0] if (rest == rest[0]).all() else None
+
+
 def bias_name(layer: LayerSpec) -> str:
     """Returns the name of the weight that is added."""
     return "offset" if layer.class_name == "Scale" else "bias"

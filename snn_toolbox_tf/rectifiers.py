@@ -79,6 +79,8 @@ def rectifier_of(layer: LayerSpec) -> Rectifier | None:
         return _leaky(config.get("negative_slope", 0.3))
     if layer.class_name == "PReLU":
         return _leaky(layer.weights["alpha"])
+    if layer.class_name == "Clip":
+        return _clip(config["minimum"], config["maximum"])
     if layer.class_name != "Activation":
         return None
     if config.get("activation") == "soft_shrink":
@@ -101,6 +103,15 @@ def _leaky(slope: Any, max_value: float | None = None) -> Rectifier | None:
         return Rectifier((positive,))
     gain = -np.asarray(slope, np.float64)
     return Rectifier((positive, Piece(gain=float(gain) if gain.ndim == 0 else gain, factor=-1.0)))
+
+
+def _clip(low: float | None, high: float | None) -> Rectifier | None:
+    """Low + min(max(x - low, 0), high - low); without a lower bound high - max(high - x, 0)."""
+    if low is None:
+        return None if high is None else Rectifier((Piece(gain=-1.0, factor=-1.0, offset=high),), constant=high)
+    if high is not None and high <= low:
+        return None
+    return Rectifier((Piece(offset=-low, max_value=None if high is None else high - low),), constant=low)
 
 
 def _hard_sigmoid() -> Rectifier:

@@ -4,7 +4,7 @@ Four roles of affine layers matter to the passes that move scales and fractional
 
 - WEIGHTED layers multiply by weights, so they can take up a factor per input and per output channel;
 - CHANNELWISE layers keep channels apart (pooling, padding), so a factor per channel passes through them;
-- REARRANGING layers only move values (Flatten, Reshape, Permute);
+- REARRANGING layers only move values (Flatten, Reshape, Permute, slices);
 - SUM and CONCATENATE layers join several inputs.
 """
 
@@ -48,15 +48,15 @@ ROLES: dict[str, Role] = {
     **dict.fromkeys([f"Conv{number}DTranspose" for number in (1, 2, 3)], Role.WEIGHTED),
     **dict.fromkeys(_spatial("AveragePooling") + _spatial("GlobalAveragePooling"), Role.CHANNELWISE),
     **dict.fromkeys(_spatial("ZeroPadding") + _spatial("Cropping") + _spatial("UpSampling"), Role.CHANNELWISE),
-    "RepeatVector": Role.CHANNELWISE,
-    **dict.fromkeys(["Flatten", "Reshape", "Permute"], Role.REARRANGING),
+    **dict.fromkeys(["RepeatVector", "Resample"], Role.CHANNELWISE),
+    **dict.fromkeys(["Flatten", "Reshape", "Permute", "Select"], Role.REARRANGING),
     **dict.fromkeys(["Add", "Subtract"], Role.SUM),
     "Concatenate": Role.CONCATENATE,
     "RoundToGrid": Role.ROUND,
 }
 
 #: Affine layers that a pass rewrites as layers with a role.
-REWRITTEN = {"BatchNormalization", "Normalization", "Average", "SeparableConv1D", "SeparableConv2D"}
+REWRITTEN = {"BatchNormalization", "Average", "SeparableConv1D", "SeparableConv2D"}
 
 #: Layers whose values pass through a ReLU unchanged in either order.
 COMMUTES_WITH_RELU = {"Flatten", "Reshape", "Permute", *_spatial("ZeroPadding"), *_spatial("Cropping")}
@@ -88,7 +88,7 @@ _RECURRENT = Refusal(
     "it is recurrent: its nonlinearities see their own past outputs",
     "convert the feed-forward part, cut out as a keras.Model of its own",
 )
-_PRODUCT = Refusal(
+PRODUCT = Refusal(
     "it multiplies or compares two tensors, which is not affine in spikes",
     "retrain without it, or convert the parts before and after it separately",
 )
@@ -96,9 +96,7 @@ _NORMALIZATION = Refusal(
     "it normalises each sample by its own statistics, which is not affine",
     "retrain with BatchNormalization, which is affine at inference",
 )
-_ADAPTIVE = Refusal(
-    "its windows differ in size from place to place", "use AveragePooling or MaxPooling with a fixed pool size"
-)
+_ADAPTIVE = Refusal("its windows differ in size from place to place", "use MaxPooling with a fixed pool size")
 _LOOKUP = Refusal(
     "it looks up symbols or categories, which spikes cannot carry",
     "apply it to the data, and convert the part of the model behind it",
@@ -107,9 +105,7 @@ _SIGNAL = Refusal(
     "it computes features of a signal or an image that are not affine",
     "apply it to the data, and convert the part of the model behind it",
 )
-_CROP = Refusal(
-    "its size depends on that of the input", "use Cropping2D, which cuts off a fixed number of pixels, or crop the data"
-)
+_CROP = Refusal("its place in the image is drawn at random", "crop the data, or use CenterCrop")
 _FOREIGN = Refusal(
     "it runs a model of another framework, whose layers cannot be listed", "rebuild the model from Keras layers"
 )
@@ -117,32 +113,34 @@ _ABSTRACT = Refusal("it does nothing itself", "use one of the layers that are bu
 REFUSALS: dict[str, Refusal] = {
     **dict.fromkeys(["LSTM", "GRU", "SimpleRNN", "RNN", "Bidirectional"], _RECURRENT),
     **dict.fromkeys(["LSTMCell", "GRUCell", "SimpleRNNCell", "StackedRNNCells", *_spatial("ConvLSTM")], _RECURRENT),
-    **dict.fromkeys(["Multiply", "Maximum", "Minimum", "Dot"], _PRODUCT),
-    **dict.fromkeys(["Attention", "AdditiveAttention", "MultiHeadAttention", "GroupQueryAttention"], _PRODUCT),
+    **dict.fromkeys(["Multiply", "Maximum", "Minimum", "Dot"], PRODUCT),
+    **dict.fromkeys(["Attention", "AdditiveAttention", "MultiHeadAttention", "GroupQueryAttention"], PRODUCT),
     **dict.fromkeys(
         ["LayerNormalization", "GroupNormalization", "UnitNormalization", "RMSNormalization"], _NORMALIZATION
     ),
-    **dict.fromkeys(_spatial("AdaptiveAveragePooling") + _spatial("AdaptiveMaxPooling"), _ADAPTIVE),
+    **dict.fromkeys(_spatial("AdaptiveMaxPooling"), _ADAPTIVE),
     **dict.fromkeys(
         ["Embedding", "ReversibleEmbedding", "CategoryEncoding", "Discretization", "HashedCrossing", "Hashing"], _LOOKUP
     ),
     **dict.fromkeys(["IntegerLookup", "StringLookup", "TextVectorization"], _LOOKUP),
     **dict.fromkeys(["MelSpectrogram", "STFTSpectrogram", "AutoContrast", "Equalization", "Solarization"], _SIGNAL),
     **dict.fromkeys(["ContrastLimitedAdaptiveHistogramEqualization", "MaxNumBoundingBoxes", "Pipeline"], _SIGNAL),
-    **dict.fromkeys(["CenterCrop", "RandomCrop"], _CROP),
+    "RandomCrop": _CROP,
     **dict.fromkeys(["FlaxLayer", "JaxLayer", "TFSMLayer", "TorchModuleWrapper"], _FOREIGN),
     **dict.fromkeys(["Layer", "Wrapper"], _ABSTRACT),
-    "TimeDistributed": Refusal(
-        "it applies a layer at every position of an axis",
-        "leave it away around a Dense, which acts on the last axis anyway; use a Conv3D with a kernel of size 1 along that "
-        "axis in place of a Conv2D",
-    ),
+    "CenterCrop": Refusal("its input is smaller than its output, so that it would be stretched", "use Resizing"),
     "EinsumDense": Refusal(
-        "its equation contracts other axes than the last one",
-        "use an equation such as '...a,ab->...b', or Reshape and Dense",
+        "its equation mixes samples, or sums up axes without weights, or its '...' stands for axes of different sizes, whose "
+        "order Keras mistakes",
+        "use an equation such as 'abc,cde->abde', or Reshape and Dense",
+    ),
+    **dict.fromkeys(
+        ["Rescaling", "Normalization"],
+        Refusal("its constants change the shape of the tensor", "give them a shape that broadcasts against the input"),
     ),
     "Resizing": Refusal(
-        "it interpolates between neighbours", "resize the data, or use UpSampling2D with `interpolation='nearest'`"
+        "what it adds around the image is no part of an interpolation",
+        "use `pad_to_aspect_ratio=False`, or resize the data",
     ),
     "Masking": Refusal("later layers would skip the steps that it masks", "cut the data to one length"),
     "SpectralNormalization": Refusal(
@@ -159,17 +157,16 @@ UNKNOWN_LAYER = Refusal(
 )
 UNKNOWN_OPERATION = Refusal(
     "the converter does not know this operation",
-    "use the Keras layer for it, or the operators +, - on tensors and *, / with constants",
+    "use the Keras layer for it, or one of the operations that the documentation lists",
 )
-NORMALIZATION_AXES = Refusal(
-    "it has means and variances over more than one axis", "use one axis (`Normalization(axis=-1)`)"
+DISTRIBUTED = Refusal(
+    "TimeDistributed applies it at every position of an axis, and no layer does that at once",
+    "use a convolution or pooling of one or two dimensions in it, or a layer that acts on the last axis",
 )
 BROADCASTING = Refusal(
     "it adds tensors of different shapes with more than four axes",
     "bring them to one shape first, for example with UpSampling or RepeatVector",
 )
-RESCALING_SHAPE = Refusal("its scale has another shape than one value per channel", "use one value, or one per channel")
-INTERPOLATION = Refusal("it interpolates between neighbours", "use `interpolation='nearest'`, or a Conv2DTranspose")
 NOT_RELU = Refusal(
     "a spiking population stands for ReLU and other piecewise linear rectifiers only",
     "retrain with ReLU; softmax, sigmoid and tanh are supported as a model's output",
@@ -199,6 +196,6 @@ def is_output_nonlinearity(layer: LayerSpec) -> bool:
     """Whether an activation layer may be applied to a decoded readout: it has no weights, and is known."""
     if layer.class_name == "Activation" and layer.config.get("activation") in OUTPUT_FUNCTIONS:
         return True
-    return layer.class_name in ("Softmax", "ReLU", "LeakyReLU", "ELU") or (
+    return layer.class_name in ("Softmax", "ReLU", "LeakyReLU", "ELU", "Clip") or (
         layer.class_name == "Activation" and rectifier_of(layer) is not None
     )

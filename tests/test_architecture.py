@@ -17,7 +17,7 @@ LEVELS = [
     ["report", "config"],
     ["layers", "ops"],
     ["neurons"],
-    ["graph", "kernels", "rectifiers", "vocabulary"],
+    ["graph", "kernels", "chain", "rectifiers", "vocabulary"],
     ["graph_config"],
     ["network"],
     ["data", "parse", "passes", "coverage"],

@@ -114,7 +114,7 @@ def test_all_offences_are_named_in_one_error():
     x = L.ELU(name="elu")(x)
     x = L.LayerNormalization(name="norm")(x)
     x = L.Multiply(name="product")([x, x])
-    x = L.UpSampling2D(2, interpolation="bilinear", name="blurred")(x)
+    x = L.CenterCrop(9, 9, name="stretched")(x)
     x = L.Activation(lambda value: value, name="own")(x)
     x = _MyDense(3, name="mine")(L.Flatten()(x))
     x = keras.ops.exp(x)
@@ -128,7 +128,7 @@ def test_all_offences_are_named_in_one_error():
         "'norm' (LayerNormalization): it normalises each sample by its own statistics",
         "remedy: retrain with BatchNormalization",
         "'product' (Multiply)",
-        "'blurred' (UpSampling2D): it interpolates",
+        "'stretched' (CenterCrop): its input is smaller",
         "'own' (Activation custom function <lambda>)",
         "'mine' (test_parse._MyDense): the converter does not know this layer",
         "(Activation exponential): a spiking population stands for ReLU",

@@ -1,6 +1,9 @@
-"""Synapses that Keras has no layer for."""
+"""Layers that Keras has none for, or only as operations."""
 
+from snn_toolbox_tf.layers.clip import Clip
+from snn_toolbox_tf.layers.resample import Resample
 from snn_toolbox_tf.layers.round_to_grid import RoundToGrid, straight_through_round
 from snn_toolbox_tf.layers.scale import Scale
+from snn_toolbox_tf.layers.select import Select
 
-__all__ = ["RoundToGrid", "Scale", "straight_through_round"]
+__all__ = ["Clip", "Resample", "RoundToGrid", "Scale", "Select", "straight_through_round"]

@@ -4,29 +4,14 @@ import dataclasses
 from typing import Any
 
 import keras
-import numpy as np
 
 from snn_toolbox_tf import vocabulary
-from snn_toolbox_tf.graph import Activation, Graph, Input, LayerSpec, MaxPool, Node, Readout, Synapse, Unsupported
-from snn_toolbox_tf.kernels import scale_spec
-from snn_toolbox_tf.parse.broadcasting import broadcast
-from snn_toolbox_tf.parse.einsum import dense_spec, is_dense
-from snn_toolbox_tf.parse.operators import operation_node
-from snn_toolbox_tf.parse.trace import Call, Trace
-
-_WEIGHT_NAMES = (
-    "kernel",
-    "bias",
-    "depthwise_kernel",
-    "pointwise_kernel",
-    "gamma",
-    "beta",
-    "moving_mean",
-    "moving_variance",
-    "mean",
-    "variance",
-    "alpha",
-)
+from snn_toolbox_tf.graph import Activation, Graph, Input, Readout, Unsupported
+from snn_toolbox_tf.parse.layers import function_spec, lower_layer
+from snn_toolbox_tf.parse.operators import lower_operation
+from snn_toolbox_tf.parse.place import Place
+from snn_toolbox_tf.parse.time_distributed import distribute
+from snn_toolbox_tf.parse.trace import Call, Trace, trace_wrapped
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,7 +44,7 @@ class Lowering:
         names = []
         for tensor in trace.clone.inputs:
             name = self.graph.unique_name(tensor.name)
-            self._add(Input(name, [], tensor.shape[1:], dtype=keras.backend.standardize_dtype(tensor.dtype)))
+            self.graph.insert(Input(name, [], tensor.shape[1:], dtype=keras.backend.standardize_dtype(tensor.dtype)))
             self._value[id(tensor)] = name
             self.origins.append(Origin(name, "InputLayer"))
             names.append(name)
@@ -77,11 +62,6 @@ class Lowering:
             trace.clone.output, [readout.name for readout in self.graph.readouts], outputs
         )
 
-    def _add(self, node: Node) -> str:
-        self.graph.insert(node)
-        self.graph.replace(node)
-        return node.name
-
     def _lower(self, trace: Trace, prefix: str) -> None:
         for call in trace.calls:
             tensors = [t for t in keras.tree.flatten((call.args, call.kwargs)) if isinstance(t, keras.KerasTensor)]
@@ -94,117 +74,62 @@ class Lowering:
                     self._value[id(outside)] = self._value[id(inside)]
                 continue
             inputs = [self._value[id(tensor)] for tensor in tensors]
-            name = self.graph.unique_name(prefix + call.source.name)
-            self.origins.append(Origin(name, type(call.source).__name__, inactive=_is_inactive(call)))
-            result = self._lower_call(call, name, inputs)
-            for tensor in call.outputs:
-                self._value[id(tensor)] = result
+            result = self._lower_call(call, self.graph.unique_name(prefix + call.source.name), inputs)
+            names = [result] * len(call.outputs) if isinstance(result, str) else result
+            for tensor, name in zip(call.outputs, names, strict=True):
+                self._value[id(tensor)] = name
 
-    def _lower_call(self, call: Call, name: str, inputs: list[str]) -> str:
+    def _lower_call(self, call: Call, name: str, inputs: list[str]) -> str | list[str]:
+        """Adds the nodes of a call, and says where they came from."""
         shape = tuple(call.outputs[0].shape[1:])
-        if not isinstance(call.operation, keras.layers.Layer):
-            # Of tensors of different rank, an operator would take the batch for another axis.
-            same_rank = len({len(self.graph[source].shape) for source in inputs}) == 1
-            if type(call.operation).__name__ in ("Add", "Subtract") and len(inputs) == 2 and same_rank:
-                inputs = self._broadcast(name, inputs, shape)
-            return self._add(operation_node(self.graph, call, name, inputs, shape))
         layer, class_name = call.source, type(call.source).__name__
-        axis = _channel_axis(self.graph, layer, inputs, shape)
-        if _is_scaled_sum(layer):
-            return self._add_scaled_sum(layer, name, inputs, shape)
-        if not vocabulary.is_keras_layer(layer):
-            refusal = vocabulary.UNKNOWN_LAYER
-            class_name = f"{type(layer).__module__}.{class_name}"
-        elif _is_inactive(call):
-            return inputs[0]
-        elif class_name == "Activation":
-            return self._add(Activation(name, inputs, shape, axis, layer=_function_spec(layer.activation)))
-        elif class_name in vocabulary.ACTIVATION_LAYERS:
-            spec = LayerSpec(class_name, layer.get_config(), _weights_of(layer))
-            return self._add(Activation(name, inputs, shape, axis, layer=spec))
-        elif class_name in vocabulary.MAX_POOLS:
-            return self._add(MaxPool(name, inputs, shape, axis, layer=LayerSpec(class_name, layer.get_config())))
-        elif class_name == "Normalization" and np.size(layer.get_config()["axis"]) > 1:
-            refusal = vocabulary.NORMALIZATION_AXES
-        elif class_name == "Rescaling":
-            return self._add_rescaling(layer, name, inputs, shape, axis)
-        elif class_name == "EinsumDense" and is_dense(layer):
-            return self._add_synapse(layer, name, inputs, shape, -1)
-        elif class_name in ("Add", "Subtract", "Average"):
-            inputs = self._broadcast(name, inputs, shape)
-            if all(self.graph[source].shape == shape for source in inputs):
-                return self._add_synapse(layer, name, inputs, shape, axis)
-            refusal = vocabulary.BROADCASTING
-        elif class_name in vocabulary.ROLES and layer.get_config().get("interpolation", "nearest") != "nearest":
-            refusal = vocabulary.INTERPOLATION
-        elif class_name in vocabulary.ROLES or class_name in vocabulary.REWRITTEN:
-            return self._add_synapse(layer, name, inputs, shape, axis)
-        else:
-            refusal = vocabulary.REFUSALS.get(class_name, vocabulary.UNKNOWN_LAYER)
-        node = Unsupported(
-            name, inputs, shape, axis, class_name=class_name, reason=refusal.reason, remedy=refusal.remedy
-        )
-        return self._add(node)
+        place = Place(self.graph, name, inputs, shape, self._channel_axis(layer, inputs, shape))
+        if vocabulary.is_keras_layer(layer) and class_name == "TimeDistributed":
+            return self._distribute(layer, place)
+        origin = len(self.origins)
+        is_layer = isinstance(layer, keras.layers.Layer)
+        result = lower_layer(place, layer) if is_layer else lower_operation(place, call)
+        self.origins.insert(origin, Origin(name, class_name, inactive=result in inputs))
+        if not isinstance(result, str) or isinstance(self.graph[result], (Activation, Unsupported)):
+            return result
+        return self._add_own_activation(layer, place, result)
 
-    def _add_rescaling(self, layer: Any, name: str, inputs: list[str], shape: tuple[int, ...], axis: int) -> str:
-        scale, offset = np.broadcast_arrays(np.asarray(layer.scale, np.float64), np.asarray(layer.offset, np.float64))
-        vector = scale.reshape(-1)
-        if vector.size > 1 and vector.size != shape[axis]:
-            refusal = vocabulary.RESCALING_SHAPE
-            node = Unsupported(name, inputs, shape, axis, "float32", "Rescaling", refusal.reason, refusal.remedy)
-            return self._add(node)
-        spec = scale_spec(vector, offset.reshape(-1), axis + 1 if axis >= 0 else axis)
-        return self._add(Synapse(name, inputs, shape, axis, layer=spec))
-
-    def _broadcast(self, name: str, inputs: list[str], shape: tuple[int, ...]) -> list[str]:
-        """Brings the terms of a sum to its shape, as far as that can be done."""
-
-        def add(node: Node) -> str:
-            node.name = self.graph.unique_name(node.name)
-            return self._add(node)
-
-        return [broadcast(add, self.graph[source], name, shape) or source for source in inputs]
-
-    def _add_scaled_sum(self, layer: Any, name: str, inputs: list[str], shape: tuple[int, ...]) -> str:
-        axis = self.graph[inputs[0]].channel_axis
-        spec = scale_spec(np.full(1, float(layer.get_config()["scale"])), None, axis + 1)
-        scaled = self._add(Synapse(self.graph.unique_name(f"{name}_scale"), inputs[1:], shape, axis, layer=spec))
-        return self._add(Synapse(name, [inputs[0], scaled], shape, axis, layer=LayerSpec("Add", {})))
-
-    def _add_synapse(self, layer: Any, name: str, inputs: list[str], shape: tuple[int, ...], axis: int) -> str:
-        config = layer.get_config()
-        arrays = _weights_of(layer)
-        activation = config.get("activation")
-        if "activation" in config:
-            config["activation"] = "linear"
-        spec = LayerSpec(type(layer).__name__, config, arrays)
-        self._add(Synapse(name, inputs, shape, axis, layer=dense_spec(spec) if "equation" in config else spec))
-        if activation in (None, "linear"):
-            return name
-        spec = _function_spec(layer.activation)
+    def _add_own_activation(self, layer: Any, place: Place, result: str) -> str:
+        """Adds the activation that is part of a layer, if it has one."""
+        function = layer.get_config().get("activation") if isinstance(layer, keras.layers.Layer) else None
+        if function in (None, "linear"):
+            return result
+        spec = function_spec(layer.activation)
         suffix = spec.config.get("activation", spec.class_name.lower())
-        fused = Activation(self.graph.unique_name(f"{name}_{suffix}"), [name], shape, axis, layer=spec)
-        self.origins.append(Origin(fused.name, f"activation of {type(layer).__name__}"))
-        return self._add(fused)
+        name = self.graph.unique_name(f"{place.name}_{suffix}")
+        self.origins.append(Origin(name, f"activation of {type(layer).__name__}"))
+        return dataclasses.replace(place, name=name, inputs=[result]).activation(spec)
 
+    def _distribute(self, wrapper: Any, place: Place) -> str:
+        """Adds the nodes of what a TimeDistributed layer wraps."""
+        inner = Lowering(trace_wrapped(wrapper.layer, place.source.shape[1:]))
+        names = {}
+        for origin in inner.origins[1:]:
+            own = f"{place.name}.{origin.name}"
+            if not isinstance(wrapper.layer, keras.Model):
+                own = place.name + origin.name.removeprefix(wrapper.layer.name)
+            names[origin.name] = own
+            self.origins.append(Origin(own, origin.class_name, origin.inactive))
+        return distribute(inner.graph, self.graph, place.inputs[0], names)
 
-def _weights_of(layer: Any) -> dict[str, np.ndarray]:
-    weights = {key: getattr(layer, key, None) for key in _WEIGHT_NAMES}
-    return {
-        key: np.asarray(keras.ops.convert_to_numpy(value), dtype=np.float64)
-        for key, value in weights.items()
-        if value is not None
-    }
-
-
-def _is_scaled_sum(layer: Any) -> bool:
-    """Whether a layer is the one that Keras's InceptionResNetV2 brings along: `a + scale * b`."""
-    own = type(layer).__module__.endswith("applications.inception_resnet_v2")
-    return own and type(layer).__name__ == "CustomScaleLayer"
-
-
-def _is_inactive(call: Call) -> bool:
-    return vocabulary.is_keras_layer(call.source) and type(call.source).__name__ in vocabulary.INACTIVE
+    def _channel_axis(self, layer: Any, inputs: list[str], shape: tuple[int, ...]) -> int:
+        config = layer.get_config() if isinstance(layer, keras.layers.Layer) else {}
+        if type(layer).__name__ == "Dense":
+            return -1
+        if type(layer).__name__ == "BatchNormalization":
+            axis = config["axis"][0] if isinstance(config["axis"], (list, tuple)) else config["axis"]
+            return axis - 1 if axis > 0 else axis
+        if config.get("data_format") == "channels_first" and len(shape) > 1:
+            return 0
+        first = self.graph[inputs[0]]
+        if "data_format" not in config and len(first.shape) == len(shape):
+            return first.channel_axis
+        return -1
 
 
 def _matched_inputs(model: keras.Model, argument: Any) -> list[tuple[Any, Any]]:
@@ -221,30 +146,3 @@ def _name_structure(structure: Any, names: list[str], tensors: list[Any]) -> Any
         # Keras unpacks a list of one.
         return list(named) if len(named) > 1 else named[0]
     return named
-
-
-def _function_spec(function: Any) -> LayerSpec:
-    """Returns an activation function (or a layer in its place) as a layer."""
-    if isinstance(function, keras.layers.Layer) and vocabulary.is_keras_layer(function):
-        return LayerSpec(type(function).__name__, function.get_config())
-    name = getattr(function, "__name__", type(function).__name__)
-    try:
-        known = keras.activations.get(name) is function
-    except ValueError:
-        known = False
-    return LayerSpec("Activation", {"activation": name if known else f"custom function {name}"})
-
-
-def _channel_axis(graph: Graph, layer: Any, inputs: list[str], shape: tuple[int, ...]) -> int:
-    config = layer.get_config()
-    if type(layer).__name__ == "Dense":
-        return -1
-    if type(layer).__name__ == "BatchNormalization":
-        axis = config["axis"][0] if isinstance(config["axis"], (list, tuple)) else config["axis"]
-        return axis - 1 if axis > 0 else axis
-    if config.get("data_format") == "channels_first" and len(shape) > 1:
-        return 0
-    first = graph[inputs[0]]
-    if "data_format" not in config and len(first.shape) == len(shape):
-        return first.channel_axis
-    return -1

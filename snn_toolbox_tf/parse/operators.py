@@ -1,37 +1,21 @@
-"""Operators on Keras tensors, such as `a + b` or `x * 0.5`, as nodes."""
+"""Operators and `keras.ops` on Keras tensors, such as `a + b` or `keras.ops.mean(x, axis=1)`, as nodes."""
 
+import dataclasses
+import inspect
+import math
+from collections.abc import Callable
 from typing import Any
 
 import keras
 import numpy as np
 
 from snn_toolbox_tf import vocabulary
-from snn_toolbox_tf.graph import Activation, Graph, LayerSpec, Node, Synapse, Unsupported
-from snn_toolbox_tf.kernels import scale_spec
+from snn_toolbox_tf.graph import LayerSpec, Synapse
+from snn_toolbox_tf.parse.broadcasting import broadcast
+from snn_toolbox_tf.parse.moving import MOVES, lower_moves
+from snn_toolbox_tf.parse.place import Place, as_float64
+from snn_toolbox_tf.parse.resampling import lower_resampling
 from snn_toolbox_tf.parse.trace import Call
-
-
-def operation_node(graph: Graph, call: Call, name: str, inputs: list[str], shape: tuple[int, ...]) -> Node:
-    """Returns the node of an operator on Keras tensors, such as `a + b` or `x * 0.5`."""
-    class_name = type(call.operation).__name__
-    axis = graph[inputs[0]].channel_axis if len(graph[inputs[0]].shape) == len(shape) else -1
-    constants = [value for value in call.args if not _has_tensor(value)]
-    same_shape = all(graph[source].shape == shape for source in inputs)
-    if class_name in ("Add", "Subtract") and len(inputs) == 2 and same_shape:
-        return Synapse(name, inputs, shape, axis, layer=LayerSpec(class_name, {}))
-    if class_name == "Concatenate":
-        return Synapse(name, inputs, shape, axis, layer=LayerSpec("Concatenate", {"axis": call.operation.axis}))
-    if class_name in _ACTIVATIONS:
-        return Activation(name, inputs, shape, axis, layer=_activation_spec(call.operation))
-    if same_shape and len(inputs) == 1 and not call.kwargs:
-        constant = np.asarray(constants[0], dtype=np.float64) if constants else np.asarray(1.0)
-        reverse = bool(constants) and call.args[0] is constants[0]
-        spec = _operator_spec(class_name, constant, reverse, len(shape), axis)
-        if spec is not None:
-            return Synapse(name, inputs, shape, axis, layer=spec)
-    refusal = vocabulary.UNKNOWN_OPERATION
-    return Unsupported(name, inputs, shape, axis, class_name=class_name, reason=refusal.reason, remedy=refusal.remedy)
-
 
 #: Operations that are activation functions, by the names of the functions.
 _ACTIVATIONS = {
@@ -43,6 +27,68 @@ _ACTIVATIONS = {
     "Mish": "mish", "HardSilu": "hard_silu", "SparsePlus": "sparse_plus", "TanhShrink": "tanh_shrink",
     "Squareplus": "squareplus",
 }  # fmt: skip
+
+#: Operations that leave values as they are.
+_INACTIVE = {"Copy", "StopGradient", "Identity"}
+
+#: Operations of two tensors that are not affine.
+_PRODUCTS = {
+    "Multiply", "Divide", "TrueDivide", "FloorDivide", "Matmul", "Dot", "Einsum", "Tensordot", "Vdot", "Outer", "Cross",
+    "Maximum", "Minimum", "Where", "Greater", "GreaterEqual", "Less", "LessEqual", "Equal", "NotEqual", "Power",
+}  # fmt: skip
+
+
+def lower_operation(place: Place, call: Call) -> str | list[str]:
+    """Adds the nodes of an operator, or of a function of `keras.ops`; returns their names, one per output."""
+    operation, class_name = call.operation, type(call.operation).__name__
+    arguments = list(inspect.signature(operation.call).bind(*call.args, **call.kwargs).arguments.values())
+    if class_name in _ACTIVATIONS:
+        return place.activation(_activation_spec(operation))
+    if class_name in ("Concatenate", "Append", "Stack"):
+        lowered: str | list[str] | None = _join(place, class_name, operation.axis)
+    elif len(place.inputs) == 1:
+        lowered = _of_one_tensor(place, operation, class_name, arguments)
+    else:
+        lowered = _of_two_tensors(place, class_name, arguments)
+    if lowered is not None:
+        return lowered
+    product = len(place.inputs) > 1 and class_name in _PRODUCTS
+    return place.refuse(class_name, vocabulary.PRODUCT if product else vocabulary.UNKNOWN_OPERATION)
+
+
+def _of_one_tensor(place: Place, operation: Any, class_name: str, arguments: list[Any]) -> str | list[str] | None:
+    if class_name in _INACTIVE or (class_name == "Cast" and operation.dtype in ("float32", "float64")):
+        return place.inputs[0]
+    if class_name in MOVES:
+        return lower_moves(place, lambda numbers: operation.call(*_with(arguments, numbers)))
+    if class_name in ("Mean", "Sum", "Max", "Amax"):
+        return _reduce(place, operation, class_name)
+    if class_name in ("AveragePool", "MaxPool"):
+        return _pool(place, operation, class_name)
+    if class_name == "Resize":
+        first = operation.data_format == "channels_first"
+        return lower_resampling(place, _resize(operation), channels_first=first)
+    if class_name == "Clip":
+        return _clip(place, operation.x_min, operation.x_max)
+    if len(arguments) > 2:
+        return None
+    constant = next((value for value in arguments if not _is_tensor(value)), None)
+    if constant is not None and class_name in ("Matmul", "Dot") and _is_tensor(arguments[0]):
+        return _multiply_by_matrix(place, as_float64(constant))
+    return _with_constant(place, class_name, constant, reverse=not _is_tensor(arguments[0]))
+
+
+def _of_two_tensors(place: Place, class_name: str, arguments: list[Any]) -> str | None:
+    # Of tensors of different rank, an operator would take the batch for another axis.
+    ranks = {len(place.graph[source].shape) for source in place.inputs}
+    if class_name not in ("Add", "Subtract") or len(arguments) != 2 or len(ranks) > 1:
+        return None
+    inputs = [broadcast(place.graph, source, place.name, place.shape) for source in place.inputs]
+    terms = [name for name in inputs if name is not None]
+    if len(terms) < 2:
+        return None
+    layer = LayerSpec(class_name, {})
+    return place.add(Synapse(place.name, terms, place.shape, place.channel_axis, layer=layer))
 
 
 def _activation_spec(operation: Any) -> LayerSpec:
@@ -60,33 +106,105 @@ def _activation_spec(operation: Any) -> LayerSpec:
     return LayerSpec("Activation", {"activation": _ACTIVATIONS[class_name]})
 
 
-def _operator_spec(
-    class_name: str, constant: np.ndarray, reverse: bool, rank: int, channel_axis: int
-) -> LayerSpec | None:
-    """Returns `x <operator> constant` (or `constant <operator> x`) as a `Scale`, or None if it is not affine."""
-    axes = [index - constant.ndim for index, size in enumerate(constant.shape) if size > 1]
-    if len(axes) > 1 or constant.ndim > rank + 1 or (axes and axes[0] == -rank - 1):
+def _with_constant(place: Place, class_name: str, constant: Any, *, reverse: bool) -> str | None:
+    """Adds `x <operator> constant`, or `constant <operator> x`."""
+    if class_name == "Negative":
+        return place.affine(-1.0)
+    if constant is None:
         return None
-    values = constant.reshape(-1)
-    one, zero = np.ones(1), np.zeros(1)
-    rules: dict[tuple[str, bool], tuple[np.ndarray, np.ndarray]] = {
-        ("Add", False): (one, values),
-        ("Add", True): (one, values),
-        ("Subtract", False): (one, -values),
-        ("Subtract", True): (-one, values),
-        ("Multiply", False): (values, zero),
-        ("Multiply", True): (values, zero),
-        ("Negative", False): (-one, zero),
+    value = as_float64(constant)
+    if class_name in ("Maximum", "Minimum") and value.size == 1:
+        bound = float(value.reshape(()))
+        return _clip(place, bound, None) if class_name == "Maximum" else _clip(place, None, bound)
+    rules: dict[tuple[str, bool], Callable[[], tuple[Any, Any]]] = {
+        ("Add", False): lambda: (1.0, value),
+        ("Add", True): lambda: (1.0, value),
+        ("Subtract", False): lambda: (1.0, -value),
+        ("Subtract", True): lambda: (-1.0, value),
+        ("Multiply", False): lambda: (value, None),
+        ("Multiply", True): lambda: (value, None),
+        ("Divide", False): lambda: (1.0 / value, None),
+        ("TrueDivide", False): lambda: (1.0 / value, None),
     }
-    if class_name in ("TrueDivide", "Divide") and not reverse and np.all(values != 0):
-        rules[class_name, False] = (1.0 / values, zero)
-    if (class_name, reverse) not in rules:
+    if (class_name, reverse) not in rules or ("Divide" in class_name and not value.all()):
         return None
-    factor, offset = rules[class_name, reverse]
-    factor, offset = np.broadcast_arrays(factor, offset)
-    axis = channel_axis + 1 if channel_axis >= 0 else channel_axis
-    return scale_spec(factor, offset, axes[0] if axes else axis)
+    return place.affine(*rules[class_name, reverse]())
 
 
-def _has_tensor(value: Any) -> bool:
-    return any(isinstance(leaf, keras.KerasTensor) for leaf in keras.tree.flatten(value))
+def _clip(place: Place, minimum: Any, maximum: Any) -> str | None:
+    bounds = [None if bound is None else as_float64(bound) for bound in (minimum, maximum)]
+    if any(bound is not None and bound.size > 1 for bound in bounds):
+        return None
+    low, high = (None if bound is None else float(bound.reshape(())) for bound in bounds)
+    return place.activation(LayerSpec("Clip", {"minimum": low, "maximum": high}))
+
+
+def _join(place: Place, class_name: str, axis: int | None) -> str | None:
+    """Concatenates, or stacks along a new axis."""
+    rank = len(place.shape) + 1
+    if axis is None or axis % rank == 0:
+        return None
+    inputs = place.inputs
+    if class_name == "Stack":
+        shape = [1 if index + 1 == axis % rank else size for index, size in enumerate(place.shape)]
+        chains = [place.chain_from(source).reshape(shape) for source in place.inputs]
+        inputs = [chain.node.name for chain in chains]
+    layer = LayerSpec("Concatenate", {"axis": axis})
+    return place.add(Synapse(place.name, inputs, place.shape, place.channel_axis, layer=layer))
+
+
+def _reduce(place: Place, operation: Any, class_name: str) -> str | None:
+    """Means, sums and maxima over axes: as global pooling over one axis that holds them all."""
+    shape = place.source.shape
+    rank, axes = len(shape) + 1, operation.axis
+    reduced = sorted({int(axis) % rank for axis in ([axes] if isinstance(axes, int) else axes or [0])})
+    if 0 in reduced or getattr(operation, "initial", None) is not None:
+        return None
+    inner = [axis - 1 for axis in reduced]
+    kept = [axis for axis in range(rank - 1) if axis not in inner]
+    count, rest = (math.prod(shape[axis] for axis in chosen) for chosen in (inner, kept))
+    chain = place.chain().permute([*inner, *kept]).reshape((count, rest))
+    if class_name in ("Max", "Amax"):
+        chain.max_pool("GlobalMaxPooling1D", {}, (rest,))
+    else:
+        chain.synapse("GlobalAveragePooling1D", {}, (rest,))
+        if class_name == "Sum":
+            chain.affine(np.full((1,), float(count)))
+    return chain.reshape(place.shape, place.channel_axis).end()
+
+
+def _pool(place: Place, operation: Any, class_name: str) -> str:
+    dimensions = len(place.shape) - 1
+
+    def sizes(value: Any) -> list[int]:
+        return [value] * dimensions if isinstance(value, int) else list(value)
+
+    config = {"padding": operation.padding, "data_format": operation.data_format}
+    config["pool_size"] = sizes(operation.pool_size)
+    config["strides"] = sizes(operation.strides or operation.pool_size)
+    axis = 0 if operation.data_format == "channels_first" else -1
+    here = dataclasses.replace(place, channel_axis=axis)
+    layer = LayerSpec(f"{class_name.removesuffix('Pool')}Pooling{dimensions}D", config)
+    return here.max_pool(layer) if class_name == "MaxPool" else here.synapse(layer)
+
+
+def _multiply_by_matrix(place: Place, matrix: np.ndarray) -> str | None:
+    if matrix.ndim != 2:
+        return None
+    config = {"units": matrix.shape[1], "use_bias": False, "activation": "linear"}
+    return place.synapse(LayerSpec("Dense", config, {"kernel": matrix}))
+
+
+def _resize(operation: Any) -> Callable[[np.ndarray], Any]:
+    """The same resizing of channels-last images."""
+    keys = ("interpolation", "antialias", "crop_to_aspect_ratio", "pad_to_aspect_ratio", "fill_mode", "fill_value")
+    options = {key: getattr(operation, key) for key in keys}
+    return lambda images: keras.ops.image.resize(images, operation.size, data_format="channels_last", **options)
+
+
+def _with(arguments: list[Any], numbers: np.ndarray) -> list[Any]:
+    return [keras.ops.convert_to_tensor(numbers) if _is_tensor(value) else value for value in arguments]
+
+
+def _is_tensor(value: Any) -> bool:
+    return isinstance(value, keras.KerasTensor)

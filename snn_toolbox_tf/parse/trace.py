@@ -85,3 +85,13 @@ def trace_calls(model: keras.Model) -> Trace:
         functional = keras.Model(model.input, model.output, name=model.name)
     copy = keras.models.clone_model(functional, clone_function=clone, call_function=record)
     return Trace(model, copy, calls, nested)
+
+
+def trace_wrapped(layer: Any, shape: tuple[int, ...]) -> Trace:
+    """Returns the calls of what a wrapper calls on samples of this shape: one layer, or a model."""
+    if isinstance(layer, keras.Model) and getattr(layer, "inputs", None) and runs_as_wired(layer):
+        return trace_calls(layer)
+    inputs, stand_in = keras.Input(shape), _StandIn(layer)
+    outputs = stand_in(inputs)
+    model = keras.Model(inputs, outputs)
+    return Trace(model, model, [Call(stand_in, layer, (inputs,), {}, keras.tree.flatten(outputs))], {})

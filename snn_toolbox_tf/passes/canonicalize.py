@@ -1,6 +1,6 @@
 """Rewrites layers as the few kinds that later passes know.
 
-Batch normalization and Normalization become `Scale`; Average becomes Add and `Scale`; a separable convolution
+Batch normalization becomes `Scale`; Average becomes Add and `Scale`; a separable convolution
 becomes a depthwise and a pointwise one.
 """
 
@@ -18,12 +18,6 @@ def canonicalize(graph: Graph) -> None:
             factor, offset = _batch_normalization(node.layer)
             node.moments = _moments(node.layer, factor.size)
             node.layer = scale_spec(factor, offset, node.channel_axis + 1)
-        elif name == "Normalization":
-            factor, offset = _normalization(node.layer)
-            axis = node.layer.config["axis"]
-            node.layer = scale_spec(
-                factor, offset, int(np.ravel(axis)[0]) if np.size(axis) and axis is not None else -1
-            )
         elif name == "Average":
             _split_average(graph, node)
         elif name in ("SeparableConv1D", "SeparableConv2D"):
@@ -39,15 +33,6 @@ def _batch_normalization(layer: LayerSpec) -> tuple[np.ndarray, np.ndarray]:
 def _moments(layer: LayerSpec, channels: int) -> tuple[np.ndarray, np.ndarray]:
     """Mean and variance of what a batch norm puts out: beta and gamma^2."""
     return layer.weights.get("beta", np.zeros(channels)), layer.weights.get("gamma", np.ones(channels)) ** 2
-
-
-def _normalization(layer: LayerSpec) -> tuple[np.ndarray, np.ndarray]:
-    # Keras guards against a vanishing variance with its epsilon, 1e-7.
-    deviation = np.maximum(np.sqrt(layer.weights["variance"].reshape(-1)), 1e-7)
-    mean = layer.weights["mean"].reshape(-1)
-    if layer.config.get("invert"):
-        return deviation, mean
-    return 1.0 / deviation, -mean / deviation
 
 
 def _split_average(graph: Graph, node: Synapse) -> None:

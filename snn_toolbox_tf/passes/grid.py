@@ -157,10 +157,10 @@ def _bit_limits(graph: Graph, bounds: dict[str, float]) -> dict[str, int]:
             elif isinstance(reader, MaxPool) or role in (Role.SUM, Role.CONCATENATE, Role.REARRANGING):
                 limit = min(limit, limits[reader.name])
             elif role is Role.CHANNELWISE:
-                area = _averaged_elements(graph, reader)
-                limit = min(limit, _capacity(bounds[node.name] * area))
-                if _is_exact(graph, reader):
-                    limit = min(limit, limits[reader.name] - int(math.log2(area)))
+                limit = min(limit, _capacity(bounds[node.name] * _summed_weight(graph, reader)))
+                added = _added_bits(graph, reader)
+                if added is not None:
+                    limit = min(limit, limits[reader.name] - added)
         limits[node.name] = limit
     return limits
 
@@ -209,10 +209,11 @@ def _assign_node_bits(graph: Graph, node: Node, bits: int, limit: int, bound: fl
             return kernel_bits + bits
     elif role is not Role.CHANNELWISE:
         return bits
-    elif _is_exact(graph, node):
-        result = bits + int(math.log2(_averaged_elements(graph, node)))
-        if result <= limit:
-            return result
+    else:
+        added = _added_bits(graph, node)
+        if added is not None and bits + added <= limit:
+            return bits + added
+        _round_matrices(node, (_capacity(bound * _summed_weight(graph, node), FLOAT64_BITS) - bits) // 2)
     if decide:
         _end_in_float64(graph, node, limit)
     return limit
@@ -235,20 +236,49 @@ def _round_weights(layer: LayerSpec, kernel_bits: int, bias_bits: int) -> None:
         layer.fractional_bits[name] = bits[name]
 
 
-def _averaged_elements(graph: Graph, node: Node) -> int:
-    """How many elements a pooling layer averages: the divisor."""
+def _summed_weight(graph: Graph, node: Node) -> float:
+    """How much larger than the largest input a sum inside a weightless layer can be, before any division."""
     if not isinstance(node, Synapse):
-        return 1
+        return 1.0
     name, source = node.layer.class_name, graph[node.inputs[0]]
     if name.startswith("GlobalAveragePooling"):
-        return int(np.prod(source.shape[:-1]))
+        return float(np.prod(source.shape[:-1]))
     if name.startswith("AveragePooling"):
-        return int(np.prod(node.layer.config["pool_size"]))
-    return 1
+        return float(np.prod(node.layer.config["pool_size"]))
+    return float(np.prod([np.abs(matrix).sum(axis=1).max() for matrix in _matrices(node)]))
 
 
-def _is_exact(graph: Graph, node: Node) -> bool:
-    """Whether a weightless layer's output stays on a dyadic grid: it divides by powers of two only."""
-    area = _averaged_elements(graph, node)
+def _added_bits(graph: Graph, node: Node) -> int | None:
+    """How many fractional bits a weightless layer adds; None if its output does not stay on a dyadic grid."""
+    matrices = _matrices(node)
+    if matrices:
+        bits = [_bits_of(matrix) for matrix in matrices]
+        return None if max(bits) > MINIMAL_WEIGHT_BITS else sum(bits)
+    area = int(_summed_weight(graph, node))
     ragged = isinstance(node, Synapse) and area > 1 and node.layer.config.get("padding") == "same"
-    return area & (area - 1) == 0 and not ragged
+    return None if ragged or area & (area - 1) else int(math.log2(area))
+
+
+def _matrices(node: Node) -> list[np.ndarray]:
+    """The matrices of a `Resample`."""
+    if not isinstance(node, Synapse) or node.layer.class_name != "Resample":
+        return []
+    return list(node.layer.weights.values())
+
+
+def _bits_of(matrix: np.ndarray) -> int:
+    """The fewest fractional bits that hold a matrix, or more than are of use."""
+    for bits in range(MINIMAL_WEIGHT_BITS + 1):
+        scaled = matrix * 2.0**bits
+        if np.array_equal(scaled, np.round(scaled)):
+            return bits
+    return MINIMAL_WEIGHT_BITS + 1
+
+
+def _round_matrices(node: Node, bits: int) -> None:
+    """Puts a `Resample` on a grid on which its float64 sums are exact."""
+    if isinstance(node, Synapse) and node.layer.class_name == "Resample":
+        bits = min(bits, FLOAT32_BITS)
+        node.layer.weights = {
+            name: np.round(matrix * 2.0**bits) / 2.0**bits for name, matrix in node.layer.weights.items()
+        }

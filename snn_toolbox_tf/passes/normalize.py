@@ -15,6 +15,7 @@ A change of form, not of function. Each tensor gets a scale, `true value = scale
 import numpy as np
 
 from snn_toolbox_tf import kernels
+from snn_toolbox_tf.chain import scale_nodes
 from snn_toolbox_tf.graph import Graph, Input, Node, Population, Readout, Synapse
 from snn_toolbox_tf.passes import scales
 from snn_toolbox_tf.passes.scales import Scale
@@ -62,7 +63,7 @@ def _wanted_scales(graph: Graph) -> dict[str, Scale | None]:
 
 def _can_have(graph: Graph, node: Node, scale: Scale) -> bool:
     if isinstance(node, Synapse) and scales.node_role(node) is Role.WEIGHTED:
-        return scales.per_channel(scale, node.shape, scales.weight_axis(node)) is not None
+        return kernels.per_channel(scale, node.shape, scales.weight_axis(node)) is not None
     if isinstance(node, Synapse) and scales.node_role(node) is Role.CONCATENATE:
         return True
     return all(scales.pull(node, graph[name], scale) is not None for name in node.inputs)
@@ -107,19 +108,19 @@ def _take_up_scales(graph: Graph, wanted: dict[str, Scale | None]) -> dict[str, 
             actual[node.name] = _rescale_weightless(graph, node, sources, wanted[node.name])
     for readout in graph.readouts:
         scale, node = actual[readout.node], graph[readout.node]
-        if not np.array_equal(np.broadcast_to(scale, node.shape), np.ones(node.shape)):
+        if not _same(scale, _ones(node), node):
             _insert_scale(graph, node, readout, 0, scale)
     return actual
 
 
 def _rescale_weights(graph: Graph, node: Synapse, source: Scale, target: Scale | None) -> Scale:
     before = graph[node.inputs[0]]
-    vector = scales.per_channel(source, before.shape, scales.weight_axis(node))
+    vector = kernels.per_channel(source, before.shape, scales.weight_axis(node))
     if vector is None:
         _require(graph, node, 0, source, _ones(before))
         vector = np.ones(1)
     scale = _ones(node) if target is None else target
-    out = scales.per_channel(scale, node.shape, scales.weight_axis(node))
+    out = kernels.per_channel(scale, node.shape, scales.weight_axis(node))
     if out is None:
         raise ValueError(f"Synapse '{node.name}' cannot take up a scale that varies within a channel.")
     kernels.scale_input(node.layer, vector)
@@ -135,6 +136,10 @@ def _rescale_weightless(graph: Graph, node: Node, sources: list[Scale], target: 
         if isinstance(node, Synapse) and scales.node_role(node) is Role.CONCATENATE:
             needed: Scale | None = scales.sliced(graph, node, index, target)
         else:
+            pushed = scales.push(node, before, source)
+            if pushed is not None and _same(pushed, target, node):
+                # What is cropped away may have any scale.
+                continue
             needed = scales.pull(node, before, target)
         if needed is None:
             raise ValueError(f"Node '{node.name}' cannot pass on a scale that varies within a channel.")
@@ -158,10 +163,14 @@ def _forward_scale(graph: Graph, node: Node, sources: list[Scale]) -> Scale:
 
 def _require(graph: Graph, node: Node, index: int, source: Scale, needed: Scale) -> None:
     before = graph[node.inputs[index]]
-    if not np.array_equal(np.broadcast_to(source, before.shape), np.broadcast_to(needed, before.shape)):
+    if not _same(source, needed, before):
         _insert_scale(graph, before, node, index, source / needed)
 
 
+def _same(first: Scale, second: Scale, node: Node) -> bool:
+    return np.array_equal(np.broadcast_to(first, node.shape), np.broadcast_to(second, node.shape))
+
+
 def _insert_scale(graph: Graph, before: Node, reader: Node | Readout, slot: int, factor: Scale) -> None:
-    for node in scales.scale_nodes(graph, f"{before.name}_to_{reader.name}", before, factor):
+    for node in scale_nodes(graph, f"{before.name}_to_{reader.name}", before, factor):
         graph.insert_on_edge(node, reader, slot)

@@ -6,8 +6,8 @@ A scale is a float64 array that broadcasts against a tensor's per-sample shape: 
 import numpy as np
 
 from snn_toolbox_tf import vocabulary
-from snn_toolbox_tf.graph import Graph, LayerSpec, MaxPool, Node, Synapse, sample_axis
-from snn_toolbox_tf.kernels import scale_spec
+from snn_toolbox_tf.graph import Graph, MaxPool, Node, Synapse, sample_axis
+from snn_toolbox_tf.kernels import per_channel
 from snn_toolbox_tf.vocabulary import Role
 
 Scale = np.ndarray
@@ -30,16 +30,6 @@ def moves_values_only(node: Node) -> bool:
     if name.startswith("AveragePooling"):
         return all(size == 1 for size in np.ravel(config["pool_size"]))
     return name.startswith(("ZeroPadding", "Cropping"))
-
-
-def per_channel(scale: Scale, shape: tuple[int, ...], axis: int = -1) -> np.ndarray | None:
-    """Returns a scale as a vector along one axis (or of size 1), or None if it varies along another axis."""
-    if scale.size == 1:
-        return scale.reshape(1)
-    if scale.size == scale.shape[axis]:
-        return scale.reshape(-1)
-    rest = np.moveaxis(np.broadcast_to(scale, shape), axis, -1).reshape(-1, shape[axis])
-    return rest[0] if (rest == rest[0]).all() else None
 
 
 def push(node: Node, source: Node, scale: Scale) -> Scale | None:
@@ -100,35 +90,30 @@ def _padded(scale: Scale, start: Node, padding: list[tuple[int, int]], *, crop: 
     return result
 
 
-def _rearranged(node: Node, scale: Scale, start: Node, end: Node, *, backwards: bool) -> Scale:
+def _rearranged(node: Node, scale: Scale, start: Node, end: Node, *, backwards: bool) -> Scale | None:
     if isinstance(node, Synapse) and node.layer.class_name == "Permute":
         order = [axis - 1 for axis in node.layer.config["dims"]]
         return scale.transpose(np.argsort(order) if backwards else order)
+    if isinstance(node, Synapse) and node.layer.class_name == "Select":
+        return _selected(node.layer.weights["indices"], scale, start, end, backwards=backwards)
     return np.broadcast_to(scale, start.shape).reshape(end.shape)
 
 
-def scale_nodes(graph: Graph, name: str, source: Node, factor: Scale) -> list[Synapse]:
-    """Returns what multiplies a node's output by a scale: a `Scale`, or a chain around one, to be inserted in this order.
-
-    Args:
-        graph: Where unique names are looked up.
-        name: What the `Scale` shall be called.
-        source: The node.
-        factor: The scale. If it varies within a channel, the `Scale` stands on the flattened tensor, where every element is
-            a channel.
-    """
-    name = graph.unique_name(name)
-    vector = per_channel(factor, source.shape, source.channel_axis)
-    if vector is not None:
-        spec = scale_spec(vector, None, source.channel_axis + 1)
-        return [Synapse(name, [source.name], source.shape, source.channel_axis, layer=spec)]
-    size = int(np.prod(source.shape))
-    flat = Synapse(graph.unique_name(f"{name}_flat"), [source.name], (size,), layer=LayerSpec("Flatten", {}))
-    spec = scale_spec(np.broadcast_to(factor, source.shape).reshape(-1), None, -1)
-    scaled = Synapse(name, [flat.name], (size,), layer=spec)
-    back = LayerSpec("Reshape", {"target_shape": list(source.shape)})
-    shaped = graph.unique_name(f"{name}_shaped")
-    return [flat, scaled, Synapse(shaped, [name], source.shape, source.channel_axis, layer=back)]
+def _selected(indices: np.ndarray, scale: Scale, start: Node, end: Node, *, backwards: bool) -> Scale | None:
+    """Zeros, and what nobody reads, may have any scale: they take that of their channel."""
+    given = np.broadcast_to(scale, start.shape).reshape(-1)
+    indices = indices.astype(np.int64)
+    result = np.full(int(np.prod(end.shape)) + 1, np.nan)
+    if backwards:
+        result[indices] = given
+        if not (result[indices] == given)[indices > 0].all():
+            return None
+        result = result[1:]
+    else:
+        result = np.concatenate([[np.nan], given])[indices]
+    channels = result.reshape(-1, end.shape[-1])
+    known = np.nan_to_num(np.fmax.reduce(channels, axis=0), nan=1.0)
+    return np.where(np.isnan(channels), known, channels).reshape(end.shape)
 
 
 def concatenation_axis(node: Synapse) -> int:

@@ -5,9 +5,9 @@ A LeakyReLU becomes max(x, 0) - slope * max(-x, 0): two populations, one of whic
 
 import numpy as np
 
+from snn_toolbox_tf.chain import scale_nodes
 from snn_toolbox_tf.graph import Activation, Graph, LayerSpec, Synapse
 from snn_toolbox_tf.kernels import scale_spec
-from snn_toolbox_tf.passes.scales import scale_nodes
 from snn_toolbox_tf.rectifiers import Piece, Rectifier, rectifier_of
 
 

@@ -48,8 +48,7 @@ def synapse_costs(graph: Graph, input_mode: str) -> list[SynapseCost]:
     carries = _carriers(graph, input_mode)
     costs = []
     for node in graph.of_type(Synapse):
-        averages = scales.node_role(node) is Role.CHANNELWISE and "AveragePooling" in node.layer.class_name
-        if scales.node_role(node) is not Role.WEIGHTED and not averages:
+        if scales.node_role(node) is not Role.WEIGHTED and not _averages(node):
             continue
         source = node.inputs[0]
         costs.append(SynapseCost(node.name, source, carries[source], fan_out(node, graph[source].shape)))
@@ -64,7 +63,7 @@ def _carriers(graph: Graph, input_mode: str) -> dict[str, str]:
         kinds = {carries[name] for name in node.inputs}
         role = scales.node_role(node)
         wiring = role in (Role.REARRANGING, Role.CONCATENATE) or (
-            role is Role.CHANNELWISE and isinstance(node, Synapse) and "AveragePooling" not in node.layer.class_name
+            role is Role.CHANNELWISE and isinstance(node, Synapse) and not _averages(node)
         )
         if isinstance(node, Input):
             carries[node.name] = inputs
@@ -77,13 +76,18 @@ def _carriers(graph: Graph, input_mode: str) -> dict[str, str]:
     return carries
 
 
+def _averages(node: Synapse) -> bool:
+    """Whether a layer without trained weights sums what it reads."""
+    return "AveragePooling" in node.layer.class_name or node.layer.class_name == "Resample"
+
+
 def fan_out(node: Synapse, input_shape: tuple[int, ...]) -> np.ndarray:
     """Returns how many connections leave each element of a synapse's input, exact at borders and with strides.
 
     It is the gradient of the summed output with all weights set to 1.
 
     Args:
-        node: A weighted or average-pooling synapse.
+        node: A weighted, average-pooling or resampling synapse.
         input_shape: Shape of its input without the batch axis.
 
     Returns:
@@ -92,6 +96,8 @@ def fan_out(node: Synapse, input_shape: tuple[int, ...]) -> np.ndarray:
     spec = node.layer
     if spec.class_name.startswith("GlobalAveragePooling"):
         return np.ones(input_shape)
+    if spec.class_name == "Resample":
+        return _resampled_fan_out(spec, input_shape)
     pools = spec.class_name.startswith("AveragePooling")
     if pools:
         spec = _counting_pool(spec)
@@ -106,6 +112,16 @@ def fan_out(node: Synapse, input_shape: tuple[int, ...]) -> np.ndarray:
         tape.watch(probe)
         total = tf.reduce_sum(layer(probe))
     return np.broadcast_to(tape.gradient(total, probe).numpy()[0], input_shape)
+
+
+def _resampled_fan_out(spec: LayerSpec, input_shape: tuple[int, ...]) -> np.ndarray:
+    """As many as weights of its column that are not zero, along each axis."""
+    counts = np.ones((1,) * len(input_shape))
+    for axis, matrix in enumerate(spec.weights.values()):
+        shape = [1] * len(input_shape)
+        shape[axis] = -1
+        counts = counts * np.count_nonzero(matrix, axis=0).reshape(shape)
+    return np.broadcast_to(counts, input_shape)
 
 
 def _counting_pool(spec: LayerSpec) -> LayerSpec:

@@ -1,0 +1,94 @@
+"""Where in the graph the nodes of one call belong."""
+
+import dataclasses
+from typing import Any
+
+import keras
+import numpy as np
+
+from snn_toolbox_tf.chain import Chain
+from snn_toolbox_tf.graph import Activation, Graph, LayerSpec, MaxPool, Node, Synapse, Unsupported
+from snn_toolbox_tf.vocabulary import Refusal
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """One call of a layer or an operation.
+
+    Attributes:
+        graph: The graph.
+        name: Name of the node that gives the call's output.
+        inputs: Names of the nodes that are read.
+        shape: Shape of the output without the batch axis.
+        channel_axis: Axis of the output that counts channels, without the batch axis; -1 is the last one.
+    """
+
+    graph: Graph
+    name: str
+    inputs: list[str]
+    shape: tuple[int, ...]
+    channel_axis: int = -1
+
+    @property
+    def source(self) -> Node:
+        """The first node that is read."""
+        return self.graph[self.inputs[0]]
+
+    def chain(self) -> Chain:
+        """Returns a chain that starts at the first input."""
+        return self.chain_from(self.inputs[0])
+
+    def chain_from(self, source: str) -> Chain:
+        """Returns a chain that starts at a node."""
+        return Chain(self.graph, self.name, source)
+
+    def add(self, node: Node) -> str:
+        """Adds a node and returns its name."""
+        self.graph.insert(node)
+        return node.name
+
+    def synapse(self, layer: LayerSpec) -> str:
+        """Adds a layer that reads all inputs."""
+        return self.add(Synapse(self.name, self.inputs, self.shape, self.channel_axis, layer=layer))
+
+    def max_pool(self, layer: LayerSpec) -> str:
+        """Adds a max pooling."""
+        return self.add(MaxPool(self.name, self.inputs, self.shape, self.channel_axis, layer=layer))
+
+    def activation(self, layer: LayerSpec) -> str:
+        """Adds a nonlinearity."""
+        return self.add(Activation(self.name, self.inputs, self.shape, self.channel_axis, layer=layer))
+
+    def affine(self, factor: Any, offset: Any = None) -> str | None:
+        """Adds an elementwise product and sum with what broadcasts against `[batch, *shape]`; None if that is not so."""
+        arrays = [None if values is None else elementwise(values, self.shape) for values in (factor, offset)]
+        if self.source.shape != self.shape or arrays[0] is None or (arrays[1] is None and offset is not None):
+            return None
+        return self.chain().affine(arrays[0], arrays[1]).end()
+
+    def refuse(self, class_name: str, refusal: Refusal) -> str:
+        """Adds what stands for an operation that has no place in a spiking network."""
+        texts = {"class_name": class_name, "reason": refusal.reason, "remedy": refusal.remedy}
+        return self.add(Unsupported(self.name, self.inputs, self.shape, self.channel_axis, **texts))
+
+
+def elementwise(values: Any, shape: tuple[int, ...]) -> np.ndarray | None:
+    """Returns what broadcasts against `[batch, *shape]`, and is the same for all samples, in the rank of `shape`.
+
+    >>> elementwise([1.0, 2.0], (3, 2)).shape
+    (1, 2)
+    """
+    array = as_float64(values)
+    if array.ndim == len(shape) + 1 and len(array) == 1:
+        array = array[0]
+    if array.ndim > len(shape) or any(
+        size not in (1, whole) for size, whole in zip(array.shape[::-1], shape[::-1], strict=False)
+    ):
+        return None
+    return array.reshape((1,) * (len(shape) - array.ndim) + array.shape)
+
+
+def as_float64(values: Any) -> np.ndarray:
+    """Returns a number, an array, a tensor or a variable as a float64 array."""
+    plain = values if isinstance(values, (int, float, np.ndarray, list, tuple)) else keras.ops.convert_to_numpy(values)
+    return np.asarray(plain, dtype=np.float64)
