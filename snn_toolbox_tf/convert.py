@@ -24,6 +24,7 @@ from snn_toolbox_tf.passes.normalize import normalize
 from snn_toolbox_tf.simulation.encoding import INPUT_MODES
 
 FORMS = ("normalized", "balanced")
+MAX_POOLINGS = ("accumulated", "winner_take_all")
 DEFAULT_PERCENTILE = 99.9
 
 
@@ -40,6 +41,7 @@ def convert_keras(
     reset: str = "subtract",
     input: str = "analog",
     form: str = "normalized",
+    max_pooling: str = "accumulated",
     seed: int = 0,
     block_length: int | None = None,
     name: str | None = None,
@@ -63,6 +65,9 @@ def convert_keras(
         input: "analog", "poisson" or "frames", see `SpikingModel`.
         form: "normalized" (thresholds 1, spikes 0 or 1, parameters on a grid that makes spikes reproducible) or "balanced"
             (the source's own weights, spikes of height theta), for inspection.
+        max_pooling: What max pooling passes on: "accumulated", the growth of the largest accumulated current, which is exact
+            in the limit of many timesteps; or "winner_take_all", the spikes of the neuron that fires most (Rueckauer et al.
+            2017), which needs a population in front of each pooling.
         seed: Seed of Poisson input, and of the random input that verifies a conversion without calibration data.
         block_length: K, the number of timesteps that each synapse handles at once; None: by batch size and caches.
         name: Name of the spiking model; the source's with "_snn" if None.
@@ -86,12 +91,16 @@ def convert_keras(
     """
     if isinstance(model, SpikingModel):
         raise ValueError(f"Model '{model.name}' is a spiking network already. Expected the trained source model.")
-    _check_arguments(percentile, per_channel, max_rate, threshold_scale, v0, reset, input, form)
+    _check_arguments(percentile, per_channel, max_rate, threshold_scale, v0)
+    check_name(reset, RESETS, "reset")
+    check_name(input, INPUT_MODES, "input")
+    check_name(form, FORMS, "form")
+    check_name(max_pooling, MAX_POOLINGS, "max_pooling")
     check_positive_integer(timesteps, "timesteps")
     if block_length is not None:
         check_positive_integer(block_length, "block_length")
     check_seed(seed)
-    graph = to_balanced(parse(model))
+    graph = to_balanced(parse(model), max_pooling)
     network = Network(graph)
     if calibration_data is None:
         statistics = observe_random_input(network, seed)
@@ -125,6 +134,7 @@ def convert_keras(
         "v0": v0,
         "reset": reset,
         "form": form,
+        "max_pooling": max_pooling,
         "calibration_samples": 0 if calibration_data is None else statistics.samples,
         "pass_error": pass_error,
         "grid_error": 0.0,
@@ -157,9 +167,6 @@ def _check_arguments(
     max_rate: Any,
     threshold_scale: Any,
     v0: Any,
-    reset: str,
-    input: str,
-    form: str,
 ) -> None:
     def number(value: Any) -> bool:
         real = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
@@ -185,9 +192,6 @@ def _check_arguments(
         )
     if not (number(v0) and -1 <= v0 <= 1):
         raise ValueError(f"Expected `v0` to be in [-1, 1], in units of the threshold. Received: v0={v0!r}")
-    check_name(reset, RESETS, "reset")
-    check_name(input, INPUT_MODES, "input")
-    check_name(form, FORMS, "form")
 
 
 def _warn_of_silent_populations(histograms: Mapping[str, PositiveHistogram]) -> None:

@@ -92,9 +92,15 @@ class MaxPool(Node):
     """Max pooling: stateful in time, because the maximum is taken over accumulated currents.
 
     The sums grow with time, hence float64.
+
+    Attributes:
+        layer: The layer.
+        rule: What is passed on: "accumulated", by how much the maximum grew; or "winner_take_all", what the neuron with the
+            most spikes so far puts out now.
     """
 
     layer: LayerSpec = dataclasses.field(kw_only=True)
+    rule: str = "accumulated"
     dtype: str = "float64"
 
 

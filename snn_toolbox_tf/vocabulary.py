@@ -130,8 +130,8 @@ REFUSALS: dict[str, Refusal] = {
     **dict.fromkeys(["Layer", "Wrapper"], _ABSTRACT),
     "CenterCrop": Refusal("its input is smaller than its output, so that it would be stretched", "use Resizing"),
     "EinsumDense": Refusal(
-        "its equation mixes samples, or sums up axes without weights, or its '...' stands for axes of different sizes, whose "
-        "order Keras mistakes",
+        "its equation mixes samples, or sums up axes without weights, or its '...' stands for axes of different sizes, "
+        "whose order Keras mistakes",
         "use an equation such as 'abc,cde->abde', or Reshape and Dense",
     ),
     **dict.fromkeys(

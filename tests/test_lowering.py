@@ -55,7 +55,7 @@ def test_einsum_dense_converges(name):
 def test_einsum_dense_whose_shape_keras_mistakes_is_refused():
     """Keras reverses the axes of '...' when it infers the shape; what follows would be built for the wrong one."""
     model = model_around(L.EinsumDense("...x,xy->...y", 5, name="einsum"), (2, 3, 2))
-    with pytest.raises(snn.UnsupportedModelError, match="'einsum'.*'...' stands for axes of different sizes"):
+    with pytest.raises(snn.UnsupportedModelError, match=r"'einsum'.*'\.\.\.' stands for axes of different sizes"):
         snn.convert_keras(model)
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from snn_toolbox_tf.data import as_arrays
-from snn_toolbox_tf.graph import Graph, Population, Synapse
+from snn_toolbox_tf.graph import Graph, MaxPool, Population, Synapse
 from snn_toolbox_tf.model import SpikingModel
 from snn_toolbox_tf.network import Network
 
@@ -32,7 +32,7 @@ def closed_form(model_snn: SpikingModel, x: Any, timesteps: int) -> tuple[dict[s
         Spike counts per population, float64 `[samples, ...]`, and the decoded outputs, float32, in the source's structure.
 
     Raises:
-        ValueError: If the network is not normalised, or has hard reset.
+        ValueError: If the network is not normalised, has hard reset, or max pooling by winners.
     """
     return ClosedForm(model_snn)(x, timesteps)
 
@@ -48,13 +48,18 @@ class ClosedForm:
                     f"The closed form holds for the normalised form with reset='subtract'. Population '{node.name}' has "
                     f"spike_height={node.spike_height!r}, reset={node.reset!r}."
                 )
+        if _gates(graph):
+            raise ValueError(
+                f"There is no closed form of winner-take-all max pooling ({', '.join(_gates(graph))}). Convert with "
+                "max_pooling='accumulated'."
+            )
         self._exact = Network(graph, dtype="float64")
         self._exact.copy_weights_from(model_snn.network)
 
     @staticmethod
     def holds_for(graph: Graph) -> bool:
         """Whether a network has a closed form."""
-        return all(_is_normalised(node) for node in graph.of_type(Population))
+        return not _gates(graph) and all(_is_normalised(node) for node in graph.of_type(Population))
 
     def __call__(self, x: Any, timesteps: int) -> tuple[dict[str, np.ndarray], Any]:
         """Evaluates it."""
@@ -73,6 +78,11 @@ class ClosedForm:
 
 def _is_normalised(node: Population) -> bool:
     return node.spike_height == "unit" and node.reset == "subtract"
+
+
+def _gates(graph: Graph) -> list[str]:
+    """Names of the poolings whose output depends on when spikes come."""
+    return [node.name for node in graph.of_type(MaxPool) if node.rule == "winner_take_all"]
 
 
 def _analog_totals(network: Network, inputs: dict[str, tf.Tensor], timesteps: int) -> dict[str, tf.Tensor]:

@@ -21,6 +21,7 @@ written; 3 a run could not be finished (memory, disk); 130 interrupted. All sett
 _OF_BOTH = (
     *("path_wd", "dataset_path", "filename_ann", "filename_snn", "poisson_input", "frame_input", "normalize"),
     *("percentile", "per_channel", "num_samples", "duration", "dt", "seed", "v_thresh", "v0", "reset", "verbose"),
+    "maxpool_type",
 )
 _OF_CONVERT = (*_OF_BOTH, "overwrite")
 _OF_EVALUATE = (

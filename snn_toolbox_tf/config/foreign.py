@@ -82,9 +82,6 @@ FOREIGN_KEYS: dict[str, dict[str, ForeignKey]] = {
     "conversion": {
         "softmax_to_relu": _off("softmax is applied to the decoded output and changes no decision", refused=False),
         "append_softmax": _off("decisions are taken from the decoded output and need no softmax", refused=False),
-        "maxpool_type": ForeignKey(
-            ("fir_max",), "max pooling pools accumulated currents, which is exact in the limit of many timesteps", False
-        ),
         "max2avg_pool": _off(
             "max pooling is exact in the limit of many timesteps and needs no replacement; remove the key"
         ),
@@ -125,6 +122,9 @@ FOREIGN_KEYS: dict[str, dict[str, ForeignKey]] = {
 
 #: Values of our own keys that snn_toolbox has and this package has not.
 FOREIGN_VALUES: dict[tuple[str, str], dict[str, str]] = {
+    ("conversion", "maxpool_type"): dict.fromkeys(
+        ("exp_max", "avg_max"), "use fir_max (winner_take_all), whose winner has most spikes since the start"
+    ),
     ("cell", "reset"): {"Reset by modulo": "use 'Reset by subtraction': at most one spike per timestep is subtracted"},
     ("output", "log_vars"): {
         "input_b_l_t": "the input is in x_test.npz, and Poisson spikes follow from [simulation] seed",

@@ -10,6 +10,7 @@ from typing import Any
 from snn_toolbox_tf.config import values
 from snn_toolbox_tf.config.values import InvalidValue, Kind
 
+MAX_POOLINGS = {"accumulated": "accumulated", "winner_take_all": "winner_take_all", "fir_max": "winner_take_all"}
 RESETS = {"Reset by subtraction": "subtract", "Reset to zero": "zero", "subtract": "subtract", "zero": "zero"}
 #: Variables to keep, by snn_toolbox's name.
 LOG_VARIABLES = ("activations_n_b_l", "spiketrains_n_b_l_t", "mem_n_b_l_t", "synaptic_operations_b_t")
@@ -193,6 +194,19 @@ class Cell(Section):
 
 
 @dataclasses.dataclass(frozen=True)
+class Conversion(Section):
+    """How layers are converted."""
+
+    maxpool_type: str = _setting(
+        "accumulated",
+        values.choice(MAX_POOLINGS),
+        "accumulated (exact in the limit of many timesteps) or winner_take_all (spikes of the neuron that fires most), "
+        "which snn_toolbox calls fir_max.",
+        "calibration",
+    )
+
+
+@dataclasses.dataclass(frozen=True)
 class ParameterSweep(Section):
     """One run per value of one setting."""
 
@@ -241,6 +255,7 @@ SECTIONS: dict[str, type[Section]] = {
     "input": Input,
     "tools": Tools,
     "normalization": Normalization,
+    "conversion": Conversion,
     "simulation": Simulation,
     "cell": Cell,
     "parameter_sweep": ParameterSweep,

@@ -10,6 +10,7 @@ from snn_toolbox_tf.config.sections import (
     SECTIONS,
     Cell,
     ConfigurationError,
+    Conversion,
     Input,
     Normalization,
     Output,
@@ -42,6 +43,7 @@ class Settings:
     input: Input = dataclasses.field(default_factory=Input)
     tools: Tools = dataclasses.field(default_factory=Tools)
     normalization: Normalization = dataclasses.field(default_factory=Normalization)
+    conversion: Conversion = dataclasses.field(default_factory=Conversion)
     simulation: Simulation = dataclasses.field(default_factory=Simulation)
     cell: Cell = dataclasses.field(default_factory=Cell)
     parameter_sweep: ParameterSweep = dataclasses.field(default_factory=ParameterSweep)

@@ -16,6 +16,7 @@ def conversion_arguments(settings: Settings) -> dict[str, Any]:
         "v0": settings.cell.v0,
         "reset": settings.cell.reset,
         "input": settings.input_mode,
+        "max_pooling": settings.conversion.maxpool_type,
         "seed": settings.simulation.seed,
     }
 
@@ -29,6 +30,7 @@ def settings_of_conversion(settings: Settings, model_snn: SpikingModel) -> Setti
         "v_thresh": made.get("threshold_scale"),
         "v0": made.get("v0"),
         "reset": made.get("reset"),
+        "maxpool_type": made.get("max_pooling"),
     }
     return settings.replace(**{key: value for key, value in known.items() if value is not None})
 

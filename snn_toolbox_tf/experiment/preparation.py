@@ -85,7 +85,7 @@ def _prepare(settings: Settings, model: keras.Model | None, data: Data, converte
     if source is None and (tools.convert or tools.evaluate_ann):
         source = sources.load_model(settings)
     model_snn = None if tools.convert else converted or load_converted(settings)
-    graph = model_snn.network.graph if model_snn is not None else _balanced(source)
+    graph = model_snn.network.graph if model_snn is not None else _balanced(source, settings)
     if model_snn is not None:
         _check_converted(settings, graph)
     if source is not None and model_snn is not None:
@@ -94,7 +94,7 @@ def _prepare(settings: Settings, model: keras.Model | None, data: Data, converte
     test = samples.load_samples(settings, data, graph) if tools.simulate else None
     digests = {"network": fingerprint.graph_hash(graph, model_snn.get_weights() if model_snn is not None else [])}
     if source is not None and model_snn is not None:
-        digests["source model"] = fingerprint.graph_hash(_balanced(source), [])
+        digests["source model"] = fingerprint.graph_hash(_balanced(source, settings), [])
     if settings.output.log_vars:
         # Recordings are kept by name.
         digests["names"] = ", ".join(node.name for node in graph)
@@ -150,13 +150,13 @@ def _title(settings: Settings, name: str) -> str:
     return (made_up and _ann_stem(settings)) or name
 
 
-def _balanced(source: keras.Model | None) -> Graph:
+def _balanced(source: keras.Model | None, settings: Settings) -> Graph:
     if isinstance(source, SpikingModel):
         raise ConfigurationError(
             f"Model '{source.name}' is a converted network. To simulate it, set [tools] convert = False and "
             "evaluate_ann = False and name it in [paths] filename_snn; or use `snn-toolbox-tf evaluate`."
         )
-    return to_balanced(parse(source))
+    return to_balanced(parse(source), settings.conversion.maxpool_type)
 
 
 def _check_converted(settings: Settings, graph: Graph) -> None:

@@ -2,7 +2,7 @@
 
 from snn_toolbox_tf.ops.block import RESETS, Block, Current
 from snn_toolbox_tf.ops.front import accumulate_max_pool, integrate_fire
-from snn_toolbox_tf.ops.max_pool import Window
+from snn_toolbox_tf.ops.max_pool import Window, winner_take_all
 from snn_toolbox_tf.ops.native import NotAvailableError
 from snn_toolbox_tf.ops.reference import integrate_then_fire
 from snn_toolbox_tf.ops.selection import Implementation, implementation, use
@@ -21,4 +21,5 @@ __all__ = [
     "integrate_fire",
     "integrate_then_fire",
     "use",
+    "winner_take_all",
 ]

@@ -3,7 +3,7 @@
 Every pass of this list preserves the function of the network; `convert` checks that on data.
 """
 
-from snn_toolbox_tf.graph import Graph
+from snn_toolbox_tf.graph import Graph, MaxPool
 from snn_toolbox_tf.passes.attach_readouts import attach_readouts
 from snn_toolbox_tf.passes.canonicalize import canonicalize
 from snn_toolbox_tf.passes.fold_scales import fold_scales
@@ -35,8 +35,15 @@ BALANCING_PASSES = (
 )
 
 
-def to_balanced(graph: Graph) -> Graph:
-    """Runs the passes that turn a parsed graph into the balanced graph, in place, and returns it."""
+def to_balanced(graph: Graph, max_pooling: str = "accumulated") -> Graph:
+    """Runs the passes that turn a parsed graph into the balanced graph, in place, and returns it.
+
+    Args:
+        graph: The parsed graph.
+        max_pooling: What max pooling passes on, see `MaxPool`.
+    """
+    for node in graph.of_type(MaxPool):
+        node.rule = max_pooling
     for rewrite in BALANCING_PASSES:
         rewrite(graph)
         graph.sort()

@@ -21,9 +21,11 @@ def node_role(node: Node) -> Role | None:
 
 
 def moves_values_only(node: Node) -> bool:
-    """Whether a node with one input puts out nothing but values of that input, at most once each, and zeros."""
+    """Whether a node with one input puts out nothing but values of that input, and zeros."""
     if node_role(node) is Role.REARRANGING:
         return True
+    if isinstance(node, MaxPool):
+        return node.rule == "winner_take_all"
     if not isinstance(node, Synapse):
         return False
     name, config = node.layer.class_name, node.layer.config

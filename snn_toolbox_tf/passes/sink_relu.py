@@ -31,7 +31,8 @@ def _find(graph: Graph) -> tuple[Activation, Node] | None:
 def _leads_to_pooling(graph: Graph, node: Node, *, keeps_zero: bool) -> bool:
     """Whether a node is a max pooling, or only moves values on their way to one; padding adds zeros."""
     if isinstance(node, MaxPool):
-        return True
+        # The winner is chosen by its spikes, so that the population must stay in front.
+        return node.rule == "accumulated"
     if not isinstance(node, Synapse) or node.layer.class_name not in vocabulary.COMMUTES_WITH_RELU:
         return False
     if node.layer.class_name.startswith("ZeroPadding") and not keeps_zero:

@@ -19,18 +19,18 @@ def pool_accumulated(
         differentiable: Whether a gradient is wanted.
 
     Returns:
-        By how much the maxima moved, `[timesteps * batch, ...]`, and what the inputs have summed up to after the block.
+        What the node passes on by its rule, `[timesteps * batch, ...]`, and what the inputs have summed up to after the
+        block.
     """
     shape = accumulated.shape[1:]
     window = window_of(node, shape)
     # One-dimensional pooling is two-dimensional with one row.
     image = shape if len(shape) == 3 else [1, *shape]
-    pooled, after = ops.accumulate_max_pool(
-        tf.reshape(current, [timesteps, -1, *image]),
-        tf.reshape(accumulated, [-1, *image]),
-        window,
-        differentiable=differentiable,
-    )
+    blocks, sums = tf.reshape(current, [timesteps, -1, *image]), tf.reshape(accumulated, [-1, *image])
+    if node.rule == "winner_take_all":
+        pooled, after = ops.winner_take_all(blocks, sums, window)
+    else:
+        pooled, after = ops.accumulate_max_pool(blocks, sums, window, differentiable=differentiable)
     return tf.reshape(pooled, [-1, *node.shape]), tf.reshape(after, [-1, *shape])
 
 
