@@ -21,7 +21,9 @@ def application(name, size=None):
     """
     keras.utils.set_random_seed(0)
     size = size or APPLICATIONS[name]
-    model = getattr(keras.applications, name)(weights=None, input_shape=(size, size, 3), classes=10)
+    model = getattr(keras.applications, name)(
+        weights=None, input_shape=(size, size, 3), classes=10, classifier_activation=None
+    )
     for layer in model.layers:
         if isinstance(layer, L.Add):
             for tensor in keras.tree.flatten(layer.input):

@@ -136,6 +136,15 @@ def test_all_offences_are_named_in_one_error():
         assert part in message
 
 
+def test_a_linear_activation_does_nothing():
+    """Models end in one to compute their output in float32, and keras.applications have one where there is no softmax."""
+    inputs = keras.Input((6,))
+    x = L.Activation("linear", name="inner")(L.Dense(4, "relu")(inputs))
+    model = keras.Model(inputs, L.Activation("linear", dtype="float32", name="outer")(L.Dense(3)(x)))
+    assert [row.name for row in snn.check(model).rows if row.becomes == "removed"] == ["inner", "outer"]
+    assert snn.convert_keras(model, np.eye(6)).conversion["pass_error"] < 1e-6
+
+
 def test_softmax_inside_is_refused_but_at_the_output_it_is_decoded(mlp):
     inputs = keras.Input((6,))
     inner = L.Softmax(name="inner")(L.Dense(4, "relu")(inputs))

@@ -74,6 +74,11 @@ def function_spec(function: Any) -> LayerSpec:
     return LayerSpec("Activation", {"activation": name if known else f"custom function {name}"})
 
 
+def _activation(place: Place, layer: Any) -> str:
+    spec = function_spec(layer.activation)
+    return place.inputs[0] if spec.config.get("activation") == "linear" else place.activation(spec)
+
+
 def _sum(place: Place, layer: Any) -> str | None:
     terms = [broadcast(place.graph, source, place.name, place.shape) for source in place.inputs]
     if None in terms:
@@ -132,7 +137,7 @@ def _scaled_sum(place: Place, layer: Any) -> str:
 
 #: Layers that one spec does not describe. None is returned where such a layer has no place; its refusal says why.
 _SPECIAL: dict[str, Callable[[Place, Any], str | None]] = {
-    "Activation": lambda place, layer: place.activation(function_spec(layer.activation)),
+    "Activation": _activation,
     "Add": _sum,
     "Subtract": _sum,
     "Average": _sum,
