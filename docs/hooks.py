@@ -253,6 +253,18 @@ def layers() -> str:
     return _table(["Layer", "Becomes", "How, or why not", "What to do instead"], rows)
 
 
+def operations() -> str:
+    """Returns a table of what becomes of operators and functions of `keras.ops`."""
+    from snn_toolbox_tf.coverage import coverage_of_operations
+
+    def marked(text: str) -> str:
+        return re.sub("`(.+?)`", lambda match: _code(match[1]), text)
+
+    return _table(
+        ["Operation", "In the spiking network"], [[marked(names), how] for names, how in coverage_of_operations()]
+    )
+
+
 PARTS: dict[str, Callable[[], str]] = {
     "configuration": configuration_reference,
     "written values": written_values,
@@ -260,4 +272,5 @@ PARTS: dict[str, Callable[[], str]] = {
     "foreign keys": foreign_keys,
     "commands": commands,
     "layers": layers,
+    "operations": operations,
 }

@@ -2,10 +2,13 @@
 
 import dataclasses
 import inspect
+import re
+from collections.abc import Iterable
 
 import keras
 
 from snn_toolbox_tf import vocabulary
+from snn_toolbox_tf.parse import operators
 from snn_toolbox_tf.vocabulary import Role
 
 _HOW = {
@@ -30,14 +33,12 @@ _REWRITTEN = {
     **{f"AdaptiveAveragePooling{number}D": _RESAMPLING for number in (1, 2, 3)},
     "CenterCrop": "becomes a Cropping2D",
 }
+_PIECEWISE_FUNCTIONS = ("relu", "relu6", "leaky_relu", "hard_sigmoid", "hard_tanh", "sparse_sigmoid", "soft_shrink")
 _ACTIVATIONS = {
     "ReLU": ("population", "threshold=0 only; with a negative slope two populations"),
     "LeakyReLU": ("population", "two populations, of the current and its negative"),
     "PReLU": ("population", "two populations, of the current and its negative"),
-    "Activation": (
-        "population",
-        "relu, relu6, leaky_relu, hard_sigmoid, hard_tanh, sparse_sigmoid, soft_shrink; others at outputs only",
-    ),
+    "Activation": ("population", f"{', '.join(_PIECEWISE_FUNCTIONS)}; others at outputs only"),
     "Softmax": ("readout", "at outputs only: applied to the decoded output"),
     "ELU": ("readout", "at outputs only: applied to the decoded output"),
 }
@@ -85,3 +86,34 @@ def coverage() -> list[Coverage]:
     classes = {value.__name__ for _, value in inspect.getmembers(keras.layers, inspect.isclass)}
     layers = {name for name in classes if issubclass(getattr(keras.layers, name, object), keras.layers.Layer)}
     return [coverage_of(name) for name in sorted(layers)]
+
+
+def coverage_of_operations() -> list[tuple[str, str]]:
+    """Returns what becomes of operators and functions of `keras.ops`: pairs of names and how."""
+
+    def listed(names: Iterable[str]) -> str:
+        return ", ".join(f"`{name}`" for name in sorted(filter(None, map(_function_name, names))))
+
+    piecewise = ", ".join(f"`{name}`" for name in _PIECEWISE_FUNCTIONS)
+    return [
+        ("`+` and `-` of two tensors", "add currents; of two shapes, each is repeated to that of the sum"),
+        ("`+`, `-`, `*`, `/` with constants", "become a Scale: one value, one per channel, or one per element"),
+        ("`maximum`, `minimum` with a number, `clip`", "populations"),
+        (piecewise, "populations"),
+        (listed(operators.MOVES), "move spikes, as long as samples stay apart"),
+        ("`concatenate`, `append`, `stack`", "join spikes or currents"),
+        ("`mean`, `sum`", "become an average pooling, and a Scale"),
+        ("`max`, `amax`", "become a max pooling"),
+        ("`average_pool`, `max_pool`, `image.resize`", "as the layers AveragePooling, MaxPooling and Resizing"),
+        ("`matmul`, `dot` with a constant matrix", "become a Dense"),
+        (listed(operators.INACTIVE) + ", `cast` to float32", "are removed"),
+        ("products, quotients and comparisons of two tensors", "are refused: they are not affine in spikes"),
+    ]
+
+
+def _function_name(class_name: str) -> str | None:
+    """The function of `keras.ops` that makes an operation of this class; None if this Keras has none."""
+    if class_name == "GetItem":
+        return "x[:, 1:, ::2]"
+    name = re.sub(r"(?<!^)(?=[A-Z])", "_", class_name).lower()
+    return name if hasattr(keras.ops, name) else None

@@ -18,7 +18,7 @@ from snn_toolbox_tf.parse.resampling import lower_resampling
 from snn_toolbox_tf.parse.trace import Call
 
 #: Operations that are activation functions, by the names of the functions.
-_ACTIVATIONS = {
+ACTIVATIONS = {
     "ReLU": "relu", "Relu": "relu", "Relu6": "relu6", "LeakyRelu": "leaky_relu", "HardSigmoid": "hard_sigmoid",
     "HardTanh": "hard_tanh", "SoftShrink": "soft_shrink", "SparseSigmoid": "sparse_sigmoid",
     "HardShrink": "hard_shrink", "Threshold": "threshold", "Softmax": "softmax", "LogSoftmax": "log_softmax",
@@ -29,10 +29,10 @@ _ACTIVATIONS = {
 }  # fmt: skip
 
 #: Operations that leave values as they are.
-_INACTIVE = {"Copy", "StopGradient", "Identity"}
+INACTIVE = {"Copy", "StopGradient"}
 
 #: Operations of two tensors that are not affine.
-_PRODUCTS = {
+PRODUCTS = {
     "Multiply", "Divide", "TrueDivide", "FloorDivide", "Matmul", "Dot", "Einsum", "Tensordot", "Vdot", "Outer", "Cross",
     "Maximum", "Minimum", "Where", "Greater", "GreaterEqual", "Less", "LessEqual", "Equal", "NotEqual", "Power",
 }  # fmt: skip
@@ -42,7 +42,7 @@ def lower_operation(place: Place, call: Call) -> str | list[str]:
     """Adds the nodes of an operator, or of a function of `keras.ops`; returns their names, one per output."""
     operation, class_name = call.operation, type(call.operation).__name__
     arguments = list(inspect.signature(operation.call).bind(*call.args, **call.kwargs).arguments.values())
-    if class_name in _ACTIVATIONS:
+    if class_name in ACTIVATIONS:
         return place.activation(_activation_spec(operation))
     if class_name in ("Concatenate", "Append", "Stack"):
         lowered: str | list[str] | None = _join(place, class_name, operation.axis)
@@ -52,12 +52,12 @@ def lower_operation(place: Place, call: Call) -> str | list[str]:
         lowered = _of_two_tensors(place, class_name, arguments)
     if lowered is not None:
         return lowered
-    product = len(place.inputs) > 1 and class_name in _PRODUCTS
+    product = len(place.inputs) > 1 and class_name in PRODUCTS
     return place.refuse(class_name, vocabulary.PRODUCT if product else vocabulary.UNKNOWN_OPERATION)
 
 
 def _of_one_tensor(place: Place, operation: Any, class_name: str, arguments: list[Any]) -> str | list[str] | None:
-    if class_name in _INACTIVE or (class_name == "Cast" and operation.dtype in ("float32", "float64")):
+    if class_name in INACTIVE or (class_name == "Cast" and operation.dtype in ("float32", "float64")):
         return place.inputs[0]
     if class_name in MOVES:
         return lower_moves(place, lambda numbers: operation.call(*_with(arguments, numbers)))
@@ -103,7 +103,7 @@ def _activation_spec(operation: Any) -> LayerSpec:
         return LayerSpec("Softmax", {"axis": operation.axis})
     if class_name == "SoftShrink":
         return LayerSpec("Activation", {"activation": "soft_shrink", "lambd": operation.threshold})
-    return LayerSpec("Activation", {"activation": _ACTIVATIONS[class_name]})
+    return LayerSpec("Activation", {"activation": ACTIVATIONS[class_name]})
 
 
 def _with_constant(place: Place, class_name: str, constant: Any, *, reverse: bool) -> str | None:
