@@ -124,6 +124,7 @@ def convert_keras(
         for node in inputs_of(graph):
             node.magnitude = float(statistics.largest[node.name].max()) or 1.0
     calibration.apply_thresholds(graph, {name: theta * threshold_scale for name, theta in thresholds.items()})
+    calibration.raise_thresholds(graph, statistics.largest)
     set_neuron_parameters(graph, v0=float(v0), reset=reset)
 
     conversion = {

@@ -21,13 +21,13 @@ class LayerSpec:
         class_name: Name of the class in `keras.layers` or in `snn_toolbox_tf.layers`.
         config: The layer's `get_config()`.
         weights: Weights by attribute name, for example `{"kernel": ..., "bias": ...}`.
-        fractional_bits: Of the grid on which each of the weights lies; empty where there is no grid.
+        fractional_bits: Of the grid on which each of the weights lies, broadcastable to it; empty where there is no grid.
     """
 
     class_name: str
     config: dict[str, Any]
     weights: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
-    fractional_bits: dict[str, int] = dataclasses.field(default_factory=dict)
+    fractional_bits: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass

@@ -16,7 +16,8 @@ def graph_to_config(graph: Graph) -> dict[str, Any]:
     def encode(value: Any) -> Any:
         if isinstance(value, LayerSpec):
             fields = {"class_name": value.class_name, "config": value.config}
-            return {**fields, "fractional_bits": value.fractional_bits} if value.fractional_bits else fields
+            bits = {name: np.asarray(number).tolist() for name, number in value.fractional_bits.items()}
+            return {**fields, "fractional_bits": bits} if bits else fields
         if isinstance(value, np.ndarray):
             return value.tolist()
         return list(value) if isinstance(value, tuple) else value

@@ -50,7 +50,7 @@ def scale_output(layer: LayerSpec, factor: np.ndarray) -> None:
     """Multiplies a weighted layer's output by one factor for all, or one per output channel; the bias too."""
     factor = np.asarray(factor, dtype=np.float64).reshape(-1)
     name = kernel_name(layer)
-    layer.weights[name] = _along_outputs(layer, layer.weights[name], factor)
+    layer.weights[name] = layer.weights[name] * along_outputs(layer, name, factor)
     if bias_name(layer) in layer.weights:
         layer.weights[bias_name(layer)] = layer.weights[bias_name(layer)] * factor
     _sync_channels(layer)
@@ -92,15 +92,14 @@ def _sync_channels(layer: LayerSpec) -> None:
         layer.weights[name] = np.broadcast_to(array, (max(sizes),)).astype(np.float64)
 
 
-def _along_outputs(layer: LayerSpec, kernel: np.ndarray, factor: np.ndarray) -> np.ndarray:
-    if factor.size == 1:
-        return kernel * factor
+def along_outputs(layer: LayerSpec, name: str, values: np.ndarray) -> np.ndarray:
+    """Returns one value for all, or one per output channel, in a shape that broadcasts against the weight `name`."""
+    if values.size == 1 or name != kernel_name(layer):
+        return values
     if "Depthwise" in layer.class_name:
         # Output channel = input channel * multiplier + index: the last two axes together.
-        return kernel * factor.reshape(kernel.shape[-2:])
-    if layer.class_name.endswith("Transpose"):
-        return kernel * factor[:, np.newaxis]
-    return kernel * factor
+        return values.reshape(layer.weights[name].shape[-2:])
+    return values[:, np.newaxis] if layer.class_name.endswith("Transpose") else values
 
 
 def _along_grouped_inputs(kernel: np.ndarray, factor: np.ndarray, groups: int) -> np.ndarray:

@@ -193,3 +193,26 @@ def test_batches_of_calibration_data_are_bounded(monkeypatch):
     assert set(statistics.histograms) == {node.name for node in network.graph.of_type(Population)}
     # One trace for the first batch, one for the smaller last one at most.
     assert len(sizes) <= 2
+
+
+def test_a_channel_that_is_barely_alive_does_not_coarsen_the_grid(rng):
+    """One unit is positive for one sample, by 1e-7: its theta is raised, all others stay, and the grid stays fine."""
+    model = keras.Sequential(
+        [keras.Input((6,)), L.Dense(8, "relu", name="a"), L.Dense(5, "relu", name="b"), L.Dense(3, name="c")]
+    )
+    x = rng.random((40, 6), dtype=np.float32)
+    before = snn.convert_keras(model, x, percentile=100)
+    hidden = keras.Model(model.inputs, model.get_layer("b").output)
+    kernel, bias = model.get_layer("b").get_weights()
+    linear = np.asarray(model.get_layer("a")(x)) @ kernel[:, 2]
+    bias[2] = 1e-7 - linear.max()
+    model.get_layer("b").set_weights([kernel, bias])
+    assert 0 < np.asarray(hidden(x))[:, 2].max() < 1e-6
+    model_snn = snn.convert_keras(model, x, percentile=100)
+    theta_a = np.broadcast_to(model_snn.thresholds()["a_relu"], (8,)).astype(np.float64)
+    possible = theta_a @ np.abs(kernel.astype(np.float64)) + np.abs(bias)
+    theta = model_snn.thresholds()["b_relu"]
+    np.testing.assert_allclose(theta[2], possible[2] / 2**10, rtol=1e-6)
+    others = [0, 1, 3, 4]
+    np.testing.assert_array_equal(theta[others], before.thresholds()["b_relu"][others])
+    assert model_snn.conversion["grid_error"] < 1e-4

@@ -1,5 +1,6 @@
 """From calibration data to thresholds."""
 
+from snn_toolbox_tf.calibration.floor import raise_thresholds
 from snn_toolbox_tf.calibration.from_data import ActivationStatistics, observe_activations
 from snn_toolbox_tf.calibration.from_model import thresholds_from_model
 from snn_toolbox_tf.calibration.thresholds import apply_thresholds, percentile_thresholds
@@ -9,5 +10,6 @@ __all__ = [
     "apply_thresholds",
     "observe_activations",
     "percentile_thresholds",
+    "raise_thresholds",
     "thresholds_from_model",
 ]

@@ -3,12 +3,14 @@
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 
-def straight_through_round(values: tf.Tensor, bits: int) -> tf.Tensor:
+def straight_through_round(values: tf.Tensor, bits: ArrayLike) -> tf.Tensor:
     """Rounds to the nearest multiple of 2^-bits (ties to even); the gradient passes as if nothing was rounded."""
-    unit = tf.constant(2.0**bits, dtype=values.dtype)
+    unit = tf.constant(np.exp2(np.asarray(bits, np.float64)), dtype=values.dtype)
     return tf.grad_pass_through(lambda values: tf.round(values * unit) / unit)(values)
 
 

@@ -1,4 +1,6 @@
-"""Bounds on what a node of the normalised graph can put out, whatever its populations do."""
+"""Bounds on what a node of a network can put out, whatever its populations do."""
+
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import tensorflow as tf
@@ -6,23 +8,33 @@ import tensorflow as tf
 from snn_toolbox_tf.graph import Graph, Input, LayerSpec, MaxPool, Population, Synapse
 from snn_toolbox_tf.network import build_layer
 
+#: Real-valued currents may exceed the largest one seen in calibration by this factor before bits run short.
+ANALOG_HEADROOM = 4.0
 
-def absolute_bounds(graph: Graph, given: dict[str, float]) -> dict[str, float]:
-    """Returns the largest absolute value that each node, and each partial sum inside it, can take in one timestep.
 
-    Spikes are at most 1; a synapse's bound is what its layer gives for its inputs' bounds with all weights made positive.
+def absolute_bounds(
+    graph: Graph,
+    given: Mapping[str, np.ndarray | float],
+    spike: Callable[[Population, np.ndarray], np.ndarray] | None = None,
+) -> dict[str, np.ndarray]:
+    """Returns the largest absolute value that each element, and each partial sum inside it, can take in one timestep.
+
+    A synapse's bound is what its layer gives for its inputs' bounds with all weights made positive.
 
     Args:
-        graph: A normalised graph.
+        graph: The graph.
         given: Bounds of nodes that are not to be derived from their inputs: what real-valued input reaches.
+        spike: The largest spike of a population, for the bound of its current; 1 if None.
 
     Returns:
-        A bound by node name.
+        An array of the node's shape by node name.
     """
     bounds: dict[str, np.ndarray] = {}
     for node in graph:
         if node.name in given:
-            bounds[node.name] = np.full(node.shape, given[node.name])
+            bounds[node.name] = np.broadcast_to(given[node.name], node.shape)
+        elif isinstance(node, Population) and spike is not None:
+            bounds[node.name] = np.broadcast_to(spike(node, bounds[node.inputs[0]]), node.shape)
         elif isinstance(node, (Population, Input)):
             bounds[node.name] = np.ones(node.shape)
         elif isinstance(node, (Synapse, MaxPool)):
@@ -33,4 +45,4 @@ def absolute_bounds(graph: Graph, given: dict[str, float]) -> dict[str, float]:
             layer = build_layer(positive, node.name, "float64", [array.shape for array in inputs])
             outputs = layer(inputs if len(inputs) > 1 else inputs[0])
             bounds[node.name] = tf.convert_to_tensor(outputs).numpy()[0]
-    return {name: float(array.max()) for name, array in bounds.items()}
+    return bounds

@@ -1,7 +1,7 @@
 """Puts the normalised graph on dyadic grids, on which float32 sums are exact in any order.
 
 A float32 sum of multiples of 2^-q is exact as long as no partial sum exceeds 2^(24 - q). So every current gets a number of
-fractional bits q that its bound allows, shared by all that is summed into it:
+fractional bits q that its bound allows, shared by all that is summed into it, for each channel its own:
 
 - a weighted layer that reads spikes (q = 0) has its weights rounded to 2^-q;
 - where a layer reads a current that has fractional bits already (a pointwise after a depthwise convolution, a Scale behind
@@ -11,26 +11,28 @@ fractional bits q that its bound allows, shared by all that is summed into it:
   population. Its float64 sums do depend on their order, in the last of 53 bits; rounding to about 20 bits hides that.
 """
 
-import math
-
 import numpy as np
 
 from snn_toolbox_tf import kernels
 from snn_toolbox_tf.graph import Graph, LayerSpec, MaxPool, Node, Population, Readout, Synapse
 from snn_toolbox_tf.passes import scales
-from snn_toolbox_tf.passes.bounds import absolute_bounds
+from snn_toolbox_tf.passes.bits import (
+    FLOAT32_BITS,
+    FLOAT64_BITS,
+    MINIMAL_WEIGHT_BITS,
+    PerChannel,
+    added_bits,
+    bit_limits,
+    capacity,
+    largest_values,
+    summed_weight,
+)
+from snn_toolbox_tf.passes.bounds import ANALOG_HEADROOM
 from snn_toolbox_tf.passes.scales import Scale
 from snn_toolbox_tf.vocabulary import Role
 
-FLOAT32_BITS = 24
-#: Weights with fewer fractional bits than this would be too coarse; the layer goes to float64 instead.
-MINIMAL_WEIGHT_BITS = 12
-FLOAT64_BITS = 53
-_SMALLEST_BOUND = 2.0**-60
 #: Room for the sum over time of a readout that is not rounded: up to 2^16 timesteps.
 _TIME_BITS = 16
-#: Real-valued currents may exceed the largest one seen in calibration by this factor before bits run short.
-_ANALOG_HEADROOM = 4.0
 
 
 def analog_bounds(graph: Graph, largest: dict[str, np.ndarray], scale: dict[str, Scale]) -> dict[str, float]:
@@ -66,8 +68,8 @@ def quantize(graph: Graph, largest_analog: dict[str, float]) -> None:
         largest_analog: Largest absolute value of each node that depends on the input alone, see `analog_bounds`.
     """
     boundaries = _round_analog(graph, largest_analog)
-    bounds = absolute_bounds(graph, boundaries)
-    limits = _bit_limits(graph, bounds)
+    bounds = largest_values(graph, boundaries)
+    limits = bit_limits(graph, bounds)
     for name in boundaries:
         _set_bits(graph, name, limits[name])
     _assign_bits(graph, limits, bounds, decide=True)
@@ -83,8 +85,8 @@ def requantize(graph: Graph, largest_inputs: dict[str, float]) -> None:
         largest_inputs: Largest absolute value of each input; that of what depends on the input alone follows.
     """
     spiking = graph.spiking_ancestry()
-    bounds = absolute_bounds(graph, {name: _ANALOG_HEADROOM * value for name, value in largest_inputs.items()})
-    limits = _bit_limits(graph, bounds)
+    bounds = largest_values(graph, {name: ANALOG_HEADROOM * value for name, value in largest_inputs.items()})
+    limits = bit_limits(graph, bounds)
     for node in graph:
         if scales.node_role(node) is Role.ROUND and node.name not in spiking:
             _set_bits(graph, node.name, limits[node.name])
@@ -111,7 +113,7 @@ def reproducibility_exceptions(graph: Graph) -> list[str]:
         if scales.node_role(node) in (Role.WEIGHTED, Role.CHANNELWISE) and not elementwise:
             exceptions.append(
                 f"'{node.name}' sums real-valued input ({', '.join(analog)}) together with spikes: exact only while "
-                f"the input stays within {_ANALOG_HEADROOM:g} times the range of the calibration data."
+                f"the input stays within {ANALOG_HEADROOM:g} times the range of the calibration data."
             )
     return exceptions
 
@@ -134,94 +136,83 @@ def _round_analog(graph: Graph, largest: dict[str, float]) -> dict[str, float]:
         for reader, slot in edges:
             end = _round_node(graph, node, bits=0)
             graph.insert_on_edge(end, reader, slot)
-            bounds[end.name] = largest[node.name] * _ANALOG_HEADROOM
+            bounds[end.name] = largest[node.name] * ANALOG_HEADROOM
     return bounds
 
 
-def _set_bits(graph: Graph, name: str, bits: int) -> None:
+def _set_bits(graph: Graph, name: str, bits: PerChannel) -> None:
     node = graph[name]
     if isinstance(node, Synapse):
-        node.layer.config["bits"] = bits
+        node.layer.config["bits"] = int(bits.min())
 
 
-def _bit_limits(graph: Graph, bounds: dict[str, float]) -> dict[str, int]:
-    """Backwards: the largest number of fractional bits that each node's output may have."""
-    limits: dict[str, int] = {}
-    for node in reversed(list(graph)):
-        limit = _capacity(bounds[node.name])
-        for reader in graph.consumers(node.name):
-            role = scales.node_role(reader)
-            if isinstance(reader, Population):
-                # Its threshold is 1: a grid finer than float32's at 1 would serve nothing.
-                limit = min(limit, FLOAT32_BITS)
-            elif isinstance(reader, MaxPool) or role in (Role.SUM, Role.CONCATENATE, Role.REARRANGING):
-                limit = min(limit, limits[reader.name])
-            elif role is Role.CHANNELWISE:
-                limit = min(limit, _capacity(bounds[node.name] * _summed_weight(graph, reader)))
-                added = _added_bits(graph, reader)
-                if added is not None:
-                    limit = min(limit, limits[reader.name] - added)
-        limits[node.name] = limit
-    return limits
-
-
-def _capacity(bound: float, significant_bits: int = FLOAT32_BITS) -> int:
-    # 1 % covers the rounding of weights; what is always zero may have any number of bits.
-    return significant_bits - math.ceil(math.log2(max(bound * 1.01, _SMALLEST_BOUND)))
-
-
-def _assign_bits(graph: Graph, limits: dict[str, int], bounds: dict[str, float], *, decide: bool) -> None:
+def _assign_bits(graph: Graph, limits: dict[str, PerChannel], bounds: dict[str, PerChannel], *, decide: bool) -> None:
     """Forwards: rounds weights, and (`decide`) ends chains that exceed float32 in RoundToGrid nodes."""
     spiking = graph.spiking_ancestry()
-    bits: dict[str, int] = {}
+    bits: dict[str, PerChannel] = {}
 
-    def bits_of(name: str) -> int:
+    def bits_of(name: str) -> PerChannel:
         node = graph[name]
         if isinstance(node, Synapse) and node.layer.class_name == "RoundToGrid":
-            return int(node.layer.config["bits"])
+            return np.array([int(node.layer.config["bits"])])
         return bits[name]
 
     for node in graph:
         if isinstance(node, Population):
-            bits[node.name] = 0
+            bits[node.name] = np.zeros(1, np.int64)
         elif node.name in spiking and scales.node_role(node) is Role.ROUND:
             _set_bits(graph, node.name, limits[node.name])
         elif node.name in spiking:
+            inputs = [bits_of(name) for name in node.inputs]
             bits[node.name] = _assign_node_bits(
-                graph, node, max(map(bits_of, node.inputs)), limits[node.name], bounds[node.name], decide=decide
+                graph, node, inputs, limits[node.name], bounds[node.name], decide=decide
             )
 
 
-def _assign_node_bits(graph: Graph, node: Node, bits: int, limit: int, bound: float, *, decide: bool) -> int:
-    role = scales.node_role(node)
+def _assign_node_bits(
+    graph: Graph, node: Node, inputs: list[PerChannel], limit: PerChannel, bound: PerChannel, *, decide: bool
+) -> PerChannel:
+    role, most = scales.node_role(node), np.array([max(int(bits.max()) for bits in inputs)])
     if role is Role.WEIGHTED and isinstance(node, Synapse):
-        if (limit - bits >= MINIMAL_WEIGHT_BITS) if decide else (node.dtype == "float32"):
-            _round_weights(node.layer, limit - bits, limit)
-            return limit
-        room = _capacity(bound, FLOAT64_BITS) - bits
+        own = _own_limit(node, limit)
+        if (own.min() - most >= MINIMAL_WEIGHT_BITS) if decide else (node.dtype == "float32"):
+            _round_weights(node.layer, own - most, own)
+            return own
+        room = capacity(bound.max(keepdims=True), FLOAT64_BITS) - most
         is_readout = not graph.consumers(node.name) and room - _TIME_BITS >= MINIMAL_WEIGHT_BITS
         # Weights need no more significant bits than float32 has.
-        largest = max(float(np.abs(node.layer.weights[kernels.kernel_name(node.layer)]).max()), _SMALLEST_BOUND)
-        kernel_bits = min(room - _TIME_BITS if is_readout else room, _capacity(largest))
-        _round_weights(node.layer, kernel_bits, kernel_bits + bits)
+        largest = np.abs(node.layer.weights[kernels.kernel_name(node.layer)]).max(keepdims=True).reshape(1)
+        kernel_bits = np.minimum(room - _TIME_BITS if is_readout else room, capacity(largest))
+        _round_weights(node.layer, kernel_bits, kernel_bits + most)
         if is_readout:
             node.dtype = "float64"
-            return kernel_bits + bits
-    elif role is not Role.CHANNELWISE:
-        return bits
+            return kernel_bits + most
+    elif role is Role.CHANNELWISE and isinstance(node, Synapse):
+        added = added_bits(graph, node)
+        if added is not None and (inputs[0] + added <= limit).all():
+            return inputs[0] + added
+        room = capacity(bound * summed_weight(graph, node), FLOAT64_BITS).min() - int(most.max())
+        _round_matrices(node, room // 2)
+    elif role is Role.SUM:
+        return np.max(np.broadcast_arrays(*inputs), axis=0)
     else:
-        added = _added_bits(graph, node)
-        if added is not None and bits + added <= limit:
-            return bits + added
-        _round_matrices(node, (_capacity(bound * _summed_weight(graph, node), FLOAT64_BITS) - bits) // 2)
+        return inputs[0] if isinstance(node, MaxPool) else most
     if decide:
         _end_in_float64(graph, node, limit)
-    return limit
+    return limit.min(keepdims=True)
 
 
-def _end_in_float64(graph: Graph, node: Node, bits: int) -> None:
+def _own_limit(node: Synapse, limit: PerChannel) -> PerChannel:
+    """The limit per output channel of a weighted layer; one for all where its channels are not on the last axis."""
+    per_channel = scales.weight_axis(node) == len(node.shape) - 1
+    if node.layer.class_name == "Scale":
+        per_channel = per_channel and node.layer.config["channels"] == limit.size
+    return limit if per_channel else limit.min(keepdims=True)
+
+
+def _end_in_float64(graph: Graph, node: Node, bits: PerChannel) -> None:
     node.dtype = "float64"
-    graph.insert_behind(_round_node(graph, node, bits))
+    graph.insert_behind(_round_node(graph, node, int(bits.min())))
 
 
 def _round_node(graph: Graph, node: Node, bits: int) -> Synapse:
@@ -229,56 +220,16 @@ def _round_node(graph: Graph, node: Node, bits: int) -> Synapse:
     return Synapse(graph.unique_name(f"{node.name}_grid"), [node.name], node.shape, node.channel_axis, layer=layer)
 
 
-def _round_weights(layer: LayerSpec, kernel_bits: int, bias_bits: int) -> None:
+def _round_weights(layer: LayerSpec, kernel_bits: PerChannel, bias_bits: PerChannel) -> None:
     bits = {kernels.kernel_name(layer): kernel_bits, kernels.bias_name(layer): bias_bits}
     for name, array in layer.weights.items():
-        layer.weights[name] = np.round(array * 2.0 ** bits[name]) / 2.0 ** bits[name]
-        layer.fractional_bits[name] = bits[name]
+        of_weight = kernels.along_outputs(layer, name, bits[name])
+        layer.weights[name] = np.round(array * 2.0**of_weight) / 2.0**of_weight
+        layer.fractional_bits[name] = of_weight
 
 
-def _summed_weight(graph: Graph, node: Node) -> float:
-    """How much larger than the largest input a sum inside a weightless layer can be, before any division."""
-    if not isinstance(node, Synapse):
-        return 1.0
-    name, source = node.layer.class_name, graph[node.inputs[0]]
-    if name.startswith("GlobalAveragePooling"):
-        return float(np.prod(source.shape[:-1]))
-    if name.startswith("AveragePooling"):
-        return float(np.prod(node.layer.config["pool_size"]))
-    return float(np.prod([np.abs(matrix).sum(axis=1).max() for matrix in _matrices(node)]))
-
-
-def _added_bits(graph: Graph, node: Node) -> int | None:
-    """How many fractional bits a weightless layer adds; None if its output does not stay on a dyadic grid."""
-    matrices = _matrices(node)
-    if matrices:
-        bits = [_bits_of(matrix) for matrix in matrices]
-        return None if max(bits) > MINIMAL_WEIGHT_BITS else sum(bits)
-    area = int(_summed_weight(graph, node))
-    ragged = isinstance(node, Synapse) and area > 1 and node.layer.config.get("padding") == "same"
-    return None if ragged or area & (area - 1) else int(math.log2(area))
-
-
-def _matrices(node: Node) -> list[np.ndarray]:
-    """The matrices of a `Resample`."""
-    if not isinstance(node, Synapse) or node.layer.class_name != "Resample":
-        return []
-    return list(node.layer.weights.values())
-
-
-def _bits_of(matrix: np.ndarray) -> int:
-    """The fewest fractional bits that hold a matrix, or more than are of use."""
-    for bits in range(MINIMAL_WEIGHT_BITS + 1):
-        scaled = matrix * 2.0**bits
-        if np.array_equal(scaled, np.round(scaled)):
-            return bits
-    return MINIMAL_WEIGHT_BITS + 1
-
-
-def _round_matrices(node: Node, bits: int) -> None:
+def _round_matrices(node: Synapse, bits: int) -> None:
     """Puts a `Resample` on a grid on which its float64 sums are exact."""
-    if isinstance(node, Synapse) and node.layer.class_name == "Resample":
-        bits = min(bits, FLOAT32_BITS)
-        node.layer.weights = {
-            name: np.round(matrix * 2.0**bits) / 2.0**bits for name, matrix in node.layer.weights.items()
-        }
+    if node.layer.class_name == "Resample":
+        unit = 2.0 ** min(bits, FLOAT32_BITS)
+        node.layer.weights = {name: np.round(matrix * unit) / unit for name, matrix in node.layer.weights.items()}

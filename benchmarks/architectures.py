@@ -3,34 +3,54 @@
 import keras
 import numpy as np
 
+from snn_toolbox_tf.graph import Synapse
+from snn_toolbox_tf.parse import parse
+
 L = keras.layers
 
-#: Names in keras.applications, with the smallest input that they take.
+#: Names in keras.applications, with the smallest input of 64 x 64 or more that they take.
 APPLICATIONS = {
-    "VGG16": 32, "VGG19": 32, "ResNet50": 64, "ResNet101": 64, "ResNet152": 64, "ResNet50V2": 64, "ResNet101V2": 64,
-    "ResNet152V2": 64, "MobileNet": 32, "MobileNetV2": 32, "DenseNet121": 64, "DenseNet169": 64, "DenseNet201": 64,
-    "InceptionV3": 75, "InceptionResNetV2": 75, "Xception": 75, "NASNetMobile": 32,
+    "VGG16": 64, "VGG19": 64, "ResNet50": 64, "ResNet101": 64, "ResNet152": 64, "ResNet50V2": 64, "ResNet101V2": 64,
+    "ResNet152V2": 64, "MobileNet": 64, "MobileNetV2": 64, "DenseNet121": 64, "DenseNet169": 64, "DenseNet201": 64,
+    "InceptionV3": 75, "InceptionResNetV2": 75, "Xception": 75, "NASNetMobile": 64,
 }  # fmt: skip
 
 
-def application(name, size=None):
-    """Returns a model of keras.applications with seeded weights, 10 classes and no download.
+def application(name):
+    """Returns a model of keras.applications with seeded weights, 10 outputs without softmax, and no download.
 
     Deep random networks with batch norm are chaotic: they amplify a rounding error from block to block. Training does not
     leave them so; here the last batch norm of each residual branch gets a gamma of 0.2 instead.
     """
     keras.utils.set_random_seed(0)
-    size = size or APPLICATIONS[name]
-    model = getattr(keras.applications, name)(
-        weights=None, input_shape=(size, size, 3), classes=10, classifier_activation=None
-    )
-    for layer in model.layers:
-        if isinstance(layer, L.Add):
-            for tensor in keras.tree.flatten(layer.input):
-                producer = tensor._keras_history.operation
-                if isinstance(producer, L.BatchNormalization) and producer.scale:
-                    producer.gamma.assign(0.2 * np.ones(producer.gamma.shape))
+    build, shape = getattr(keras.applications, name), (APPLICATIONS[name], APPLICATIONS[name], 3)
+    model = build(weights=None, input_shape=shape, classes=10, classifier_activation=None)
+    graph = parse(model)
+    for node in graph.of_type(Synapse):
+        if node.layer.class_name == "Add":
+            norm = next((name for name in _residual_branch(graph, node) if _is_norm(graph[name])), None)
+            gamma = norm and model.get_layer(norm).gamma
+            if gamma is not None:
+                gamma.assign(0.2 * np.ones(gamma.shape))
     return model
+
+
+def _is_norm(node):
+    return isinstance(node, Synapse) and node.layer.class_name == "BatchNormalization"
+
+
+def _residual_branch(graph, node):
+    """Names of the branch that is added to a shortcut, last to first: the one with more convolutions; none if none has."""
+    branches = []
+    for name in node.inputs:
+        branch = []
+        # Where ways part, or meet, a branch begins.
+        while graph.readers(name) == 1 and len(graph[name].inputs) == 1:
+            branch.append(name)
+            (name,) = graph[name].inputs
+        branches.append(branch)
+    counts = [sum("Conv" in graph[name].layer.class_name for name in branch) for branch in branches]
+    return branches[int(np.argmax(counts))] if max(counts) > min(counts) else []
 
 
 def audio_cnn():
