@@ -125,3 +125,11 @@ def bring_to_life(model, x):
     for layer, momentum in momenta.items():
         layer.momentum = momentum
     return model
+
+
+def alive(name):
+    """Returns a model by name, with seeded weights, and the data that its batch norms have their statistics from."""
+    keras.utils.set_random_seed(0)
+    model = application(name) if name in APPLICATIONS else OWN[name]()
+    x = data_for(model, 16, seed=1)
+    return bring_to_life(model, x), x

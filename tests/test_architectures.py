@@ -3,7 +3,8 @@
 import keras
 import numpy as np
 import pytest
-from architectures import APPLICATIONS, OWN, application, bring_to_life, data_for
+from architectures import APPLICATIONS, OWN, alive, data_for
+from fidelity import measure, ratio_per_doubling
 
 import snn_toolbox_tf as snn
 from snn_toolbox_tf import verification
@@ -25,21 +26,19 @@ def balanced_error(model):
 @pytest.mark.parametrize("name", APPLICATIONS)
 def test_keras_applications_keep_their_function(name):
     """Within 1e-4, or what rounding does: the deepest of these amplify a change of the input a hundred times and more."""
-    model = application(name)
-    bring_to_life(model, data_for(model, 16, seed=1))
+    model, _ = alive(name)
     assert balanced_error(model) < 1e-3
 
 
 def test_a_wrong_graph_is_found_in_a_deep_network(monkeypatch):
     """What rounding explains is no excuse for a change of the function."""
-    model = application("ResNet101")
-    bring_to_life(model, data_for(model, 16, seed=1))
+    model, _ = alive("ResNet101")
     x = data_for(model, 2)
     graph = to_balanced(parse(model))
     network = Network(graph)
     layer = next(layer for layer in network.layers.values() if isinstance(layer, keras.layers.Conv2D))
     kernel = layer.kernel.numpy()
-    kernel[0, 0, 0, 0] *= 1.01
+    kernel[..., 0] *= 1.01
     layer.kernel.assign(kernel)
     with pytest.raises(snn.ConversionError, match="differs from its source"):
         verification.check_same_function(model, network, {inputs_of(graph)[0].name: x})
@@ -47,10 +46,7 @@ def test_a_wrong_graph_is_found_in_a_deep_network(monkeypatch):
 
 @pytest.mark.parametrize("name", OWN)
 def test_other_architectures_converge_to_their_source(name):
-    keras.utils.set_random_seed(0)
-    model = OWN[name]()
-    x = data_for(model, 16)
-    bring_to_life(model, x)
+    model, x = alive(name)
     model_snn = snn.convert_keras(model, x, percentile=100)
     fidelity = [snn.compare(model, model_snn, x, timesteps) for timesteps in (32, 256)]
     for output, error in fidelity[1].output_error.items():
@@ -66,3 +62,27 @@ def test_mobilenet_of_others_converts(data_dir):
     outputs = model_snn.simulate(x, timesteps=256, outputs="last").outputs[-1]
     expected = model.predict(x, verbose=0)
     assert np.corrcoef(outputs.ravel(), expected.ravel())[0, 1] > 0.99
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [*APPLICATIONS, *OWN])
+def test_the_error_falls_with_time(name):
+    """Where the source is not chaotic. Without clipping the error falls about as 1 / T, the closed form's to nothing."""
+    row = measure(name, samples=16)
+    assert all(np.isfinite(list(row["error"].values())))
+    if row["amplification"] < 10:
+        assert ratio_per_doubling(row) <= 0.65, row
+        closed = row["closed_form_error"]
+        assert closed[4096] < 1e-2, row
+        assert closed[4096] * 6 <= closed[512], row
+
+
+def test_an_architecture_is_measured():
+    """The benchmark's row of a small network: what the slow tests hold for all of them."""
+    row = measure("mlp", samples=16)
+    assert ratio_per_doubling(row) <= 0.65
+    assert row["closed_form_error"][4096] * 6 <= row["closed_form_error"][512]
+    assert row["populations"] == 2
+    assert 0.5 < row["amplification"] < 10
+    (error,), (clipping,) = row["default_error"].values(), row["default_clipping"].values()
+    assert 0 < clipping < error

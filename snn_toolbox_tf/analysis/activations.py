@@ -1,7 +1,9 @@
 """The ANN's activations, as the converted network has them, in the source's units."""
 
 import dataclasses
+from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -34,13 +36,21 @@ def units(model_snn: SpikingModel) -> dict[str, Unit]:
     return found
 
 
-def activations_of(
-    model_snn: SpikingModel, batch: Batch, *, frames: bool = False, clip: bool = False
-) -> dict[str, np.ndarray]:
-    """Returns the ANN's activations per population, in the source's units, float64 `[samples, ...]`.
+@dataclasses.dataclass(frozen=True)
+class AnnRun:
+    """What the converted network gives with a ReLU in place of each population.
 
-    They are those of the converted network with a ReLU in place of each population, which conversion has compared with the
-    source.
+    Attributes:
+        activations: Activations per population, in the source's units, float64 `[samples, ...]`.
+        outputs: The outputs, float32, in the source's structure.
+    """
+
+    activations: dict[str, np.ndarray]
+    outputs: Any
+
+
+def run_as_ann(model_snn: SpikingModel, batch: Batch, *, frames: bool = False, clip: bool = False) -> AnnRun:
+    """Runs the converted network with a ReLU in place of each population, which conversion has compared with the source.
 
     Args:
         model_snn: The spiking network.
@@ -59,4 +69,8 @@ def activations_of(
         return tf.minimum(activation, tf.constant(node.threshold, activation.dtype)) if clip else activation
 
     values = network.run(tensors, population=rectified)
-    return {name: values[name].numpy().astype(np.float64) * unit.output for name, unit in units(model_snn).items()}
+    outputs = network.decode([values[readout.node] for readout in network.graph.readouts])
+    return AnnRun(
+        {name: values[name].numpy().astype(np.float64) * unit.output for name, unit in units(model_snn).items()},
+        keras.tree.map_structure(np.asarray, outputs),
+    )

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 from matplotlib.figure import Figure
 
-from snn_toolbox_tf.analysis.activations import activations_of, units
+from snn_toolbox_tf.analysis.activations import run_as_ann, units
 from snn_toolbox_tf.analysis.closed_form import ClosedForm
 from snn_toolbox_tf.checks import check_positive_integer
 from snn_toolbox_tf.data import Batch, as_arrays
@@ -60,12 +60,15 @@ class Fidelity:
         samples: Number of samples.
         populations: The populations, in order.
         output_error: ||SNN output - ANN output|| / ||ANN output|| after T timesteps, by output.
+        output_clipping: The part of it that clipping all activations at their thresholds explains: a floor that more
+            timesteps do not lower.
     """
 
     timesteps: int
     samples: int
     populations: tuple[PopulationFidelity, ...]
     output_error: dict[str, float]
+    output_clipping: dict[str, float]
 
     @property
     def worst(self) -> tuple[str, ...]:
@@ -80,7 +83,10 @@ class Fidelity:
     def __str__(self) -> str:
         """Returns a table, and the three populations that add most to the error."""
         table = aligned(_COLUMNS, [_cells(row) for row in self.populations], texts=1)
-        outputs = ", ".join(f"{name}: {number(error, 3)}" for name, error in self.output_error.items())
+        outputs = ", ".join(
+            f"{name}: {number(error, 3)} (clipping: {number(self.output_clipping[name], 3)})"
+            for name, error in self.output_error.items()
+        )
         return "\n".join(
             [
                 table,
@@ -151,7 +157,7 @@ def compare(
     arrays = as_arrays(x, graph, argument="x")
     count = len(next(iter(arrays.values())))
     sums = {node.name: _Sums() for node in graph.of_type(Population)}
-    outputs = {readout.name: np.zeros(2) for readout in graph.readouts}
+    outputs = {readout.name: np.zeros(3) for readout in graph.readouts}
     closed_form = ClosedForm(model_snn) if ClosedForm.holds_for(graph) else None
     for start in range(0, count, check_positive_integer(batch_size, "batch_size")):
         batch = {name: np.asarray(array[start : start + batch_size], np.float32) for name, array in arrays.items()}
@@ -161,10 +167,12 @@ def compare(
         before = _predecessors(model_snn, name)
         inherited = max((row.relative_error for row in rows if row.name in before), default=0.0)
         rows.append(total.summary(name, duration, inherited))
-    errors = {
-        name: float(np.sqrt(error / norm)) if norm > 0 else float("nan") for name, (error, norm) in outputs.items()
+    relative = {
+        name: np.sqrt(squares[:2] / squares[2]) if squares[2] > 0 else np.full(2, np.nan)
+        for name, squares in outputs.items()
     }
-    return Fidelity(duration, count, tuple(rows), errors)
+    errors, clipping = ({name: float(values[part]) for name, values in relative.items()} for part in (0, 1))
+    return Fidelity(duration, count, tuple(rows), errors, clipping)
 
 
 def _add_batch(
@@ -179,16 +187,16 @@ def _add_batch(
     structure = model_snn.network.graph.input_structure
     x = pack(structure, [batch[node.name] for node in inputs_of(model_snn.network.graph)])
     result = model_snn.simulate(x, timesteps=timesteps, record="spike_counts", outputs="last")
-    activations = activations_of(model_snn, batch)
-    clipped = activations_of(model_snn, batch, clip=True)
+    plain, clipped = run_as_ann(model_snn, batch), run_as_ann(model_snn, batch, clip=True)
     counts = closed_form(x, timesteps)[0] if closed_form else {}
     for name, unit in units(model_snn).items():
         decoded = result.sample_spike_counts[name] * unit.spike / timesteps
         even = counts[name] * unit.spike / timesteps if closed_form else np.full_like(decoded, np.nan)
-        sums[name].add(activations[name], clipped[name], even, decoded, unit.spike)
-    expected = keras.tree.flatten(model.predict(x, verbose=0))
-    for total, ours, theirs in zip(outputs.values(), keras.tree.flatten(result.outputs), expected, strict=True):
-        total += np.square(ours[-1].astype(np.float64) - theirs).sum(), np.square(theirs.astype(np.float64)).sum()
+        sums[name].add(plain.activations[name], clipped.activations[name], even, decoded, unit.spike)
+    flat = [keras.tree.flatten(part) for part in (model.predict(x, verbose=0), result.outputs, clipped.outputs)]
+    for total, expected, ours, bounded in zip(outputs.values(), *flat, strict=True):
+        theirs = expected.astype(np.float64)
+        total += [float(np.square(part).sum()) for part in (ours[-1] - theirs, bounded - theirs, theirs)]
 
 
 class _Sums:

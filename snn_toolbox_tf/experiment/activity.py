@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from snn_toolbox_tf.analysis.activations import activations_of, units
+from snn_toolbox_tf.analysis.activations import run_as_ann, units
 from snn_toolbox_tf.config import ConfigurationError
 from snn_toolbox_tf.data import Batch
 from snn_toolbox_tf.experiment.samples import Samples
@@ -65,7 +65,7 @@ def compare_activity(
     x = keras.tree.map_structure(lambda name: batch[name], model_snn.network.graph.input_structure)
     options = {**simulation, "record": "spike_counts", "outputs": "last", "sample_indices": samples.indices[:count]}
     result = model_snn.simulate(x, batch_size=count, **options)
-    activations = activations_of(model_snn, batch, frames=frames)
+    activations = run_as_ann(model_snn, batch, frames=frames).activations
     worth = units(model_snn)
     generator = np.random.default_rng(0)
     comparisons = {}

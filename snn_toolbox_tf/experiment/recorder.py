@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from snn_toolbox_tf import files
-from snn_toolbox_tf.analysis.activations import activations_of
+from snn_toolbox_tf.analysis.activations import run_as_ann
 from snn_toolbox_tf.config import Settings
 from snn_toolbox_tf.config.sections import LOG_VARIABLES
 from snn_toolbox_tf.data import Batch
@@ -57,5 +57,5 @@ class Recorder:
         result.save(self._folder / f"{name}.npz")
         if "activations_n_b_l" in self._variables:
             with files.replacing(self._folder / f"{name}_activations.npz") as file:
-                arrays: dict[str, Any] = activations_of(self._model_snn, inputs, frames=self._frames)
+                arrays: dict[str, Any] = run_as_ann(self._model_snn, inputs, frames=self._frames).activations
                 np.savez(file, **{f"activations/{population}": array for population, array in arrays.items()})
