@@ -16,7 +16,6 @@ import keras
 
 from snn_toolbox_tf import layers as own_layers
 from snn_toolbox_tf.graph import LayerSpec
-from snn_toolbox_tf.rectifiers import rectifier_of
 
 
 class Role(enum.Enum):
@@ -76,13 +75,11 @@ MAX_POOLS = set(_spatial("MaxPooling") + _spatial("GlobalMaxPooling"))
 #: Layers that are a nonlinearity and nothing else.
 ACTIVATION_LAYERS = {"Activation", "ReLU", "Softmax", "LeakyReLU", "PReLU", "ELU"}
 
-#: Names of activation functions that only an output may have: they are applied to the decoded readout.
-OUTPUT_FUNCTIONS = {
-    "softmax", "log_softmax", "sigmoid", "log_sigmoid", "hard_sigmoid", "tanh", "softplus", "softsign", "exponential",
-}  # fmt: skip
-
 #: Activation functions that jump.
 JUMPING_FUNCTIONS = {"hard_shrink", "threshold"}
+
+#: How the name of a function begins that is none of Keras's.
+CUSTOM_FUNCTION = "custom function"
 
 _RECURRENT = Refusal(
     "it is recurrent: its nonlinearities see their own past outputs",
@@ -169,7 +166,7 @@ BROADCASTING = Refusal(
 )
 NOT_RELU = Refusal(
     "a spiking population stands for ReLU and other piecewise linear rectifiers only",
-    "retrain with ReLU; softmax, sigmoid and tanh are supported as a model's output",
+    "retrain with ReLU; a model's output may have any activation function of Keras",
 )
 JUMPS = Refusal(
     "it jumps at its threshold, and no integrate-and-fire population's rate converges to a jump",
@@ -193,9 +190,7 @@ def is_keras_layer(operation: Any) -> bool:
 
 
 def is_output_nonlinearity(layer: LayerSpec) -> bool:
-    """Whether an activation layer may be applied to a decoded readout: it has no weights, and is known."""
-    if layer.class_name == "Activation" and layer.config.get("activation") in OUTPUT_FUNCTIONS:
-        return True
-    return layer.class_name in ("Softmax", "ReLU", "LeakyReLU", "ELU", "Clip") or (
-        layer.class_name == "Activation" and rectifier_of(layer) is not None
-    )
+    """Whether an activation layer may be applied to a decoded readout: it has no weights, and its function is Keras's."""
+    if layer.class_name == "Activation":
+        return not layer.config["activation"].startswith(CUSTOM_FUNCTION)
+    return layer.class_name != "PReLU"

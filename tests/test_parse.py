@@ -136,6 +136,15 @@ def test_all_offences_are_named_in_one_error():
         assert part in message
 
 
+@pytest.mark.parametrize("function", ["softmax", "sigmoid", "tanh", "gelu", "silu", "selu", "softplus", "exponential"])
+def test_an_output_may_have_any_activation_of_keras(function, rng):
+    inputs = keras.Input((6,))
+    model = keras.Model(inputs, L.Dense(3, function, name="out")(L.Dense(16, "relu")(inputs)))
+    x = rng.random((8, 6), dtype=np.float32)
+    outputs = snn.convert_keras(model, x, percentile=100).simulate(x, timesteps=1000, outputs="last").outputs[-1]
+    np.testing.assert_allclose(outputs, model.predict(x, verbose=0), atol=0.01)
+
+
 def test_a_linear_activation_does_nothing():
     """Models end in one to compute their output in float32, and keras.applications have one where there is no softmax."""
     inputs = keras.Input((6,))

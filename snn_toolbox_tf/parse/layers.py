@@ -71,7 +71,7 @@ def function_spec(function: Any) -> LayerSpec:
         known = keras.activations.get(name) is function
     except ValueError:
         known = False
-    return LayerSpec("Activation", {"activation": name if known else f"custom function {name}"})
+    return LayerSpec("Activation", {"activation": name if known else f"{vocabulary.CUSTOM_FUNCTION} {name}"})
 
 
 def _activation(place: Place, layer: Any) -> str:
