@@ -9,6 +9,9 @@ import pytest
 import snn_toolbox_tf as snn
 from snn_toolbox_tf import vocabulary
 from snn_toolbox_tf.coverage import coverage
+from snn_toolbox_tf.graph import Graph, Input, Readout
+from snn_toolbox_tf.parse.place import Place
+from snn_toolbox_tf.passes.refuse import refuse_unsupported
 
 L = keras.layers
 IMAGE = np.random.default_rng(0).random((2, 12, 12, 3)).astype(np.float32)
@@ -92,3 +95,25 @@ def test_a_refusal_says_why(name):
     assert rows[0].remedy == vocabulary.REFUSALS[name].remedy
     with pytest.raises(snn.UnsupportedModelError, match=f"{reason}.*remedy"):
         snn.convert_keras(model)
+
+
+@pytest.mark.parametrize("name", existing(vocabulary.REFUSALS))
+def test_every_refusal_is_told_with_its_remedy(name):
+    """Whatever the layer: some of them do not run on every machine."""
+    graph = Graph("model", [Input("x", [], (4,))], [Readout("odd", "odd")], "x", "odd")
+    refusal = vocabulary.REFUSALS[name]
+    Place(graph, "odd", ["x"], (4,)).refuse(name, refusal)
+    with pytest.raises(snn.UnsupportedModelError) as caught:
+        refuse_unsupported(graph)
+    assert f"'odd' ({name}): {refusal.reason}; remedy: {refusal.remedy}." in str(caught.value)
+
+
+def test_a_model_of_another_framework_is_refused(tmp_path):
+    source = keras.Sequential([keras.Input((4,)), L.Dense(3, "relu")])
+    source.export(tmp_path / "saved", verbose=False)
+    inputs = keras.Input((4,))
+    foreign = L.TFSMLayer(str(tmp_path / "saved"), call_endpoint="serve")(L.Dense(4, "relu")(inputs))
+    with pytest.raises(
+        snn.UnsupportedModelError, match=r"\(TFSMLayer\): it runs a model of another framework.*rebuild"
+    ):
+        snn.convert_keras(keras.Model(inputs, L.Dense(2)(foreign)))
