@@ -146,12 +146,14 @@ class Readout:
     Attributes:
         name: Name of the source's output layer.
         node: The node whose output is summed over time.
-        nonlinearity: Applied to the decoded (time-averaged) readout, or None.
+        decoder: What is applied to the time-averaged current, layer after layer: softmax, for example.
+        shape: Shape of the decoded output without the batch axis; that of the node if None.
     """
 
     name: str
     node: str
-    nonlinearity: LayerSpec | None = None
+    decoder: list[LayerSpec] = dataclasses.field(default_factory=list)
+    shape: tuple[int, ...] | None = None
 
 
 def sample_axis(axis: int, rank: int) -> int:
@@ -191,6 +193,10 @@ class Graph:
     def of_type(self, *types: type) -> list[Any]:
         """Returns the nodes of the given types, in topological order."""
         return [node for node in self if isinstance(node, types)]
+
+    def output_shape(self, readout: Readout) -> tuple[int, ...]:
+        """Returns the shape of a decoded output without the batch axis."""
+        return self[readout.node].shape if readout.shape is None else tuple(readout.shape)
 
     def consumers(self, name: str) -> list[Node]:
         """Returns the nodes that read `name`, once each."""

@@ -20,7 +20,7 @@ def graph_to_config(graph: Graph) -> dict[str, Any]:
             return {**fields, "fractional_bits": bits} if bits else fields
         if isinstance(value, np.ndarray):
             return value.tolist()
-        return list(value) if isinstance(value, tuple) else value
+        return [encode(item) for item in value] if isinstance(value, (tuple, list)) else value
 
     def fields(item: Any) -> dict[str, Any]:
         names = [field.name for field in dataclasses.fields(item) if field.name != "moments"]
@@ -39,8 +39,10 @@ def graph_from_config(config: dict[str, Any]) -> Graph:
     """Returns the graph that `graph_to_config` wrote down."""
 
     def decode(key: str, value: Any) -> Any:
-        if value is not None and key in ("layer", "nonlinearity"):
+        if key == "layer":
             return LayerSpec(**value)
+        if key == "decoder":
+            return [LayerSpec(**spec) for spec in value]
         if value is not None and key in ("threshold", "max_value"):
             return np.asarray(value, dtype=np.float64)
         return value

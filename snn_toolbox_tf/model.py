@@ -62,7 +62,7 @@ class SpikingModel(TrainableModel):
         self._network = Network(graph if isinstance(graph, Graph) else graph_from_config(graph))
         self._network_layers = [
             *self._network.layers.values(),
-            *(layer for layer in self._network.nonlinearities if layer is not None),
+            *(layer for decoder in self._network.decoders for layer in decoder),
         ]
         self._timesteps = check_positive_integer(timesteps, "timesteps")
         if block_length is not None:

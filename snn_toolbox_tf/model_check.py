@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from snn_toolbox_tf.graph import Activation, Graph, MaxPool, Population, Synapse
+from snn_toolbox_tf.graph import Graph, MaxPool, Population, Synapse
 from snn_toolbox_tf.parse import Origin, parse_with_origins
 from snn_toolbox_tf.passes import BALANCING_PASSES
 from snn_toolbox_tf.passes.refuse import UnsupportedModelError, find_unsupported, refuse_unsupported
@@ -131,7 +131,7 @@ def _rows(graph: Graph, origins: list[Origin]) -> Iterator[CheckRow]:
         rewrite(graph)
         graph.sort()
         history.append(graph.copy())
-    outputs = {readout.node for readout in graph.readouts if readout.nonlinearity is None}
+    outputs = {readout.node for readout in graph.readouts if not readout.decoder}
     summed = {readout.node for readout in graph.readouts}
     fates = _fates(history)
     for origin in origins:
@@ -166,16 +166,27 @@ def _fates(history: list[Graph]) -> dict[str, tuple[str, str]]:
     """Returns what became of nodes that a pass took out of the graph: readouts and what was folded."""
     fates: dict[str, tuple[str, str]] = {}
     for before, after in itertools.pairwise(history):
-        decoders = {r.node: r for r in before.readouts}
+        decoded = _decoded(before, after)
         for node in before:
             if node.name in after or node.name in fates:
                 continue
-            if isinstance(node, Activation) and node.name in decoders:
+            if node.name in decoded:
                 fates[node.name] = ("readout", "applied to the decoded output")
             elif isinstance(node, Synapse) and node.layer.class_name == "Scale":
                 into = _surviving(node.inputs[0], before, after)
                 fates[node.name] = ("removed", f"folded into '{into}'")
     return fates
+
+
+def _decoded(before: Graph, after: Graph) -> set[str]:
+    """Returns the nodes that became part of a readout's decoder."""
+    names = set()
+    for old, new in zip(before.readouts, after.readouts, strict=True):
+        name = old.node
+        while len(new.decoder) > len(old.decoder) and name != new.node:
+            names.add(name)
+            (name,) = before[name].inputs
+    return names
 
 
 def _surviving(name: str, before: Graph, after: Graph) -> str:

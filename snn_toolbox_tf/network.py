@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from snn_toolbox_tf import vocabulary
-from snn_toolbox_tf.graph import Graph, Input, LayerSpec, MaxPool, Node, Population, Synapse
+from snn_toolbox_tf.graph import Graph, Input, LayerSpec, MaxPool, Node, Population, Readout, Synapse
 from snn_toolbox_tf.neurons import IntegrateAndFire
 
 _DISCARDED_SUFFIXES = ("_regularizer", "_constraint", "_initializer", "lora_rank", "lora_alpha", "quantization_config")
@@ -31,15 +31,15 @@ class Network:
             elif isinstance(node, (Synapse, MaxPool)):
                 shapes = [(None, *graph[name].shape) for name in node.inputs]
                 self.layers[node.name] = build_layer(node.layer, node.name, dtype or node.dtype, shapes)
-        self.nonlinearities: list[keras.layers.Layer | None] = [
-            readout.nonlinearity and build_layer(readout.nonlinearity, f"{readout.name}_decoded", "float32", None)
-            for readout in graph.readouts
-        ]
+        self.decoders = [_build_decoder(graph, readout) for readout in graph.readouts]
 
     def copy_weights_from(self, other: "Network") -> None:
         """Takes over the weights of the same graph's layers (of another dtype)."""
         for name, layer in self.layers.items():
             layer.set_weights(other.layers[name].get_weights())
+        for mine, theirs in zip(self.decoders, other.decoders, strict=True):
+            for layer, like in zip(mine, theirs, strict=True):
+                layer.set_weights(like.get_weights())
 
     def run(
         self,
@@ -96,11 +96,13 @@ class Network:
         return self.layers[readers[0].name].compute_dtype if readers else "float32"
 
     def decode(self, means: list[Any]) -> Any:
-        """Applies the output nonlinearities to time-averaged readouts; returns the source's output structure."""
-        outputs = [
-            nonlinearity(tf.cast(mean, tf.float32)) if nonlinearity else tf.cast(mean, tf.float32)
-            for mean, nonlinearity in zip(means, self.nonlinearities, strict=True)
-        ]
+        """Applies the readouts' decoders to time-averaged currents; returns the source's output structure."""
+        outputs = []
+        for mean, decoder in zip(means, self.decoders, strict=True):
+            output = tf.cast(mean, tf.float32)
+            for layer in decoder:
+                output = layer(output)
+            outputs.append(output)
         return pack(self.graph.output_structure, outputs)
 
 
@@ -118,20 +120,28 @@ def pack(structure: Any, flat: list[Any]) -> Any:
 
 
 def build_layer(
-    spec: LayerSpec, name: str, dtype: str, input_shapes: list[tuple[int | None, ...]] | None
+    spec: LayerSpec, name: str, dtype: str, input_shapes: list[tuple[int | None, ...]]
 ) -> keras.layers.Layer:
-    """Returns the Keras layer of a spec, built (if shapes are given) and with the spec's weights."""
+    """Returns the Keras layer of a spec, built and with the spec's weights."""
     config = {key: value for key, value in spec.config.items() if not key.endswith(_DISCARDED_SUFFIXES)}
     config.update({"name": name, "dtype": dtype})
     # Weights come from the spec or a file: random initial values would be work for nothing.
     config.update({key: "zeros" for key in spec.config if key.endswith("_initializer")})
     layer = vocabulary.layer_class(spec.class_name).from_config(config)
-    if input_shapes is not None:
-        layer.build(input_shapes if len(input_shapes) > 1 else input_shapes[0])
-        layer.built = True
+    layer.build(input_shapes if len(input_shapes) > 1 else input_shapes[0])
+    layer.built = True
     for key, value in spec.weights.items():
         getattr(layer, key).assign(np.asarray(value))
     return layer
+
+
+def _build_decoder(graph: Graph, readout: Readout) -> list[keras.layers.Layer]:
+    layers: list[keras.layers.Layer] = []
+    shape: tuple[int | None, ...] = (None, *graph[readout.node].shape)
+    for place, spec in enumerate(readout.decoder):
+        layers.append(build_layer(spec, f"{readout.name}_decoded_{place}", "float32", [shape]))
+        shape = layers[-1].compute_output_shape(shape)
+    return layers
 
 
 def _build_population(node: Population) -> IntegrateAndFire:

@@ -306,3 +306,16 @@ def test_labels_do_not_belong_into_calibration_data(mlp, x_mlp):
 def test_stock_tensors_are_data(mlp, x_mlp):
     model_snn = snn.convert_keras(mlp, tf.constant(x_mlp), timesteps=4)
     np.testing.assert_array_equal(model_snn.simulate(tf.constant(x_mlp)).outputs, model_snn.simulate(x_mlp).outputs)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int32"])
+def test_images_of_integers_convert(rng, dtype):
+    """Models with their preprocessing inside: the check of the conversion must not feed them fractions."""
+    inputs = keras.Input((8, 8, 3), dtype=dtype)
+    x = L.Conv2D(4, 3, activation="relu")(L.Rescaling(1 / 255)(inputs))
+    model = keras.Model(inputs, L.Dense(3)(L.Flatten()(x)))
+    images = rng.integers(0, 256, (8, 8, 8, 3)).astype(dtype)
+    model_snn = snn.convert_keras(model, images, percentile=100)
+    assert model_snn.conversion["pass_error"] < 1e-5
+    outputs = model_snn.simulate(images, timesteps=512, outputs="last").outputs[-1]
+    np.testing.assert_allclose(outputs, model.predict(images, verbose=0), atol=0.01)

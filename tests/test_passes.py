@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 import zoo
 
+import snn_toolbox_tf as snn
+from snn_toolbox_tf.analysis.closed_form import closed_form
 from snn_toolbox_tf.graph import MaxPool, Population, Synapse
 from snn_toolbox_tf.network import Network, inputs_of
 from snn_toolbox_tf.parse import parse
@@ -77,9 +79,9 @@ def test_a_relu_output_is_decoded_and_inner_readers_get_a_population():
     graph = to_balanced(parse(zoo.multi_input()))
     readouts = {readout.name: readout for readout in graph.readouts}
     assert readouts["features"].node == "features"
-    assert readouts["features"].nonlinearity.config["activation"] == "relu"
+    assert [spec.config["activation"] for spec in readouts["features"].decoder] == ["relu"]
     assert isinstance(graph["features_relu"], Population)
-    assert readouts["classes"].nonlinearity.config["activation"] == "softmax"
+    assert [spec.config["activation"] for spec in readouts["classes"].decoder] == ["softmax"]
 
 
 def test_channels_first_neighbours_share_their_permutes():
@@ -185,3 +187,26 @@ def test_max_pooling_accumulates_in_float64():
     graph = to_balanced(parse(zoo.cnn()))
     (pool,) = graph.of_type(MaxPool)
     assert pool.dtype == "float64"
+
+
+def test_what_rearranges_or_scales_behind_a_softmax_is_decoded_with_it(rng, tmp_path):
+    """Softmax over one axis, then another shape and a percentage: all of it is applied to the time-averaged current."""
+    inputs = keras.Input((8,))
+    x = L.Reshape((4, 3), name="grid")(L.Dense(12, name="dense")(L.Dense(16, "relu")(inputs)))
+    x = L.Rescaling(100.0, name="percent")(L.Permute((2, 1), name="turned")(L.Softmax(name="classes")(x)))
+    model = keras.Model(inputs, L.Flatten(name="flat")(x))
+    x = rng.normal(size=(16, 8)).astype(np.float32)
+    model_snn = snn.convert_keras(model, x, percentile=100)
+    (readout,) = model_snn.network.graph.readouts
+    assert [spec.class_name for spec in readout.decoder] == ["Softmax", "Permute", "Scale", "Flatten"]
+    result = model_snn.simulate(x, timesteps=512, outputs=[256, 512])
+    expected = model.predict(x, verbose=0)
+    assert np.linalg.norm(result.outputs[-1] - expected) < 0.01 * np.linalg.norm(expected)
+    rows = {row.name: row.becomes for row in snn.check(model).rows}
+    assert {rows[name] for name in ("classes", "turned", "percent", "flat")} == {"readout"}
+    assert (rows["grid"], rows["dense"]) == ("synapse", "synapse")
+    model_snn.save(tmp_path / "snn.keras")
+    loaded = keras.saving.load_model(tmp_path / "snn.keras")
+    np.testing.assert_array_equal(loaded.predict(x, verbose=0), model_snn.predict(x, verbose=0))
+    _, closed = closed_form(model_snn, x, 4096)
+    assert np.abs(closed - expected).max() < 0.5

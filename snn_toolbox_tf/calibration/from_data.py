@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from snn_toolbox_tf import data as data_module
 from snn_toolbox_tf.calibration.histogram import PositiveHistogram
-from snn_toolbox_tf.graph import Node, Population
+from snn_toolbox_tf.graph import Input, Node, Population
 from snn_toolbox_tf.network import Network, inputs_of
 
 _BATCH_SIZE = 64
@@ -87,6 +87,11 @@ def observe_random_input(network: Network, seed: int, samples: int = 16) -> Acti
 
 
 def random_input(network: Network, seed: int, samples: int = 16) -> data_module.Batch:
-    """Returns seeded input, uniform in [0, 1)."""
+    """Returns seeded input, uniform in [0, 1), or in 0, 1, ..., 255 for an input of integers."""
     generator = np.random.default_rng(seed)
-    return {node.name: generator.random((samples, *node.shape), dtype=np.float32) for node in inputs_of(network.graph)}
+
+    def draw(node: Input) -> np.ndarray:
+        values = generator.random((samples, *node.shape), dtype=np.float32)
+        return values if "float" in node.dtype else np.floor(256 * values)
+
+    return {node.name: draw(node) for node in inputs_of(network.graph)}

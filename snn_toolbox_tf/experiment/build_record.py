@@ -53,7 +53,7 @@ def build_record(
         title=title,
         samples=evaluation.done,
         timesteps=reported_timesteps(graph, settings.timesteps),
-        outputs=[_output(r.name, graph[r.node].shape, evaluation, data, settings) for r in graph.readouts],
+        outputs=[_output(r.name, graph.output_shape(r), evaluation, data, settings) for r in graph.readouts],
         populations=_populations(model_snn, evaluation, comparisons, settings.timesteps),
         synapses=_synapses(graph, settings.input_mode, evaluation),
         compared_samples=compared_samples,

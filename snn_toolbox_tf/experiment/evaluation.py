@@ -127,7 +127,7 @@ class Evaluator:
         self._model_snn, self._ann_outputs, self._data = model_snn, ann_outputs, data
         self._simulation, self._top_k, self._keep = simulation, top_k, keep
         graph = model_snn.network.graph
-        self._readouts = {readout.name: graph[readout.node].shape for readout in graph.readouts}
+        self._readouts = {readout.name: graph.output_shape(readout) for readout in graph.readouts}
         self._names = names_of(graph)
         self._structure = graph.input_structure
         units = sum(int(np.prod(shape)) for shape in self._readouts.values())
@@ -202,7 +202,7 @@ def names_of(graph: Graph) -> list[str]:
 
 def reported_timesteps(graph: Graph, timesteps: int) -> np.ndarray:
     """Returns the timesteps at which outputs are evaluated: all, or fewer, evenly chosen, where outputs are large."""
-    units = sum(int(np.prod(graph[readout.node].shape)) for readout in graph.readouts)
+    units = sum(int(np.prod(graph.output_shape(readout))) for readout in graph.readouts)
     fitting = max(1, _LARGEST_BATCH_OUTPUT // (8 * units))
     if timesteps <= fitting:
         return np.arange(1, timesteps + 1)

@@ -37,15 +37,15 @@ def graph_hash(graph: Graph, weights: list[np.ndarray]) -> str:
     places = {node.name: str(place) for place, node in enumerate(graph)}
     config = graph_to_config(graph)
     held = [spec.weights for node in graph if (spec := getattr(node, "layer", None)) is not None]
+    held += [spec.weights for readout in graph.readouts for spec in readout.decoder]
     for place, node in enumerate(config["nodes"]):
         node["name"], node["inputs"] = str(place), [places[name] for name in node["inputs"]]
         for spec in filter(None, [node.get("layer")]):
             spec["config"] = {key: value for key, value in spec["config"].items() if key != "name"}
     for readout in config["readouts"]:
         readout["name"], readout["node"] = "", places[readout["node"]]
-        if readout["nonlinearity"]:
-            inner = readout["nonlinearity"]["config"]
-            readout["nonlinearity"]["config"] = {key: value for key, value in inner.items() if key != "name"}
+        for spec in readout["decoder"]:
+            spec["config"] = {key: value for key, value in spec["config"].items() if key != "name"}
     description = json.dumps([config["nodes"], config["readouts"]], sort_keys=True, default=str)
     arrays = [array for specs in held for _, array in sorted(specs.items())]
     return array_hash([np.frombuffer(description.encode(), np.uint8), *arrays, *weights])

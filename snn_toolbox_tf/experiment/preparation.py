@@ -186,7 +186,7 @@ def _check_fits(source: keras.Model, graph: Graph) -> None:
     inputs = [tuple(tensor.shape[1:]) for tensor in source.inputs]
     outputs = [tuple(tensor.shape[1:]) for tensor in keras.tree.flatten(source.outputs)]
     expected = [graph[name].shape for name in keras.tree.flatten(graph.input_structure)]
-    shapes = [graph[readout.node].shape for readout in graph.readouts]
+    shapes = [graph.output_shape(readout) for readout in graph.readouts]
     if inputs != expected or outputs != shapes:
         raise ConfigurationError(
             f"The converted network '{graph.name}' does not belong to the source '{source.name}': inputs {expected} and "

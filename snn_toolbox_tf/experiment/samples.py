@@ -137,7 +137,7 @@ def _check_top_k(top_k: int, name: str, classes: int) -> None:
 
 
 def _readout_shapes(graph: Graph) -> dict[str, tuple[int, ...]]:
-    return {readout.name: graph[readout.node].shape for readout in graph.readouts}
+    return {readout.name: graph.output_shape(readout) for readout in graph.readouts}
 
 
 def _labels(y: Any, graph: Graph, samples: int) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:

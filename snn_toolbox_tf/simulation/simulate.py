@@ -182,7 +182,7 @@ class _MemoryBudget:
     """Knows what the result's arrays will take, and refuses in time."""
 
     def __init__(self, graph: Graph, plan: _Plan, limit: int) -> None:
-        outputs = sum(int(np.prod(graph[readout.node].shape)) for readout in graph.readouts)
+        outputs = sum(int(np.prod(graph.output_shape(readout))) for readout in graph.readouts)
         # A recorded batch exists twice for a moment, when the batches are joined.
         self._per_sample = {
             "outputs": 8 * len(plan.reported) * outputs,
