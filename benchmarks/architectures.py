@@ -15,6 +15,9 @@ APPLICATIONS = {
     "InceptionV3": 75, "InceptionResNetV2": 75, "Xception": 75, "NASNetMobile": 64,
 }  # fmt: skip
 
+#: Of so many samples batch norms have their statistics: fewer leave deep networks, which end in 2 x 2 pixels, chaotic.
+STATISTICS_SAMPLES = 64
+
 
 def application(name):
     """Returns a model of keras.applications with seeded weights, 10 outputs without softmax, and no download.
@@ -131,5 +134,5 @@ def alive(name):
     """Returns a model by name, with seeded weights, and the data that its batch norms have their statistics from."""
     keras.utils.set_random_seed(0)
     model = application(name) if name in APPLICATIONS else OWN[name]()
-    x = data_for(model, 16, seed=1)
+    x = data_for(model, STATISTICS_SAMPLES, seed=1)
     return bring_to_life(model, x), x

@@ -2,7 +2,7 @@
 
     python benchmarks/fidelity.py [--models ResNet50 unet ...] [--samples 16] [--output fidelity.json]
 
-Batch norms have the statistics of 16 samples of seeded noise, on which the networks are compared, too. Thresholds are the
+Batch norms have the statistics of 64 samples of seeded noise; the networks are compared on the first 16. Thresholds are the
 largest activations of the compared samples, per channel, so that nothing is clipped, except in the columns of the default.
 """
 
