@@ -123,3 +123,19 @@ def test_what_is_not_affine_is_refused(name):
     model = model_with(function)
     with pytest.raises(snn.UnsupportedModelError, match=f"{reason}.*remedy"):
         snn.convert_keras(model)
+
+
+def test_functions_with_other_parameters_are_not_taken_for_those_of_the_same_name(rng):
+    """keras.ops.gelu approximates, keras.activations.gelu does not; at an output, either is applied as it is, or refused."""
+    inputs = keras.Input((8,))
+    hidden = L.Dense(12, "relu")(inputs)
+    x = rng.normal(size=(16, 8)).astype(np.float32)
+    assert_converges(keras.Model(inputs, ops.gelu(L.Dense(3)(hidden), approximate=False)), x)
+    assert_converges(keras.Model(inputs, ops.log_softmax(L.Dense(3)(hidden))), x)
+    for output in (
+        ops.elu(L.Dense(3)(hidden), alpha=0.5),
+        ops.gelu(L.Dense(3)(hidden), approximate=True),
+        ops.log_softmax(L.Reshape((2, 3))(L.Dense(6)(hidden)), axis=1),
+    ):
+        with pytest.raises(snn.UnsupportedModelError, match=r"\(Activation custom function \w+\)"):
+            snn.convert_keras(keras.Model(inputs, output))

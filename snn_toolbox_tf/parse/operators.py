@@ -103,7 +103,19 @@ def _activation_spec(operation: Any) -> LayerSpec:
         return LayerSpec("Softmax", {"axis": operation.axis})
     if class_name == "SoftShrink":
         return LayerSpec("Activation", {"activation": "soft_shrink", "lambd": operation.threshold})
-    return LayerSpec("Activation", {"activation": ACTIVATIONS[class_name]})
+    name = ACTIVATIONS[class_name]
+    known = name in vocabulary.JUMPING_FUNCTIONS or _is_function(operation, name)
+    return LayerSpec("Activation", {"activation": name if known else f"{vocabulary.CUSTOM_FUNCTION} {name}"})
+
+
+def _is_function(operation: Any, name: str) -> bool:
+    """Whether an operation does what Keras's activation function of this name does: it may have other parameters."""
+    values = keras.ops.reshape(keras.ops.linspace(-4.0, 4.0, 24), (2, 3, 4))
+    try:
+        function = keras.activations.get(name)
+    except ValueError:
+        return False
+    return np.allclose(as_float64(operation.call(values)), as_float64(function(values)), atol=1e-6)
 
 
 def _with_constant(place: Place, class_name: str, constant: Any, *, reverse: bool) -> str | None:
