@@ -24,7 +24,7 @@ class Chain:
 
     def __init__(self, graph: Graph, name: str, source: str, *, before: str | None = None) -> None:
         self._graph, self._name, self._before = graph, name, before
-        self.node = graph[source]
+        self.node = self._start = graph[source]
 
     def add(self, node: Node) -> "Chain":
         """Adds a node; its name and inputs are set here."""
@@ -71,7 +71,7 @@ class Chain:
 
     def end(self) -> str:
         """Gives the last node the chain's name, if there is a chain, and returns its name."""
-        if self.node.name.startswith(f"{self._name}_part"):
+        if self.node is not self._start:
             self._graph.rename(self.node.name, self._name)
         return self.node.name
 

@@ -56,6 +56,8 @@ def convert_keras(
             weights alone (Diehl et al. 2015), and are much worse.
         timesteps: T of `predict` and `evaluate`.
         percentile: theta is this percentile of the positive activations (Rueckauer et al. 2017), in (0, 100]. 99.9 if None.
+            It is at least 2^-10 of the largest current that can come in one timestep, which matters to channels that are
+            hardly ever positive.
         per_channel: One threshold per channel, or one per population.
         max_rate: Firing rate that an activation at the percentile shall have, in (0, 1]: headroom for larger ones.
         threshold_scale: Every theta is multiplied by it: more than 1 leaves headroom, less clips more activations and needs

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import keras
 
-from snn_toolbox_tf import vocabulary
+from snn_toolbox_tf import rectifiers, vocabulary
 from snn_toolbox_tf.parse import operators
 from snn_toolbox_tf.vocabulary import Role
 
@@ -27,13 +27,13 @@ _REWRITTEN = {
     "SeparableConv1D": "becomes a depthwise and a pointwise convolution",
     "SeparableConv2D": "becomes a depthwise and a pointwise convolution",
     "EinsumDense": "becomes a Dense, or a 1x1 convolution with groups, between rearrangements",
-    "TimeDistributed": "what it wraps, with one more axis: any layer but 3-D convolutions; models, too",
+    "TimeDistributed": "what it wraps, with one more axis: layers and models; no 3-D and no dilated transposed convolutions",
     "UpSampling2D": "runs on spikes as it is; interpolating, it becomes a Resample: one matrix per axis",
     "Resizing": _RESAMPLING,
     **{f"AdaptiveAveragePooling{number}D": _RESAMPLING for number in (1, 2, 3)},
     "CenterCrop": "becomes a Cropping2D",
 }
-_PIECEWISE_FUNCTIONS = ("relu", "relu6", "leaky_relu", "hard_sigmoid", "hard_tanh", "sparse_sigmoid", "soft_shrink")
+_PIECEWISE_FUNCTIONS = (*rectifiers.FUNCTIONS, "soft_shrink")
 _ACTIVATIONS = {
     "ReLU": ("population", "threshold=0 only; with a negative slope two populations"),
     "LeakyReLU": ("population", "two populations, of the current and its negative"),
@@ -106,7 +106,7 @@ def coverage_of_operations() -> list[tuple[str, str]]:
         ("`max`, `amax`", "become a max pooling"),
         ("`average_pool`, `max_pool`, `image.resize`", "as the layers AveragePooling, MaxPooling and Resizing"),
         ("`matmul`, `dot` with a constant matrix", "become a Dense"),
-        (listed(operators.INACTIVE) + ", `cast` to float32", "are removed"),
+        (listed(operators.PASSING) + ", `cast` to float32", "are removed"),
         ("products, quotients and comparisons of two tensors", "are refused: they are not affine in spikes"),
     ]
 

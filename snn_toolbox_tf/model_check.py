@@ -138,7 +138,10 @@ def _rows(graph: Graph, origins: list[Origin]) -> Iterator[CheckRow]:
         name, class_name = origin.name, origin.class_name
         if origin.inactive:
             yield CheckRow(name, class_name, "removed", "it does nothing at inference")
-        elif name in refused:
+            continue
+        # Of several outputs, one that is used.
+        name = next((node for node in origin.nodes if node in graph), name)
+        if name in refused:
             kind, refusal = refused[name]
             yield CheckRow(name, kind, "refused", refusal.reason, refusal.remedy)
         elif name not in graph:
@@ -149,11 +152,11 @@ def _rows(graph: Graph, origins: list[Origin]) -> Iterator[CheckRow]:
             twice = "2 x " if f"{name}_negative" in graph else ""
             neurons = f"{twice}{_size(graph[name].shape)} integrate-and-fire neurons"
             yield CheckRow(name, class_name, "population", f"{neurons}{where}")
-        elif isinstance(graph[name], MaxPool):
-            yield CheckRow(name, class_name, "synapse", "pools accumulated currents")
-        elif isinstance(graph[name], Synapse):
+        elif isinstance(graph[name], (MaxPool, Synapse)):
             if name in outputs:
                 yield CheckRow(name, class_name, "readout", "its current is summed over time and decoded")
+            elif _pools(graph, name):
+                yield CheckRow(name, class_name, "synapse", "pools accumulated currents")
             elif name in summed:
                 yield CheckRow(name, class_name, "synapse", "affine; its current is summed over time")
             else:
@@ -176,6 +179,11 @@ def _fates(history: list[Graph]) -> dict[str, tuple[str, str]]:
                 into = _surviving(node.inputs[0], before, after)
                 fates[node.name] = ("removed", f"folded into '{into}'")
     return fates
+
+
+def _pools(graph: Graph, name: str) -> bool:
+    """Whether a node is a max pooling, or the last of several nodes that stand for one."""
+    return any(node.name == name or node.name.startswith(f"{name}_part") for node in graph.of_type(MaxPool))
 
 
 def _decoded(before: Graph, after: Graph) -> set[str]:

@@ -140,6 +140,7 @@ def _build_decoder(graph: Graph, readout: Readout) -> list[keras.layers.Layer]:
     shape: tuple[int | None, ...] = (None, *graph[readout.node].shape)
     for place, spec in enumerate(readout.decoder):
         layers.append(build_layer(spec, f"{readout.name}_decoded_{place}", "float32", [shape]))
+        layers[-1].trainable = False
         shape = layers[-1].compute_output_shape(shape)
     return layers
 

@@ -85,7 +85,7 @@ def rectifier_of(layer: LayerSpec) -> Rectifier | None:
         return None
     if config.get("activation") == "soft_shrink":
         return _soft_shrink(config.get("lambd", 0.5))
-    function = _FUNCTIONS.get(config.get("activation", ""))
+    function = FUNCTIONS.get(config.get("activation", ""))
     return function() if function else None
 
 
@@ -135,7 +135,7 @@ def _soft_shrink(width: float) -> Rectifier:
 
 
 #: Activation functions by Keras's names, with Keras's defaults.
-_FUNCTIONS: dict[str, Callable[[], Rectifier | None]] = {
+FUNCTIONS: dict[str, Callable[[], Rectifier | None]] = {
     "relu": lambda: _leaky(0.0),
     "relu6": lambda: _leaky(0.0, 6.0),
     "leaky_relu": lambda: _leaky(0.2),

@@ -76,7 +76,7 @@ MAX_POOLS = set(_spatial("MaxPooling") + _spatial("GlobalMaxPooling"))
 ACTIVATION_LAYERS = {"Activation", "ReLU", "Softmax", "LeakyReLU", "PReLU", "ELU"}
 
 #: Activation functions that jump.
-JUMPING_FUNCTIONS = {"hard_shrink", "threshold"}
+JUMPING_FUNCTIONS = ("hard_shrink", "threshold")
 
 #: How the name of a function begins that is none of Keras's.
 CUSTOM_FUNCTION = "custom function"
@@ -158,7 +158,7 @@ UNKNOWN_OPERATION = Refusal(
 )
 DISTRIBUTED = Refusal(
     "TimeDistributed applies it at every position of an axis, and no layer does that at once",
-    "use a convolution or pooling of one or two dimensions in it, or a layer that acts on the last axis",
+    "use a convolution of one or two dimensions in it (a transposed one without dilation), pooling, or a Dense",
 )
 BROADCASTING = Refusal(
     "it adds tensors of different shapes with more than four axes",
@@ -166,7 +166,7 @@ BROADCASTING = Refusal(
 )
 NOT_RELU = Refusal(
     "a spiking population stands for ReLU and other piecewise linear rectifiers only",
-    "retrain with ReLU; a model's output may have any activation function of Keras",
+    "retrain with ReLU; a model's output may have any function of `keras.activations`",
 )
 JUMPS = Refusal(
     "it jumps at its threshold, and no integrate-and-fire population's rate converges to a jump",

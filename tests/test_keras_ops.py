@@ -137,5 +137,5 @@ def test_functions_with_other_parameters_are_not_taken_for_those_of_the_same_nam
         ops.gelu(L.Dense(3)(hidden), approximate=True),
         ops.log_softmax(L.Reshape((2, 3))(L.Dense(6)(hidden)), axis=1),
     ):
-        with pytest.raises(snn.UnsupportedModelError, match=r"\(Activation custom function \w+\)"):
+        with pytest.raises(snn.UnsupportedModelError, match=r"\(Activation custom function keras\.ops\.\w+\)"):
             snn.convert_keras(keras.Model(inputs, output))

@@ -62,5 +62,6 @@ def check_model(model: keras.Model) -> None:
 def _flat_layers(model: keras.Model) -> list[Any]:
     layers = []
     for layer in model.layers:
-        layers.extend(_flat_layers(layer) if isinstance(layer, keras.Model) else [layer])
+        inner = layer.layer if isinstance(layer, keras.layers.Wrapper) else layer
+        layers.extend(_flat_layers(inner) if isinstance(inner, keras.Model) else [inner])
     return layers

@@ -28,7 +28,8 @@ def lower_einsum_dense(place: Place, layer: Any) -> str | None:
     new = [letter for letter in weights if letter not in old]
     size = {**dict(zip(weights, kernel.shape, strict=True)), **dict(zip(old, source.shape, strict=True))}
 
-    if tuple(size[letter] for letter in out) != place.shape:
+    shape = tuple(size[letter] for letter in out)
+    if any(known not in (None, actual) for known, actual in zip(place.shape, shape, strict=True)):
         return None
 
     def product(letters: list[str]) -> int:
@@ -48,7 +49,7 @@ def lower_einsum_dense(place: Place, layer: Any) -> str | None:
     present = kept + shared + new
     chain.reshape([size[letter] for letter in present]).permute([present.index(letter) for letter in out])
     if layer.bias is not None:
-        chain.affine(np.ones((1,) * len(place.shape)), elementwise(layer.bias, place.shape))
+        chain.affine(np.ones((1,) * len(shape)), elementwise(layer.bias, shape))
     return chain.end()
 
 

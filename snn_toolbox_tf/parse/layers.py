@@ -43,6 +43,8 @@ def lower_layer(place: Place, layer: Any) -> str:
         return place.activation(LayerSpec(class_name, layer.get_config(), weights_of(layer)))
     elif class_name in vocabulary.MAX_POOLS:
         return place.max_pool(LayerSpec(class_name, layer.get_config()))
+    elif class_name == "Concatenate" and len(place.inputs) == 1:
+        return place.inputs[0]
     elif class_name in vocabulary.ROLES or class_name in vocabulary.REWRITTEN:
         return place.synapse(spec_of(layer))
     return place.refuse(class_name, vocabulary.REFUSALS.get(class_name, vocabulary.UNKNOWN_LAYER))
@@ -59,7 +61,8 @@ def spec_of(layer: Any) -> LayerSpec:
 def weights_of(layer: Any) -> dict[str, np.ndarray]:
     """Returns a layer's weights by attribute name."""
     weights = {key: getattr(layer, key, None) for key in _WEIGHT_NAMES}
-    return {key: as_float64(value) for key, value in weights.items() if value is not None}
+    # The alpha of a PReLU is a weight, that of an ELU a number.
+    return {key: as_float64(value) for key, value in weights.items() if isinstance(value, keras.Variable)}
 
 
 def function_spec(function: Any) -> LayerSpec:
@@ -84,6 +87,8 @@ def _sum(place: Place, layer: Any) -> str | None:
     if None in terms:
         return place.refuse(type(layer).__name__, vocabulary.BROADCASTING)
     inputs = [name for name in terms if name is not None]
+    if len(inputs) == 1:
+        return inputs[0]
     return place.add(Synapse(place.name, inputs, place.shape, place.channel_axis, layer=spec_of(layer)))
 
 

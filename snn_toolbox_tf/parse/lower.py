@@ -22,11 +22,13 @@ class Origin:
         name: Name of the node that was made of it, if there is one.
         class_name: Class of the layer or operation.
         inactive: Whether it does nothing at inference, so that there is no node.
+        nodes: Names of the nodes of all its outputs, if there are several.
     """
 
     name: str
     class_name: str
     inactive: bool = False
+    nodes: tuple[str, ...] = ()
 
 
 class Lowering:
@@ -67,7 +69,8 @@ class Lowering:
             tensors = [t for t in keras.tree.flatten((call.args, call.kwargs)) if isinstance(t, keras.KerasTensor)]
             if id(call.operation) in trace.nested:
                 inner = trace.nested[id(call.operation)]
-                for inside, outside in _matched_inputs(inner.clone, call.args[0]):
+                argument = call.args[0] if call.args else call.kwargs["inputs"]
+                for inside, outside in _matched_inputs(inner.clone, argument):
                     self._value[id(inside)] = self._value[id(outside)]
                 self._lower(inner, f"{prefix}{call.source.name}.")
                 for inside, outside in zip(keras.tree.flatten(inner.clone.output), call.outputs, strict=True):
@@ -81,7 +84,7 @@ class Lowering:
 
     def _lower_call(self, call: Call, name: str, inputs: list[str]) -> str | list[str]:
         """Adds the nodes of a call, and says where they came from."""
-        shape = tuple(call.outputs[0].shape[1:])
+        shape = self._shape_of(call)
         layer, class_name = call.source, type(call.source).__name__
         place = Place(self.graph, name, inputs, shape, self._channel_axis(layer, inputs, shape))
         if vocabulary.is_keras_layer(layer) and class_name == "TimeDistributed":
@@ -89,7 +92,8 @@ class Lowering:
         origin = len(self.origins)
         is_layer = isinstance(layer, keras.layers.Layer)
         result = lower_layer(place, layer) if is_layer else lower_operation(place, call)
-        self.origins.insert(origin, Origin(name, class_name, inactive=result in inputs))
+        nodes = () if isinstance(result, str) else tuple(result)
+        self.origins.insert(origin, Origin(name, class_name, inactive=result in inputs, nodes=nodes))
         if not isinstance(result, str) or isinstance(self.graph[result], (Activation, Unsupported)):
             return result
         return self._add_own_activation(layer, place, result)
@@ -103,7 +107,22 @@ class Lowering:
         suffix = spec.config.get("activation", spec.class_name.lower())
         name = self.graph.unique_name(f"{place.name}_{suffix}")
         self.origins.append(Origin(name, f"activation of {type(layer).__name__}"))
-        return dataclasses.replace(place, name=name, inputs=[result]).activation(spec)
+        return dataclasses.replace(place, name=name, inputs=[result], shape=self.graph[result].shape).activation(spec)
+
+    def _shape_of(self, call: Call) -> tuple[int | None, ...]:
+        """Returns the shape of a call's output. Where Keras has lost a size on the way, it is looked up in the graph."""
+        shape = tuple(call.outputs[0].shape[1:])
+        if None not in shape:
+            return shape
+
+        def known(value: Any) -> Any:
+            if not isinstance(value, keras.KerasTensor) or id(value) not in self._value:
+                return value
+            return keras.KerasTensor((None, *self.graph[self._value[id(value)]].shape), value.dtype)
+
+        args, kwargs = keras.tree.map_structure(known, (call.args, call.kwargs))
+        outputs = keras.tree.flatten(call.operation.compute_output_spec(*args, **kwargs))
+        return tuple(outputs[0].shape[1:])
 
     def _distribute(self, wrapper: Any, place: Place) -> str:
         """Adds the nodes of what a TimeDistributed layer wraps."""
@@ -117,7 +136,7 @@ class Lowering:
             self.origins.append(Origin(own, origin.class_name, origin.inactive))
         return distribute(inner.graph, self.graph, place.inputs[0], names)
 
-    def _channel_axis(self, layer: Any, inputs: list[str], shape: tuple[int, ...]) -> int:
+    def _channel_axis(self, layer: Any, inputs: list[str], shape: tuple[int | None, ...]) -> int:
         config = layer.get_config() if isinstance(layer, keras.layers.Layer) else {}
         if type(layer).__name__ == "Dense":
             return -1

@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from snn_toolbox_tf.parse.place import Place
 
@@ -19,26 +20,34 @@ MOVES = {
 
 
 def lower_moves(place: Place, function: Callable[[np.ndarray], Any]) -> list[str] | None:
-    """Adds the nodes of an operation that moves values; returns their names, one per output, or None if it mixes samples.
+    """Adds the nodes of an operation that moves values.
 
     What it does is seen from where it takes the numbers 1, 2, 3, ... to.
 
     Args:
         place: The call.
-        function: The operation, of an int32 array `[batch, ...]`.
+        function: The operation, of a float64 array `[batch, ...]`.
+
+    Returns:
+        Their names, one per output; None if the operation mixes samples, or puts out what is no value of its input.
     """
     source = place.source
     size = int(np.prod(source.shape))
-    numbers = np.arange(1, size + 1, dtype=np.int32).reshape(1, *source.shape)
+    numbers = np.arange(1, size + 1, dtype=np.float64).reshape(1, *source.shape)
     # Two samples that differ: none of them may show up in the other.
     pair = np.concatenate([numbers, numbers + size])
+    try:
+        outputs = keras.tree.flatten(function(pair))
+    except (TypeError, ValueError, tf.errors.InvalidArgumentError):
+        # Made for another number of samples, or for what another refused operation gives.
+        return None
     names = []
-    for output in keras.tree.flatten(function(pair)):
+    for output in outputs:
         array = np.asarray(keras.ops.convert_to_numpy(output))
         if len(array) != 2 or (array[0] > size).any() or not np.array_equal(array[1], _second(array[0], size)):
             return None
         unique = dataclasses.replace(place, name=place.graph.unique_name(place.name))
-        names.append(_select(unique, array[0]))
+        names.append(_select(unique, array[0].astype(np.int64)))
     return names
 
 

@@ -29,7 +29,7 @@ ACTIVATIONS = {
 }  # fmt: skip
 
 #: Operations that leave values as they are.
-INACTIVE = {"Copy", "StopGradient"}
+PASSING = {"Copy", "StopGradient"}
 
 #: Operations of two tensors that are not affine.
 PRODUCTS = {
@@ -57,7 +57,7 @@ def lower_operation(place: Place, call: Call) -> str | list[str]:
 
 
 def _of_one_tensor(place: Place, operation: Any, class_name: str, arguments: list[Any]) -> str | list[str] | None:
-    if class_name in INACTIVE or (class_name == "Cast" and operation.dtype in ("float32", "float64")):
+    if class_name in PASSING or (class_name == "Cast" and operation.dtype in ("float32", "float64")):
         return place.inputs[0]
     if class_name in MOVES:
         return lower_moves(place, lambda numbers: operation.call(*_with(arguments, numbers)))
@@ -67,7 +67,8 @@ def _of_one_tensor(place: Place, operation: Any, class_name: str, arguments: lis
         return _pool(place, operation, class_name)
     if class_name == "Resize":
         first = operation.data_format == "channels_first"
-        return lower_resampling(place, _resize(operation), channels_first=first)
+        resized = lower_resampling(place, _resize(operation), channels_first=first)
+        return resized or place.refuse(class_name, vocabulary.REFUSALS["Resizing"])
     if class_name == "Clip":
         return _clip(place, operation.x_min, operation.x_max)
     if len(arguments) > 2:
@@ -86,7 +87,7 @@ def _of_two_tensors(place: Place, class_name: str, arguments: list[Any]) -> str 
     inputs = [broadcast(place.graph, source, place.name, place.shape) for source in place.inputs]
     terms = [name for name in inputs if name is not None]
     if len(terms) < 2:
-        return None
+        return place.refuse(class_name, vocabulary.BROADCASTING)
     layer = LayerSpec(class_name, {})
     return place.add(Synapse(place.name, terms, place.shape, place.channel_axis, layer=layer))
 
@@ -104,18 +105,19 @@ def _activation_spec(operation: Any) -> LayerSpec:
     if class_name == "SoftShrink":
         return LayerSpec("Activation", {"activation": "soft_shrink", "lambd": operation.threshold})
     name = ACTIVATIONS[class_name]
-    known = name in vocabulary.JUMPING_FUNCTIONS or _is_function(operation, name)
-    return LayerSpec("Activation", {"activation": name if known else f"{vocabulary.CUSTOM_FUNCTION} {name}"})
+    known = _is_function(operation, name)
+    return LayerSpec("Activation", {"activation": name if known else f"{vocabulary.CUSTOM_FUNCTION} keras.ops.{name}"})
 
 
 def _is_function(operation: Any, name: str) -> bool:
     """Whether an operation does what Keras's activation function of this name does: it may have other parameters."""
     values = keras.ops.reshape(keras.ops.linspace(-4.0, 4.0, 24), (2, 3, 4))
     try:
-        function = keras.activations.get(name)
-    except ValueError:
+        expected = keras.activations.get(name)(values)
+    except (TypeError, ValueError):
+        # This Keras has none, or one that needs parameters.
         return False
-    return np.allclose(as_float64(operation.call(values)), as_float64(function(values)), atol=1e-6)
+    return np.allclose(as_float64(operation.call(values)), as_float64(expected), atol=1e-6)
 
 
 def _with_constant(place: Place, class_name: str, constant: Any, *, reverse: bool) -> str | None:
@@ -161,6 +163,8 @@ def _join(place: Place, class_name: str, axis: int | None) -> str | None:
         shape = [1 if index + 1 == axis % rank else size for index, size in enumerate(place.shape)]
         chains = [place.chain_from(source).reshape(shape) for source in place.inputs]
         inputs = [chain.node.name for chain in chains]
+    if len(inputs) == 1:
+        return inputs[0]
     layer = LayerSpec("Concatenate", {"axis": axis})
     return place.add(Synapse(place.name, inputs, place.shape, place.channel_axis, layer=layer))
 
@@ -189,7 +193,7 @@ def _pool(place: Place, operation: Any, class_name: str) -> str:
     dimensions = len(place.shape) - 1
 
     def sizes(value: Any) -> list[int]:
-        return [value] * dimensions if isinstance(value, int) else list(value)
+        return [int(size) for size in np.broadcast_to(value, dimensions)]
 
     config = {"padding": operation.padding, "data_format": operation.data_format}
     config["pool_size"] = sizes(operation.pool_size)

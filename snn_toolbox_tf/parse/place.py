@@ -8,6 +8,7 @@ import numpy as np
 
 from snn_toolbox_tf.chain import Chain
 from snn_toolbox_tf.graph import Activation, Graph, LayerSpec, MaxPool, Node, Synapse, Unsupported
+from snn_toolbox_tf.parse.broadcasting import broadcast
 from snn_toolbox_tf.vocabulary import Refusal
 
 
@@ -19,14 +20,14 @@ class Place:
         graph: The graph.
         name: Name of the node that gives the call's output.
         inputs: Names of the nodes that are read.
-        shape: Shape of the output without the batch axis.
+        shape: Shape of the output without the batch axis; None where Keras does not know a size.
         channel_axis: Axis of the output that counts channels, without the batch axis; -1 is the last one.
     """
 
     graph: Graph
     name: str
     inputs: list[str]
-    shape: tuple[int, ...]
+    shape: tuple[Any, ...]
     channel_axis: int = -1
 
     @property
@@ -62,14 +63,16 @@ class Place:
     def affine(self, factor: Any, offset: Any = None) -> str | None:
         """Adds an elementwise product and sum with what broadcasts against `[batch, *shape]`; None if that is not so."""
         arrays = [None if values is None else elementwise(values, self.shape) for values in (factor, offset)]
-        if self.source.shape != self.shape or arrays[0] is None or (arrays[1] is None and offset is not None):
+        if arrays[0] is None or (arrays[1] is None and offset is not None):
             return None
-        return self.chain().affine(arrays[0], arrays[1]).end()
+        source = broadcast(self.graph, self.inputs[0], self.name, self.shape)
+        return None if source is None else self.chain_from(source).affine(arrays[0], arrays[1]).end()
 
     def refuse(self, class_name: str, refusal: Refusal) -> str:
         """Adds what stands for an operation that has no place in a spiking network."""
         texts = {"class_name": class_name, "reason": refusal.reason, "remedy": refusal.remedy}
-        return self.add(Unsupported(self.name, self.inputs, self.shape, self.channel_axis, **texts))
+        shape = tuple(size or 1 for size in self.shape)
+        return self.add(Unsupported(self.name, self.inputs, shape, self.channel_axis, **texts))
 
 
 def elementwise(values: Any, shape: tuple[int, ...]) -> np.ndarray | None:

@@ -55,7 +55,7 @@ def resampling_matrices(function: Callable[[np.ndarray], Any], sizes: Sequence[i
             columns.append(np.moveaxis(result, axis + 1, 1).reshape(len(places), result.shape[axis + 1], -1)[..., 0])
         matrices.append(np.concatenate(columns).T)
     probe = np.random.default_rng(0).normal(size=(1, *sizes, 1)).astype(np.float32)
-    expected = result = probe.astype(np.float64)
+    result = probe.astype(np.float64)
     for axis, matrix in enumerate(matrices):
         result = np.moveaxis(np.tensordot(matrix, result, (1, axis + 1)), 0, axis + 1)
     expected = _called(function, probe)

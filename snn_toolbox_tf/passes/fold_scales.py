@@ -22,6 +22,9 @@ def fold_scales(graph: Graph) -> None:
             _fold(source, scale)
             source.moments = scale.moments
             graph.remove(scale.name)
+            if source.name.startswith(f"{scale.name}_part"):
+                # Both stand for one layer of the source, whose name the scale had as the last of them.
+                graph.rename(source.name, scale.name)
 
 
 def _foldable(graph: Graph, source: Synapse, scale: Synapse) -> bool:

@@ -18,7 +18,7 @@ def find_unsupported(graph: Graph) -> dict[str, tuple[str, Refusal]]:
             found[node.name] = (node.class_name, Refusal(node.reason, node.remedy))
         elif isinstance(node, Activation) and rectifier_of(node.layer) is None:
             function = node.layer.config.get("activation", "")
-            jumps = node.layer.config.get("threshold") or function in vocabulary.JUMPING_FUNCTIONS
+            jumps = node.layer.config.get("threshold") or function.endswith(vocabulary.JUMPING_FUNCTIONS)
             refusal = vocabulary.JUMPS if jumps else vocabulary.NOT_RELU
             found[node.name] = (f"{node.layer.class_name} {function}".strip(), refusal)
     return found

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from snn_toolbox_tf.graph import Input, MaxPool, Node, Population, Synapse
 from snn_toolbox_tf.network import Network
-from snn_toolbox_tf.simulation.pooling import pool_accumulated
+from snn_toolbox_tf.simulation.pooling import pool
 from snn_toolbox_tf.simulation.signal import Part, Signal, absorbed_synapses, by_timestep, merged
 
 State = dict[str, Any]
@@ -134,7 +134,7 @@ class _Walk:
 
     def max_pool(self, node: MaxPool, signal: Signal) -> Signal:
         current = signal.at_every_step(self.timesteps)
-        pooled, self.pool[node.name] = pool_accumulated(
+        pooled, self.pool[node.name] = pool(
             node, current, self.pool[node.name], self.timesteps, differentiable=self.options.differentiable
         )
         return Signal.of(pooled, constant=False)

@@ -1,4 +1,4 @@
-"""Max pooling nodes in time: pooling of accumulated currents."""
+"""Max pooling nodes in time, by either rule."""
 
 import tensorflow as tf
 
@@ -6,7 +6,7 @@ from snn_toolbox_tf import ops
 from snn_toolbox_tf.graph import MaxPool
 
 
-def pool_accumulated(
+def pool(
     node: MaxPool, current: tf.Tensor, accumulated: tf.Tensor, timesteps: int, *, differentiable: bool
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Runs a max pooling node through a block.
