@@ -182,7 +182,9 @@ def test_the_check_tells_the_truth_about_chains():
     _, _, third = ops.split(x, 3, axis=-1)
     x = L.EinsumDense("abcde,ef->abcdf", (2, 2, 2, 3), bias_axes="f", bias_initializer="normal", name="einsum")(third)
     x = L.ReLU()(x)
-    model = keras.Model(inputs, [L.GlobalMaxPooling3D(name="peak")(x), L.EinsumDense("abcde,be->a", (), name="sum")(x)])
+    model = keras.Model(
+        inputs, [L.GlobalMaxPooling3D(name="peak")(x), L.EinsumDense("abcde,bcdef->af", 3, name="sum")(x)]
+    )
     rows = rows_of(model)
     assert rows["pooled"] == ("synapse", "pools accumulated currents")
     assert rows["einsum"][0] == "synapse"
