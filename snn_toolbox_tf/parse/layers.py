@@ -62,7 +62,7 @@ def weights_of(layer: Any) -> dict[str, np.ndarray]:
     """Returns a layer's weights by attribute name."""
     weights = {key: getattr(layer, key, None) for key in _WEIGHT_NAMES}
     # The alpha of a PReLU is a weight, that of an ELU a number.
-    return {key: as_float64(value) for key, value in weights.items() if isinstance(value, keras.Variable)}
+    return {key: as_float64(value) for key, value in weights.items() if hasattr(value, "shape")}
 
 
 def function_spec(function: Any) -> LayerSpec:
