@@ -19,7 +19,7 @@ from snn_toolbox_tf.network import Network, inputs_of
 from snn_toolbox_tf.ops import RESETS
 from snn_toolbox_tf.parse import parse
 from snn_toolbox_tf.passes import to_balanced
-from snn_toolbox_tf.passes.grid import analog_bounds, quantize
+from snn_toolbox_tf.passes.grid import observed, quantize
 from snn_toolbox_tf.passes.normalize import normalize
 from snn_toolbox_tf.simulation.encoding import INPUT_MODES
 
@@ -91,8 +91,6 @@ def convert_keras(
         >>> model_snn.predict(x, verbose=0).shape
         (64, 3)
     """
-    if isinstance(model, SpikingModel):
-        raise ValueError(f"Model '{model.name}' is a spiking network already. Expected the trained source model.")
     _check_arguments(percentile, per_channel, max_rate, threshold_scale, v0)
     check_name(reset, RESETS, "reset")
     check_name(input, INPUT_MODES, "input")
@@ -146,7 +144,7 @@ def convert_keras(
     if form == "normalized":
         graph = graph.copy()
         scale = normalize(graph)
-        quantize(graph, analog_bounds(graph, statistics.largest, scale))
+        quantize(graph, observed(graph, statistics.largest, scale), clip=calibration_data is not None)
     model_snn = SpikingModel(
         graph,
         timesteps=timesteps,

@@ -127,3 +127,12 @@ def test_other_input_and_bad_data_are_refused(pair):
         snn.compare(model, model_snn, x[:, :3])
     with pytest.raises(ValueError, match="`timesteps` to be a positive integer"):
         snn.compare(model, model_snn, x, 0)
+
+
+def test_swapped_models_are_told_apart():
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(8, "relu"), keras.layers.Dense(3)])
+    x = np.random.default_rng(0).random((8, 4), dtype=np.float32)
+    model_snn = snn.convert_keras(model, x)
+    for first, second in ((model_snn, model), (model, model), (model_snn, model_snn)):
+        with pytest.raises(TypeError, match=r"Expected `model` to be the source.*Received: \w+, \w+"):
+            snn.compare(first, second, x)

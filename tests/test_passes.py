@@ -13,7 +13,7 @@ from snn_toolbox_tf.parse import parse
 from snn_toolbox_tf.passes import to_balanced
 from snn_toolbox_tf.passes.canonicalize import canonicalize
 from snn_toolbox_tf.passes.fold_scales import fold_scales
-from snn_toolbox_tf.passes.grid import quantize, reproducibility_exceptions
+from snn_toolbox_tf.passes.grid import Observed, quantize, reproducibility_exceptions
 from snn_toolbox_tf.passes.normalize import normalize
 from snn_toolbox_tf.passes.sink_relu import sink_relu_below_pooling
 
@@ -144,9 +144,15 @@ def test_per_element_thresholds_behind_flatten_are_absorbed_by_a_scale():
     np.testing.assert_allclose(actual[graph.readouts[0].node], expected[balanced.readouts[0].node], rtol=1e-9)
 
 
+def all_seen(graph, value):
+    """As if calibration had seen this value everywhere."""
+    values = dict.fromkeys((node.name for node in graph), value)
+    return Observed(values, values)
+
+
 def test_weights_that_read_spikes_lie_on_a_dyadic_grid():
     _, graph = normalized(zoo.build(zoo.residual))
-    quantize(graph, dict.fromkeys((node.name for node in graph), 3.0))
+    quantize(graph, all_seen(graph, 3.0), clip=False)
     for node in graph.of_type(Synapse):
         if node.name in graph.spiking_ancestry() and node.layer.weights:
             for array in node.layer.weights.values():
@@ -162,7 +168,7 @@ def test_chains_end_in_a_rounding_node():
     The dense layer at the end runs in float64 too, but readouts are summed in float64 anyway.
     """
     _, graph = normalized(zoo.build(zoo.separable))
-    quantize(graph, dict.fromkeys((node.name for node in graph), 3.0))
+    quantize(graph, all_seen(graph, 3.0), clip=False)
     double = [n.name for n in graph.of_type(Synapse) if n.dtype == "float64" and n.name in graph.spiking_ancestry()]
     assert [graph[name].layer.class_name for name in double] == ["Conv2D", "Conv2D", "AveragePooling2D", "Dense"]
     for name in double[:-1]:
@@ -175,11 +181,11 @@ def test_real_valued_input_that_joins_spikes_and_is_summed_again_is_listed():
     mixed = L.Add()([inputs, spikes])
     listed = L.ReLU()(L.Conv2D(2, 3, name="mixing")(mixed))
     _, graph = normalized(keras.Model(inputs, L.Dense(2)(L.Flatten()(listed))))
-    quantize(graph, dict.fromkeys((node.name for node in graph), 3.0))
+    quantize(graph, all_seen(graph, 3.0), clip=False)
     (exception,) = reproducibility_exceptions(graph)
     assert exception.startswith("'mixing' sums real-valued input")
     _, graph = normalized(zoo.build(zoo.residual))
-    quantize(graph, dict.fromkeys((node.name for node in graph), 3.0))
+    quantize(graph, all_seen(graph, 3.0), clip=False)
     assert reproducibility_exceptions(graph) == []
 
 
@@ -210,3 +216,36 @@ def test_what_rearranges_or_scales_behind_a_softmax_is_decoded_with_it(rng, tmp_
     np.testing.assert_array_equal(loaded.predict(x, verbose=0), model_snn.predict(x, verbose=0))
     _, closed = closed_form(model_snn, x, 4096)
     assert np.abs(closed - expected).max() < 0.5
+
+
+def deep_affine_chain():
+    """A residual stream that no population interrupts, and separable convolutions that read it, as in Xception."""
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((6, 6, 8))
+    stream = L.Conv2D(16, 1)(inputs)
+    for _ in range(4):
+        x = L.SeparableConv2D(16, 3, padding="same")(L.ReLU()(stream))
+        stream = L.Add()(
+            [stream, L.BatchNormalization(moving_variance_initializer=keras.initializers.Constant(1e-2))(x)]
+        )
+    for _ in range(3):
+        stream = L.SeparableConv2D(32, 3, padding="same")(stream)
+    return keras.Model(inputs, L.Dense(3)(L.GlobalAveragePooling2D()(L.ReLU(name="last")(stream))))
+
+
+def test_affine_layers_in_a_row_do_not_coarsen_the_grid(rng):
+    """Their worst case multiplies from layer to layer; what calibration has seen does not."""
+    model = deep_affine_chain()
+    x = rng.normal(size=(16, 6, 6, 8)).astype(np.float32)
+    model_snn = snn.convert_keras(model, x, percentile=100)
+    assert model_snn.conversion["grid_error"] < 1e-3
+    clipped = [node for node in model_snn.network.graph.of_type(Synapse) if node.layer.config.get("largest")]
+    assert clipped
+    expected = model.predict(x, verbose=0)
+    outputs = model_snn.simulate(x, timesteps=512, outputs="last").outputs[-1]
+    assert np.linalg.norm(outputs - expected) < 0.05 * np.linalg.norm(expected)
+    _, closed = closed_form(model_snn, x, 4096)
+    assert np.linalg.norm(closed - expected) < 0.01 * np.linalg.norm(expected)
+    # The threshold is that of the data, not one that the worst case asks for.
+    last = keras.Model(model.inputs, model.get_layer("last").output).predict(x, verbose=0)
+    np.testing.assert_allclose(model_snn.thresholds()["last"].ravel(), last.max(axis=(0, 1, 2)), rtol=1e-3)

@@ -53,7 +53,7 @@ class ClosedForm:
                 f"There is no closed form of winner-take-all max pooling ({', '.join(_gates(graph))}). Convert with "
                 "max_pooling='accumulated'."
             )
-        self._exact = Network(graph, dtype="float64")
+        self._exact = Network(_without_clipping(graph), dtype="float64")
         self._exact.copy_weights_from(model_snn.network)
 
     @staticmethod
@@ -78,6 +78,15 @@ class ClosedForm:
 
 def _is_normalised(node: Population) -> bool:
     return node.spike_height == "unit" and node.reset == "subtract"
+
+
+def _without_clipping(graph: Graph) -> Graph:
+    """Currents are summed up here before they are rounded; limits are those of single timesteps."""
+    graph = graph.copy()
+    for node in graph.of_type(Synapse):
+        if node.layer.class_name == "RoundToGrid":
+            node.layer.config["largest"] = None
+    return graph
 
 
 def _gates(graph: Graph) -> list[str]:

@@ -137,6 +137,7 @@ def compare(
         A `Fidelity`: `print` shows it as a table, `plot()` draws it.
 
     Raises:
+        TypeError: If `model_snn` is no spiking network.
         ValueError: If the data does not fit, or the network does not take constant (analog) input.
 
     Example:
@@ -147,6 +148,11 @@ def compare(
         >>> fidelity.worst
         ('a_relu',)
     """
+    if not isinstance(model_snn, SpikingModel) or isinstance(model, SpikingModel):
+        raise TypeError(
+            "Expected `model` to be the source and `model_snn` what `convert_keras` made of it. "
+            f"Received: {type(model).__name__}, {type(model_snn).__name__}"
+        )
     duration = model_snn.timesteps if timesteps is None else check_positive_integer(timesteps, "timesteps")
     if model_snn.input_options.mode != "analog":
         raise ValueError(

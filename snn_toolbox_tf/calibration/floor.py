@@ -2,10 +2,12 @@
 
 import numpy as np
 
-from snn_toolbox_tf.graph import Graph, Population
+from snn_toolbox_tf.graph import Graph, Node, Population
+from snn_toolbox_tf.passes import scales
 from snn_toolbox_tf.passes.bounds import ANALOG_HEADROOM, absolute_bounds
+from snn_toolbox_tf.vocabulary import Role
 
-#: The largest current, in thresholds, that may come in one timestep.
+#: The largest current, in thresholds, that layers which read spikes may give in one timestep.
 LARGEST_CURRENT = 2.0**10
 
 
@@ -16,17 +18,39 @@ def raise_thresholds(graph: Graph, largest: dict[str, np.ndarray]) -> None:
     layer is as small; but it shares the grid of its layer, whose 24 bits hold the current of the channel that has most
     thresholds: all other channels would be left with few.
 
+    Where several layers with weights follow each other without a population between them, what is possible is far from
+    what happens. Those currents are bounded by the grid instead.
+
     Args:
         graph: The balanced graph with its thresholds, changed in place.
-        largest: Largest absolute value of each node that depends on the input alone, broadcastable to its shape.
+        largest: Largest absolute value of each node that depends on the input alone, broadcastable to its shape; those of
+            other nodes are not used.
     """
+    loose = _loosely_bounded(graph)
 
-    def spike(node: Population, current: np.ndarray) -> np.ndarray:
-        # One value per threshold: per channel, or for all.
-        shared = tuple(axis for axis, size in enumerate(np.shape(node.threshold)) if size == 1)
-        floor = current.max(axis=shared, keepdims=True) / LARGEST_CURRENT
-        theta = np.maximum(node.threshold, floor)
-        node.threshold = theta if node.max_value is None else np.minimum(theta, node.max_value)
+    def passed_on(node: Node, bound: np.ndarray) -> np.ndarray:
+        if not isinstance(node, Population):
+            return bound
+        if node.inputs[0] not in loose:
+            # One value per threshold: per channel, or for all.
+            shared = tuple(axis for axis, size in enumerate(np.shape(node.threshold)) if size == 1)
+            theta = np.maximum(node.threshold, bound.max(axis=shared, keepdims=True) / LARGEST_CURRENT)
+            node.threshold = theta if node.max_value is None else np.minimum(theta, node.max_value)
         return node.threshold
 
-    absolute_bounds(graph, {name: ANALOG_HEADROOM * values for name, values in largest.items()}, spike)
+    spiking = graph.spiking_ancestry()
+    analog = {name: ANALOG_HEADROOM * values for name, values in largest.items() if name not in spiking}
+    absolute_bounds(graph, analog, passed_on)
+
+
+def _loosely_bounded(graph: Graph) -> set[str]:
+    """Returns the names of weighted layers that read currents, and of what carries their currents on."""
+    spiking, carriers = graph.spiking_ancestry(), scales.spike_carriers(graph)
+    loose: set[str] = set()
+    for node in graph:
+        if isinstance(node, Population) or node.name not in spiking:
+            continue
+        reads_current = any(name not in carriers for name in node.inputs)
+        if (scales.node_role(node) is Role.WEIGHTED and reads_current) or any(name in loose for name in node.inputs):
+            loose.add(node.name)
+    return loose

@@ -20,8 +20,8 @@ class ActivationStatistics:
 
     Attributes:
         histograms: Positive activations per population and channel.
-        largest: Largest absolute value per channel of every node that depends on the input alone, by name (inputs
-            included); broadcastable to the node's shape.
+        largest: Largest absolute value per channel of every node but the populations, by name (inputs included);
+            broadcastable to the node's shape.
         samples: Number of samples seen.
         first_batch: The first samples (at most 64), one float32 array per input.
     """
@@ -47,18 +47,17 @@ def observe_activations(network: Network, samples: data_module.Samples) -> Activ
     """
     graph = network.graph
     populations = graph.of_type(Population)
-    spiking = graph.spiking_ancestry()
-    analog = [node for node in graph if node.name not in spiking]
+    others = [node for node in graph if not isinstance(node, Population)]
 
     def observe(inputs: dict[str, tf.Tensor]) -> tuple[dict[str, tf.Tensor], dict[str, tf.Tensor]]:
         values = network.run_as_ann(inputs)
         activations = {node.name: values[node.name] for node in populations}
-        largest = {node.name: _largest_per_channel(node, values[node.name]) for node in analog}
+        largest = {node.name: _largest_per_channel(node, values[node.name]) for node in others}
         return activations, largest
 
     signature = {node.name: tf.TensorSpec((None, *node.shape)) for node in inputs_of(graph)}
     traced = tf.function(observe, input_signature=[signature], autograph=False).get_concrete_function()
-    statistics = ActivationStatistics({}, {node.name: node.channel_vector(0.0) for node in analog}, 0, {})
+    statistics = ActivationStatistics({}, {node.name: node.channel_vector(0.0) for node in others}, 0, {})
     for node in populations:
         statistics.histograms[node.name] = PositiveHistogram(node.shape[node.channel_axis])
     for batch in samples.batches(_BATCH_SIZE):

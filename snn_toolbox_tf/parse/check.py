@@ -20,6 +20,11 @@ def check_model(model: keras.Model) -> None:
             f"Model '{model.name}' is not built, so its shapes and weights are unknown. "
             "Add a keras.Input as its first entry, call it once on data, or load trained weights."
         )
+    if hasattr(model, "network") and hasattr(model, "simulate"):
+        raise ValueError(
+            f"Model '{model.name}' is a spiking network already. Expected the trained source model; to simulate a converted "
+            "network use its `simulate`, or `snn-toolbox-tf evaluate`."
+        )
     if not getattr(model, "inputs", None):
         raise ValueError(
             f"Model '{model.name}' is a subclassed model ({type(model).__name__}): its layers cannot be listed. "

@@ -31,6 +31,9 @@ ACTIVATIONS = {
 #: Operations that leave values as they are.
 PASSING = {"Copy", "StopGradient"}
 
+#: Operations of a tensor and a constant.
+_WITH_CONSTANTS = {"Add", "Subtract", "Multiply", "Divide", "TrueDivide", "Maximum", "Minimum", "Matmul", "Dot"}
+
 #: Operations of two tensors that are not affine.
 PRODUCTS = {
     "Multiply", "Divide", "TrueDivide", "FloorDivide", "Matmul", "Dot", "Einsum", "Tensordot", "Vdot", "Outer", "Cross",
@@ -71,12 +74,15 @@ def _of_one_tensor(place: Place, operation: Any, class_name: str, arguments: lis
         return resized or place.refuse(class_name, vocabulary.REFUSALS["Resizing"])
     if class_name == "Clip":
         return _clip(place, operation.x_min, operation.x_max)
-    if len(arguments) > 2:
+    if class_name == "Negative":
+        return place.affine(-1.0)
+    if class_name not in _WITH_CONSTANTS or len(arguments) != 2:
         return None
-    constant = next((value for value in arguments if not _is_tensor(value)), None)
-    if constant is not None and class_name in ("Matmul", "Dot") and _is_tensor(arguments[0]):
-        return _multiply_by_matrix(place, as_float64(constant))
-    return _with_constant(place, class_name, constant, reverse=not _is_tensor(arguments[0]))
+    (constant,) = (as_float64(value) for value in arguments if not _is_tensor(value))
+    reverse = not _is_tensor(arguments[0])
+    if class_name in ("Matmul", "Dot"):
+        return None if reverse else _multiply_by_matrix(place, constant)
+    return _with_constant(place, class_name, constant, reverse=reverse)
 
 
 def _of_two_tensors(place: Place, class_name: str, arguments: list[Any]) -> str | None:
@@ -120,13 +126,8 @@ def _is_function(operation: Any, name: str) -> bool:
     return np.allclose(as_float64(operation.call(values)), as_float64(expected), atol=1e-6)
 
 
-def _with_constant(place: Place, class_name: str, constant: Any, *, reverse: bool) -> str | None:
-    """Adds `x <operator> constant`, or `constant <operator> x`."""
-    if class_name == "Negative":
-        return place.affine(-1.0)
-    if constant is None:
-        return None
-    value = as_float64(constant)
+def _with_constant(place: Place, class_name: str, value: np.ndarray, *, reverse: bool) -> str | None:
+    """Adds `x <operator> value`, or `value <operator> x`."""
     if class_name in ("Maximum", "Minimum") and value.size == 1:
         bound = float(value.reshape(()))
         return _clip(place, bound, None) if class_name == "Maximum" else _clip(place, None, bound)

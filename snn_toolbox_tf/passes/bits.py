@@ -1,5 +1,6 @@
 """How many fractional bits the output of each node may have, channel by channel."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -19,9 +20,34 @@ _SMALLEST_BOUND = 2.0**-60
 PerChannel = np.ndarray
 
 
-def largest_values(graph: Graph, given: dict[str, float]) -> dict[str, PerChannel]:
-    """Returns `absolute_bounds`, the largest one per element of the last axis."""
-    bounds = absolute_bounds(graph, given)
+@dataclasses.dataclass(frozen=True)
+class LargestValues:
+    """Bounds per element of the last axis, by node name.
+
+    Attributes:
+        inside: Of the sums inside a node.
+        outside: Of what it passes on; less where it is clipped.
+    """
+
+    inside: dict[str, PerChannel]
+    outside: dict[str, PerChannel]
+
+
+def largest_values(graph: Graph, given: dict[str, float], clips: dict[str, float]) -> LargestValues:
+    """Returns `absolute_bounds` per element of the last axis; nodes in `clips` pass on no more than is said there."""
+    inside: dict[str, np.ndarray] = {}
+
+    def passed_on(node: Node, bound: np.ndarray) -> np.ndarray:
+        if isinstance(node, Population):
+            return np.ones(node.shape)
+        inside[node.name] = bound
+        return np.minimum(bound, clips[node.name]) if node.name in clips else bound
+
+    outside = absolute_bounds(graph, given, passed_on)
+    return LargestValues(_per_channel({**outside, **inside}), _per_channel(outside))
+
+
+def _per_channel(bounds: dict[str, np.ndarray]) -> dict[str, PerChannel]:
     return {name: array.reshape(-1, array.shape[-1] if array.ndim else 1).max(axis=0) for name, array in bounds.items()}
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import tensorflow as tf
 
-from snn_toolbox_tf.graph import Graph, Input, LayerSpec, MaxPool, Population, Synapse
+from snn_toolbox_tf.graph import Graph, Input, LayerSpec, MaxPool, Node, Population, Synapse
 from snn_toolbox_tf.network import build_layer
 
 #: Real-valued currents may exceed the largest one seen in calibration by this factor before bits run short.
@@ -15,7 +15,7 @@ ANALOG_HEADROOM = 4.0
 def absolute_bounds(
     graph: Graph,
     given: Mapping[str, np.ndarray | float],
-    spike: Callable[[Population, np.ndarray], np.ndarray] | None = None,
+    passed_on: Callable[[Node, np.ndarray], np.ndarray] | None = None,
 ) -> dict[str, np.ndarray]:
     """Returns the largest absolute value that each element, and each partial sum inside it, can take in one timestep.
 
@@ -24,7 +24,8 @@ def absolute_bounds(
     Args:
         graph: The graph.
         given: Bounds of nodes that are not to be derived from their inputs: what real-valued input reaches.
-        spike: The largest spike of a population, for the bound of its current; 1 if None.
+        passed_on: The largest value that a node passes on, for its bound; of a population for the bound of its current. If
+            None, all of it; of a population 1.
 
     Returns:
         An array of the node's shape by node name.
@@ -33,8 +34,8 @@ def absolute_bounds(
     for node in graph:
         if node.name in given:
             bounds[node.name] = np.broadcast_to(given[node.name], node.shape)
-        elif isinstance(node, Population) and spike is not None:
-            bounds[node.name] = np.broadcast_to(spike(node, bounds[node.inputs[0]]), node.shape)
+        elif isinstance(node, Population) and passed_on is not None:
+            bounds[node.name] = np.broadcast_to(passed_on(node, bounds[node.inputs[0]]), node.shape)
         elif isinstance(node, (Population, Input)):
             bounds[node.name] = np.ones(node.shape)
         elif isinstance(node, (Synapse, MaxPool)):
@@ -44,5 +45,6 @@ def absolute_bounds(
             inputs = [bounds[name][np.newaxis] for name in node.inputs]
             layer = build_layer(positive, node.name, "float64", [array.shape for array in inputs])
             outputs = layer(inputs if len(inputs) > 1 else inputs[0])
-            bounds[node.name] = tf.convert_to_tensor(outputs).numpy()[0]
+            bound = tf.convert_to_tensor(outputs).numpy()[0]
+            bounds[node.name] = bound if passed_on is None else passed_on(node, bound)
     return bounds

@@ -6,10 +6,13 @@ fractional bits q that its bound allows, shared by all that is summed into it, f
 - a weighted layer that reads spikes (q = 0) has its weights rounded to 2^-q;
 - where a layer reads a current that has fractional bits already (a pointwise after a depthwise convolution, a Scale behind
   a convolution), or divides by what is no power of two (3x3 averages), 24 bits do not suffice: it runs in float64, where
-  its sums are exact too, and a RoundToGrid node ends the chain (a readout is summed in float64 anyway and needs none);
+  its sums are exact too, and a RoundToGrid node ends the chain (a readout is summed in float64 anyway and needs none). Far
+  beyond what calibration has seen that node clips, so that its grid can be fine;
 - whatever depends on real-valued input alone runs in float64 and is rounded to the grid on its way to the first
   population. Its float64 sums do depend on their order, in the last of 53 bits; rounding to about 20 bits hides that.
 """
+
+import dataclasses
 
 import numpy as np
 
@@ -31,12 +34,27 @@ from snn_toolbox_tf.passes.bounds import ANALOG_HEADROOM
 from snn_toolbox_tf.passes.scales import Scale
 from snn_toolbox_tf.vocabulary import Role
 
+#: Currents of one timestep may exceed the largest activation seen in calibration by this factor: spikes come unevenly.
+CURRENT_HEADROOM = 64.0
 #: Room for the sum over time of a readout that is not rounded: up to 2^16 timesteps.
 _TIME_BITS = 16
 
 
-def analog_bounds(graph: Graph, largest: dict[str, np.ndarray], scale: dict[str, Scale]) -> dict[str, float]:
-    """Returns the largest absolute value, in normalised units, of each node that depends on the input alone.
+@dataclasses.dataclass(frozen=True)
+class Observed:
+    """The largest absolute values that calibration has seen of a normalised graph's nodes, by name.
+
+    Attributes:
+        analog: Of nodes that depend on the input alone.
+        currents: Of other nodes.
+    """
+
+    analog: dict[str, float]
+    currents: dict[str, float]
+
+
+def observed(graph: Graph, largest: dict[str, np.ndarray], scale: dict[str, Scale]) -> Observed:
+    """Returns what calibration has seen, in normalised units.
 
     Args:
         graph: The normalised graph.
@@ -44,35 +62,56 @@ def analog_bounds(graph: Graph, largest: dict[str, np.ndarray], scale: dict[str,
         scale: The scale of the balanced graph's nodes, from `normalize`.
 
     Returns:
-        One bound per node; nodes that `normalize` inserted are bounded through their input.
+        One number per node; nodes that `normalize` inserted have theirs through their input.
     """
-    bounds: dict[str, float] = {}
-    spiking = graph.spiking_ancestry()
+    values: dict[str, float] = {}
     for node in graph:
-        if node.name in spiking:
-            continue
-        if node.name in largest:
-            bounds[node.name] = float(np.max(largest[node.name] / scale[node.name]))
-            continue
-        bounds[node.name] = bounds[node.inputs[0]]
-        if isinstance(node, Synapse) and node.layer.class_name == "Scale":
-            bounds[node.name] *= float(np.abs(node.layer.weights["factor"]).max())
-    return bounds
+        if isinstance(node, Population):
+            values[node.name] = 1.0
+        elif node.name in largest:
+            values[node.name] = float(np.max(largest[node.name] / scale[node.name]))
+        else:
+            values[node.name] = values[node.inputs[0]]
+            if isinstance(node, Synapse) and node.layer.class_name == "Scale":
+                values[node.name] *= float(np.abs(node.layer.weights["factor"]).max())
+    spiking = graph.spiking_ancestry()
+    analog = {name: value for name, value in values.items() if name not in spiking}
+    return Observed(analog, {name: value for name, value in values.items() if name in spiking})
 
 
-def quantize(graph: Graph, largest_analog: dict[str, float]) -> None:
+def quantize(graph: Graph, seen: Observed, *, clip: bool = True) -> None:
     """Rewrites a normalised graph, in place, on dyadic grids.
 
     Args:
         graph: The normalised graph.
-        largest_analog: Largest absolute value of each node that depends on the input alone, see `analog_bounds`.
+        seen: What calibration has seen.
+        clip: Whether currents far beyond what calibration has seen may be clipped, see `_clips`.
     """
-    boundaries = _round_analog(graph, largest_analog)
-    bounds = largest_values(graph, boundaries)
-    limits = bit_limits(graph, bounds)
+    boundaries = _round_analog(graph, seen.analog)
+    clips = _clips(graph, seen.currents) if clip else {}
+    bounds = largest_values(graph, boundaries, clips)
+    clips = {name: limit for name, limit in clips.items() if bounds.inside[name].max() > limit}
+    limits = bit_limits(graph, bounds.outside)
     for name in boundaries:
         _set_bits(graph, name, limits[name])
-    _assign_bits(graph, limits, bounds, decide=True)
+    _assign_bits(graph, limits, bounds.inside, clips, decide=True)
+
+
+def _clips(graph: Graph, currents: dict[str, float]) -> dict[str, float]:
+    """Returns where the current of weighted layers that read currents is clipped: far beyond what calibration has seen.
+
+    Bounds multiply from layer to layer where no population stands between: what is possible then is far from what
+    happens, and a grid for it would be too coarse for what does.
+    """
+    carriers, spiking = scales.spike_carriers(graph), graph.spiking_ancestry()
+    return {
+        node.name: CURRENT_HEADROOM * currents[node.name]
+        for node in graph
+        if scales.node_role(node) is Role.WEIGHTED
+        and node.name in spiking
+        and currents[node.name] > 0
+        and any(name not in carriers for name in node.inputs)
+    }
 
 
 def requantize(graph: Graph, largest_inputs: dict[str, float]) -> None:
@@ -85,12 +124,13 @@ def requantize(graph: Graph, largest_inputs: dict[str, float]) -> None:
         largest_inputs: Largest absolute value of each input; that of what depends on the input alone follows.
     """
     spiking = graph.spiking_ancestry()
-    bounds = largest_values(graph, {name: ANALOG_HEADROOM * value for name, value in largest_inputs.items()})
-    limits = bit_limits(graph, bounds)
+    # Nodes that are clipped have their limit in the rounding node behind them by now.
+    bounds = largest_values(graph, {name: ANALOG_HEADROOM * value for name, value in largest_inputs.items()}, {})
+    limits = bit_limits(graph, bounds.outside)
     for node in graph:
         if scales.node_role(node) is Role.ROUND and node.name not in spiking:
             _set_bits(graph, node.name, limits[node.name])
-    _assign_bits(graph, limits, bounds, decide=False)
+    _assign_bits(graph, limits, bounds.inside, {}, decide=False)
 
 
 def reproducibility_exceptions(graph: Graph) -> list[str]:
@@ -146,7 +186,9 @@ def _set_bits(graph: Graph, name: str, bits: PerChannel) -> None:
         node.layer.config["bits"] = int(bits.min())
 
 
-def _assign_bits(graph: Graph, limits: dict[str, PerChannel], bounds: dict[str, PerChannel], *, decide: bool) -> None:
+def _assign_bits(
+    graph: Graph, limits: dict[str, PerChannel], bounds: dict[str, PerChannel], clips: dict[str, float], *, decide: bool
+) -> None:
     """Forwards: rounds weights, and (`decide`) ends chains that exceed float32 in RoundToGrid nodes."""
     spiking = graph.spiking_ancestry()
     bits: dict[str, PerChannel] = {}
@@ -164,18 +206,24 @@ def _assign_bits(graph: Graph, limits: dict[str, PerChannel], bounds: dict[str, 
             _set_bits(graph, node.name, limits[node.name])
         elif node.name in spiking:
             inputs = [bits_of(name) for name in node.inputs]
-            bits[node.name] = _assign_node_bits(
-                graph, node, inputs, limits[node.name], bounds[node.name], decide=decide
-            )
+            limit, bound, clip = limits[node.name], bounds[node.name], clips.get(node.name)
+            bits[node.name] = _assign_node_bits(graph, node, inputs, limit, bound, clip=clip, decide=decide)
 
 
 def _assign_node_bits(
-    graph: Graph, node: Node, inputs: list[PerChannel], limit: PerChannel, bound: PerChannel, *, decide: bool
+    graph: Graph,
+    node: Node,
+    inputs: list[PerChannel],
+    limit: PerChannel,
+    bound: PerChannel,
+    *,
+    clip: float | None,
+    decide: bool,
 ) -> PerChannel:
     role, most = scales.node_role(node), np.array([max(int(bits.max()) for bits in inputs)])
     if role is Role.WEIGHTED and isinstance(node, Synapse):
         own = _own_limit(node, limit)
-        if (own.min() - most >= MINIMAL_WEIGHT_BITS) if decide else (node.dtype == "float32"):
+        if (own.min() - most >= MINIMAL_WEIGHT_BITS and clip is None) if decide else (node.dtype == "float32"):
             _round_weights(node.layer, own - most, own)
             return own
         room = capacity(bound.max(keepdims=True), FLOAT64_BITS) - most
@@ -198,7 +246,7 @@ def _assign_node_bits(
     else:
         return inputs[0] if isinstance(node, MaxPool) else most
     if decide:
-        _end_in_float64(graph, node, limit)
+        _end_in_float64(graph, node, limit, clip=clip)
     return limit.min(keepdims=True)
 
 
@@ -210,13 +258,13 @@ def _own_limit(node: Synapse, limit: PerChannel) -> PerChannel:
     return limit if per_channel else limit.min(keepdims=True)
 
 
-def _end_in_float64(graph: Graph, node: Node, bits: PerChannel) -> None:
+def _end_in_float64(graph: Graph, node: Node, bits: PerChannel, *, clip: float | None) -> None:
     node.dtype = "float64"
-    graph.insert_behind(_round_node(graph, node, int(bits.min())))
+    graph.insert_behind(_round_node(graph, node, int(bits.min()), clip))
 
 
-def _round_node(graph: Graph, node: Node, bits: int) -> Synapse:
-    layer = LayerSpec("RoundToGrid", {"bits": bits})
+def _round_node(graph: Graph, node: Node, bits: int, largest: float | None = None) -> Synapse:
+    layer = LayerSpec("RoundToGrid", {"bits": bits, "largest": largest})
     return Synapse(graph.unique_name(f"{node.name}_grid"), [node.name], node.shape, node.channel_axis, layer=layer)
 
 

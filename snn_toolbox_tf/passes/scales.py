@@ -6,7 +6,7 @@ A scale is a float64 array that broadcasts against a tensor's per-sample shape: 
 import numpy as np
 
 from snn_toolbox_tf import vocabulary
-from snn_toolbox_tf.graph import Graph, MaxPool, Node, Synapse, sample_axis
+from snn_toolbox_tf.graph import Graph, MaxPool, Node, Population, Synapse, sample_axis
 from snn_toolbox_tf.kernels import per_channel
 from snn_toolbox_tf.vocabulary import Role
 
@@ -32,6 +32,16 @@ def moves_values_only(node: Node) -> bool:
     if name.startswith("AveragePooling"):
         return all(size == 1 for size in np.ravel(config["pool_size"]))
     return name.startswith(("ZeroPadding", "Cropping"))
+
+
+def spike_carriers(graph: Graph) -> set[str]:
+    """Returns the names of populations, and of what only moves their spikes about."""
+    names: set[str] = set()
+    for node in graph:
+        wiring = node_role(node) is Role.CONCATENATE or moves_values_only(node)
+        if isinstance(node, Population) or (wiring and all(name in names for name in node.inputs)):
+            names.add(node.name)
+    return names
 
 
 def push(node: Node, source: Node, scale: Scale) -> Scale | None:
