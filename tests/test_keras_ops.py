@@ -77,8 +77,6 @@ ALL = {**MOVES, **AFFINE, **PIECEWISE}
 
 @pytest.mark.parametrize("name", ALL)
 def test_an_operation_converges(rng, name):
-    if name in ("unstack", "take") and keras.__version__ < "3.7":
-        pytest.importorskip("keras", minversion="3.7")
     model = model_with(ALL[name])
     x = rng.normal(size=(16, 8)).astype(np.float32)
     assert_converges(model, x)

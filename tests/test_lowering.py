@@ -1,5 +1,7 @@
 """Layers that no single node stands for: EinsumDense, interpolation, constants per element, TimeDistributed."""
 
+import inspect
+
 import keras
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from snn_toolbox_tf.parse import parse
 from snn_toolbox_tf.simulation.operations import fan_out
 
 L = keras.layers
+KERAS = tuple(map(int, keras.__version__.split(".")[:2]))
 
 
 def model_around(layer, shape):
@@ -42,6 +45,8 @@ EQUATIONS = {
 @pytest.mark.parametrize("name", EQUATIONS)
 def test_einsum_dense_converges(name):
     equation, output, bias, shape = EQUATIONS[name]
+    if name == "any axes" and KERAS < (3, 7):
+        pytest.skip("this Keras computes something else in a compiled function")
     layer = L.EinsumDense(equation, output, bias_axes=bias, activation="relu", bias_initializer="normal")
     if output == ():
         inputs = keras.Input((8,))
@@ -75,6 +80,8 @@ RESAMPLING = {
 @pytest.mark.parametrize("name", RESAMPLING)
 def test_interpolation_converges(name):
     make, shape = RESAMPLING[name]
+    if name == "smaller" and "antialias" not in inspect.signature(L.Resizing).parameters:
+        pytest.skip("this Keras has no antialiasing")
     assert_converges(model_around(make(), shape), data(), tolerance=0.03)
 
 
@@ -193,6 +200,8 @@ def _with_operators():
 @pytest.mark.parametrize("name", DISTRIBUTED)
 def test_time_distributed_converges(name):
     make, shape = DISTRIBUTED[name]
+    if name == "Conv2DTranspose" and KERAS < (3, 7):
+        pytest.skip("this Keras infers another shape than it computes")
     model = model_around(L.TimeDistributed(make()), shape)
     assert_converges(model, data(), tolerance=0.03)
     assert snn.check(model).ok

@@ -40,7 +40,7 @@ def check_model(model: keras.Model) -> None:
     reduced = [
         f"'{layer.name}' ({layer.dtype_policy.name})"
         for layer in _flat_layers(model)
-        if layer.dtype_policy.name not in ("float32", "float64")
+        if any(kind in layer.dtype_policy.name for kind in ("float16", "float8", "int8"))
     ]
     if reduced:
         raise ValueError(
