@@ -46,7 +46,7 @@ EQUATIONS = {
 def test_einsum_dense_converges(name):
     equation, output, bias, shape = EQUATIONS[name]
     if name == "any axes" and KERAS < (3, 7):
-        pytest.skip("this Keras computes something else in a compiled function")
+        pytest.skip("this Keras computes something else than the equation says")
     layer = L.EinsumDense(equation, output, bias_axes=bias, activation="relu", bias_initializer="normal")
     if output == ():
         inputs = keras.Input((8,))
