@@ -18,13 +18,12 @@ from snn_toolbox_tf.model import SpikingModel
 from snn_toolbox_tf.network import Network, inputs_of
 from snn_toolbox_tf.ops import RESETS
 from snn_toolbox_tf.parse import parse
-from snn_toolbox_tf.passes import to_balanced
+from snn_toolbox_tf.passes import MAX_POOLINGS, to_balanced
 from snn_toolbox_tf.passes.grid import observed, quantize
 from snn_toolbox_tf.passes.normalize import normalize
 from snn_toolbox_tf.simulation.encoding import INPUT_MODES
 
 FORMS = ("normalized", "balanced")
-MAX_POOLINGS = ("accumulated", "winner_take_all")
 DEFAULT_PERCENTILE = 99.9
 
 

@@ -7,12 +7,17 @@ from typing import Any
 
 import keras
 
+from snn_toolbox_tf.checks import check_name
 from snn_toolbox_tf.graph import Graph, MaxPool, Population, Synapse
 from snn_toolbox_tf.parse import Origin, parse_with_origins
-from snn_toolbox_tf.passes import BALANCING_PASSES
+from snn_toolbox_tf.passes import BALANCING_PASSES, MAX_POOLINGS, set_max_pooling
 from snn_toolbox_tf.passes.refuse import UnsupportedModelError, find_unsupported, refuse_unsupported
 from snn_toolbox_tf.report.text import aligned
 
+_POOLING = {
+    "accumulated": "pools accumulated currents",
+    "winner_take_all": "passes the spikes of the neuron that fires most",
+}
 BECOMES = ("input", "synapse", "population", "removed", "readout", "refused")
 
 
@@ -78,11 +83,12 @@ class CheckReport:
         return "\n".join([aligned(header, lines, texts=4), "", self.summary])
 
 
-def check(model: keras.Model) -> CheckReport:
+def check(model: keras.Model, *, max_pooling: str = "accumulated") -> CheckReport:
     """Tells what becomes of every part of a model; nothing is computed and the model is not changed.
 
     Args:
         model: The trained source model.
+        max_pooling: As it will be given to `convert_keras`.
 
     Returns:
         A report with a row per layer call: `print(snn.check(model))`. What stands against conversion is a row "refused" with
@@ -90,6 +96,7 @@ def check(model: keras.Model) -> CheckReport:
 
     Raises:
         TypeError: If `model` is not a Keras model.
+        ValueError: If `max_pooling` is unknown.
 
     Example:
         >>> import keras, snn_toolbox_tf as snn
@@ -98,11 +105,13 @@ def check(model: keras.Model) -> CheckReport:
         >>> report.ok, [row.class_name for row in report.refused]
         (False, ['Activation gelu'])
     """
+    check_name(max_pooling, MAX_POOLINGS, "max_pooling")
     try:
         graph, origins = parse_with_origins(model)
     except ValueError as error:
         row = CheckRow(model.name, type(model).__name__, "refused", str(error))
         return CheckReport(model.name, (row,))
+    set_max_pooling(graph, max_pooling)
     rows = list(_rows(graph, origins))
     if not any(row.becomes in ("population", "refused") for row in rows):
         try:
@@ -155,8 +164,8 @@ def _rows(graph: Graph, origins: list[Origin]) -> Iterator[CheckRow]:
         elif isinstance(graph[name], (MaxPool, Synapse)):
             if name in outputs:
                 yield CheckRow(name, class_name, "readout", "its current is summed over time and decoded")
-            elif _pools(graph, name):
-                yield CheckRow(name, class_name, "synapse", "pools accumulated currents")
+            elif rules := _pooling_rules(graph, name):
+                yield CheckRow(name, class_name, "synapse", _POOLING[rules[0]])
             elif name in summed:
                 yield CheckRow(name, class_name, "synapse", "affine; its current is summed over time")
             else:
@@ -181,9 +190,10 @@ def _fates(history: list[Graph]) -> dict[str, tuple[str, str]]:
     return fates
 
 
-def _pools(graph: Graph, name: str) -> bool:
-    """Whether a node is a max pooling, or the last of several nodes that stand for one."""
-    return any(node.name == name or node.name.startswith(f"{name}_part") for node in graph.of_type(MaxPool))
+def _pooling_rules(graph: Graph, name: str) -> list[str]:
+    """Returns the rule of a max pooling, or of those among several nodes that stand for one layer."""
+    pools = graph.of_type(MaxPool)
+    return [node.rule for node in pools if node.name == name or node.name.startswith(f"{name}_part")]
 
 
 def _decoded(before: Graph, after: Graph) -> set[str]:

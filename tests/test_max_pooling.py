@@ -173,3 +173,20 @@ def test_there_is_no_closed_form_of_winners():
 def test_an_unknown_rule_is_refused():
     with pytest.raises(ValueError, match=r"`max_pooling`.*Received: .*'largest'"):
         snn.convert_keras(pool_of_pool(), data((12, 2)), max_pooling="largest")
+
+
+def test_the_check_and_the_report_know_the_rule(tmp_path):
+    keras.utils.set_random_seed(0)
+    model, x = pool_of_pool(), data((12, 2))
+    rows = snn.check(model, max_pooling="winner_take_all").rows
+    assert [row.reason for row in rows if row.becomes == "population"] == ["10 x 4 integrate-and-fire neurons"]
+    reasons = [row.reason for row in rows if row.class_name == "MaxPooling1D"]
+    assert reasons == ["passes the spikes of the neuron that fires most"] * 2
+    assert {row.reason for row in snn.check(model).rows if row.class_name == "MaxPooling1D"} == {
+        "pools accumulated currents"
+    }
+    settings = snn.Settings().replace(duration=8, path_wd=str(tmp_path), maxpool_type="fir_max", plot_vars=[])
+    notes = snn.run(settings, model=model, x_test=x, x_norm=x).simulated.notes
+    assert any("passes the spikes of winners (maxpool_type = winner_take_all)" in note for note in notes)
+    with pytest.raises(ValueError, match="`max_pooling`"):
+        snn.check(model, max_pooling="largest")

@@ -6,6 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from snn_toolbox_tf.analysis.activations import run_as_ann, units
 from snn_toolbox_tf.analysis.closed_form import ClosedForm
@@ -105,14 +106,18 @@ class Fidelity:
         places = np.arange(len(rows))
         colours = (style.ATTENTION, style.SNN_LIGHT, style.SNN)
         for shift, part, colour in zip((-0.27, 0.0, 0.27), _PARTS, colours, strict=True):
-            left.barh(places + shift, [getattr(row, part) for row in rows], 0.25, color=colour, label=part)
+            values = [getattr(row, part) for row in rows]
+            if not np.isnan(values).all():
+                left.barh(places + shift, values, 0.25, color=colour, label=part)
         left.plot([row.relative_error for row in rows], places, "|", color=style.INK, markersize=12, label="error")
         left.set(title="Parts of the error", xlabel="relative to the activation")
         left.set_yticks(places, [style.label(row.name) for row in rows])
-        left.invert_yaxis()
+        left.set_ylim(len(rows) - 0.5, -0.5)
         left.legend()
         right.plot([row.correlation for row in rows], places, "o", color=style.SNN, markersize=4)
         right.set(title="Correlation", xlabel="Pearson r")
+        # Correlations are long numbers, near 1: more ticks than these would overlap.
+        right.xaxis.set_major_locator(MaxNLocator(2))
         return figure
 
 

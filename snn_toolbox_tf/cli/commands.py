@@ -75,7 +75,7 @@ def run_check(arguments: argparse.Namespace, screen: Screen) -> int:
     """Tells what becomes of a model; with a configuration file, checks settings and data as well."""
     settings = settings_from(arguments)
     model = load_model(settings)
-    report = check(model)
+    report = check(model, max_pooling=settings.conversion.maxpool_type)
     data = report.as_dict()
     screen.result(_check_table(report) if screen.is_terminal else report, data)
     if not report.ok:

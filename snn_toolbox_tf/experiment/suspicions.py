@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from snn_toolbox_tf.experiment.samples import Samples
+from snn_toolbox_tf.graph import MaxPool
 from snn_toolbox_tf.model import SpikingModel
 from snn_toolbox_tf.network import inputs_of
 from snn_toolbox_tf.report.record import RunRecord
@@ -39,6 +40,11 @@ def suspicions(record: RunRecord, model_snn: SpikingModel, samples: Samples) -> 
         yield (
             f"Many activations of {', '.join(clipped)} are above the threshold, and so clipped. Is the calibration data "
             "like the test data? A higher percentile or v_thresh leaves more room."
+        )
+    if any(node.rule == "winner_take_all" for node in model_snn.network.graph.of_type(MaxPool)):
+        yield (
+            "Max pooling passes the spikes of winners (maxpool_type = winner_take_all); layers behind it are counted as "
+            "multiply-accumulates at every timestep, although they read spikes."
         )
     for output in record.outputs:
         if output.accuracy is None or output.ann_accuracy is None:

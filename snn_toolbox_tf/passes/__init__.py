@@ -35,6 +35,15 @@ BALANCING_PASSES = (
 )
 
 
+MAX_POOLINGS = ("accumulated", "winner_take_all")
+
+
+def set_max_pooling(graph: Graph, rule: str) -> None:
+    """Sets what max pooling passes on, which decides where populations stand; see `MaxPool`."""
+    for node in graph.of_type(MaxPool):
+        node.rule = rule
+
+
 def to_balanced(graph: Graph, max_pooling: str = "accumulated") -> Graph:
     """Runs the passes that turn a parsed graph into the balanced graph, in place, and returns it.
 
@@ -42,8 +51,7 @@ def to_balanced(graph: Graph, max_pooling: str = "accumulated") -> Graph:
         graph: The parsed graph.
         max_pooling: What max pooling passes on, see `MaxPool`.
     """
-    for node in graph.of_type(MaxPool):
-        node.rule = max_pooling
+    set_max_pooling(graph, max_pooling)
     for rewrite in BALANCING_PASSES:
         rewrite(graph)
         graph.sort()
