@@ -5,7 +5,6 @@ import numpy as np
 from snn_toolbox_tf.graph import Graph, Node, Population
 from snn_toolbox_tf.passes import scales
 from snn_toolbox_tf.passes.bounds import ANALOG_HEADROOM, absolute_bounds
-from snn_toolbox_tf.vocabulary import Role
 
 #: The largest current, in thresholds, that layers which read spikes may give in one timestep.
 LARGEST_CURRENT = 2.0**10
@@ -45,12 +44,8 @@ def raise_thresholds(graph: Graph, largest: dict[str, np.ndarray]) -> None:
 
 def _loosely_bounded(graph: Graph) -> set[str]:
     """Returns the names of weighted layers that read currents, and of what carries their currents on."""
-    spiking, carriers = graph.spiking_ancestry(), scales.spike_carriers(graph)
-    loose: set[str] = set()
+    loose = scales.current_readers(graph)
     for node in graph:
-        if isinstance(node, Population) or node.name not in spiking:
-            continue
-        reads_current = any(name not in carriers for name in node.inputs)
-        if (scales.node_role(node) is Role.WEIGHTED and reads_current) or any(name in loose for name in node.inputs):
+        if not isinstance(node, Population) and any(name in loose for name in node.inputs):
             loose.add(node.name)
     return loose

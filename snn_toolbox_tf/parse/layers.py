@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from snn_toolbox_tf import vocabulary
-from snn_toolbox_tf.graph import LayerSpec, Synapse
+from snn_toolbox_tf.graph import LayerSpec
 from snn_toolbox_tf.parse.broadcasting import broadcast
 from snn_toolbox_tf.parse.einsum import lower_einsum_dense
 from snn_toolbox_tf.parse.place import Place, as_float64
@@ -43,8 +43,6 @@ def lower_layer(place: Place, layer: Any) -> str:
         return place.activation(LayerSpec(class_name, layer.get_config(), weights_of(layer)))
     elif class_name in vocabulary.MAX_POOLS:
         return place.max_pool(LayerSpec(class_name, layer.get_config()))
-    elif class_name == "Concatenate" and len(place.inputs) == 1:
-        return place.inputs[0]
     elif class_name in vocabulary.ROLES or class_name in vocabulary.REWRITTEN:
         return place.synapse(spec_of(layer))
     return place.refuse(class_name, vocabulary.REFUSALS.get(class_name, vocabulary.UNKNOWN_LAYER))
@@ -87,9 +85,7 @@ def _sum(place: Place, layer: Any) -> str | None:
     if None in terms:
         return place.refuse(type(layer).__name__, vocabulary.BROADCASTING)
     inputs = [name for name in terms if name is not None]
-    if len(inputs) == 1:
-        return inputs[0]
-    return place.add(Synapse(place.name, inputs, place.shape, place.channel_axis, layer=spec_of(layer)))
+    return place.join(spec_of(layer), inputs)
 
 
 def _rescaling(place: Place, layer: Any) -> str | None:
@@ -136,8 +132,7 @@ def _is_scaled_sum(layer: Any) -> bool:
 def _scaled_sum(place: Place, layer: Any) -> str:
     first, second = place.inputs
     scaled = place.chain_from(second).affine(as_float64(float(layer.get_config()["scale"])).reshape(1)).node.name
-    add = LayerSpec("Add", {})
-    return place.add(Synapse(place.name, [first, scaled], place.shape, place.channel_axis, layer=add))
+    return place.join(LayerSpec("Add", {}), [first, scaled])
 
 
 #: Layers that one spec does not describe. None is returned where such a layer has no place; its refusal says why.
@@ -146,6 +141,7 @@ _SPECIAL: dict[str, Callable[[Place, Any], str | None]] = {
     "Add": _sum,
     "Subtract": _sum,
     "Average": _sum,
+    "Concatenate": lambda place, layer: place.join(spec_of(layer), place.inputs),
     "Rescaling": _rescaling,
     "Normalization": _normalization,
     "EinsumDense": lower_einsum_dense,

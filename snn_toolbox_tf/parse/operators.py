@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from snn_toolbox_tf import vocabulary
-from snn_toolbox_tf.graph import LayerSpec, Synapse
+from snn_toolbox_tf.graph import LayerSpec
 from snn_toolbox_tf.parse.broadcasting import broadcast
 from snn_toolbox_tf.parse.moving import MOVES, lower_moves
 from snn_toolbox_tf.parse.place import Place, as_float64
@@ -94,8 +94,7 @@ def _of_two_tensors(place: Place, class_name: str, arguments: list[Any]) -> str 
     terms = [name for name in inputs if name is not None]
     if len(terms) < 2:
         return place.refuse(class_name, vocabulary.BROADCASTING)
-    layer = LayerSpec(class_name, {})
-    return place.add(Synapse(place.name, terms, place.shape, place.channel_axis, layer=layer))
+    return place.join(LayerSpec(class_name, {}), terms)
 
 
 def _activation_spec(operation: Any) -> LayerSpec:
@@ -164,10 +163,7 @@ def _join(place: Place, class_name: str, axis: int | None) -> str | None:
         shape = [1 if index + 1 == axis % rank else size for index, size in enumerate(place.shape)]
         chains = [place.chain_from(source).reshape(shape) for source in place.inputs]
         inputs = [chain.node.name for chain in chains]
-    if len(inputs) == 1:
-        return inputs[0]
-    layer = LayerSpec("Concatenate", {"axis": axis})
-    return place.add(Synapse(place.name, inputs, place.shape, place.channel_axis, layer=layer))
+    return place.join(LayerSpec("Concatenate", {"axis": axis}), inputs)
 
 
 def _reduce(place: Place, operation: Any, class_name: str) -> str | None:

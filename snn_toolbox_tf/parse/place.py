@@ -52,6 +52,10 @@ class Place:
         """Adds a layer that reads all inputs."""
         return self.add(Synapse(self.name, self.inputs, self.shape, self.channel_axis, layer=layer))
 
+    def join(self, layer: LayerSpec, inputs: list[str]) -> str:
+        """Adds a layer that joins these inputs; of one alone there is nothing to join."""
+        return inputs[0] if len(inputs) == 1 else dataclasses.replace(self, inputs=inputs).synapse(layer)
+
     def max_pool(self, layer: LayerSpec) -> str:
         """Adds a max pooling."""
         return self.add(MaxPool(self.name, self.inputs, self.shape, self.channel_axis, layer=layer))

@@ -103,15 +103,7 @@ def _clips(graph: Graph, currents: dict[str, float]) -> dict[str, float]:
     Bounds multiply from layer to layer where no population stands between: what is possible then is far from what
     happens, and a grid for it would be too coarse for what does.
     """
-    carriers, spiking = scales.spike_carriers(graph), graph.spiking_ancestry()
-    return {
-        node.name: CURRENT_HEADROOM * currents[node.name]
-        for node in graph
-        if scales.node_role(node) is Role.WEIGHTED
-        and node.name in spiking
-        and currents[node.name] > 0
-        and any(name not in carriers for name in node.inputs)
-    }
+    return {name: CURRENT_HEADROOM * currents[name] for name in scales.current_readers(graph) if currents[name] > 0}
 
 
 def requantize(graph: Graph, largest_inputs: dict[str, float]) -> None:

@@ -44,6 +44,18 @@ def spike_carriers(graph: Graph) -> set[str]:
     return names
 
 
+def current_readers(graph: Graph) -> set[str]:
+    """Returns the names of weighted layers that read what spikes have become on the way, with no population between."""
+    spiking, carriers = graph.spiking_ancestry(), spike_carriers(graph)
+    return {
+        node.name
+        for node in graph
+        if node_role(node) is Role.WEIGHTED
+        and node.name in spiking
+        and any(name not in carriers for name in node.inputs)
+    }
+
+
 def push(node: Node, source: Node, scale: Scale) -> Scale | None:
     """Returns the scale of a weightless node's output if its input has this scale, or None if it has none."""
     return _carry(node, scale, source, node, backwards=False)
