@@ -4,7 +4,7 @@ model_snn = snn_toolbox_tf.convert_keras(model, calibration_data=x)
 result = model_snn.simulate(x, timesteps=64)
 """
 
-from snn_toolbox_tf.startup import quiet_as_command_line as _quiet_as_command_line
+from snn_toolbox_tf.foundation.startup import quiet_as_command_line as _quiet_as_command_line
 
 with _quiet_as_command_line():
     import keras as _keras
@@ -16,30 +16,30 @@ if _keras.config.backend() != "tensorflow":
         "Set the environment variable KERAS_BACKEND=tensorflow before Python starts."
     )
 
-from snn_toolbox_tf import layers, neurons, ops
+from snn_toolbox_tf import layers, neurons, ops, synapses
 from snn_toolbox_tf.analysis.compare import Fidelity, PopulationFidelity, compare
 from snn_toolbox_tf.config import ConfigurationError, Settings, read_settings
-from snn_toolbox_tf.convert import convert_keras
+from snn_toolbox_tf.conversion import CheckReport, ConversionError, check, convert_keras
 from snn_toolbox_tf.experiment import Run, Sweep, run, sweep
-from snn_toolbox_tf.model import SpikingModel
-from snn_toolbox_tf.model_check import CheckReport, check
-from snn_toolbox_tf.neurons import IntegrateAndFire
+from snn_toolbox_tf.layers import SpikingNeurons
+from snn_toolbox_tf.model import ConversionRecord, SpikingModel
 from snn_toolbox_tf.passes.refuse import UnsupportedModelError
 from snn_toolbox_tf.simulation.result import SimulationResult
-from snn_toolbox_tf.verification import ConversionError
+from snn_toolbox_tf.synapses import register_layer
 from snn_toolbox_tf.version import __version__
 
 __all__ = [
     "CheckReport",
     "ConfigurationError",
     "ConversionError",
+    "ConversionRecord",
     "Fidelity",
-    "IntegrateAndFire",
     "PopulationFidelity",
     "Run",
     "Settings",
     "SimulationResult",
     "SpikingModel",
+    "SpikingNeurons",
     "Sweep",
     "UnsupportedModelError",
     "__version__",
@@ -50,6 +50,8 @@ __all__ = [
     "neurons",
     "ops",
     "read_settings",
+    "register_layer",
     "run",
     "sweep",
+    "synapses",
 ]

@@ -7,10 +7,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from snn_toolbox_tf.data import Batch
 from snn_toolbox_tf.graph import Population
 from snn_toolbox_tf.model import SpikingModel
 from snn_toolbox_tf.network import relu
+from snn_toolbox_tf.network.input_data import Batch
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Unit:
     """What a population's numbers are worth in the source's units.
 
     Attributes:
-        output: One unit of the population's output: theta in the normalised form, 1 in the balanced form.
+        output: One unit of the population's output: theta in the normalised form, 1 where spikes have height theta.
         spike: One spike per timestep: theta. Both broadcast against the population.
     """
 

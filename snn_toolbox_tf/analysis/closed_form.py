@@ -14,10 +14,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from snn_toolbox_tf.data import as_arrays
 from snn_toolbox_tf.graph import Graph, MaxPool, Population, Synapse
 from snn_toolbox_tf.model import SpikingModel
 from snn_toolbox_tf.network import Network
+from snn_toolbox_tf.network.input_data import as_arrays
+from snn_toolbox_tf.synapses import is_rounding
 
 
 def closed_form(model_snn: SpikingModel, x: Any, timesteps: int) -> tuple[dict[str, np.ndarray], Any]:
@@ -46,15 +47,14 @@ class ClosedForm:
             if not _is_normalised(node):
                 raise ValueError(
                     f"The closed form holds for the normalised form with reset='subtract'. Population '{node.name}' has "
-                    f"spike_height={node.spike_height!r}, reset={node.reset!r}."
+                    f"spike_height={node.spike_height!r}, neuron={node.neuron}."
                 )
         if _gates(graph):
             raise ValueError(
                 f"There is no closed form of winner-take-all max pooling ({', '.join(_gates(graph))}). Convert with "
                 "max_pooling='accumulated'."
             )
-        self._exact = Network(_without_clipping(graph), dtype="float64")
-        self._exact.copy_weights_from(model_snn.network)
+        self._exact = Network(model_snn.network.graph_with_weights(), dtype="float64")
 
     @staticmethod
     def holds_for(graph: Graph) -> bool:
@@ -68,7 +68,7 @@ class ClosedForm:
         known = {name: tf.constant(array.astype(np.float32), tf.float64) for name, array in inputs.items()}
         totals = exact.run(
             _analog_totals(exact, known, timesteps),
-            population=lambda node, total: tf.clip_by_value(tf.floor(total + node.v0), 0.0, float(timesteps)),
+            population=lambda node, total: node.neuron.counts(total + node.neuron.v0, timesteps),
             synapse=lambda node, totals: _total(exact, node, totals, timesteps),
         )
         counts = {node.name: totals[node.name].numpy() for node in graph.of_type(Population)}
@@ -77,16 +77,7 @@ class ClosedForm:
 
 
 def _is_normalised(node: Population) -> bool:
-    return node.spike_height == "unit" and node.reset == "subtract"
-
-
-def _without_clipping(graph: Graph) -> Graph:
-    """Currents are summed up here before they are rounded; limits are those of single timesteps."""
-    graph = graph.copy()
-    for node in graph.of_type(Synapse):
-        if node.layer.class_name == "RoundToGrid":
-            node.layer.config["largest"] = None
-    return graph
+    return node.spike_height == "unit" and node.neuron.integrates_perfectly
 
 
 def _gates(graph: Graph) -> list[str]:
@@ -99,11 +90,10 @@ def _analog_totals(network: Network, inputs: dict[str, tf.Tensor], timesteps: in
     spiking = network.graph.spiking_ancestry()
     values = dict(inputs)
     for node in network.graph:
-        is_end = isinstance(node, Synapse) and node.layer.class_name == "RoundToGrid"
-        if node.name in values or (node.name in spiking):
+        if node.name in values or node.name in spiking:
             continue
         values[node.name] = network.apply(node, [values[name] for name in node.inputs])
-        if is_end:
+        if is_rounding(node):
             # The simulation casts to float32 here; so must the oracle.
             values[node.name] = tf.cast(tf.cast(values[node.name], tf.float32), tf.float64)
     return {name: value * timesteps for name, value in values.items()}
@@ -118,8 +108,4 @@ def inexact_nodes(model_snn: SpikingModel) -> list[str]:
     """Returns the nodes behind which the closed form is only close: values are rounded at every timestep there."""
     graph = model_snn.network.graph
     spiking = graph.spiking_ancestry()
-    return [
-        node.name
-        for node in graph.of_type(Synapse)
-        if node.layer.class_name == "RoundToGrid" and node.inputs[0] in spiking
-    ]
+    return [node.name for node in graph.of_type(Synapse) if is_rounding(node) and node.inputs[0] in spiking]

@@ -10,11 +10,12 @@ from matplotlib.ticker import MaxNLocator
 
 from snn_toolbox_tf.analysis.activations import run_as_ann, units
 from snn_toolbox_tf.analysis.closed_form import ClosedForm
-from snn_toolbox_tf.checks import check_positive_integer
-from snn_toolbox_tf.data import Batch, as_arrays
+from snn_toolbox_tf.foundation.argument_checks import check_positive_integer, check_timesteps
 from snn_toolbox_tf.graph import Population
 from snn_toolbox_tf.model import SpikingModel
 from snn_toolbox_tf.network import inputs_of, pack
+from snn_toolbox_tf.network.input_data import Batch, as_arrays
+from snn_toolbox_tf.network.source_function import SourceFunction
 from snn_toolbox_tf.report import style
 from snn_toolbox_tf.report.text import aligned, fixed, number, percent, shorten
 
@@ -158,7 +159,7 @@ def compare(
             "Expected `model` to be the source and `model_snn` what `convert_keras` made of it. "
             f"Received: {type(model).__name__}, {type(model_snn).__name__}"
         )
-    duration = model_snn.timesteps if timesteps is None else check_positive_integer(timesteps, "timesteps")
+    duration = model_snn.timesteps if timesteps is None else check_timesteps(timesteps)
     if model_snn.input_options.mode != "analog":
         raise ValueError(
             f"`compare` needs constant input. Received a network with input='{model_snn.input_options.mode}'. "
@@ -169,10 +170,11 @@ def compare(
     count = len(next(iter(arrays.values())))
     sums = {node.name: _Sums() for node in graph.of_type(Population)}
     outputs = {readout.name: np.zeros(3) for readout in graph.readouts}
+    source = SourceFunction(model, graph)
     closed_form = ClosedForm(model_snn) if ClosedForm.holds_for(graph) else None
     for start in range(0, count, check_positive_integer(batch_size, "batch_size")):
         batch = {name: np.asarray(array[start : start + batch_size], np.float32) for name, array in arrays.items()}
-        _add_batch(model, model_snn, batch, duration, closed_form, sums, outputs)
+        _add_batch(source, model_snn, batch, duration, closed_form, sums, outputs)
     rows: list[PopulationFidelity] = []
     for name, total in sums.items():
         before = _predecessors(model_snn, name)
@@ -187,7 +189,7 @@ def compare(
 
 
 def _add_batch(
-    model: keras.Model,
+    source: SourceFunction,
     model_snn: SpikingModel,
     batch: Batch,
     timesteps: int,
@@ -204,9 +206,9 @@ def _add_batch(
         decoded = result.sample_spike_counts[name] * unit.spike / timesteps
         even = counts[name] * unit.spike / timesteps if closed_form else np.full_like(decoded, np.nan)
         sums[name].add(plain.activations[name], clipped.activations[name], even, decoded, unit.spike)
-    flat = [keras.tree.flatten(part) for part in (model.predict(x, verbose=0), result.outputs, clipped.outputs)]
+    flat = [keras.tree.flatten(part) for part in (source(batch), result.outputs, clipped.outputs)]
     for total, expected, ours, bounded in zip(outputs.values(), *flat, strict=True):
-        theirs = expected.astype(np.float64)
+        theirs = np.asarray(expected, np.float64)
         total += [float(np.square(part).sum()) for part in (ours[-1] - theirs, bounded - theirs, theirs)]
 
 

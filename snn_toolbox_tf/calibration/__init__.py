@@ -1,15 +1,31 @@
 """From calibration data to thresholds."""
 
-from snn_toolbox_tf.calibration.floor import raise_thresholds
-from snn_toolbox_tf.calibration.from_data import ActivationStatistics, observe_activations
 from snn_toolbox_tf.calibration.from_model import thresholds_from_model
-from snn_toolbox_tf.calibration.thresholds import apply_thresholds, percentile_thresholds
+from snn_toolbox_tf.calibration.smallest_threshold import raise_thresholds
+from snn_toolbox_tf.calibration.statistics import (
+    ActivationStatistics,
+    observe_activations,
+    observe_random_input,
+    random_input,
+)
+from snn_toolbox_tf.calibration.threshold_rules import (
+    THRESHOLD_RULES,
+    ThresholdRule,
+    apply_thresholds,
+    threshold_rule,
+    thresholds_from_data,
+)
 
 __all__ = [
+    "THRESHOLD_RULES",
     "ActivationStatistics",
+    "ThresholdRule",
     "apply_thresholds",
     "observe_activations",
-    "percentile_thresholds",
+    "observe_random_input",
     "raise_thresholds",
+    "random_input",
+    "threshold_rule",
+    "thresholds_from_data",
     "thresholds_from_model",
 ]

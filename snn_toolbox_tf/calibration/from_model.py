@@ -9,25 +9,21 @@ weights can deliver if every input neuron fires at its maximum.
 import statistics
 
 import numpy as np
-import tensorflow as tf
 
-from snn_toolbox_tf import vocabulary
-from snn_toolbox_tf.calibration.thresholds import Thresholds
-from snn_toolbox_tf.graph import Graph, Input, LayerSpec, MaxPool, Node, Population, Synapse
-from snn_toolbox_tf.network import build_layer
-from snn_toolbox_tf.vocabulary import Role
+from snn_toolbox_tf.calibration.threshold_rules import Thresholds
+from snn_toolbox_tf.graph import Graph, InputNode, MaxPool, Node, Population, Synapse
+from snn_toolbox_tf.synapses import family_of
+from snn_toolbox_tf.synapses.family import Moments
 
-Moments = tuple[np.ndarray, np.ndarray]
 _NORMAL = statistics.NormalDist()
 
 
-def thresholds_from_model(graph: Graph, percentile: float, *, max_rate: float = 1.0) -> Thresholds:
+def thresholds_from_model(graph: Graph, percentile: float) -> Thresholds:
     """Returns one threshold per channel (batch norm) or per population (weights alone).
 
     Args:
-        graph: The balanced graph.
+        graph: The graph with its source's weights.
         percentile: Of the positive part of the normal distribution.
-        max_rate: Firing rate of an activation at the percentile.
 
     Returns:
         Thresholds by population name.
@@ -44,7 +40,6 @@ def thresholds_from_model(graph: Graph, percentile: float, *, max_rate: float = 
                 moments[node.name] = _rectified(source)
             else:
                 theta = np.maximum(largest[node.inputs[0]].max(keepdims=True).reshape(1), 0.0)
-            theta = theta / max_rate
             thresholds[node.name] = theta
             positive = np.where(theta > 0, theta, max(float(theta.max()), 1e-12))
             largest[node.name] = np.broadcast_to(
@@ -59,13 +54,8 @@ def _moments(node: Node, moments: dict[str, Moments | None]) -> Moments | None:
     """Mean and variance per channel of a node's output, or None if they are not known."""
     if isinstance(node, Synapse) and node.moments is not None:
         return node.moments
-    if isinstance(node, MaxPool) or (isinstance(node, Synapse) and node.layer.class_name == "Permute"):
-        return moments[node.inputs[0]]
-    if isinstance(node, Synapse) and node.layer.class_name == "Add":
-        parts = [moments[name] for name in node.inputs]
-        known = [part for part in parts if part is not None and part[0].size == node.shape[node.channel_axis]]
-        if len(known) == len(parts):
-            return np.sum([mean for mean, _ in known], axis=0), np.sum([variance for _, variance in known], axis=0)
+    if isinstance(node, (Synapse, MaxPool)):
+        return family_of(node).moments(node, [moments[name] for name in node.inputs])
     return None
 
 
@@ -99,17 +89,8 @@ def _rectified(moments: Moments) -> Moments:
 
 def _largest(node: Node, largest: dict[str, np.ndarray]) -> np.ndarray:
     """The largest value that each element can take if inputs lie in [0, 1] and populations in [0, theta]."""
-    if isinstance(node, Input):
+    if isinstance(node, InputNode):
         return np.ones(node.shape)
     if not isinstance(node, (Synapse, MaxPool)):
-        raise TypeError(f"Node '{node.name}' ({type(node).__name__}) has no place in a balanced graph.")
-    inputs = [np.maximum(largest[name], 0.0)[np.newaxis] for name in node.inputs]
-    spec = node.layer
-    if isinstance(node, Synapse) and vocabulary.role(spec.class_name) is Role.WEIGHTED:
-        # The input behind an inhibitory weight may be silent, so only positive weights count.
-        weights = {key: np.maximum(array, 0.0) for key, array in spec.weights.items()}
-        spec = LayerSpec(spec.class_name, spec.config, weights)
-    elif spec.class_name == "Subtract":
-        return inputs[0][0]
-    layer = build_layer(spec, node.name, "float64", [(None, *array.shape[1:]) for array in inputs])
-    return tf.convert_to_tensor(layer(inputs if len(inputs) > 1 else inputs[0])).numpy()[0]
+        raise TypeError(f"Node '{node.name}' ({type(node).__name__}) has no place in a spiking graph.")
+    return family_of(node).largest_value(node, [np.maximum(largest[name], 0.0) for name in node.inputs])

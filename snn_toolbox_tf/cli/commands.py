@@ -14,12 +14,12 @@ from snn_toolbox_tf.cli.arguments import flags_of, is_configuration, settings_fr
 from snn_toolbox_tf.cli.console_progress import ConsoleProgress
 from snn_toolbox_tf.cli.interruption import Interruption
 from snn_toolbox_tf.config import ConfigurationError, Settings
+from snn_toolbox_tf.conversion.check import CheckReport, check
 from snn_toolbox_tf.experiment.preparation import load_converted, prepare, snn_name
 from snn_toolbox_tf.experiment.runs import convert_prepared, run_prepared, simulate_prepared
 from snn_toolbox_tf.experiment.sources import Data, load_arrays, load_model
 from snn_toolbox_tf.experiment.sweeps import Sweep, sweep
 from snn_toolbox_tf.model import SpikingModel
-from snn_toolbox_tf.model_check import CheckReport, check
 from snn_toolbox_tf.report.key_numbers import headline
 from snn_toolbox_tf.report.summary import summarize
 from snn_toolbox_tf.report.write import record_as_json

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from snn_toolbox_tf.cli.arguments import parse_arguments
 from snn_toolbox_tf.cli.commands import COMMANDS, Screen
 from snn_toolbox_tf.config import ConfigurationError
+from snn_toolbox_tf.conversion.verification import ConversionError
 from snn_toolbox_tf.passes.refuse import UnsupportedModelError
-from snn_toolbox_tf.verification import ConversionError
 
 BAD_INPUT = 2
 FAILED = 3

@@ -7,7 +7,6 @@ import pathlib
 import textwrap
 from typing import Any
 
-from snn_toolbox_tf.checks import did_you_mean
 from snn_toolbox_tf.config.foreign import (
     FOREIGN_KEYS,
     FOREIGN_SECTIONS,
@@ -17,6 +16,7 @@ from snn_toolbox_tf.config.foreign import (
 )
 from snn_toolbox_tf.config.sections import SECTION_OF, SECTIONS, ConfigurationError, fields_of
 from snn_toolbox_tf.config.settings import Settings, read_value, write_value
+from snn_toolbox_tf.foundation.argument_checks import did_you_mean
 
 #: Settings that are folders.
 PATH_KEYS = ("path_wd", "dataset_path", "log_dir_of_current_run")

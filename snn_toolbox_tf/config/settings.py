@@ -4,7 +4,6 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from snn_toolbox_tf.checks import did_you_mean
 from snn_toolbox_tf.config.sections import (
     SECTION_OF,
     SECTIONS,
@@ -21,6 +20,7 @@ from snn_toolbox_tf.config.sections import (
     fields_of,
 )
 from snn_toolbox_tf.config.values import InvalidValue
+from snn_toolbox_tf.foundation.argument_checks import did_you_mean
 
 
 @dataclasses.dataclass(frozen=True)

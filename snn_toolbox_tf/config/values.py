@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from snn_toolbox_tf.checks import did_you_mean
+from snn_toolbox_tf.foundation.argument_checks import did_you_mean
 
 _TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 _BRACKETS = {"[": "]", "(": ")", "{": "}"}

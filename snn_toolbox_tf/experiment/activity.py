@@ -8,11 +8,11 @@ import numpy as np
 
 from snn_toolbox_tf.analysis.activations import run_as_ann, units
 from snn_toolbox_tf.config import ConfigurationError
-from snn_toolbox_tf.data import Batch
-from snn_toolbox_tf.experiment.samples import Samples
+from snn_toolbox_tf.experiment.samples import TestSamples
 from snn_toolbox_tf.graph import Graph, Population
 from snn_toolbox_tf.model import SpikingModel
 from snn_toolbox_tf.network import inputs_of
+from snn_toolbox_tf.network.input_data import Batch
 from snn_toolbox_tf.report.record import TraceRecord
 
 _COMPARED_SAMPLES = 32
@@ -50,7 +50,7 @@ def compared_samples(graph: Graph) -> int:
 
 
 def compare_activity(
-    model_snn: SpikingModel, samples: Samples, count: int, simulation: dict[str, Any], *, frames: bool
+    model_snn: SpikingModel, samples: TestSamples, count: int, simulation: dict[str, Any], *, frames: bool
 ) -> dict[str, Comparison]:
     """Simulates the first samples and compares every population's theta * rate with the ANN's activation.
 
@@ -109,7 +109,11 @@ def chosen_neurons(graph: Graph, names: tuple[str, ...]) -> list[tuple[str, int]
 
 
 def trace_sample(
-    model_snn: SpikingModel, samples: Samples, position: int, simulation: dict[str, Any], neurons: list[tuple[str, int]]
+    model_snn: SpikingModel,
+    samples: TestSamples,
+    position: int,
+    simulation: dict[str, Any],
+    neurons: list[tuple[str, int]],
 ) -> TraceRecord:
     """Simulates one sample and keeps spikes and membrane potentials of some neurons.
 

@@ -9,11 +9,11 @@ from snn_toolbox_tf.config import Settings
 from snn_toolbox_tf.experiment.activity import Comparison
 from snn_toolbox_tf.experiment.evaluation import Evaluation, reported_timesteps
 from snn_toolbox_tf.experiment.options import settings_of_conversion
-from snn_toolbox_tf.experiment.samples import Samples
-from snn_toolbox_tf.graph import Graph, Population
+from snn_toolbox_tf.experiment.samples import TestSamples
+from snn_toolbox_tf.foundation.versions import versions
+from snn_toolbox_tf.graph import Population
 from snn_toolbox_tf.model import SpikingModel
 from snn_toolbox_tf.report.record import OutputRecord, PopulationRecord, RunRecord, SynapseRecord, TraceRecord
-from snn_toolbox_tf.report.versions import versions
 from snn_toolbox_tf.simulation.operations import synapse_costs
 
 _LARGEST_CONFUSION = 100
@@ -24,7 +24,7 @@ def build_record(
     settings: Settings,
     model_snn: SpikingModel,
     evaluation: Evaluation,
-    data: Samples,
+    data: TestSamples,
     comparisons: Mapping[str, Comparison],
     *,
     compared_samples: int,
@@ -47,7 +47,6 @@ def build_record(
         notes: What the reader should know.
     """
     graph = model_snn.network.graph
-    conversion = {key: value for key, value in model_snn.conversion.items() if key != "thresholds"}
     exceptions = model_snn.reproducibility_exceptions
     return RunRecord(
         title=title,
@@ -55,11 +54,11 @@ def build_record(
         timesteps=reported_timesteps(graph, settings.timesteps),
         outputs=[_output(r.name, graph.output_shape(r), evaluation, data, settings) for r in graph.readouts],
         populations=_populations(model_snn, evaluation, comparisons, settings.timesteps),
-        synapses=_synapses(graph, settings.input_mode, evaluation),
+        synapses=_synapses(model_snn, settings.input_mode, evaluation),
         compared_samples=compared_samples,
         trace=trace,
         settings=settings_of_conversion(settings, model_snn).as_dict(),
-        conversion=conversion,
+        conversion=model_snn.conversion.summary,
         versions=versions(),
         seconds={**seconds, **{name: float(value) for name, value in evaluation.group("seconds").items()}},
         notes=[*notes, *(f"Not promised to be bit-equal over batch sizes: {text}." for text in exceptions)],
@@ -67,7 +66,7 @@ def build_record(
 
 
 def _output(
-    name: str, shape: tuple[int, ...], evaluation: Evaluation, data: Samples, settings: Settings
+    name: str, shape: tuple[int, ...], evaluation: Evaluation, data: TestSamples, settings: Settings
 ) -> OutputRecord:
     sums, samples = evaluation.sums, evaluation.done
     norm = float(sums[f"squared_output/{name}"])
@@ -119,7 +118,7 @@ def _populations(
     return records
 
 
-def _synapses(graph: Graph, input_mode: str, evaluation: Evaluation) -> list[SynapseRecord]:
+def _synapses(model_snn: SpikingModel, input_mode: str, evaluation: Evaluation) -> list[SynapseRecord]:
     def mean(kind: str, name: str) -> float:
         return float(evaluation.sums.get(f"{kind}/{name}", 0.0)) / evaluation.done
 
@@ -132,5 +131,5 @@ def _synapses(graph: Graph, input_mode: str, evaluation: Evaluation) -> list[Syn
             synaptic_operations=mean("synaptic_operations", cost.name),
             multiply_accumulates=mean("multiply_accumulates", cost.name),
         )
-        for cost in synapse_costs(graph, input_mode)
+        for cost in synapse_costs(model_snn.network, input_mode)
     ]

@@ -10,13 +10,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from snn_toolbox_tf import files
-from snn_toolbox_tf.data import Batch
 from snn_toolbox_tf.experiment.progress import Progress
-from snn_toolbox_tf.experiment.samples import Samples
+from snn_toolbox_tf.experiment.samples import TestSamples
+from snn_toolbox_tf.foundation import atomic_files
 from snn_toolbox_tf.graph import Graph
 from snn_toolbox_tf.model import SpikingModel
-from snn_toolbox_tf.network import inputs_of, pack
+from snn_toolbox_tf.network import inputs_of
+from snn_toolbox_tf.network.input_data import Batch
+from snn_toolbox_tf.network.source_function import SourceFunction
 from snn_toolbox_tf.simulation.classes import correct, decisions
 from snn_toolbox_tf.simulation.result import SimulationResult
 
@@ -71,7 +72,7 @@ class Evaluation:
         """
         arrays: dict[str, Any] = {f"sums/{name}": value for name, value in self.sums.items()}
         arrays |= {f"decisions/{name}": value for name, value in self.decisions.items()}
-        with files.replacing(path) as file:
+        with atomic_files.replacing(path) as file:
             np.savez(file, done=self.done, names=names, **arrays)
 
     @classmethod
@@ -106,9 +107,9 @@ class Evaluator:
     Args:
         model_snn: The spiking network.
         ann_outputs: Gives the ANN's outputs for a batch.
-        data: Samples and labels.
+        data: TestSamples and labels.
         simulation: Arguments of `SpikingModel.simulate`.
-        batch_size: Samples at once.
+        batch_size: TestSamples at once.
         top_k: See `SimulationResult.accuracy`.
         keep: Is called with the position of each batch's first sample, its result and its inputs.
     """
@@ -117,7 +118,7 @@ class Evaluator:
         self,
         model_snn: SpikingModel,
         ann_outputs: AnnOutputs,
-        data: Samples,
+        data: TestSamples,
         simulation: dict[str, Any],
         *,
         batch_size: int,
@@ -218,21 +219,14 @@ def ann_outputs_of(model: keras.Model | None, model_snn: SpikingModel, *, frames
         frames: Whether samples are sequences of frames; each stands for its mean.
     """
     network = model_snn.network
-    nodes = inputs_of(network.graph)
-
-    def outputs(tensors: dict[str, tf.Tensor]) -> list[tf.Tensor]:
-        if model is not None:
-            arrays = pack(network.graph.input_structure, [tensors[node.name] for node in nodes])
-            return keras.tree.flatten(model(arrays, training=False))
-        values = network.run_as_ann(tensors)
-        return keras.tree.flatten(network.decode([values[readout.node] for readout in network.graph.readouts]))
-
-    signature = {node.name: tf.TensorSpec((None, *node.shape)) for node in nodes}
-    # Traced, because some channels-first operations of Keras are wrong when run eagerly.
-    traced = tf.function(outputs, input_signature=[signature], autograph=False).get_concrete_function()
+    if model is not None:
+        function: Any = SourceFunction(model, network.graph)
+    else:
+        signature = {node.name: tf.TensorSpec((None, *node.shape)) for node in inputs_of(network.graph)}
+        function = tf.function(network.decoded_ann_outputs, input_signature=[signature], autograph=False)
 
     def run(batch: Batch) -> list[np.ndarray]:
         tensors = {name: tf.constant(a.mean(axis=1) if frames else a) for name, a in batch.items()}
-        return [output.numpy() for output in traced(tensors)]
+        return [output.numpy() for output in keras.tree.flatten(function(tensors))]
 
     return run

@@ -9,9 +9,9 @@ import numpy as np
 
 from snn_toolbox_tf.config import Settings
 from snn_toolbox_tf.config.sections import affects
+from snn_toolbox_tf.foundation.versions import versions
 from snn_toolbox_tf.graph import Graph
-from snn_toolbox_tf.graph_config import graph_to_config
-from snn_toolbox_tf.report.versions import versions
+from snn_toolbox_tf.graph.file_format import graph_to_config
 
 _DIGITS = 12
 
@@ -27,19 +27,17 @@ def settings_fingerprint(settings: Settings) -> dict[str, Any]:
     return {**kept, "versions": versions()}
 
 
-def graph_hash(graph: Graph, weights: list[np.ndarray]) -> str:
+def graph_hash(graph: Graph) -> str:
     """Returns a digest of what a network computes; names do not count, as Keras makes them up.
 
     Args:
-        graph: The network's graph.
-        weights: Weights that the graph does not hold itself.
+        graph: The network's graph, with its weights.
     """
     places = {node.name: str(place) for place, node in enumerate(graph)}
     config = graph_to_config(graph)
-    held = [spec.weights for node in graph if (spec := getattr(node, "layer", None)) is not None]
-    held += [spec.weights for readout in graph.readouts for spec in readout.decoder]
+    held = [spec.weights for spec in graph.specs()]
     for place, node in enumerate(config["nodes"]):
-        node["name"], node["inputs"] = str(place), [places[name] for name in node["inputs"]]
+        node["name"], node["inputs"], node["origin"] = str(place), [places[name] for name in node["inputs"]], ""
         for spec in filter(None, [node.get("layer")]):
             spec["config"] = {key: value for key, value in spec["config"].items() if key != "name"}
     for readout in config["readouts"]:
@@ -48,7 +46,7 @@ def graph_hash(graph: Graph, weights: list[np.ndarray]) -> str:
             spec["config"] = {key: value for key, value in spec["config"].items() if key != "name"}
     description = json.dumps([config["nodes"], config["readouts"]], sort_keys=True, default=str)
     arrays = [array for specs in held for _, array in sorted(specs.items())]
-    return array_hash([np.frombuffer(description.encode(), np.uint8), *arrays, *weights])
+    return array_hash([np.frombuffer(description.encode(), np.uint8), *arrays])
 
 
 def array_hash(arrays: Any) -> str:

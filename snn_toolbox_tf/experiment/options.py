@@ -4,33 +4,35 @@ from typing import Any
 
 from snn_toolbox_tf.config import Settings
 from snn_toolbox_tf.config.sections import PLOTS
+from snn_toolbox_tf.conversion import ConversionOptions
 from snn_toolbox_tf.model import SpikingModel
 
 
-def conversion_arguments(settings: Settings) -> dict[str, Any]:
-    """Returns the settings that a converted network depends on, as arguments of `convert_keras`."""
-    return {
-        "percentile": settings.normalization.percentile,
-        "per_channel": settings.normalization.per_channel,
-        "threshold_scale": settings.cell.v_thresh,
-        "v0": settings.cell.v0,
-        "reset": settings.cell.reset,
-        "input": settings.input_mode,
-        "max_pooling": settings.conversion.maxpool_type,
-        "seed": settings.simulation.seed,
-    }
+def conversion_options(settings: Settings) -> ConversionOptions:
+    """Returns the settings that a converted network depends on, and its number of timesteps."""
+    return ConversionOptions(
+        timesteps=settings.timesteps,
+        percentile=settings.normalization.percentile,
+        per_channel=settings.normalization.per_channel,
+        threshold_scale=settings.cell.v_thresh,
+        v0=settings.cell.v0,
+        reset=settings.cell.reset,
+        input=settings.input_mode,
+        max_pooling=settings.conversion.maxpool_type,
+        seed=settings.simulation.seed,
+    )
 
 
 def settings_of_conversion(settings: Settings, model_snn: SpikingModel) -> Settings:
     """Returns settings as a network was really converted, which may have been another time."""
     made = model_snn.conversion
     known = {
-        "percentile": made.get("percentile"),
-        "per_channel": made.get("per_channel"),
-        "v_thresh": made.get("threshold_scale"),
-        "v0": made.get("v0"),
-        "reset": made.get("reset"),
-        "maxpool_type": made.get("max_pooling"),
+        "percentile": made.percentile,
+        "per_channel": made.per_channel,
+        "v_thresh": made.threshold_scale,
+        "v0": made.v0,
+        "reset": made.reset,
+        "maxpool_type": made.max_pooling,
     }
     return settings.replace(**{key: value for key, value in known.items() if value is not None})
 

@@ -11,12 +11,12 @@ from snn_toolbox_tf.config import ConfigurationError, Settings
 from snn_toolbox_tf.config.sections import SECTION_OF, affects
 from snn_toolbox_tf.experiment import fingerprint, samples, sources
 from snn_toolbox_tf.experiment.activity import chosen_neurons
-from snn_toolbox_tf.experiment.samples import Samples
+from snn_toolbox_tf.experiment.samples import TestSamples
 from snn_toolbox_tf.experiment.sources import Data
 from snn_toolbox_tf.graph import Graph, Population
 from snn_toolbox_tf.model import SpikingModel
 from snn_toolbox_tf.parse import parse
-from snn_toolbox_tf.passes import to_balanced
+from snn_toolbox_tf.passes import to_spiking
 from snn_toolbox_tf.passes.refuse import UnsupportedModelError
 
 
@@ -28,9 +28,9 @@ class Prepared:
         settings: The settings, with absolute paths.
         name: Name of the source model.
         source: The source model; None if neither conversion nor comparison needs it.
-        model_snn: The converted network, if it was loaded.
+        network: The converted network if it was loaded, or else the source's graph, ready to be converted.
         calibration_data: In the structure of the model's inputs; None without.
-        samples: Samples and labels; None if nothing is simulated.
+        samples: TestSamples and labels; None if nothing is simulated.
         neurons: Population and flat index of the neurons whose membrane potential is shown.
         digests: Digests of models and data, by what they are.
     """
@@ -38,9 +38,9 @@ class Prepared:
     settings: Settings
     name: str
     source: keras.Model | None
-    model_snn: SpikingModel | None
+    network: SpikingModel | Graph
     calibration_data: Any
-    samples: Samples | None
+    samples: TestSamples | None
     neurons: list[tuple[str, int]]
     digests: dict[str, str]
 
@@ -85,16 +85,18 @@ def _prepare(settings: Settings, model: keras.Model | None, data: Data, converte
     if source is None and (tools.convert or tools.evaluate_ann):
         source = sources.load_model(settings)
     model_snn = None if tools.convert else converted or load_converted(settings)
-    graph = model_snn.network.graph if model_snn is not None else _balanced(source, settings)
     if model_snn is not None:
+        graph = model_snn.network.graph_with_weights()
         _check_converted(settings, graph)
+    else:
+        graph = _spiking_graph(source, settings)
     if source is not None and model_snn is not None:
         _check_fits(source, graph)
     calibration = samples.load_calibration_data(settings, data, graph) if tools.convert else None
     test = samples.load_samples(settings, data, graph) if tools.simulate else None
-    digests = {"network": fingerprint.graph_hash(graph, model_snn.get_weights() if model_snn is not None else [])}
+    digests = {"network": fingerprint.graph_hash(graph)}
     if source is not None and model_snn is not None:
-        digests["source model"] = fingerprint.graph_hash(_balanced(source, settings), [])
+        digests["source model"] = fingerprint.graph_hash(_spiking_graph(source, settings))
     if settings.output.log_vars:
         # Recordings are kept by name.
         digests["names"] = ", ".join(node.name for node in graph)
@@ -106,7 +108,7 @@ def _prepare(settings: Settings, model: keras.Model | None, data: Data, converte
         settings,
         _title(settings, source.name if source is not None else graph.name),
         source,
-        model_snn,
+        model_snn if model_snn is not None else graph,
         calibration,
         test,
         chosen_neurons(graph, settings.output.neurons_to_plot),
@@ -150,13 +152,13 @@ def _title(settings: Settings, name: str) -> str:
     return (made_up and _ann_stem(settings)) or name
 
 
-def _balanced(source: keras.Model | None, settings: Settings) -> Graph:
+def _spiking_graph(source: Any, settings: Settings) -> Graph:
     if isinstance(source, SpikingModel):
         raise ConfigurationError(
             f"Model '{source.name}' is a converted network. To simulate it, set [tools] convert = False and "
             "evaluate_ann = False and name it in [paths] filename_snn; or use `snn-toolbox-tf evaluate`."
         )
-    return to_balanced(parse(source), settings.conversion.maxpool_type)
+    return to_spiking(parse(source).graph, settings.conversion.maxpool_type)
 
 
 def _check_converted(settings: Settings, graph: Graph) -> None:
@@ -173,11 +175,11 @@ def _check_converted(settings: Settings, graph: Graph) -> None:
             f"{', '.join(changed)} cannot change a network that is converted already ([tools] convert = False). "
             "Leave out these settings, or set convert = True."
         )
-    hard = [node.name for node in graph.of_type(Population) if node.reset != "subtract"]
+    hard = [node.name for node in graph.of_type(Population) if not node.neuron.integrates_perfectly]
     if hard and settings.simulation.schedule == "layer_synchronous":
         raise ConfigurationError(
-            "[simulation] schedule = layer_synchronous needs soft reset, but the converted network has hard reset in "
-            f"{hard}. Set schedule = step."
+            "[simulation] schedule = layer_synchronous needs neurons that lose nothing, with soft reset; the converted "
+            f"network has others in {hard}. Set schedule = step."
         )
 
 

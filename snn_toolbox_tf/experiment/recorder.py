@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from snn_toolbox_tf import files
 from snn_toolbox_tf.analysis.activations import run_as_ann
 from snn_toolbox_tf.config import Settings
 from snn_toolbox_tf.config.sections import LOG_VARIABLES
-from snn_toolbox_tf.data import Batch
+from snn_toolbox_tf.foundation import atomic_files
 from snn_toolbox_tf.model import SpikingModel
+from snn_toolbox_tf.network.input_data import Batch
 from snn_toolbox_tf.simulation.result import SimulationResult
 
 _KINDS = {"spiketrains_n_b_l_t": "spikes", "mem_n_b_l_t": "membrane_potential"}
@@ -56,6 +56,6 @@ class Recorder:
         name = f"samples_{start:06d}-{start + result.samples - 1:06d}"
         result.save(self._folder / f"{name}.npz")
         if "activations_n_b_l" in self._variables:
-            with files.replacing(self._folder / f"{name}_activations.npz") as file:
+            with atomic_files.replacing(self._folder / f"{name}_activations.npz") as file:
                 arrays: dict[str, Any] = run_as_ann(self._model_snn, inputs, frames=self._frames).activations
                 np.savez(file, **{f"activations/{population}": array for population, array in arrays.items()})

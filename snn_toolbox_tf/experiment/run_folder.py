@@ -10,8 +10,8 @@ from typing import Any
 
 import filelock
 
-from snn_toolbox_tf import files
 from snn_toolbox_tf.config import ConfigurationError
+from snn_toolbox_tf.foundation import atomic_files
 
 #: Tells a run's folder, finished or not, from anything else, and what its results depend on.
 _MARKER = "run.json"
@@ -139,14 +139,14 @@ class RunFolder:
         """Goes on with what an unfinished run has left, or starts anew."""
         there = self.path.exists()
         if there and not holds_run(self.path):
-            files.remove_leftovers(self.path)
+            atomic_files.remove_leftovers(self.path)
             if any(self.path.iterdir()):
                 raise ConfigurationError(
                     f"'{self.path}' holds no unfinished run. Remove it, or choose another runlabel."
                 )
         elif there and self._resume:
             self._check_same(_read_marker(self.path)["fingerprint"])
-            files.remove_leftovers(self.path)
+            atomic_files.remove_leftovers(self.path)
             self.resumed = True
             return
         elif there and not self._overwrite:
@@ -158,7 +158,7 @@ class RunFolder:
             shutil.rmtree(self.path)
         self.path.mkdir(exist_ok=True)
         marker = {"format": _FORMAT, "version": 1, "overwrite": self._overwrite, "fingerprint": self._fingerprint}
-        with files.replacing(self.path / _MARKER) as file:
+        with atomic_files.replacing(self.path / _MARKER) as file:
             file.write(json.dumps(marker, indent=1).encode())
 
     def _check_same(self, before: Mapping[str, Any]) -> None:

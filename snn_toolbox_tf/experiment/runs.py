@@ -11,20 +11,20 @@ from typing import Any
 
 import keras
 
-from snn_toolbox_tf import files
 from snn_toolbox_tf.config import ConfigurationError, Settings, read_settings, resolve_paths, write_settings
-from snn_toolbox_tf.convert import convert_keras
+from snn_toolbox_tf.conversion import convert_graph
 from snn_toolbox_tf.experiment.activity import compare_activity, compared_samples, trace_sample
 from snn_toolbox_tf.experiment.build_record import build_record
 from snn_toolbox_tf.experiment.evaluation import Evaluation, Evaluator, ann_outputs_of, names_of
-from snn_toolbox_tf.experiment.options import conversion_arguments, simulation_arguments, wanted_figures
+from snn_toolbox_tf.experiment.options import conversion_options, simulation_arguments, wanted_figures
 from snn_toolbox_tf.experiment.preparation import Prepared, prepare, snn_name
 from snn_toolbox_tf.experiment.progress import Progress
 from snn_toolbox_tf.experiment.recorder import Recorder
 from snn_toolbox_tf.experiment.run_folder import RunFolder
-from snn_toolbox_tf.experiment.samples import Samples
+from snn_toolbox_tf.experiment.samples import TestSamples
 from snn_toolbox_tf.experiment.sources import Data
 from snn_toolbox_tf.experiment.suspicions import suspicions
+from snn_toolbox_tf.foundation import atomic_files
 from snn_toolbox_tf.model import SpikingModel
 from snn_toolbox_tf.report.record import RunRecord
 from snn_toolbox_tf.report.write import write_report
@@ -78,7 +78,7 @@ def run(
     Args:
         settings: Settings, or the path of a configuration file.
         model: The source model, in place of [paths] filename_ann.
-        x_test: Samples to simulate, in the structure of the model's inputs, in place of x_test.npz.
+        x_test: TestSamples to simulate, in the structure of the model's inputs, in place of x_test.npz.
         y_test: Their labels, in place of y_test.npz: class indices or one-hot; a dict by output name for several outputs.
         x_norm: Calibration data, in place of x_norm.npz.
         resume: Whether to go on with an unfinished run of the same settings, model and data.
@@ -146,15 +146,17 @@ class Converted:
 
 def convert_prepared(prepared: Prepared) -> Converted:
     """Returns the spiking network of a run: converted, or as it was loaded."""
-    settings = prepared.settings
-    if prepared.model_snn is not None:
-        prepared.model_snn.timesteps = settings.timesteps
-        return Converted(prepared.model_snn)
+    settings, network = prepared.settings, prepared.network
+    if isinstance(network, SpikingModel):
+        network.timesteps = settings.timesteps
+        return Converted(network)
+    if prepared.source is None:
+        raise ConfigurationError("[tools] convert = True needs a source model.")
     notes: list[str] = []
     with _noted(notes):
-        model_snn = convert_keras(
-            prepared.source, prepared.calibration_data, timesteps=settings.timesteps, **conversion_arguments(settings)
-        )
+        # Of a copy: a sweep converts the same graph several times.
+        graph, options = network.copy(), conversion_options(settings)
+        model_snn = convert_graph(prepared.source, graph, prepared.calibration_data, options)
     return Converted(model_snn, tuple(notes))
 
 
@@ -189,7 +191,7 @@ def run_prepared(
             progress.stage("writing the report")
             write_report(folder.path, record, wanted_figures(settings))
         (folder.path / _CHECKPOINT).unlink(missing_ok=True)
-        with files.replacing(folder.path / "config.ini") as file:
+        with atomic_files.replacing(folder.path / "config.ini") as file:
             file.write(write_settings(settings).encode())
         return Run(folder.finish(), converted.model_snn, record)
 
@@ -241,7 +243,7 @@ def simulate_prepared(
 
 
 def _evaluate(
-    prepared: Prepared, samples: Samples, model_snn: SpikingModel, progress: Progress, folder: pathlib.Path | None
+    prepared: Prepared, samples: TestSamples, model_snn: SpikingModel, progress: Progress, folder: pathlib.Path | None
 ) -> Evaluation:
     """Runs all samples through source and spiking network; goes on with what the folder's checkpoint has."""
     settings = prepared.settings

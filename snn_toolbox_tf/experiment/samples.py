@@ -7,14 +7,14 @@ import keras
 import numpy as np
 
 from snn_toolbox_tf.config import ConfigurationError, Settings
-from snn_toolbox_tf.data import Batch, as_arrays, by_input_name
 from snn_toolbox_tf.experiment.sources import Data, data_folder, load_arrays
 from snn_toolbox_tf.graph import Graph
+from snn_toolbox_tf.network.input_data import Batch, as_arrays, by_input_name
 from snn_toolbox_tf.simulation.classes import class_labels
 
 
 @dataclasses.dataclass(frozen=True)
-class Samples:
+class TestSamples:
     """Checked samples and labels.
 
     Attributes:
@@ -64,7 +64,7 @@ def load_calibration_data(settings: Settings, data: Data, graph: Graph) -> Any:
     return keras.tree.map_structure(lambda name: arrays[name], graph.input_structure)
 
 
-def load_samples(settings: Settings, data: Data, graph: Graph) -> Samples:
+def load_samples(settings: Settings, data: Data, graph: Graph) -> TestSamples:
     """Returns the checked samples that are to be simulated.
 
     Raises:
@@ -85,7 +85,7 @@ def load_samples(settings: Settings, data: Data, graph: Graph) -> Samples:
     labels, notes = _labels(y, graph, count)
     for name in labels:
         _check_top_k(settings.simulation.top_k, name, _readout_shapes(graph)[name][0])
-    return Samples(
+    return TestSamples(
         {name: _taken(array, indices) for name, array in arrays.items()},
         {name: values[indices] for name, values in labels.items()},
         indices,

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from snn_toolbox_tf.experiment.samples import Samples
+from snn_toolbox_tf.experiment.samples import TestSamples
 from snn_toolbox_tf.graph import MaxPool
 from snn_toolbox_tf.model import SpikingModel
 from snn_toolbox_tf.network import inputs_of
@@ -17,7 +17,7 @@ _POINTS = 0.05
 _FEW_SAMPLES = 32
 
 
-def suspicions(record: RunRecord, model_snn: SpikingModel, samples: Samples) -> Iterator[str]:
+def suspicions(record: RunRecord, model_snn: SpikingModel, samples: TestSamples) -> Iterator[str]:
     """Yields notes for the reader: on the scale of the input, on silent and clipped populations, on accuracy.
 
     Args:
@@ -26,7 +26,7 @@ def suspicions(record: RunRecord, model_snn: SpikingModel, samples: Samples) -> 
         samples: The tested samples.
     """
     yield from _scales(model_snn, samples)
-    calibrated = model_snn.conversion.get("calibration_samples", 0)
+    calibrated = model_snn.conversion.calibration_samples
     if 0 < calibrated < _FEW_SAMPLES:
         yield f"Thresholds come from {calibrated} calibration samples only; a few hundred are usual."
     dead = [population.name for population in record.populations if population.dead >= _MOSTLY]
@@ -64,8 +64,8 @@ def suspicions(record: RunRecord, model_snn: SpikingModel, samples: Samples) -> 
             )
 
 
-def _scales(model_snn: SpikingModel, samples: Samples) -> Iterator[str]:
-    if not model_snn.conversion.get("calibration_samples"):
+def _scales(model_snn: SpikingModel, samples: TestSamples) -> Iterator[str]:
+    if not model_snn.conversion.calibration_samples:
         return
     for node in inputs_of(model_snn.network.graph):
         tested, calibrated = float(np.abs(samples.x[node.name]).max()), node.magnitude

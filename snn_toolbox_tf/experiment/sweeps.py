@@ -10,17 +10,17 @@ from typing import Any
 
 import keras
 
-from snn_toolbox_tf import files
 from snn_toolbox_tf.config import ConfigurationError, Settings, read_value, write_settings
 from snn_toolbox_tf.config.sections import SECTION_OF, affects
 from snn_toolbox_tf.config.settings import section_of, write_value
 from snn_toolbox_tf.experiment import sources
-from snn_toolbox_tf.experiment.options import conversion_arguments
+from snn_toolbox_tf.experiment.options import conversion_options
 from snn_toolbox_tf.experiment.preparation import Prepared, load_converted, prepare
 from snn_toolbox_tf.experiment.progress import Progress
 from snn_toolbox_tf.experiment.run_folder import RunFolder
 from snn_toolbox_tf.experiment.runs import Converted, absolute, convert_prepared, run_folder, run_prepared
 from snn_toolbox_tf.experiment.sources import Data
+from snn_toolbox_tf.foundation import atomic_files
 from snn_toolbox_tf.report.key_numbers import headline
 from snn_toolbox_tf.report.sweep import sweep_as_text, write_sweep_report
 
@@ -66,7 +66,7 @@ def sweep(
         param_name: The setting to vary; that of [parameter_sweep] if None.
         param_values: Its values; those of [parameter_sweep] if None.
         model: The source model, in place of a file; see `run`, also for `x_test`, `y_test` and `x_norm`.
-        x_test: Samples.
+        x_test: TestSamples.
         y_test: Labels.
         x_norm: Calibration data.
         resume: Whether to go on with an unfinished sweep.
@@ -114,13 +114,13 @@ def sweep(
                 place=folder.path / label,
             )
             table.append({name: value, **headline(finished.simulated), "folder": label})
-            with files.replacing(folder.path / _POINTS) as file:
+            with atomic_files.replacing(folder.path / _POINTS) as file:
                 file.write(json.dumps(table).encode())
         write_sweep_report(
             folder.path, points[0].name, name, table, settings.as_dict(), logarithmic=asked.param_logscale
         )
         (folder.path / _POINTS).unlink(missing_ok=True)
-        with files.replacing(folder.path / "config.ini") as file:
+        with atomic_files.replacing(folder.path / "config.ini") as file:
             kept = settings.replace(param_name=name, param_values=[write_value(name, value) for value in values])
             file.write(write_settings(kept).encode())
         return Sweep(folder.finish(), name, table)
@@ -210,7 +210,7 @@ class _Networks:
 
     def get(self, prepared: Prepared) -> Converted:
         digests = {key: prepared.digests.get(key) for key in ("network", "calibration data")}
-        key = (conversion_arguments(prepared.settings), digests)
+        key = (dataclasses.replace(conversion_options(prepared.settings), timesteps=1), digests)
         if self._converted is None or key != self._key:
             self._key, self._converted = key, convert_prepared(prepared)
         self._converted.model_snn.timesteps = prepared.settings.timesteps

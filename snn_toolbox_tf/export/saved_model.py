@@ -2,20 +2,36 @@
 
 import os
 import pathlib
-import shutil
-import tempfile
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import keras
+import tensorflow as tf
 
 from snn_toolbox_tf import ops
-
-if TYPE_CHECKING:
-    from snn_toolbox_tf.model import SpikingModel
+from snn_toolbox_tf.foundation.atomic_files import replacing_path
 
 
-def export_saved_model(model: "SpikingModel", filepath: str | os.PathLike[str], *, verbose: bool = False) -> None:
-    """Writes a model as a SavedModel; see `SpikingModel.export`."""
+def export_saved_model(
+    filepath: str | os.PathLike[str],
+    model: keras.Model,
+    serve: Callable[..., Any],
+    signature: list[tf.TensorSpec],
+    *,
+    verbose: bool = False,
+) -> None:
+    """Writes a SavedModel; see `SpikingModel.export`.
+
+    Args:
+        filepath: Folder to write. An existing SavedModel there is replaced once the new one is complete.
+        model: What holds the variables.
+        serve: The function to export, of the model's inputs in their structure's order; traced with stock operations.
+        signature: The specification of each input.
+        verbose: Whether to print the signature.
+
+    Raises:
+        ValueError: If the folder holds something else.
+    """
     target = pathlib.Path(filepath)
     if target.exists() and not (
         target.is_dir() and (not any(target.iterdir()) or (target / "saved_model.pb").exists())
@@ -23,22 +39,14 @@ def export_saved_model(model: "SpikingModel", filepath: str | os.PathLike[str], 
         raise ValueError(
             f"'{target}' exists and is not a SavedModel, so it is not replaced. Expected a new folder or a SavedModel."
         )
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as folder:
-        written = pathlib.Path(folder) / "model"
-        _write(model, written, verbose)
-        if target.exists():
-            target.rename(pathlib.Path(folder) / "replaced")
-        shutil.move(written, target)
 
-
-def _write(model: "SpikingModel", folder: pathlib.Path, verbose: bool) -> None:
-    def serve(*inputs: Any) -> Any:
+    def served(*inputs: Any) -> Any:
         # A stock model server knows no op of ours.
         with ops.use("reference"):
-            return model.run(inputs[0] if len(inputs) == 1 else list(inputs))
+            return serve(*inputs)
 
     archive = keras.export.ExportArchive()
     archive.track(model)
-    archive.add_endpoint("serve", serve, input_signature=model.serving_signature())
-    archive.write_out(str(folder), verbose=verbose)
+    archive.add_endpoint("serve", served, input_signature=signature)
+    with replacing_path(target) as written:
+        archive.write_out(str(written), verbose=verbose)

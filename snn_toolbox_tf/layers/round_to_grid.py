@@ -23,7 +23,6 @@ class RoundToGrid(keras.layers.Layer):
 
     Args:
         bits: Fractional bits of the grid.
-        largest: Largest absolute value; what is larger is clipped. None for no limit.
 
     Input: float tensor of any shape; a float64 input is rounded in float64, before the cast.
     Output: tensor of the same shape, of the layer's dtype.
@@ -35,20 +34,14 @@ class RoundToGrid(keras.layers.Layer):
         [0.25, 1.0, -0.5]
     """
 
-    def __init__(self, bits: int, largest: float | None = None, **kwargs: Any) -> None:
+    def __init__(self, bits: int, **kwargs: Any) -> None:
         # Keras would cast a float64 input to float32 before `call`: too early.
         super().__init__(autocast=False, **kwargs)
         self.bits = bits
-        self.largest = largest
 
     def call(self, inputs: Any) -> Any:
         """Returns the rounded inputs."""
-        inputs = tf.convert_to_tensor(inputs)
-        rounded = straight_through_round(inputs, self.bits)
-        if self.largest is not None:
-            limit = tf.constant(self.largest, rounded.dtype)
-            rounded = tf.clip_by_value(rounded, -limit, limit)
-        return tf.cast(rounded, self.compute_dtype)
+        return tf.cast(straight_through_round(tf.convert_to_tensor(inputs), self.bits), self.compute_dtype)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """Returns the input shape."""
@@ -56,4 +49,4 @@ class RoundToGrid(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
-        return {**super().get_config(), "bits": self.bits, "largest": self.largest}
+        return {**super().get_config(), "bits": self.bits}

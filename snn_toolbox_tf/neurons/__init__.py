@@ -1,5 +1,26 @@
-"""Spiking layers."""
+"""Neuron models: values that say what a neuron does in one timestep."""
 
+import dataclasses
+from typing import Any
+
+from snn_toolbox_tf.foundation.argument_checks import check_one_of
 from snn_toolbox_tf.neurons.integrate_and_fire import IntegrateAndFire
+from snn_toolbox_tf.neurons.neuron import RESETS, Neuron
 
-__all__ = ["IntegrateAndFire"]
+__all__ = ["MODELS", "RESETS", "IntegrateAndFire", "Neuron", "neuron_from_config"]
+
+#: The neuron models by name.
+MODELS: dict[str, type[Neuron]] = {kind.model: kind for kind in (IntegrateAndFire,)}
+
+
+def neuron_from_config(config: dict[str, Any]) -> Neuron:
+    """Returns the neuron that `Neuron.get_config` described.
+
+    Raises:
+        ValueError: For an unknown model or parameter.
+    """
+    parameters = dict(config)
+    kind = MODELS[check_one_of(parameters.pop("model", None), MODELS, "model")]
+    for name in parameters:
+        check_one_of(name, [field.name for field in dataclasses.fields(kind)], f"parameter of {kind.__name__}")
+    return kind(**parameters)

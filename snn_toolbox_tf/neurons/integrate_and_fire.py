@@ -1,257 +1,33 @@
-"""`IntegrateAndFire`: the non-leaky integrate-and-fire population."""
+"""`IntegrateAndFire`: neurons without leak."""
 
-from collections.abc import Sequence
-from typing import Any
+import dataclasses
 
-import keras
-import numpy as np
 import tensorflow as tf
 
-from snn_toolbox_tf import ops
-from snn_toolbox_tf.ops import RESETS
-
-SPIKE_HEIGHTS = ("unit", "threshold")
+from snn_toolbox_tf.neurons.neuron import Neuron
 
 
-@keras.saving.register_keras_serializable(package="SnnToolbox")
-class IntegrateAndFire(keras.layers.Layer):
-    """Integrate-and-fire neurons with the manners of a Keras RNN cell: state in, state out.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class IntegrateAndFire(Neuron):
+    """A neuron whose membrane potential is the sum of its input currents less what its spikes took away.
 
-    At each timestep the membrane potential v gains the input current; a neuron fires where `v >= threshold`, and
-    resets. With reset by subtraction and `v0 = threshold / 2`, a constant current I yields
-    `clip(floor(T * I / threshold + 1/2), 0, T)` spikes in T timesteps: the firing rate is a ReLU that saturates at one
-    spike per timestep, rounded to the nearest 1/T (Rueckauer et al. 2017; Deng & Gu 2021 for the initial potential).
-
-    It runs on the active implementation of `snn_toolbox_tf.ops`. A Keras model that holds it is exported for servers, which
-    have no native ops, inside `with snn_toolbox_tf.ops.use("reference"):` (`SpikingModel.export` does that by itself).
+    With reset by subtraction and `v0 = 0.5`, a constant current I yields `clip(floor(T * I / threshold + 1/2), 0, T)` spikes
+    in T timesteps: the firing rate is a ReLU that saturates at one spike per timestep, rounded to the nearest 1/T (Rueckauer
+    et al. 2017, equations 3a and 3b; Deng & Gu 2021 for the initial potential).
 
     Args:
-        threshold: theta > 0, a number or one value per channel.
-        v0: Initial membrane potential in units of the threshold. 0.5 rounds to nearest.
-        reset: "subtract" (soft reset: the excess over theta is kept) or "zero" (hard reset).
-        spike_height: "unit" (spikes are 0 or 1) or "threshold" (a spike is worth theta, so that rate times height is
-            the activation).
-        axis: Channel axis of the current, counted with the batch axis; used if `threshold` has several values.
-        stateful: Whether the layer keeps its membrane potential between calls, in a variable created by the first call.
-        surrogate_gradient: What stands in for the derivative of a spike in training: "arctan", "triangle", "rectangle",
-            "sigmoid" or "fast_sigmoid", see `snn_toolbox_tf.ops.surrogate`.
-
-    Call arguments:
-        current: Input current of one timestep, `[batch, ...]`.
-        state: Membrane potential `[batch, ...]`, or a list that holds it; omitted, it is the initial state (or, with
-            `stateful=True`, the one that the last call left).
-
-    Returns:
-        `(spikes, state)`, `state` in the form in which it came; with `stateful=True` and no `state`, the spikes only.
-
-    Raises:
-        ValueError: For a threshold that is not positive, an unknown `reset`, `spike_height` or `surrogate_gradient`, and,
-            with `stateful=True`, a batch of another size than the last one.
+        v0: Initial membrane potential in units of the threshold; 0.5 rounds to nearest.
+        reset: "subtract" (soft reset) or "zero" (hard reset).
+        signed_spikes: Whether negative potentials take spikes back, see `Neuron`.
 
     Example:
-        >>> import keras, snn_toolbox_tf as snn
-        >>> neurons = snn.neurons.IntegrateAndFire(threshold=1.0, v0=0.0)
-        >>> current = keras.ops.full((1, 1), 0.5)
-        >>> state = neurons.get_initial_state(batch_size=1, input_shape=(None, 1))
-        >>> train = []
-        >>> for _ in range(4):
-        ...     spikes, state = neurons(current, state)
-        ...     train.append(float(spikes[0, 0]))
-        >>> train
-        [0.0, 1.0, 0.0, 1.0]
+        >>> import snn_toolbox_tf as snn
+        >>> snn.neurons.IntegrateAndFire(v0=0.0)
+        IntegrateAndFire(v0=0.0, reset='subtract', signed_spikes=False)
     """
 
-    def __init__(
-        self,
-        threshold: Any = 1.0,
-        v0: float = 0.5,
-        reset: str = "subtract",
-        spike_height: str = "unit",
-        axis: int = -1,
-        stateful: bool = False,
-        surrogate_gradient: str = "arctan",
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**kwargs)
-        values = np.asarray(threshold, dtype=np.float64)
-        if values.ndim > 1 or values.size == 0 or not (np.isfinite(values).all() and (values > 0).all()):
-            raise ValueError(
-                "Expected `threshold` to be a positive number, or one positive number per channel. "
-                f"Received: threshold={threshold}"
-            )
-        if not np.isfinite(v0):
-            raise ValueError(f"Expected `v0` to be a finite number, in units of the threshold. Received: v0={v0}")
-        for name, value, allowed in (
-            ("reset", reset, RESETS),
-            ("spike_height", spike_height, SPIKE_HEIGHTS),
-            ("surrogate_gradient", surrogate_gradient, tuple(ops.SURROGATE_GRADIENTS)),
-        ):
-            if value not in allowed:
-                raise ValueError(f"Expected `{name}` to be one of {allowed}. Received: {name}={value!r}")
-        self.threshold = values
-        self.v0 = float(v0)
-        self.reset = reset
-        self.spike_height = spike_height
-        self.axis = axis
-        self.stateful = stateful
-        self.surrogate_gradient = surrogate_gradient
-        # XLA's CPU version of the step is several times slower, and refuses custom ops.
-        self.supports_jit = False
-        # One variable a batch size, because a traced function keeps using the one that it was traced with.
-        self._kept: dict[str, tf.Variable] = {}
-        self._kept_batch_size: int | None = None
+    model = "integrate_and_fire"
 
-    def build(self, current_shape: tuple[int | None, ...]) -> None:
-        """Fixes the shape of the population."""
-        channels = current_shape[self.axis]
-        if self.threshold.size > 1 and self.threshold.size != channels:
-            raise ValueError(
-                f"Layer '{self.name}' has {self.threshold.size} thresholds, but its current has {channels} channels "
-                f"on axis {self.axis}. Received: current_shape={tuple(current_shape)}"
-            )
-        self._shape = tuple(current_shape[1:])
-        sizes = [1] * len(current_shape)
-        values = np.unique(self.threshold)
-        if values.size > 1:
-            sizes[self.axis], values = self.threshold.size, self.threshold
-        self._broadcast_threshold = values.reshape(sizes)
-        self.built = True
-
-    @property
-    def state_size(self) -> Any:
-        """Shape of the membrane potential of one sample, as `keras.layers.RNN` asks for it."""
-        if not self.built:
-            # `RNN` asks before it builds its cell, to learn whether there is one state: any integer says yes.
-            return 1
-        return self._shape[0] if len(self._shape) == 1 else self._shape
-
-    @property
-    def output_size(self) -> Any:
-        """Shape of the spikes of one sample, as `keras.layers.RNN` asks for it."""
-        return self.state_size
-
-    def get_initial_state(self, batch_size: Any = None, input_shape: tuple[int | None, ...] | None = None) -> tf.Tensor:
-        """Returns the membrane potential before the first timestep: `v0 * threshold`.
-
-        Args:
-            batch_size: Number of samples, an integer or a scalar tensor.
-            input_shape: Shape of the current with its batch axis; needed only before the layer is built.
-
-        Returns:
-            A tensor `[batch_size, ...]`.
-        """
-        if not self.built:
-            if input_shape is None:
-                raise ValueError(
-                    f"Layer '{self.name}' has not seen a current yet and cannot know its number of neurons. "
-                    "Pass `input_shape=(None, ...)`, or call the layer first."
-                )
-            self.build(input_shape)
-        potential = tf.constant(self.v0 * self._broadcast_threshold[0], dtype=self.compute_dtype)
-        return tf.broadcast_to(potential, tf.concat([tf.reshape(batch_size, [1]), self._shape], axis=0))
-
-    def call(self, current: Any, state: Any = None) -> Any:
-        """Runs one timestep."""
-        if state is None and self.stateful:
-            return self._call_stateful(current)
-        if state is None:
-            state = self.get_initial_state(tf.shape(current)[0])
-        packed = isinstance(state, (list, tuple))
-        block = self.integrate(
-            current, state[0] if packed else state, timesteps=1, surrogate_gradient=self.surrogate_gradient
-        )
-        return block.spikes[0], [block.membrane_potential] if packed else block.membrane_potential
-
-    def integrate(
-        self,
-        current: tf.Tensor | Sequence[ops.Current],
-        membrane_potential: tf.Tensor,
-        *,
-        timesteps: int,
-        counts: tf.Tensor | None = None,
-        schedule: str = "step",
-        return_trace: bool = False,
-        surrogate_gradient: str | None = None,
-    ) -> ops.Block:
-        """Runs a block of timesteps.
-
-        Args:
-            current: `[timesteps, batch, ...]`, or `[batch, ...]` if it is constant in the block; or several currents.
-            membrane_potential: `[batch, ...]`.
-            timesteps: Length of the block.
-            counts: Number of spikes before the block, `[batch, ...]`, if it is to be kept.
-            schedule: "step" (fire at each timestep) or "layer_synchronous" (integrate the whole block, then fire).
-            return_trace: Whether v after each timestep is wanted.
-            surrogate_gradient: Name of the gradient that spikes shall have, or None; costs memory for all timesteps.
-
-        Returns:
-            An `ops.Block`: spikes `[timesteps, batch, ...]`, v after the block, counts, and v after each timestep.
-        """
-        threshold = tf.constant(self._broadcast_threshold, dtype=self.compute_dtype)
-        if tf.is_tensor(current):
-            current = tf.cast(current, self.compute_dtype)
-        if schedule == "layer_synchronous":
-            spikes, v = ops.integrate_then_fire(current, membrane_potential, threshold, timesteps=timesteps)
-            after = None if counts is None else counts + tf.reduce_sum(spikes, axis=0)
-            block = ops.Block(spikes, v, after, None)
-        else:
-            block = ops.integrate_fire(
-                current,
-                membrane_potential,
-                threshold,
-                timesteps=timesteps,
-                reset=self.reset,
-                counts=counts,
-                return_trace=return_trace,
-                surrogate_gradient=surrogate_gradient,
-            )
-        if self.spike_height == "threshold":
-            block = block._replace(spikes=block.spikes * threshold)
-        return block
-
-    def reset_state(self) -> None:
-        """Returns to the initial state; the next call may have another batch size."""
-        for variable in self._kept.values():
-            variable.assign(self.get_initial_state(variable.shape[0]))
-        self._kept_batch_size = None
-
-    def _call_stateful(self, current: Any) -> tf.Tensor:
-        batch_size = current.shape[0]
-        if batch_size is None:
-            raise ValueError(
-                f"Layer '{self.name}' is stateful and needs a fixed batch size. "
-                "Give the model an `Input(batch_shape=...)`, or call the layer eagerly."
-            )
-        if self._kept_batch_size not in (None, batch_size):
-            raise ValueError(
-                f"Layer '{self.name}' is stateful and holds the state of {self._kept_batch_size} samples. "
-                f"Received a batch of {batch_size}. Call `reset_state()` before another batch size."
-            )
-        self._kept_batch_size = batch_size
-        key = f"batch_{batch_size}"
-        if key not in self._kept:
-            with tf.init_scope():
-                self._kept[key] = tf.Variable(self.get_initial_state(batch_size), trainable=False)
-        before = tf.convert_to_tensor(self._kept[key])
-        block = self.integrate(current, before, timesteps=1, surrogate_gradient=self.surrogate_gradient)
-        self._kept[key].assign(block.membrane_potential)
-        return block.spikes[0]
-
-    def compute_output_shape(self, current_shape: Any, state_shape: Any = None) -> Any:
-        """Returns the shape of the spikes, and of the state if it is returned."""
-        if self.stateful and state_shape is None:
-            return current_shape
-        return current_shape, state_shape or current_shape
-
-    def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
-        config = {
-            "threshold": self.threshold.tolist(),
-            "v0": self.v0,
-            "reset": self.reset,
-            "spike_height": self.spike_height,
-            "axis": self.axis,
-            "stateful": self.stateful,
-            "surrogate_gradient": self.surrogate_gradient,
-        }
-        return {**super().get_config(), **config}
+    def integrate(self, potential: tf.Tensor, current: tf.Tensor) -> tf.Tensor:
+        """Returns the sum of both."""
+        return potential + current

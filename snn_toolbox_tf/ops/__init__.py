@@ -1,15 +1,14 @@
 """What steps in time: native TensorFlow ops, and references in TensorFlow operations that give the same spikes."""
 
-from snn_toolbox_tf.ops.block import RESETS, Block, Current
 from snn_toolbox_tf.ops.front import accumulate_max_pool, integrate_fire
 from snn_toolbox_tf.ops.max_pool import Window, winner_take_all
 from snn_toolbox_tf.ops.native import NotAvailableError
 from snn_toolbox_tf.ops.reference import integrate_then_fire
 from snn_toolbox_tf.ops.selection import Implementation, implementation, use
+from snn_toolbox_tf.ops.step import Block, Current
 from snn_toolbox_tf.ops.surrogate import SURROGATE_GRADIENTS
 
 __all__ = [
-    "RESETS",
     "SURROGATE_GRADIENTS",
     "Block",
     "Current",

@@ -5,13 +5,15 @@ from typing import Any
 
 import tensorflow as tf
 
+from snn_toolbox_tf.neurons import IntegrateAndFire, Neuron
 from snn_toolbox_tf.ops import max_pool, native, reference
-from snn_toolbox_tf.ops.block import MAXIMAL_CURRENTS, Block, Current, Step
 from snn_toolbox_tf.ops.max_pool import Window
 from snn_toolbox_tf.ops.selection import implementation
+from snn_toolbox_tf.ops.step import MAXIMAL_CURRENTS, Block, Current, Step
 from snn_toolbox_tf.ops.surrogate import check_surrogate_gradient, with_surrogate_gradient
 
 INTEGRATE_FIRE = {"native": native.integrate_fire, "reference": reference.integrate_fire}
+_DEFAULT_NEURON = IntegrateAndFire()
 ACCUMULATE_MAX_POOL = {"native": native.accumulate_max_pool, "reference": max_pool.reference}
 
 
@@ -21,8 +23,7 @@ def integrate_fire(
     threshold: tf.Tensor,
     *,
     timesteps: int,
-    reset: str = "subtract",
-    signed_spikes: bool = False,
+    neuron: Neuron = _DEFAULT_NEURON,
     counts: tf.Tensor | None = None,
     spike_form: str = "float",
     return_trace: bool = False,
@@ -30,8 +31,8 @@ def integrate_fire(
 ) -> Block:
     """Steps a population through a block of timesteps, with the active implementation (see `implementation`).
 
-    At each timestep: `v += current`; a neuron fires where `v >= threshold`; then `v -= threshold` (soft reset,
-    "subtract") or `v = 0` (hard reset, "zero") where it fired (Rueckauer et al. 2017, equations 3a and 3b). All
+    At each timestep (of an `IntegrateAndFire` neuron): `v += current`; a neuron fires where `v >= threshold`; then
+    `v -= threshold` (soft reset) or `v = 0` (hard reset) where it fired (Rueckauer et al. 2017, equations 3a and 3b). All
     implementations give the same bits wherever sums are exact, as on the grid of converted networks. With three currents
     or more off a grid, TensorFlow's graph optimizer may sum those of the reference in another order.
 
@@ -42,9 +43,7 @@ def integrate_fire(
         threshold: theta, float32: one value, or one per channel along one axis (or along neighbouring axes), in a shape
             that broadcasts to `membrane_potential`.
         timesteps: Length of the block, a Python integer.
-        reset: "subtract" or "zero".
-        signed_spikes: Whether a neuron whose membrane potential is negative takes back a spike that it emitted before:
-            it emits -1, and v gains the threshold (or becomes 0). Needs `counts`. (After Wang et al. 2022, IJCAI.)
+        neuron: What the neurons do, see `snn_toolbox_tf.neurons`. Signed spikes need `counts`.
         counts: Net number of spikes before the block, float32 `[batch, ...]`, if it is to be kept.
         spike_form: "float", "bits" or "counts", see `Block`.
         return_trace: Whether v after each timestep is wanted.
@@ -64,7 +63,7 @@ def integrate_fire(
         >>> block.spikes[:, 0, 0].numpy().tolist()
         [0.0, 1.0, 0.0, 1.0]
     """
-    step = Step(timesteps, reset, signed_spikes, spike_form, return_trace)
+    step = Step(timesteps, neuron, spike_form, return_trace)
     membrane_potential = tf.convert_to_tensor(membrane_potential)
     if not membrane_potential.dtype.is_floating or not membrane_potential.shape.rank:
         raise ValueError(
@@ -77,8 +76,8 @@ def integrate_fire(
         counts = tf.convert_to_tensor(counts, membrane_potential.dtype)
         if not counts.shape.is_compatible_with(membrane_potential.shape):
             raise ValueError(f"Expected `counts` of shape {membrane_potential.shape}. Received: {counts.shape}")
-    if signed_spikes and counts is None:
-        raise ValueError("`signed_spikes=True` needs `counts`, the net number of spikes before the block.")
+    if neuron.signed_spikes and counts is None:
+        raise ValueError("Neurons with `signed_spikes=True` need `counts`, the net number of spikes before the block.")
     currents = _as_currents(current, timesteps, membrane_potential)
     while len(currents) > MAXIMAL_CURRENTS:
         currents[:2] = [Current(reference.summed(currents[:2]))]
@@ -86,7 +85,7 @@ def integrate_fire(
     if surrogate_gradient is None:
         return run(currents, membrane_potential, threshold, counts, step)
     check_surrogate_gradient(surrogate_gradient)
-    if signed_spikes or counts is not None or spike_form != "float":
+    if neuron.signed_spikes or counts is not None or spike_form != "float":
         raise ValueError(
             "A surrogate gradient is for plain spikes. Expected no `signed_spikes`, no `counts` and spike_form='float'."
         )

@@ -1,8 +1,11 @@
 // `SnnToolbox>IntegrateFire`: the integrate-fire-reset step as a TensorFlow op. See core/integrate_fire.h for what it does.
 
+#include <algorithm>
 #include <cstring>
+#include <limits>
 
 #include "core/integrate_fire.h"
+#include "core/neuron_models.h"
 #include "integrate_fire_shapes.h"
 #include "native_control.h"
 #include "tensorflow_glue.h"
@@ -14,8 +17,7 @@ constexpr char kName[] = "SnnToolbox>IntegrateFire";
 
 struct Attributes {
   int64_t timesteps = 1;
-  Reset reset = Reset::kSubtract;
-  bool signed_spikes = false;
+  Neuron neuron;
   bool trace = false;
   TF_DataType spike_type = TF_FLOAT;
 };
@@ -29,9 +31,24 @@ struct Inputs {
 };
 
 bool read_attributes(TF_OpKernelConstruction* construction, Attributes* attributes, Status* status) {
-  char reset[16] = {};
+  char model[64] = {}, reset[16] = {};
+  int32_t parameters = 0, unused = 0;
   unsigned char signed_spikes = 0, trace = 0;
   TF_OpKernelConstruction_GetAttrInt64(construction, "timesteps", &attributes->timesteps, status->get());
+  if (!status->ok()) return false;
+  TF_OpKernelConstruction_GetAttrString(construction, "neuron", model, sizeof(model) - 1, status->get());
+  if (!status->ok()) return false;
+  if (!find_model(model, &attributes->neuron.model)) {
+    return status->fail("This build of the op has no neuron model '" + std::string(model) + "'.");
+  }
+  TF_OpKernelConstruction_GetAttrSize(construction, "parameters", &parameters, &unused, status->get());
+  if (!status->ok()) return false;
+  if (parameters > Neuron::kMaximalParameters) {
+    return status->fail("Expected at most " + std::to_string(Neuron::kMaximalParameters) +
+                        " parameters of a neuron. Received: " + std::to_string(parameters));
+  }
+  TF_OpKernelConstruction_GetAttrFloatList(construction, "parameters", attributes->neuron.parameters, parameters,
+                                           status->get());
   if (!status->ok()) return false;
   TF_OpKernelConstruction_GetAttrString(construction, "reset", reset, sizeof(reset) - 1, status->get());
   if (!status->ok()) return false;
@@ -41,10 +58,10 @@ bool read_attributes(TF_OpKernelConstruction* construction, Attributes* attribut
   if (!status->ok()) return false;
   TF_OpKernelConstruction_GetAttrType(construction, "spike_type", &attributes->spike_type, status->get());
   if (!status->ok()) return false;
-  attributes->reset = std::strcmp(reset, "zero") == 0 ? Reset::kZero : Reset::kSubtract;
-  attributes->signed_spikes = signed_spikes != 0;
+  attributes->neuron.reset = std::strcmp(reset, "zero") == 0 ? Reset::kZero : Reset::kSubtract;
+  attributes->neuron.signed_spikes = signed_spikes != 0;
   attributes->trace = trace != 0;
-  if (attributes->signed_spikes && attributes->spike_type == TF_UINT8) {
+  if (attributes->neuron.signed_spikes && attributes->spike_type == TF_UINT8) {
     return status->fail("Signed spikes do not fit into bits: `signed_spikes=True` needs `spike_type` float32 or int32.");
   }
   return true;
@@ -122,14 +139,19 @@ bool read_inputs(TF_OpKernelContext* context, const Attributes& attributes, Inpu
   if (neurons.rank < 1) {
     return status->fail("Expected `membrane_potential` [batch, ...]. Received: a scalar");
   }
+  // Checked before TensorFlow is asked for memory: it aborts on a size that it cannot count.
+  const int64_t most = std::numeric_limits<int64_t>::max() / 16;
+  if (attributes.timesteps > most / std::max<int64_t>(neurons.size(), 1)) {
+    return status->fail("Too many timesteps: " + std::to_string(attributes.timesteps) + " of " + neurons.text() +
+                        " neurons do not fit into any memory.");
+  }
   Shape block = neurons;
   block.prepend(attributes.timesteps);
   population->timesteps = attributes.timesteps;
   population->samples = neurons.dims[0];
   population->sample_size = neurons.size(1);
   population->membrane_potential = static_cast<const float*>(inputs->membrane_potential.data);
-  population->reset = attributes.reset;
-  population->signed_spikes = attributes.signed_spikes;
+  population->neuron = attributes.neuron;
   if (!read_currents(context, neurons, block, inputs, population, status)) return false;
   if (!read_per_channel(inputs->threshold, "threshold", neurons, &population->threshold, status)) return false;
   inputs->with_counts = inputs->counts.shape == neurons;
@@ -137,7 +159,7 @@ bool read_inputs(TF_OpKernelContext* context, const Attributes& attributes, Inpu
     return status->fail("Expected `counts` of shape " + neurons.text() + ", or [0] for none. Received: counts of shape " +
                         inputs->counts.shape.text());
   }
-  if (attributes.signed_spikes && !inputs->with_counts) {
+  if (attributes.neuron.signed_spikes && !inputs->with_counts) {
     return status->fail("`signed_spikes=True` needs `counts`, the net number of spikes before this block.");
   }
   return true;
@@ -228,6 +250,8 @@ bool register_op() {
   TF_OpDefinitionBuilderAddOutput(op, "membrane_potentials: float");
   TF_OpDefinitionBuilderAddAttr(op, "number_of_currents: int >= 1");
   TF_OpDefinitionBuilderAddAttr(op, "timesteps: int >= 1");
+  TF_OpDefinitionBuilderAddAttr(op, "neuron: string = 'integrate_and_fire'");
+  TF_OpDefinitionBuilderAddAttr(op, "parameters: list(float) = []");
   TF_OpDefinitionBuilderAddAttr(op, "reset: {'subtract', 'zero'} = 'subtract'");
   TF_OpDefinitionBuilderAddAttr(op, "signed_spikes: bool = false");
   TF_OpDefinitionBuilderAddAttr(op, "spike_type: {float, uint8, int32} = DT_FLOAT");

@@ -10,8 +10,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from snn_toolbox_tf.ops.block import Block, Current, Step
 from snn_toolbox_tf.ops.max_pool import Window
+from snn_toolbox_tf.ops.step import Block, Current, Step
 
 LIBRARY = pathlib.Path(__file__).with_name("libsnn_toolbox_tf.so")
 #: Of `SnnToolboxInterfaceVersion` in native_control.cc.
@@ -96,8 +96,10 @@ def integrate_fire(
         currents=[current.value for current in currents],
         gains=[absent if current.gain is None else current.gain for current in currents],
         timesteps=step.timesteps,
-        reset=step.reset,
-        signed_spikes=step.signed_spikes,
+        neuron=step.neuron.model,
+        parameters=list(step.neuron.native_parameters),
+        reset=step.neuron.reset,
+        signed_spikes=step.neuron.signed_spikes,
         spike_type=SPIKE_TYPES[step.spike_form],
         trace=step.return_trace,
     )

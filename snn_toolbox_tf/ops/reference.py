@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from snn_toolbox_tf.ops.block import Block, Current, Step
+from snn_toolbox_tf.neurons import Neuron
+from snn_toolbox_tf.ops.step import Block, Current, Step
 
 
 def integrate_fire(
@@ -20,16 +21,7 @@ def integrate_fire(
     v, net_spikes = membrane_potential, counts
     spikes, trace = [], []
     for t in range(step.timesteps):
-        v = v + (current if constant else current[t])
-        fired = v >= threshold
-        spike, emptied = tf.cast(fired, v.dtype), fired
-        # Selecting, not multiplying by the spike: an infinite potential must not turn into NaN.
-        kept = v
-        if step.signed_spikes and net_spikes is not None:
-            takes_back = (v < 0.0) & (net_spikes >= 1.0)
-            spike, emptied = spike - tf.cast(takes_back, v.dtype), fired | takes_back
-            kept = tf.where(takes_back, v + threshold, v)
-        v = tf.where(emptied, 0.0, v) if step.reset == "zero" else tf.where(fired, v - threshold, kept)
+        spike, v = step.neuron.step(v, current if constant else current[t], threshold, net_spikes)
         net_spikes = None if net_spikes is None else net_spikes + spike
         spikes.append(spike)
         trace.append(v)
@@ -65,18 +57,20 @@ def integrate_then_fire(
     current: tf.Tensor | Sequence[Current],
     membrane_potential: tf.Tensor,
     threshold: tf.Tensor,
+    neuron: Neuron,
     *,
     timesteps: int,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Steps a population layer-synchronously: it first integrates the whole block, then fires for as long.
 
-    With soft reset it emits `n = clip(floor(v / threshold), 0, timesteps)` spikes, in the first n timesteps, where v is
-    the membrane potential after all input. The sum over time is taken in float64.
+    It emits `neuron.counts(v / threshold)` spikes, in the first timesteps, where v is the membrane potential after all
+    input. The sum over time is taken in float64.
 
     Args:
         current: As in `integrate_fire`.
         membrane_potential: As in `integrate_fire`.
         threshold: As in `integrate_fire`.
+        neuron: What the neurons do; they lose nothing (`Neuron.integrates_perfectly`).
         timesteps: Length of the block: the whole run.
 
     Returns:
@@ -87,7 +81,7 @@ def integrate_then_fire(
     total = current * timesteps if constant else tf.reduce_sum(current, axis=0)
     threshold = tf.cast(threshold, tf.float64)
     v = tf.cast(membrane_potential, tf.float64) + total
-    count = tf.clip_by_value(tf.floor(v / threshold), 0.0, float(timesteps))
+    count = neuron.counts(v / threshold, timesteps)
     step = tf.reshape(tf.range(timesteps, dtype=tf.float64), [timesteps] + [1] * membrane_potential.shape.rank)
     spikes = tf.cast(step < count, membrane_potential.dtype)
     return spikes, tf.cast(v - count * threshold, membrane_potential.dtype)

@@ -1,7 +1,6 @@
 """Which implementation of the ops is active, and why."""
 
 import contextlib
-import contextvars
 import dataclasses
 import functools
 import os
@@ -11,10 +10,12 @@ from collections.abc import Iterator
 
 import tensorflow as tf
 
+from snn_toolbox_tf.foundation.argument_checks import check_one_of
 from snn_toolbox_tf.ops import native
 
 SWITCH = "SNN_TOOLBOX_TF_NATIVE"
-_chosen: contextvars.ContextVar[str | None] = contextvars.ContextVar("implementation", default=None)
+#: What `use` asks for at present, in all threads; the last one counts.
+_chosen: list[tuple[object, str]] = []
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,9 +43,8 @@ def implementation() -> Implementation:
         >>> snn.ops.implementation().name in ("native", "reference")
         True
     """
-    name, reason = _chosen.get(), "chosen by `ops.use`"
-    if name is None:
-        name, reason = _default()
+    chosen = _chosen[-1:]
+    name, reason = (chosen[0][1], "chosen by `ops.use`") if chosen else _default()
     if name == "reference":
         return Implementation(name, reason)
     library = native.library()
@@ -53,7 +53,7 @@ def implementation() -> Implementation:
 
 @contextlib.contextmanager
 def use(name: str) -> Iterator[None]:
-    """Makes an implementation the active one inside a `with` block, for everything that is traced there.
+    """Makes an implementation the active one inside a `with` block, for everything that is traced meanwhile, in any thread.
 
     Args:
         name: "native" or "reference".
@@ -62,15 +62,15 @@ def use(name: str) -> Iterator[None]:
         ValueError: For another name.
         NotAvailableError: If the native op is asked for and cannot be loaded.
     """
-    if name not in ("native", "reference"):
-        raise ValueError(f"Expected 'native' or 'reference'. Received: {name!r}")
+    check_one_of(name, ("native", "reference"), "implementation")
     if name == "native":
         native.library()
-    token = _chosen.set(name)
+    mine = (object(), name)
+    _chosen.append(mine)
     try:
         yield
     finally:
-        _chosen.reset(token)
+        _chosen.remove(mine)
 
 
 @functools.cache

@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
-from snn_toolbox_tf.ops.block import Block, Current, Step
+from snn_toolbox_tf.foundation.argument_checks import check_one_of
+from snn_toolbox_tf.ops.step import Block, Current, Step
 
 Forward = Callable[[Sequence[Current], tf.Tensor, tf.Tensor, tf.Tensor | None, Step], Block]
 
@@ -29,14 +30,8 @@ SURROGATE_GRADIENTS: dict[str, Callable[[tf.Tensor], tf.Tensor]] = {
 
 
 def check_surrogate_gradient(name: str) -> str:
-    """Returns the name if it is one of `SURROGATE_GRADIENTS`.
-
-    Raises:
-        ValueError: If it is not.
-    """
-    if name not in SURROGATE_GRADIENTS:
-        raise ValueError(f"Expected `surrogate_gradient` to be one of {tuple(SURROGATE_GRADIENTS)}. Received: {name!r}")
-    return name
+    """Returns the name if it is one of `SURROGATE_GRADIENTS`, or raises an error with the nearest one."""
+    return check_one_of(name, SURROGATE_GRADIENTS, "surrogate_gradient")
 
 
 def with_surrogate_gradient(
@@ -52,9 +47,10 @@ def with_surrogate_gradient(
     With u(t) the membrane potential before reset, g the gradients, and the reset taken as a constant of the spike
     (Zenke & Vogels 2021, Neural Comput. 33:899):
 
-        g_u(t) = g_s(t) sigma'((u(t) - theta) / theta) / theta + g_v(t) r(t),    g_v(t - 1) = g_u(t) = g_I(t)
+        g_u(t) = g_s(t) sigma'((u(t) - theta) / theta) / theta + g_v(t) r(t),    g_I(t) = g_u(t),    g_v(t - 1) = d g_u(t)
 
-    where r(t) = 1 with soft reset, and 1 - s(t) with hard reset. The membrane potential of every timestep is kept for it.
+    where r(t) = 1 with soft reset, and 1 - s(t) with hard reset, and d is the neuron's retention (1 without leak). The
+    membrane potential of every timestep is kept for it.
 
     Args:
         forward: The step, native or the reference.
@@ -69,7 +65,8 @@ def with_surrogate_gradient(
     """
     derivative = SURROGATE_GRADIENTS[name]
     constant = current.shape.rank == membrane_potential.shape.rank
-    traced = Step(step.timesteps, step.reset, return_trace=True)
+    neuron = step.neuron
+    traced = Step(step.timesteps, neuron, return_trace=True)
 
     @tf.custom_gradient
     def run(current: tf.Tensor, v: tf.Tensor) -> tuple[tuple[tf.Tensor, tf.Tensor, tf.Tensor], Callable[..., tuple]]:
@@ -77,13 +74,13 @@ def with_surrogate_gradient(
 
         def backward(g_spikes: tf.Tensor, g_v: tf.Tensor, _: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             before = tf.concat([v[tf.newaxis], tf.convert_to_tensor(trace)[:-1]], axis=0)
-            u = before + current
+            u = neuron.integrate(before, current)
             g_fired = g_spikes * derivative((u - threshold) / threshold) / threshold
             g_current = []
             for t in reversed(range(step.timesteps)):
-                kept = g_v * (1.0 - spikes[t]) if step.reset == "zero" else g_v
-                g_v = g_fired[t] + kept
-                g_current.append(g_v)
+                kept = g_v * (1.0 - spikes[t]) if neuron.reset == "zero" else g_v
+                g_current.append(g_fired[t] + kept)
+                g_v = neuron.retention * g_current[-1]
             stacked = tf.stack(g_current[::-1])
             return tf.reduce_sum(stacked, axis=0) if constant else stacked, g_v
 

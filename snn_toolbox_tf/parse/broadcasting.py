@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 
-from snn_toolbox_tf.chain import Chain
 from snn_toolbox_tf.graph import Graph
+from snn_toolbox_tf.synapses import NodeSequence
 
 
 def broadcast(graph: Graph, source: str, name: str, shape: tuple[int, ...]) -> str | None:
@@ -28,11 +28,11 @@ def broadcast(graph: Graph, source: str, name: str, shape: tuple[int, ...]) -> s
     factors = [target // size for target, size in zip(shape[:-1], sizes[:-1], strict=True)]
     if math.prod(factors) > 1 and not 1 <= len(factors) <= 3:
         return None
-    chain = Chain(graph, f"{name}_{source}", source).reshape(sizes)
+    sequence = NodeSequence(graph, f"{name}_{source}", source, origin=name).reshape(sizes)
     if sizes[-1] != shape[-1]:
         config = {"units": shape[-1], "use_bias": False, "activation": "linear"}
-        chain.synapse("Dense", config, (*sizes[:-1], shape[-1]), {"kernel": np.ones((1, shape[-1]))})
+        sequence.synapse("Dense", config, (*sizes[:-1], shape[-1]), {"kernel": np.ones((1, shape[-1]))})
     if math.prod(factors) > 1:
         size = factors[0] if len(factors) == 1 else factors
-        chain.synapse(f"UpSampling{len(factors)}D", {"size": size}, shape)
-    return chain.node.name
+        sequence.synapse(f"UpSampling{len(factors)}D", {"size": size}, shape)
+    return sequence.node.name

@@ -37,20 +37,20 @@ def lower_einsum_dense(place: Place, layer: Any) -> str | None:
 
     matrix = kernel.transpose([weights.index(letter) for letter in contracted + shared + new])
     matrix = matrix.reshape(product(contracted), product(shared) * product(new))
-    chain = place.chain().permute([old.index(letter) for letter in kept + shared + contracted])
+    sequence = place.sequence().permute([old.index(letter) for letter in kept + shared + contracted])
     rows = [product(kept)] if shared else [size[letter] for letter in kept]
-    chain.reshape((*rows, product(shared) * product(contracted)))
+    sequence.reshape((*rows, product(shared) * product(contracted)))
     config = {"use_bias": False, "activation": "linear"}
     if shared:
         convolution = {"filters": matrix.shape[1], "kernel_size": 1, "groups": product(shared), **config}
-        chain.synapse("Conv1D", convolution, (*rows, matrix.shape[1]), {"kernel": matrix[np.newaxis]})
+        sequence.synapse("Conv1D", convolution, (*rows, matrix.shape[1]), {"kernel": matrix[np.newaxis]})
     else:
-        chain.synapse("Dense", {"units": matrix.shape[1], **config}, (*rows, matrix.shape[1]), {"kernel": matrix})
+        sequence.synapse("Dense", {"units": matrix.shape[1], **config}, (*rows, matrix.shape[1]), {"kernel": matrix})
     present = kept + shared + new
-    chain.reshape([size[letter] for letter in present]).permute([present.index(letter) for letter in out])
+    sequence.reshape([size[letter] for letter in present]).permute([present.index(letter) for letter in out])
     if layer.bias is not None:
-        chain.affine(np.ones((1,) * len(shape)), elementwise(layer.bias, shape))
-    return chain.end()
+        sequence.affine(np.ones((1,) * len(shape)), elementwise(layer.bias, shape))
+    return sequence.end()
 
 
 def letters_of(equation: str, rank: int) -> tuple[str, str, str]:

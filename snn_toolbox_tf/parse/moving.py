@@ -46,7 +46,7 @@ def lower_moves(place: Place, function: Callable[[np.ndarray], Any]) -> list[str
         array = np.asarray(keras.ops.convert_to_numpy(output))
         if len(array) != 2 or (array[0] > size).any() or not np.array_equal(array[1], _second(array[0], size)):
             return None
-        unique = dataclasses.replace(place, name=place.graph.unique_name(place.name))
+        unique = dataclasses.replace(place, name=place.graph.unique_name(place.name), origin=place.name)
         names.append(_select(unique, array[0].astype(np.int64)))
     return names
 
@@ -56,17 +56,17 @@ def _second(first: np.ndarray, size: int) -> np.ndarray:
 
 
 def _select(place: Place, indices: np.ndarray) -> str:
-    source, chain = place.source, place.chain()
+    source, sequence = place.source, place.sequence()
     channel_axis = source.channel_axis if indices.ndim == len(source.shape) else -1
     numbers = np.arange(1, int(np.prod(source.shape)) + 1).reshape(source.shape)
     if np.array_equal(indices.reshape(-1), numbers.reshape(-1)):
-        return chain.reshape(indices.shape, channel_axis).end()
+        return sequence.reshape(indices.shape, channel_axis).end()
     order = _order(numbers, indices)
     if order is not None:
-        return chain.permute(order).end()
+        return sequence.permute(order).end()
     weights = {"indices": indices.reshape(-1)}
     config = {"target_shape": list(indices.shape)}
-    return chain.synapse("Select", config, indices.shape, weights, channel_axis).end()
+    return sequence.synapse("Select", config, indices.shape, weights, channel_axis).end()
 
 
 def _order(numbers: np.ndarray, indices: np.ndarray) -> list[int] | None:

@@ -9,8 +9,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from snn_toolbox_tf import vocabulary
+from snn_toolbox_tf.activations import CUSTOM_FUNCTION
 from snn_toolbox_tf.graph import LayerSpec
+from snn_toolbox_tf.parse import refusals
 from snn_toolbox_tf.parse.broadcasting import broadcast
 from snn_toolbox_tf.parse.moving import MOVES, lower_moves
 from snn_toolbox_tf.parse.place import Place, as_float64
@@ -56,7 +57,7 @@ def lower_operation(place: Place, call: Call) -> str | list[str]:
     if lowered is not None:
         return lowered
     product = len(place.inputs) > 1 and class_name in PRODUCTS
-    return place.refuse(class_name, vocabulary.PRODUCT if product else vocabulary.UNKNOWN_OPERATION)
+    return place.refuse(class_name, refusals.PRODUCT if product else refusals.UNKNOWN_OPERATION)
 
 
 def _of_one_tensor(place: Place, operation: Any, class_name: str, arguments: list[Any]) -> str | list[str] | None:
@@ -71,7 +72,7 @@ def _of_one_tensor(place: Place, operation: Any, class_name: str, arguments: lis
     if class_name == "Resize":
         first = operation.data_format == "channels_first"
         resized = lower_resampling(place, _resize(operation), channels_first=first)
-        return resized or place.refuse(class_name, vocabulary.REFUSALS["Resizing"])
+        return resized or place.refuse(class_name, refusals.REFUSALS["Resizing"])
     if class_name == "Clip":
         return _clip(place, operation.x_min, operation.x_max)
     if class_name == "Negative":
@@ -93,7 +94,7 @@ def _of_two_tensors(place: Place, class_name: str, arguments: list[Any]) -> str 
     inputs = [broadcast(place.graph, source, place.name, place.shape) for source in place.inputs]
     terms = [name for name in inputs if name is not None]
     if len(terms) < 2:
-        return place.refuse(class_name, vocabulary.BROADCASTING)
+        return place.refuse(class_name, refusals.BROADCASTING)
     return place.join(LayerSpec(class_name, {}), terms)
 
 
@@ -111,7 +112,7 @@ def _activation_spec(operation: Any) -> LayerSpec:
         return LayerSpec("Activation", {"activation": "soft_shrink", "lambd": operation.threshold})
     name = ACTIVATIONS[class_name]
     known = _is_function(operation, name)
-    return LayerSpec("Activation", {"activation": name if known else f"{vocabulary.CUSTOM_FUNCTION} keras.ops.{name}"})
+    return LayerSpec("Activation", {"activation": name if known else f"{CUSTOM_FUNCTION} keras.ops.{name}"})
 
 
 def _is_function(operation: Any, name: str) -> bool:
@@ -161,8 +162,8 @@ def _join(place: Place, class_name: str, axis: int | None) -> str | None:
     inputs = place.inputs
     if class_name == "Stack":
         shape = [1 if index + 1 == axis % rank else size for index, size in enumerate(place.shape)]
-        chains = [place.chain_from(source).reshape(shape) for source in place.inputs]
-        inputs = [chain.node.name for chain in chains]
+        sequences = [place.sequence(source).reshape(shape) for source in place.inputs]
+        inputs = [sequence.node.name for sequence in sequences]
     return place.join(LayerSpec("Concatenate", {"axis": axis}), inputs)
 
 
@@ -176,14 +177,14 @@ def _reduce(place: Place, operation: Any, class_name: str) -> str | None:
     inner = [axis - 1 for axis in reduced]
     kept = [axis for axis in range(rank - 1) if axis not in inner]
     count, rest = (math.prod(shape[axis] for axis in chosen) for chosen in (inner, kept))
-    chain = place.chain().permute([*inner, *kept]).reshape((count, rest))
+    sequence = place.sequence().permute([*inner, *kept]).reshape((count, rest))
     if class_name in ("Max", "Amax"):
-        chain.max_pool("GlobalMaxPooling1D", {}, (rest,))
+        sequence.max_pool("GlobalMaxPooling1D", {}, (rest,))
     else:
-        chain.synapse("GlobalAveragePooling1D", {}, (rest,))
+        sequence.synapse("GlobalAveragePooling1D", {}, (rest,))
         if class_name == "Sum":
-            chain.affine(np.full((1,), float(count)))
-    return chain.reshape(place.shape, place.channel_axis).end()
+            sequence.affine(np.full((1,), float(count)))
+    return sequence.reshape(place.shape, place.channel_axis).end()
 
 
 def _pool(place: Place, operation: Any, class_name: str) -> str:

@@ -6,10 +6,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from snn_toolbox_tf.chain import Chain
-from snn_toolbox_tf.graph import Activation, Graph, LayerSpec, MaxPool, Node, Synapse, Unsupported
+from snn_toolbox_tf.graph import Activation, Graph, LayerSpec, MaxPool, Node, Refusal, Synapse, Unsupported
 from snn_toolbox_tf.parse.broadcasting import broadcast
-from snn_toolbox_tf.vocabulary import Refusal
+from snn_toolbox_tf.synapses import NodeSequence
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,6 +21,7 @@ class Place:
         inputs: Names of the nodes that are read.
         shape: Shape of the output without the batch axis; None where Keras does not know a size.
         channel_axis: Axis of the output that counts channels, without the batch axis; -1 is the last one.
+        origin: Name of the part of the source that the nodes stand for; `name` if empty.
     """
 
     graph: Graph
@@ -29,22 +29,20 @@ class Place:
     inputs: list[str]
     shape: tuple[Any, ...]
     channel_axis: int = -1
+    origin: str = ""
 
     @property
     def source(self) -> Node:
         """The first node that is read."""
         return self.graph[self.inputs[0]]
 
-    def chain(self) -> Chain:
-        """Returns a chain that starts at the first input."""
-        return self.chain_from(self.inputs[0])
-
-    def chain_from(self, source: str) -> Chain:
-        """Returns a chain that starts at a node."""
-        return Chain(self.graph, self.name, source)
+    def sequence(self, source: str | None = None) -> NodeSequence:
+        """Returns a sequence of nodes that starts at a node, or at the first input."""
+        return NodeSequence(self.graph, self.name, source or self.inputs[0], origin=self.origin)
 
     def add(self, node: Node) -> str:
         """Adds a node and returns its name."""
+        node.origin = self.origin or self.name
         self.graph.insert(node)
         return node.name
 
@@ -70,13 +68,13 @@ class Place:
         if arrays[0] is None or (arrays[1] is None and offset is not None):
             return None
         source = broadcast(self.graph, self.inputs[0], self.name, self.shape)
-        return None if source is None else self.chain_from(source).affine(arrays[0], arrays[1]).end()
+        return None if source is None else self.sequence(source).affine(arrays[0], arrays[1]).end()
 
     def refuse(self, class_name: str, refusal: Refusal) -> str:
         """Adds what stands for an operation that has no place in a spiking network."""
-        texts = {"class_name": class_name, "reason": refusal.reason, "remedy": refusal.remedy}
         shape = tuple(size or 1 for size in self.shape)
-        return self.add(Unsupported(self.name, self.inputs, shape, self.channel_axis, **texts))
+        node = Unsupported(self.name, self.inputs, shape, self.channel_axis, class_name=class_name, refusal=refusal)
+        return self.add(node)
 
 
 def elementwise(values: Any, shape: tuple[int, ...]) -> np.ndarray | None:

@@ -20,19 +20,19 @@ def lower_resampling(place: Place, function: Callable[[np.ndarray], Any], *, cha
         channels_first: Whether channels come first in the source.
     """
     rank = len(place.shape)
-    chain = place.chain()
+    sequence = place.sequence()
     if channels_first:
-        chain.permute([*range(1, rank), 0])
-    sizes = chain.node.shape[:-1]
+        sequence.permute([*range(1, rank), 0])
+    sizes = sequence.node.shape[:-1]
     matrices = resampling_matrices(function, sizes)
     if matrices is None:
         return None
     weights = {f"matrix_{axis}": matrix for axis, matrix in enumerate(matrices)}
     out = [len(matrix) for matrix in matrices]
-    chain.synapse("Resample", {"sizes": out}, (*out, chain.node.shape[-1]), weights)
+    sequence.synapse("Resample", {"sizes": out}, (*out, sequence.node.shape[-1]), weights)
     if channels_first:
-        chain.permute([rank - 1, *range(rank - 1)])
-    return chain.end()
+        sequence.permute([rank - 1, *range(rank - 1)])
+    return sequence.end()
 
 
 def resampling_matrices(function: Callable[[np.ndarray], Any], sizes: Sequence[int]) -> list[np.ndarray] | None:

@@ -6,10 +6,9 @@ read it too, they get a population of their own; the output does not wait for it
 
 from collections.abc import Iterator
 
-from snn_toolbox_tf import vocabulary
+from snn_toolbox_tf.activations import is_output_nonlinearity, rectifier_of
 from snn_toolbox_tf.graph import Activation, Graph, Node, Synapse
-from snn_toolbox_tf.rectifiers import rectifier_of
-from snn_toolbox_tf.vocabulary import Role
+from snn_toolbox_tf.synapses import family_of
 
 
 def attach_readouts(graph: Graph) -> None:
@@ -37,9 +36,8 @@ def _tail(graph: Graph, name: str) -> Iterator[Activation | Synapse]:
 
 def _decodable(node: Activation | Synapse) -> bool:
     if isinstance(node, Activation):
-        return vocabulary.is_output_nonlinearity(node.layer)
-    role = vocabulary.ROLES.get(node.layer.class_name)
-    return role in (Role.REARRANGING, Role.CHANNELWISE) or node.layer.class_name == "Scale"
+        return is_output_nonlinearity(node.layer)
+    return family_of(node).decodable
 
 
 def _fires(node: Activation) -> bool:

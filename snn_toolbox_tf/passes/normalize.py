@@ -1,4 +1,4 @@
-"""Balanced form -> normalised form: every threshold 1, every spike 0 or 1.
+"""Source's weights -> normalised form: every threshold 1, every spike 0 or 1.
 
 A change of form, not of function. Each tensor gets a scale, `true value = scale * normalised value`:
 
@@ -14,19 +14,25 @@ A change of form, not of function. Each tensor gets a scale, `true value = scale
 
 import numpy as np
 
-from snn_toolbox_tf import kernels
-from snn_toolbox_tf.chain import scale_nodes
-from snn_toolbox_tf.graph import Graph, Input, Node, Population, Readout, Synapse
-from snn_toolbox_tf.passes import scales
-from snn_toolbox_tf.passes.scales import Scale
-from snn_toolbox_tf.vocabulary import Role
+from snn_toolbox_tf.graph import Graph, InputNode, Node, Population, Readout, Synapse
+from snn_toolbox_tf.synapses import (
+    Scale,
+    family_of,
+    is_weighted,
+    ones,
+    per_channel,
+    scale_nodes,
+    sources_of,
+    weighted_family,
+)
+from snn_toolbox_tf.synapses.carriers import spike_carriers
 
 
 def normalize(graph: Graph) -> dict[str, Scale]:
-    """Rewrites a balanced graph, in place, as the normalised one.
+    """Rewrites a spiking graph with its source's weights, in place, as the normalised one.
 
     Returns:
-        The scale of every node of the balanced graph.
+        The scale of every node that was there before.
     """
     actual = _take_up_scales(graph, _wanted_scales(graph))
     for node in graph.of_type(Population):
@@ -38,10 +44,6 @@ def normalize(graph: Graph) -> dict[str, Scale]:
     return actual
 
 
-def _ones(node: Node) -> Scale:
-    return np.ones((1,) * len(node.shape))
-
-
 def _wanted_scales(graph: Graph) -> dict[str, Scale | None]:
     """Backwards: the scale that all readers of a node agree on, or None if it is free or they disagree."""
     wanted: dict[str, Scale | None] = {}
@@ -49,24 +51,23 @@ def _wanted_scales(graph: Graph) -> dict[str, Scale | None]:
         if isinstance(node, Population):
             wanted[node.name] = node.threshold
             continue
-        if isinstance(node, Input):
-            wanted[node.name] = _ones(node)
+        if isinstance(node, InputNode):
+            wanted[node.name] = ones(node.shape)
             continue
-        demands = [_ones(node) for readout in graph.readouts if readout.node == node.name]
+        demands = [ones(node.shape) for readout in graph.readouts if readout.node == node.name]
         for reader in graph.consumers(node.name):
             demands.extend(_demands(graph, node, reader, wanted))
         # Readers may disagree: the first one is served, the others get a Scale node.
         scale = demands[0] if demands else None
-        wanted[node.name] = scale if scale is None or _can_have(graph, node, scale) else _ones(node)
+        wanted[node.name] = scale if scale is None or _can_have(graph, node, scale) else ones(node.shape)
     return wanted
 
 
 def _can_have(graph: Graph, node: Node, scale: Scale) -> bool:
-    if isinstance(node, Synapse) and scales.node_role(node) is Role.WEIGHTED:
-        return kernels.per_channel(scale, node.shape, scales.weight_axis(node)) is not None
-    if isinstance(node, Synapse) and scales.node_role(node) is Role.CONCATENATE:
-        return True
-    return all(scales.pull(node, graph[name], scale) is not None for name in node.inputs)
+    if isinstance(node, Synapse) and is_weighted(node):
+        return per_channel(scale, node.shape, weighted_family(node).weight_axis(node)) is not None
+    sources = sources_of(graph, node)
+    return all(family_of(node).pull(node, sources, index, scale) is not None for index in range(len(sources)))
 
 
 def _demands(graph: Graph, node: Node, reader: Node, wanted: dict[str, Scale | None]) -> list[Scale]:
@@ -74,90 +75,74 @@ def _demands(graph: Graph, node: Node, reader: Node, wanted: dict[str, Scale | N
     if isinstance(reader, Population):
         return [reader.threshold]
     target = wanted[reader.name]
-    if scales.node_role(reader) is Role.WEIGHTED or target is None:
+    if is_weighted(reader) or target is None:
         return []
-    if isinstance(reader, Synapse) and scales.node_role(reader) is Role.CONCATENATE:
-        positions = [index for index, name in enumerate(reader.inputs) if name == node.name]
-        return [scales.sliced(graph, reader, index, target) for index in positions]
-    pulled = scales.pull(reader, node, target)
-    return [_ones(node) if pulled is None else pulled]
+    sources = sources_of(graph, reader)
+    pulled = [
+        family_of(reader).pull(reader, sources, index, target)
+        for index, name in enumerate(reader.inputs)
+        if name == node.name
+    ]
+    return [ones(node.shape) if scale is None else scale for scale in pulled]
 
 
 def _take_up_scales(graph: Graph, wanted: dict[str, Scale | None]) -> dict[str, Scale]:
     """Forwards: fixes each node's scale, rescales weights, and puts `Scale` nodes on the edges that need one."""
     actual: dict[str, Scale] = {}
-    # Populations, and what only moves their spikes about: no weights there could take up another scale.
-    spikes: set[str] = set()
+    carriers = spike_carriers(graph)
     for node in graph:
-        sources = [actual[name] for name in node.inputs]
-        if isinstance(node, Input):
-            actual[node.name] = _ones(node)
+        scales = [actual[name] for name in node.inputs]
+        if isinstance(node, InputNode):
+            actual[node.name] = ones(node.shape)
         elif isinstance(node, Population):
-            _require(graph, node, 0, sources[0], node.threshold)
+            _require(graph, node, 0, scales[0], node.threshold)
             actual[node.name] = node.threshold
-            spikes.add(node.name)
-        elif isinstance(node, Synapse) and scales.node_role(node) is Role.WEIGHTED:
-            actual[node.name] = _rescale_weights(graph, node, sources[0], wanted[node.name])
-        elif scales.moves_values_only(node) and node.inputs[0] in spikes:
-            pushed = scales.push(node, graph[node.inputs[0]], sources[0])
-            actual[node.name] = _rescale_weightless(
-                graph, node, sources, wanted[node.name] if pushed is None else pushed
-            )
-            spikes.add(node.name)
+        elif isinstance(node, Synapse) and is_weighted(node):
+            actual[node.name] = _rescale_weights(graph, node, scales[0], wanted[node.name])
         else:
-            actual[node.name] = _rescale_weightless(graph, node, sources, wanted[node.name])
+            target = wanted[node.name]
+            if node.name in carriers and len(node.inputs) == 1:
+                # No weights between here and the population could take up another scale.
+                pushed = family_of(node).push(node, sources_of(graph, node), scales)
+                target = target if pushed is None else pushed
+            actual[node.name] = _rescale_unweighted(graph, node, scales, target)
     for readout in graph.readouts:
         scale, node = actual[readout.node], graph[readout.node]
-        if not _same(scale, _ones(node), node):
+        if not _same(scale, ones(node.shape), node):
             _insert_scale(graph, node, readout, 0, scale)
     return actual
 
 
 def _rescale_weights(graph: Graph, node: Synapse, source: Scale, target: Scale | None) -> Scale:
-    before = graph[node.inputs[0]]
-    vector = kernels.per_channel(source, before.shape, scales.weight_axis(node))
+    before, family = graph[node.inputs[0]], weighted_family(node)
+    axis = family.weight_axis(node)
+    vector = per_channel(source, before.shape, axis)
     if vector is None:
-        _require(graph, node, 0, source, _ones(before))
+        _require(graph, node, 0, source, ones(before.shape))
         vector = np.ones(1)
-    scale = _ones(node) if target is None else target
-    out = kernels.per_channel(scale, node.shape, scales.weight_axis(node))
+    scale = ones(node.shape) if target is None else target
+    out = per_channel(scale, node.shape, axis)
     if out is None:
         raise ValueError(f"Synapse '{node.name}' cannot take up a scale that varies within a channel.")
-    kernels.scale_input(node.layer, vector)
-    kernels.scale_output(node.layer, 1.0 / out)
+    family.scale_input(node.layer, vector)
+    family.scale_output(node.layer, 1.0 / out)
     return scale
 
 
-def _rescale_weightless(graph: Graph, node: Node, sources: list[Scale], target: Scale | None) -> Scale:
+def _rescale_unweighted(graph: Graph, node: Node, scales: list[Scale], target: Scale | None) -> Scale:
+    family, sources = family_of(node), sources_of(graph, node)
+    pushed = family.push(node, sources, scales)
     if target is None:
-        target = _forward_scale(graph, node, sources)
-    for index, source in enumerate(sources):
-        before = graph[node.inputs[index]]
-        if isinstance(node, Synapse) and scales.node_role(node) is Role.CONCATENATE:
-            needed: Scale | None = scales.sliced(graph, node, index, target)
-        else:
-            pushed = scales.push(node, before, source)
-            if pushed is not None and _same(pushed, target, node):
-                # What is cropped away may have any scale.
-                continue
-            needed = scales.pull(node, before, target)
+        # All readers take any: what the inputs have.
+        target = ones(node.shape) if pushed is None else pushed
+    if len(sources) == 1 and pushed is not None and _same(pushed, target, node):
+        # What is cropped away may have any scale.
+        return target
+    for index, scale in enumerate(scales):
+        needed = family.pull(node, sources, index, target)
         if needed is None:
             raise ValueError(f"Node '{node.name}' cannot pass on a scale that varies within a channel.")
-        _require(graph, node, index, source, needed)
-    return target
-
-
-def _forward_scale(graph: Graph, node: Node, sources: list[Scale]) -> Scale:
-    """The scale of a node whose readers take any: what its inputs have, the largest where they differ."""
-    if isinstance(node, Synapse) and scales.node_role(node) is Role.CONCATENATE:
-        return scales.concatenated(graph, node, sources)
-    pushed = [scales.push(node, graph[name], scale) for name, scale in zip(node.inputs, sources, strict=True)]
-    known = [scale for scale in pushed if scale is not None]
-    if len(known) < len(pushed):
-        return _ones(node)
-    target = known[0]
-    for scale in known[1:]:
-        target = np.maximum(target, scale)
+        _require(graph, node, index, scale, needed)
     return target
 
 

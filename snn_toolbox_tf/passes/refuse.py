@@ -1,9 +1,7 @@
 """One error for all nodes that have no place in a spiking network."""
 
-from snn_toolbox_tf import vocabulary
-from snn_toolbox_tf.graph import Activation, Graph, Unsupported
-from snn_toolbox_tf.rectifiers import rectifier_of
-from snn_toolbox_tf.vocabulary import Refusal
+from snn_toolbox_tf.activations import refusal_of
+from snn_toolbox_tf.graph import Activation, Graph, Refusal, Unsupported
 
 
 class UnsupportedModelError(ValueError):
@@ -15,12 +13,10 @@ def find_unsupported(graph: Graph) -> dict[str, tuple[str, Refusal]]:
     found = {}
     for node in graph:
         if isinstance(node, Unsupported):
-            found[node.name] = (node.class_name, Refusal(node.reason, node.remedy))
-        elif isinstance(node, Activation) and rectifier_of(node.layer) is None:
-            function = node.layer.config.get("activation", "")
-            jumps = node.layer.config.get("threshold") or function.endswith(vocabulary.JUMPING_FUNCTIONS)
-            refusal = vocabulary.JUMPS if jumps else vocabulary.NOT_RELU
-            found[node.name] = (f"{node.layer.class_name} {function}".strip(), refusal)
+            found[node.name] = (node.class_name, node.refusal)
+        elif isinstance(node, Activation) and (refusal := refusal_of(node.layer)) is not None:
+            kind = f"{node.layer.class_name} {node.layer.config.get('activation', '')}".strip()
+            found[node.name] = (kind, refusal)
     return found
 
 

@@ -5,9 +5,9 @@ The same holds for every function that never falls, a LeakyReLU for example.
 The pooling then works on currents, in front of its population, which has fewer neurons.
 """
 
-from snn_toolbox_tf import vocabulary
+from snn_toolbox_tf.activations import rectifier_of
 from snn_toolbox_tf.graph import Activation, Graph, MaxPool, Node, Synapse
-from snn_toolbox_tf.rectifiers import rectifier_of
+from snn_toolbox_tf.synapses import family_of
 
 
 def sink_relu_below_pooling(graph: Graph) -> None:
@@ -33,9 +33,9 @@ def _leads_to_pooling(graph: Graph, node: Node, *, keeps_zero: bool) -> bool:
     if isinstance(node, MaxPool):
         # The winner is chosen by its spikes, so that the population must stay in front.
         return node.rule == "accumulated"
-    if not isinstance(node, Synapse) or node.layer.class_name not in vocabulary.COMMUTES_WITH_RELU:
+    if not isinstance(node, Synapse) or not family_of(node).commutes_with_relu:
         return False
-    if node.layer.class_name.startswith("ZeroPadding") and not keeps_zero:
+    if family_of(node).adds_zeros and not keeps_zero:
         return False
     readers = graph.consumers(node.name)
     alone = graph.readers(node.name) == 1 and len(readers) == 1
@@ -48,6 +48,6 @@ def _swap(graph: Graph, relu: Activation, reader: Node) -> None:
     if alone:
         graph.delete(relu.name)
     name = relu.name if alone else graph.unique_name(f"{relu.name}_{reader.name}")
-    moved = Activation(name, [reader.name], reader.shape, reader.channel_axis, layer=relu.layer)
+    moved = Activation(name, [reader.name], reader.shape, reader.channel_axis, origin=relu.origin, layer=relu.layer)
     graph.insert(moved, after=reader.name)
     graph.redirect(reader.name, name)

@@ -9,8 +9,8 @@ Of max pooling by winners (`MaxPool.rule`) this makes winners among winners, who
 import dataclasses
 from collections.abc import Sequence
 
-from snn_toolbox_tf.chain import Chain
 from snn_toolbox_tf.graph import Graph, LayerSpec, MaxPool, Synapse
+from snn_toolbox_tf.synapses import NodeSequence
 
 
 def split_pooling(graph: Graph) -> None:
@@ -36,21 +36,21 @@ def _split(graph: Graph, node: MaxPool | Synapse) -> None:
         layer = LayerSpec(f"{kind}{suffix}", spec)
         return dataclasses.replace(node, shape=tuple(shape), channel_axis=-1, layer=layer)
 
-    chain = Chain(graph, node.name, node.inputs[0], before=node.name)
-    chain.permute((1, 2, 0, 3)).reshape((height, width, depth * channels))
-    chain.add(pooling("2D", slice(1, 3), (new_height, new_width, depth * channels)))
-    chain.reshape((new_height, new_width, depth, channels)).permute((2, 0, 1, 3))
-    chain.reshape((depth, new_height * new_width * channels))
-    chain.add(pooling("1D", slice(0, 1), (new_depth, new_height * new_width * channels)))
-    chain.reshape(node.shape, node.channel_axis)
-    graph.redirect(node.name, chain.node.name)
+    sequence = NodeSequence(graph, node.name, node.inputs[0], before=node.name, origin=node.origin)
+    sequence.permute((1, 2, 0, 3)).reshape((height, width, depth * channels))
+    sequence.add(pooling("2D", slice(1, 3), (new_height, new_width, depth * channels)))
+    sequence.reshape((new_height, new_width, depth, channels)).permute((2, 0, 1, 3))
+    sequence.reshape((depth, new_height * new_width * channels))
+    sequence.add(pooling("1D", slice(0, 1), (new_depth, new_height * new_width * channels)))
+    sequence.reshape(node.shape, node.channel_axis)
+    graph.redirect(node.name, sequence.node.name)
     graph.delete(node.name)
-    chain.end()
+    sequence.end()
 
 
 def _flatten_depth(graph: Graph, node: MaxPool) -> None:
     """A global maximum does not care for the shape: depth and height become one axis."""
     depth, height, width, channels = graph[node.inputs[0]].shape
-    chain = Chain(graph, node.name, node.inputs[0], before=node.name)
-    node.inputs = [chain.reshape((depth * height, width, channels)).node.name]
+    sequence = NodeSequence(graph, node.name, node.inputs[0], before=node.name, origin=node.origin)
+    node.inputs = [sequence.reshape((depth * height, width, channels)).node.name]
     node.layer = LayerSpec("GlobalMaxPooling2D", {**node.layer.config, "data_format": "channels_last"})

@@ -5,10 +5,9 @@ A LeakyReLU becomes max(x, 0) - slope * max(-x, 0): two populations, one of whic
 
 import numpy as np
 
-from snn_toolbox_tf.chain import scale_nodes
+from snn_toolbox_tf.activations import Piece, Rectifier, rectifier_of
 from snn_toolbox_tf.graph import Activation, Graph, LayerSpec, Synapse
-from snn_toolbox_tf.kernels import scale_spec
-from snn_toolbox_tf.rectifiers import Piece, Rectifier, rectifier_of
+from snn_toolbox_tf.synapses import scale_nodes, scale_spec
 
 
 def split_rectifiers(graph: Graph) -> None:
@@ -31,14 +30,16 @@ def _split(graph: Graph, node: Activation, rectifier: Rectifier) -> None:
         if (piece.factor, piece.offset) != (1.0, 0.0):
             entry = _scaled(graph, node, f"{name}_entry", source, piece.factor, piece.offset)
         bounds = {"max_value": piece.max_value, "negative_slope": 0.0, "threshold": 0.0}
-        rectified = Activation(name, [entry], node.shape, node.channel_axis, layer=LayerSpec("ReLU", bounds))
+        layer = LayerSpec("ReLU", bounds)
+        rectified = Activation(name, [entry], node.shape, node.channel_axis, origin=node.origin, layer=layer)
         if place == 0:
             graph.replace(rectified)
         else:
             graph.insert(rectified, after=entry)
         ends.append(_weighed(graph, node, name, piece, rectifier.constant if place == 0 else 0.0))
     if len(ends) > 1:
-        graph.insert(Synapse(joined, ends, node.shape, node.channel_axis, layer=LayerSpec("Add", {})), after=ends[-1])
+        total = Synapse(joined, ends, node.shape, node.channel_axis, origin=node.origin, layer=LayerSpec("Add", {}))
+        graph.insert(total, after=ends[-1])
     else:
         graph.redirect(joined, ends[0])
 
@@ -61,5 +62,6 @@ def _scaled(graph: Graph, node: Activation, wanted: str, source: str, factor: ob
     values = np.atleast_1d(np.asarray(factor, np.float64))
     spec = scale_spec(values, np.full(values.shape, offset) if offset else None, node.channel_axis + 1)
     name = graph.unique_name(wanted)
-    graph.insert(Synapse(name, [source], node.shape, node.channel_axis, layer=spec), after=source)
+    scale = Synapse(name, [source], node.shape, node.channel_axis, origin=node.origin, layer=spec)
+    graph.insert(scale, after=source)
     return name

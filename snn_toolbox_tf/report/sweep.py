@@ -10,13 +10,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-from snn_toolbox_tf import files
+from snn_toolbox_tf.foundation import atomic_files
+from snn_toolbox_tf.foundation.versions import versions
 from snn_toolbox_tf.report import style
 from snn_toolbox_tf.report.html import embedded, environment
 from snn_toolbox_tf.report.page_tables import Table
 from snn_toolbox_tf.report.tables import csv_text
 from snn_toolbox_tf.report.text import MISSING, aligned, number, percent, quantity, setting
-from snn_toolbox_tf.report.versions import versions
 
 Row = dict[str, Any]
 
@@ -179,5 +179,5 @@ def write_sweep_report(
         "sweep.json": json.dumps(data, indent=1, allow_nan=False, default=str).encode(),
     }
     for file_name, content in contents.items():
-        with files.replacing(folder / file_name) as file:
+        with atomic_files.replacing(folder / file_name) as file:
             file.write(content)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from snn_toolbox_tf import files
+from snn_toolbox_tf.foundation import atomic_files
 from snn_toolbox_tf.report import html, style
 from snn_toolbox_tf.report.figures import figures
 from snn_toolbox_tf.report.record import RunRecord, TraceRecord
@@ -44,10 +44,10 @@ def write_report(
         **{f"plots/{name}.png": style.image(figure, "png", dpi=150) for name, figure in drawn.items()},
     }
     for name, content in contents.items():
-        with files.replacing(folder / name) as file:
+        with atomic_files.replacing(folder / name) as file:
             file.write(content)
     if record.trace is not None:
-        with files.replacing(folder / "trace.npz") as file:
+        with atomic_files.replacing(folder / "trace.npz") as file:
             np.savez(file, **_trace_arrays(record.trace))
     return folder / "report.html"
 

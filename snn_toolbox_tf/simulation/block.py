@@ -7,16 +7,26 @@ stays `[batch, ...]` and is computed once.
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from snn_toolbox_tf.graph import Input, MaxPool, Node, Population, Synapse
-from snn_toolbox_tf.network import Network
-from snn_toolbox_tf.simulation.pooling import pool
-from snn_toolbox_tf.simulation.signal import Part, Signal, absorbed_synapses, by_timestep, merged
+from snn_toolbox_tf.simulation.signal import Signal
 
-State = dict[str, Any]
+#: What one node keeps from timestep to timestep, by names of its own.
+NodeState = dict[str, tf.Tensor]
+
+
+class State(NamedTuple):
+    """What a network keeps from timestep to timestep.
+
+    Attributes:
+        timestep: Number of timesteps so far, a scalar int32.
+        nodes: The state of each node that has one.
+    """
+
+    timestep: tf.Tensor
+    nodes: dict[str, NodeState]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,20 +36,21 @@ class BlockOptions:
     Attributes:
         schedule: "step", or "layer_synchronous" for blocks that are the whole run.
         count: Whether spikes are counted per neuron.
-        count_inputs: Whether input spikes are counted as well (Poisson input).
         every_step: Whether the readout is wanted after each timestep, not only after the block.
-        spikes: Populations whose spikes are recorded.
-        membrane_potential: Populations whose membrane potential is recorded.
+        record: Pairs of a kind and a node's name: what is recorded at every timestep.
         surrogate_gradient: Name of the gradient that spikes shall have, or None; costs memory for all timesteps.
     """
 
     schedule: str = "step"
     count: bool = False
-    count_inputs: bool = False
     every_step: bool = False
-    spikes: tuple[str, ...] = ()
-    membrane_potential: tuple[str, ...] = ()
+    record: tuple[tuple[str, str], ...] = ()
     surrogate_gradient: str | None = None
+
+    @property
+    def one_block(self) -> bool:
+        """Whether the whole run must be one block."""
+        return self.schedule == "layer_synchronous" or self.differentiable
 
     @property
     def differentiable(self) -> bool:
@@ -47,155 +58,93 @@ class BlockOptions:
         return self.surrogate_gradient is not None
 
 
-def initial_state(network: Network, batch_size: tf.Tensor, options: BlockOptions) -> State:
-    """Returns the state before the first timestep.
+@dataclasses.dataclass(frozen=True)
+class Block:
+    """A block of timesteps, as nodes see it.
 
-    Returns:
-        `step`, a scalar; `membrane` per population; `pool`, the accumulated current per max pooling (float64);
-        `readout`, the summed current per output (float64); `counts` per population and input, if asked for.
+    Attributes:
+        timesteps: Its length, a Python integer.
+        timestep: Its first timestep, counted from the initial state.
+        offset: The same, counted from the beginning of the inputs' frames.
+        inputs: The user's data by input name.
+        sample_index: Global index of each sample, int64 `[batch]`.
+        options: What else to do.
     """
-    graph = network.graph
 
-    def zeros(node: Node, dtype: tf.DType) -> tf.Tensor:
-        return tf.zeros(tf.concat([[batch_size], tf.constant(node.shape, tf.int32)], axis=0), dtype)
-
-    populations = graph.of_type(Population)
-    counted = [*populations] if options.count else []
-    counted += graph.of_type(Input) if options.count_inputs else []
-    state = {
-        "step": tf.zeros((), tf.int32),
-        "membrane": {node.name: network.layers[node.name].get_initial_state(batch_size) for node in populations},
-        "pool": {node.name: zeros(graph[node.inputs[0]], tf.float64) for node in graph.of_type(MaxPool)},
-        "readout": [zeros(graph[readout.node], tf.float64) for readout in graph.readouts],
-        "counts": {node.name: zeros(node, tf.float32) for node in counted},
-    }
-    return with_static_shapes(network, state)
+    timesteps: int
+    timestep: tf.Tensor
+    offset: tf.Tensor
+    inputs: Mapping[str, tf.Tensor]
+    sample_index: tf.Tensor
+    options: BlockOptions
 
 
-def with_static_shapes(network: Network, state: State) -> State:
-    """Tells TensorFlow the shapes that every state has, so that a loop may carry it."""
-    graph = network.graph
+class Outcome(NamedTuple):
+    """What a node gives in a block.
 
-    def shaped(value: tf.Tensor, node: Node) -> tf.Tensor:
-        return tf.ensure_shape(value, [None, *node.shape])
+    Attributes:
+        signal: Its output.
+        state: Its state after the block.
+        recorded: What is to be recorded, `[timesteps, batch, ...]` by kind.
+    """
 
-    return {
-        "step": tf.ensure_shape(state["step"], []),
-        "membrane": {name: shaped(value, graph[name]) for name, value in state["membrane"].items()},
-        "pool": {name: shaped(value, graph[graph[name].inputs[0]]) for name, value in state["pool"].items()},
-        "readout": [
-            shaped(value, graph[readout.node]) for value, readout in zip(state["readout"], graph.readouts, strict=True)
-        ],
-        "counts": {name: shaped(value, graph[name]) for name, value in state["counts"].items()},
-    }
+    signal: Signal
+    state: NodeState = {}
+    recorded: dict[str, tf.Tensor] = {}
 
 
-def run_constant(network: Network, inputs: Mapping[str, tf.Tensor]) -> dict[str, Signal]:
-    """Runs all that depends on constant input alone; returns those nodes' signals."""
-    spiking = network.graph.spiking_ancestry()
-    known = {
-        name: Signal.of(tf.cast(value, network.input_dtype(name)), constant=True) for name, value in inputs.items()
-    }
-    for node in network.graph:
-        if node.name in spiking or node.name in known:
-            continue
-        value = network.apply(node, [known[name].value for name in node.inputs])
-        known[node.name] = Signal.of(value, constant=True)
-    return known
+class Element:
+    """A node in time: what it keeps, and how it goes through a block.
+
+    Args:
+        inputs: Names of the nodes that it reads.
+    """
+
+    #: What can be recorded of it: dtype and shape (without time and batch) by kind.
+    recordable: Mapping[str, tuple[tf.DType, tuple[int, ...]]] = {}
+
+    def __init__(self, inputs: list[str]) -> None:
+        self.inputs = inputs
+
+    def initial_state(self, batch_size: tf.Tensor, options: BlockOptions) -> NodeState:
+        """Returns its state before the first timestep; tensors `[batch, ...]` whose other sizes are known."""
+        return {}
+
+    def run(self, inputs: list[Signal], state: NodeState, block: Block) -> Outcome:
+        """Goes through a block."""
+        raise NotImplementedError
 
 
-class _Walk:
-    """One walk through the graph for one block."""
-
-    def __init__(self, network: Network, state: State, timesteps: int, options: BlockOptions) -> None:
-        self.network = network
-        self.timesteps = timesteps
-        self.options = options
-        self.absorbed = absorbed_synapses(network.graph)
-        self.membrane = dict(state["membrane"])
-        self.pool = dict(state["pool"])
-        self.counts = dict(state["counts"])
-        self.recorded: dict[str, dict[str, tf.Tensor]] = {"spikes": {}, "membrane_potential": {}}
-
-    def synapse(self, node: Synapse, inputs: list[Signal]) -> Signal:
-        if node.name in self.absorbed:
-            return self._absorbed(node, inputs)
-        if all(signal.constant for signal in inputs):
-            return Signal.of(self.network.apply(node, [signal.value for signal in inputs]), constant=True)
-        values = [signal.at_every_step(self.timesteps) for signal in inputs]
-        return Signal.of(self.network.apply(node, values), constant=False)
-
-    def _absorbed(self, node: Synapse, inputs: list[Signal]) -> Signal:
-        """Leaves an Add or a Scale to the population that reads it."""
-        if node.layer.class_name == "Add":
-            return Signal(tuple(part for signal in inputs for part in signal.parts))
-        (part,) = inputs[0].parts
-        return Signal((Part(part.value, part.constant, self.network.layers[node.name].broadcast_factor()),))
-
-    def max_pool(self, node: MaxPool, signal: Signal) -> Signal:
-        current = signal.at_every_step(self.timesteps)
-        pooled, self.pool[node.name] = pool(
-            node, current, self.pool[node.name], self.timesteps, differentiable=self.options.differentiable
-        )
-        return Signal.of(pooled, constant=False)
-
-    def population(self, node: Population, signal: Signal) -> Signal:
-        layer = self.network.layers[node.name]
-        block = layer.integrate(
-            signal.currents(self.timesteps),
-            self.membrane[node.name],
-            timesteps=self.timesteps,
-            counts=self.counts.get(node.name),
-            schedule=self.options.schedule,
-            return_trace=node.name in self.options.membrane_potential,
-            surrogate_gradient=self.options.surrogate_gradient,
-        )
-        self.membrane[node.name] = block.membrane_potential
-        if block.counts is not None:
-            self.counts[node.name] = block.counts
-        if node.name in self.options.spikes:
-            self.recorded["spikes"][node.name] = tf.cast(block.spikes > 0, tf.uint8)
-        if block.trace is not None:
-            self.recorded["membrane_potential"][node.name] = block.trace
-        return Signal.of(merged(block.spikes), constant=False)
+def zeros(batch_size: tf.Tensor, shape: tuple[int, ...], dtype: tf.DType) -> tf.Tensor:
+    """Returns a state of zeros, `[batch, *shape]`."""
+    sizes = tf.concat([[batch_size], tf.constant(shape, tf.int32)], axis=0)
+    return tf.ensure_shape(tf.zeros(sizes, dtype), [None, *shape])
 
 
 def run_block(
-    network: Network, signals: Mapping[str, Signal], state: State, timesteps: int, options: BlockOptions
-) -> tuple[State, list[tf.Tensor], dict[str, dict[str, tf.Tensor]]]:
+    elements: Mapping[str, Element], known: Mapping[str, Signal], state: State, block: Block
+) -> tuple[State, dict[tuple[str, str], Any]]:
     """Steps the network through a block.
 
     Args:
-        network: The spiking network.
-        signals: The inputs, or what `run_constant` made of constant ones.
+        elements: The network's nodes in topological order, by name.
+        known: Signals that are known already.
         state: The state before the block.
-        timesteps: Length of the block, a Python integer.
-        options: What else to do.
+        block: The block.
 
     Returns:
-        The state after the block; the summed readout currents, float64, after each timestep (`[timesteps, batch, ...]`) or
-        after the block (`[batch, ...]`), see `options.every_step`; and the recorded tensors, `[timesteps, batch, ...]`.
+        The state after the block, and the recorded tensors by kind and node.
     """
-    walk = _Walk(network, state, timesteps, options)
-    values = network.run(signals, population=walk.population, max_pool=walk.max_pool, synapse=walk.synapse)
-    for node in network.graph.of_type(Input):
-        if node.name in walk.counts:
-            spikes = by_timestep(tf.cast(signals[node.name].value != 0, tf.float32), timesteps)
-            walk.counts[node.name] += tf.reduce_sum(spikes, axis=0)
-    readouts, sums = [], []
-    for readout, total in zip(network.graph.readouts, state["readout"], strict=True):
-        current = by_timestep(tf.cast(values[readout.node].at_every_step(timesteps), tf.float64), timesteps)
-        if options.every_step:
-            sums.append(total + tf.cumsum(current, axis=0))
-            readouts.append(sums[-1][-1])
-        else:
-            readouts.append(total + tf.reduce_sum(current, axis=0))
-            sums.append(readouts[-1])
-    after = {
-        "step": state["step"] + timesteps,
-        "membrane": walk.membrane,
-        "pool": walk.pool,
-        "readout": readouts,
-        "counts": walk.counts,
-    }
-    return with_static_shapes(network, after), sums, walk.recorded
+    signals, recorded = dict(known), dict[tuple[str, str], Any]()
+    nodes: dict[str, NodeState] = {}
+    for name, element in elements.items():
+        if name in signals:
+            continue
+        before = state.nodes.get(name, {})
+        outcome = element.run([signals[source] for source in element.inputs], before, block)
+        signals[name] = outcome.signal
+        recorded.update({(kind, name): tensor for kind, tensor in outcome.recorded.items()})
+        if outcome.state:
+            # Told to TensorFlow, so that a loop may carry it.
+            nodes[name] = {key: tf.ensure_shape(value, before[key].shape) for key, value in outcome.state.items()}
+    return State(state.timestep + block.timesteps, nodes), recorded

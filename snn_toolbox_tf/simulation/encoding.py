@@ -11,8 +11,6 @@ sample index, the timestep and the element only, hence not on how the samples ar
 
 import tensorflow as tf
 
-INPUT_MODES = ("analog", "poisson", "frames")
-
 _GOLDEN = 0x9E3779B97F4A7C15
 _MIX_1 = 0xBF58476D1CE4E5B9
 _MIX_2 = 0x94D049BB133111EB

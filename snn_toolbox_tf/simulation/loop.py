@@ -10,25 +10,13 @@ from typing import Any
 
 import tensorflow as tf
 
-from snn_toolbox_tf.graph import Input
-from snn_toolbox_tf.network import Network, inputs_of
-from snn_toolbox_tf.simulation import block
-from snn_toolbox_tf.simulation.block import BlockOptions, State
-from snn_toolbox_tf.simulation.encoding import poisson_spikes
-from snn_toolbox_tf.simulation.signal import Signal, merged
+from snn_toolbox_tf.network import Network
+from snn_toolbox_tf.simulation.block import Block, BlockOptions, State, run_block
+from snn_toolbox_tf.simulation.elements import network_elements, readout_key
+from snn_toolbox_tf.simulation.inputs import InputOptions
+from snn_toolbox_tf.simulation.signal import Signal
 
-
-@dataclasses.dataclass(frozen=True)
-class InputOptions:
-    """How input is encoded.
-
-    Attributes:
-        mode: "analog", "poisson" or "frames".
-        seed: Seed of the Poisson draws.
-    """
-
-    mode: str = "analog"
-    seed: int = 0
+Recorded = dict[tuple[str, str], tf.Tensor]
 
 
 @dataclasses.dataclass
@@ -44,165 +32,131 @@ class Segment:
 
     state: State
     outputs: Any
-    recorded: dict[str, dict[str, tf.Tensor]]
+    recorded: Recorded
 
 
-def advance(
-    network: Network,
-    inputs: Mapping[str, tf.Tensor],
-    state: State,
-    steps: Any,
-    *,
-    block_length: int,
-    input_options: InputOptions,
-    options: BlockOptions,
-    sample_index: tf.Tensor | None = None,
-) -> Segment:
-    """Runs the network for `steps` timesteps from `state`.
+class TimeLoop:
+    """A network in time, for one way of encoding input.
 
     Args:
         network: The spiking network.
-        inputs: A tensor per input: `[batch, ...]`, or, in mode "frames", the frames of these timesteps,
-            `[batch, steps, ...]`.
-        state: State before the first of these timesteps.
-        steps: Number of timesteps, an integer or a scalar tensor.
-        block_length: K; of a layer-synchronous or differentiable run, the number of timesteps.
         input_options: How input is encoded.
-        options: What to count and record.
-        sample_index: Global index of each sample, int64 `[batch]`; 0, 1, ... if None.
-
-    Returns:
-        The segment.
     """
-    feed = _feed(network, inputs, input_options, sample_index, state["step"])
-    steps = tf.convert_to_tensor(steps, tf.int32)
-    if options.schedule == "layer_synchronous" or options.differentiable:
-        # One block is the whole run.
-        state, sums, recorded = block.run_block(
-            network, feed(state["step"], block_length), state, block_length, options
-        )
-        return _segment(network, state, sums, recorded, options)
-    arrays = _Arrays(network, options, steps)
-    start = state["step"]
-    for length in sorted({block_length, 1}, reverse=True):
-        end = start + steps // length * length
-        state = _loop(network, feed, state, start, end, length, options, arrays)
-    sums, recorded = arrays.stacked(state)
-    return _segment(network, state, sums, recorded, options)
 
+    def __init__(self, network: Network, input_options: InputOptions) -> None:
+        self.network = network
+        self._elements = network_elements(network, input_options)
+        self._readouts = [readout_key(readout) for readout in network.graph.readouts]
+        # With constant input, what no population stands in front of does not change.
+        changing = network.graph.spiking_ancestry() | set(self._readouts)
+        constant = {name: element for name, element in self._elements.items() if name not in changing}
+        self._constant = constant if input_options.mode == "analog" else {}
 
-def _feed(
-    network: Network, inputs: Mapping[str, tf.Tensor], options: InputOptions, sample_index: Any, start: tf.Tensor
-) -> Any:
-    """Returns a function (first timestep, block length) -> the signals that enter that block."""
-    if options.mode == "analog":
-        constants = block.run_constant(network, inputs)
-        return lambda step, timesteps: constants
-    if options.mode == "frames":
-        return lambda step, timesteps: {
-            name: Signal.of(_frames(network, name, value, step - start, timesteps), constant=False)
-            for name, value in inputs.items()
+    def initial_state(self, batch_size: tf.Tensor, options: BlockOptions) -> State:
+        """Returns the state before the first timestep."""
+        states = {
+            name: element.initial_state(batch_size, options)
+            for name, element in self._elements.items()
+            if name not in self._constant
         }
-    first = next(iter(inputs.values()))
-    index = tf.range(tf.shape(first)[0], dtype=tf.int64) if sample_index is None else sample_index
+        return State(tf.zeros((), tf.int32), {name: state for name, state in states.items() if state})
 
-    def draw(step: tf.Tensor, timesteps: int) -> dict[str, Signal]:
-        signals = {}
-        for salt, node in enumerate(inputs_of(network.graph)):
-            spikes = poisson_spikes(
-                inputs[node.name],
-                node.magnitude,
-                seed=options.seed,
-                salt=salt,
-                sample_index=index,
-                step=step,
-                timesteps=timesteps,
-            )
-            signals[node.name] = Signal.of(merged(_as_current(network, node, spikes)), constant=False)
-        return signals
+    def readout_sums(self, state: State) -> list[tf.Tensor]:
+        """Returns what the readouts' currents have summed up to, float64 `[batch, ...]`, in the order of the readouts."""
+        return [state.nodes[key]["sum"] for key in self._readouts]
 
-    return draw
+    def advance(
+        self,
+        inputs: Mapping[str, tf.Tensor],
+        state: State,
+        steps: Any,
+        *,
+        block_length: int,
+        options: BlockOptions,
+        sample_index: tf.Tensor | None = None,
+    ) -> Segment:
+        """Runs the network for `steps` timesteps from `state`.
+
+        Args:
+            inputs: A tensor per input: `[batch, ...]`, or, in mode "frames", the frames of these timesteps,
+                `[batch, steps, ...]`.
+            state: State before the first of these timesteps.
+            steps: Number of timesteps, an integer or a scalar tensor.
+            block_length: K; of a run that must be one block, the number of timesteps.
+            options: What to count and record.
+            sample_index: Global index of each sample, int64 `[batch]`; 0, 1, ... if None.
+
+        Returns:
+            The segment.
+        """
+        if sample_index is None:
+            sample_index = tf.range(tf.shape(next(iter(inputs.values())))[0], dtype=tf.int64)
+        start = state.timestep
+
+        def block(timestep: tf.Tensor, length: int) -> Block:
+            return Block(length, timestep, timestep - start, inputs, sample_index, options)
+
+        known: dict[str, Signal] = {}
+        for name, element in self._constant.items():
+            known[name] = element.run([known[source] for source in element.inputs], {}, block(start, 1)).signal
+        if options.one_block:
+            state, recorded = run_block(self._elements, known, state, block(start, block_length))
+            return self._segment(state, recorded, options)
+        steps = tf.convert_to_tensor(steps, tf.int32)
+        arrays = self._arrays(options, steps)
+        for length in sorted({block_length, 1}, reverse=True):
+            end = start + steps // length * length
+            state, arrays = self._while(known, state, arrays, block, start, end, length)
+        return self._segment(state, {key: array.stack() for key, array in arrays.items()}, options)
+
+    def _while(
+        self,
+        known: dict[str, Signal],
+        state: State,
+        arrays: Any,
+        block: Any,
+        start: tf.Tensor,
+        end: tf.Tensor,
+        length: int,
+    ) -> tuple[State, Any]:
+        """Runs blocks of one length until timestep `end`."""
+
+        def body(state: State, arrays: Any) -> tuple[State, Any]:
+            after, recorded = run_block(self._elements, known, state, block(state.timestep, length))
+            return after, {
+                key: _written(array, state.timestep - start, length, recorded[key]) for key, array in arrays.items()
+            }
+
+        return tf.while_loop(lambda state, _: state.timestep < end, body, (state, arrays), parallel_iterations=1)
+
+    def _arrays(self, options: BlockOptions, steps: tf.Tensor) -> dict[tuple[str, str], tf.TensorArray]:
+        """Returns an array of all timesteps for all that is recorded."""
+        wanted = [*options.record, *(("sum", key) for key in self._readouts if options.every_step)]
+        arrays = {}
+        for kind, name in wanted:
+            dtype, shape = self._elements[name].recordable[kind]
+            arrays[kind, name] = tf.TensorArray(dtype, size=steps, element_shape=[None, *shape])
+        return arrays
+
+    def _segment(self, state: State, recorded: Recorded, options: BlockOptions) -> Segment:
+        kept = {key: recorded[key] for key in options.record}
+        if not options.every_step:
+            elapsed = tf.cast(state.timestep, tf.float64)
+            return Segment(state, self.network.decode([total / elapsed for total in self.readout_sums(state)]), kept)
+        sums = [recorded["sum", key] for key in self._readouts]
+        means, count = [], tf.shape(sums[0])[0]
+        elapsed = tf.cast(state.timestep - count + 1 + tf.range(count), tf.float64)
+        for total in sums:
+            mean = total / tf.reshape(elapsed, [-1] + [1] * (total.shape.rank - 1))
+            means.append(tf.reshape(mean, [-1, *total.shape[2:]]))
+
+        def unmerge(output: tf.Tensor) -> tf.Tensor:
+            return tf.reshape(output, [count, -1, *output.shape[1:]])
+
+        return Segment(state, tf.nest.map_structure(unmerge, self.network.decode(means)), kept)
 
 
-def _as_current(network: Network, node: Input, spikes: tf.Tensor) -> tf.Tensor:
-    """An input spike is worth the input's magnitude."""
-    dtype = network.input_dtype(node.name)
-    return tf.cast(spikes, dtype) * tf.constant(node.magnitude, dtype)
-
-
-def _frames(network: Network, name: str, value: tf.Tensor, first: tf.Tensor, timesteps: int) -> tf.Tensor:
-    frames = tf.gather(value, tf.range(first, first + timesteps), axis=1)
-    order = [1, 0, *range(2, frames.shape.rank)]
-    return merged(tf.cast(tf.transpose(frames, order), network.input_dtype(name)))
-
-
-class _Arrays:
-    """The TensorArrays of what is recorded, one element a timestep."""
-
-    def __init__(self, network: Network, options: BlockOptions, steps: tf.Tensor) -> None:
-        graph = network.graph
-        self.kinds: list[tuple[str, str]] = [("spikes", name) for name in options.spikes]
-        self.kinds += [("membrane_potential", name) for name in options.membrane_potential]
-        self.readouts = len(graph.readouts) if options.every_step else 0
-        shapes = [graph[name].shape for _, name in self.kinds]
-        dtypes = [tf.uint8 if kind == "spikes" else tf.float32 for kind, _ in self.kinds]
-        shapes += [graph[readout.node].shape for readout in graph.readouts][: self.readouts]
-        dtypes += [tf.float64] * self.readouts
-        self.values = tuple(
-            tf.TensorArray(dtype, size=steps, element_shape=[None, *shape])
-            for dtype, shape in zip(dtypes, shapes, strict=True)
-        )
-
-    def written(
-        self, values: tuple[Any, ...], at: tf.Tensor, length: int, sums: list[Any], recorded: Any
-    ) -> tuple[Any, ...]:
-        sources = [recorded[kind][name] for kind, name in self.kinds] + sums[: self.readouts]
-        result = []
-        for array, source in zip(values, sources, strict=True):
-            for offset in range(length):
-                array = array.write(at + offset, source[offset])
-            result.append(array)
-        return tuple(result)
-
-    def stacked(self, state: State) -> tuple[list[tf.Tensor], dict[str, dict[str, tf.Tensor]]]:
-        tensors = [array.stack() for array in self.values]
-        recorded: dict[str, dict[str, tf.Tensor]] = {"spikes": {}, "membrane_potential": {}}
-        for (kind, name), tensor in zip(self.kinds, tensors, strict=False):
-            recorded[kind][name] = tensor
-        return tensors[len(self.kinds) :] if self.readouts else state["readout"], recorded
-
-
-def _loop(
-    network: Network,
-    feed: Any,
-    state: State,
-    start: tf.Tensor,
-    end: tf.Tensor,
-    length: int,
-    options: BlockOptions,
-    arrays: _Arrays,
-) -> State:
-    def body(state: State, values: tuple[Any, ...]) -> tuple[State, tuple[Any, ...]]:
-        step = state["step"]
-        state, sums, recorded = block.run_block(network, feed(step, length), state, length, options)
-        return state, arrays.written(values, step - start, length, sums, recorded)
-
-    state, arrays.values = tf.while_loop(
-        lambda state, _: state["step"] < end, body, (state, arrays.values), parallel_iterations=1
-    )
-    return state
-
-
-def _segment(network: Network, state: State, sums: list[Any], recorded: Any, options: BlockOptions) -> Segment:
-    if not options.every_step:
-        return Segment(state, network.decode([total / tf.cast(state["step"], tf.float64) for total in sums]), recorded)
-    means, count = [], tf.shape(sums[0])[0]
-    elapsed = tf.cast(state["step"] - count + 1 + tf.range(count), tf.float64)
-    for total in sums:
-        mean = total / tf.reshape(elapsed, [-1] + [1] * (total.shape.rank - 1))
-        means.append(tf.reshape(mean, [-1, *total.shape[2:]]))
-
-    def unmerge(output: tf.Tensor) -> tf.Tensor:
-        return tf.reshape(output, [count, -1, *output.shape[1:]])
-
-    return Segment(state, tf.nest.map_structure(unmerge, network.decode(means)), recorded)
+def _written(array: tf.TensorArray, at: tf.Tensor, length: int, tensor: tf.Tensor) -> tf.TensorArray:
+    for offset in range(length):
+        array = array.write(at + offset, tensor[offset])
+    return array

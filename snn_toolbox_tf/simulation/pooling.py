@@ -4,6 +4,7 @@ import tensorflow as tf
 
 from snn_toolbox_tf import ops
 from snn_toolbox_tf.graph import MaxPool
+from snn_toolbox_tf.synapses import MAX_POOLING
 
 
 def pool(
@@ -23,7 +24,7 @@ def pool(
         block.
     """
     shape = accumulated.shape[1:]
-    window = window_of(node, shape)
+    window = ops.Window(*MAX_POOLING.window(node, tuple(shape)))
     # One-dimensional pooling is two-dimensional with one row.
     image = shape if len(shape) == 3 else [1, *shape]
     blocks, sums = tf.reshape(current, [timesteps, -1, *image]), tf.reshape(accumulated, [-1, *image])
@@ -32,16 +33,3 @@ def pool(
     else:
         pooled, after = ops.accumulate_max_pool(blocks, sums, window, differentiable=differentiable)
     return tf.reshape(pooled, [-1, *node.shape]), tf.reshape(after, [-1, *shape])
-
-
-def window_of(node: MaxPool, input_shape: tf.TensorShape) -> ops.Window:
-    """Returns the windows of a one- or two-dimensional (global) max pooling over rows and columns."""
-    sizes = list(input_shape[:-1])
-    config = node.layer.config
-    if node.layer.class_name.startswith("Global"):
-        pool = strides = sizes
-    else:
-        pool = list(config["pool_size"])
-        strides = list(config["strides"] or config["pool_size"])
-    rows = [1] * (2 - len(sizes))
-    return ops.Window((*rows, *pool), (*rows, *strides), config.get("padding", "valid"))

@@ -9,8 +9,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from snn_toolbox_tf import files
-from snn_toolbox_tf.checks import check_positive_integer
+from snn_toolbox_tf.foundation import atomic_files
+from snn_toolbox_tf.foundation.argument_checks import check_positive_integer
 from snn_toolbox_tf.simulation.classes import class_labels, correct
 
 _FORMAT = "snn_toolbox_tf.SimulationResult"
@@ -172,7 +172,7 @@ class SimulationResult:
         structure = keras.tree.pack_sequence_as(self.outputs, list(range(len(flat))))
         meta = {"format": _FORMAT, "version": 1, "duration": self.duration, "samples": self.samples}
         arrays["meta"] = np.array(json.dumps({**meta, "structure": structure}))
-        with files.replacing(target) as file:
+        with atomic_files.replacing(target) as file:
             np.savez(file, **arrays)
 
     @classmethod

@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from snn_toolbox_tf import ops
 from snn_toolbox_tf.graph import Graph, Node, Population, Synapse
+from snn_toolbox_tf.synapses import family_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,13 +93,13 @@ def absorbed_synapses(graph: Graph) -> frozenset[str]:
 def _may_be_absorbed(node: Node) -> bool:
     if not isinstance(node, Synapse) or node.dtype != "float32":
         return False
-    return _is(node, "Add") or (_is(node, "Scale") and not node.layer.config.get("use_offset", True))
+    family = family_of(node)
+    return family.absorbed_as == "sum" or (
+        family.absorbed_as == "gain" and not node.layer.config.get("use_offset", True)
+    )
 
 
 def _takes_up(reader: Node, node: Node) -> bool:
     """A sum in front of a sum can be its beginning only: (a + b) + c, not a + (b + c), is summed in order."""
-    return _is(reader, "Add") and (_is(node, "Scale") or reader.inputs[0] == node.name)
-
-
-def _is(node: Node, class_name: str) -> bool:
-    return isinstance(node, Synapse) and node.layer.class_name == class_name
+    is_sum = family_of(reader).absorbed_as == "sum"
+    return is_sum and (family_of(node).absorbed_as == "gain" or reader.inputs[0] == node.name)

@@ -104,8 +104,8 @@ void check_integrate_fire(Bytes& bytes) {
   p.timesteps = bytes.number(1, 20);
   p.samples = bytes.number(0, 5);
   p.sample_size = channels * inner;
-  p.reset = bytes.flip() ? Reset::kZero : Reset::kSubtract;
-  p.signed_spikes = bytes.flip();
+  p.neuron.reset = bytes.flip() ? Reset::kZero : Reset::kSubtract;
+  p.neuron.signed_spikes = bytes.flip();
   p.number_of_currents = static_cast<int>(bytes.number(1, IntegrateFire::kMaximalCurrents));
   Array<float> threshold(bytes.flip() ? channels : 1), v(p.neurons()), counts(p.neurons());
   p.threshold = per_channel(bytes, p, threshold);
@@ -122,8 +122,8 @@ void check_integrate_fire(Bytes& bytes) {
     if (bytes.flip()) current.gain = per_channel(bytes, p, *gains.back());
   }
   for (int64_t i = 0; i < counts.size(); ++i) counts.data()[i] = static_cast<float>(bytes.number(0, 2));
-  const bool with_counts = p.signed_spikes || bytes.flip(), with_spikes = bytes.flip(), with_trace = bytes.flip();
-  const bool with_bits = !p.signed_spikes && bytes.flip(), with_block_counts = bytes.flip();
+  const bool with_counts = p.neuron.signed_spikes || bytes.flip(), with_spikes = bytes.flip(), with_trace = bytes.flip();
+  const bool with_bits = !p.neuron.signed_spikes && bytes.flip(), with_block_counts = bytes.flip();
   // As TensorFlow lets it: outputs in the place of inputs, spikes in that of a current.
   const bool in_place = bytes.flip();
   int overwritten = -1;

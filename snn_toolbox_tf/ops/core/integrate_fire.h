@@ -2,8 +2,6 @@
 //
 // All kernels do the same arithmetic in the same order, one IEEE operation at a time (compile with -ffp-contract=off), so
 // that their spikes and membrane potentials are equal bit for bit: variant_reference.cc has the plain version.
-//
-// A further neuron model is one more struct beside those in neuron_models.h, and one more line in `with_model`.
 
 #ifndef SNN_TOOLBOX_TF_OPS_CORE_INTEGRATE_FIRE_H_
 #define SNN_TOOLBOX_TF_OPS_CORE_INTEGRATE_FIRE_H_
@@ -16,7 +14,18 @@
 
 namespace snn_toolbox {
 
+enum class NeuronModel { kIntegrateAndFire };
 enum class Reset { kSubtract, kZero };
+
+// What the neurons of a population do in a timestep; neuron_models.h says it.
+struct Neuron {
+  static constexpr int kMaximalParameters = 4;
+  NeuronModel model = NeuronModel::kIntegrateAndFire;
+  Reset reset = Reset::kSubtract;
+  // Fire -1 where the membrane potential is negative and more spikes were emitted than taken back; needs counts.
+  bool signed_spikes = false;
+  float parameters[kMaximalParameters] = {};
+};
 
 // Values per channel: neuron i has values[(i / inner) % channels].
 struct PerChannel {
@@ -48,9 +57,7 @@ struct IntegrateFire {
   const float* membrane_potential = nullptr;  // [neurons]
   PerChannel threshold;
 
-  Reset reset = Reset::kSubtract;
-  // Fire -1 where the membrane potential is negative and more spikes were emitted than taken back; needs `counts`.
-  bool signed_spikes = false;
+  Neuron neuron;
 
   float* final_membrane_potential = nullptr;  // [neurons]
   float* spikes = nullptr;                    // [timesteps, neurons], 0 or 1 (or -1)

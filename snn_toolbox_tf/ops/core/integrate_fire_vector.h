@@ -4,6 +4,8 @@
 #ifndef SNN_TOOLBOX_TF_OPS_CORE_INTEGRATE_FIRE_VECTOR_H_
 #define SNN_TOOLBOX_TF_OPS_CORE_INTEGRATE_FIRE_VECTOR_H_
 
+#include <type_traits>
+
 #include "integrate_fire.h"
 #include "neuron_models.h"
 
@@ -118,7 +120,7 @@ SNN_TOOLBOX_INLINE Value summed_current(const IntegrateFire& p, const Gains<Valu
 // Timesteps [begin, end) of kCount values (vectors, or single floats) of neurons from i on. What the timesteps before have
 // left is in the outputs.
 template <typename Model, bool kPlain, typename Value, int kCount>
-SNN_TOOLBOX_INLINE void tile(const IntegrateFire& p, int64_t i, int64_t begin, int64_t end) {
+SNN_TOOLBOX_INLINE void tile(const IntegrateFire& p, const Model& model, int64_t i, int64_t begin, int64_t end) {
   constexpr int64_t kWidth = sizeof(Value) / sizeof(float);
   const float* potentials = begin == 0 ? p.membrane_potential : p.final_membrane_potential;
   const float* counts = begin == 0 ? p.counts : p.final_counts;
@@ -139,7 +141,7 @@ SNN_TOOLBOX_INLINE void tile(const IntegrateFire& p, int64_t i, int64_t begin, i
     for (int j = 0; j < kCount; ++j) {
       const int64_t at = t * p.neurons() + i + j * kWidth;
       const Value current = summed_current<kPlain>(p, gains, t, i, j);
-      const Value spike = Model::step(current, threshold[j], net_spikes[j], v[j]);
+      const Value spike = model.step(current, threshold[j], net_spikes[j], v[j]);
       net_spikes[j] = net_spikes[j] + spike;
       emitted[j] = emitted[j] + spike;
       if (p.spikes) store(p.spikes + at, spike);
@@ -161,28 +163,29 @@ constexpr int64_t kTimesteps = 8;
 constexpr int64_t kNeurons = 1024;
 
 template <typename Model, bool kPlain>
-void run_tiles(const IntegrateFire& p, int64_t begin, int64_t end) {
+void run_tiles(const IntegrateFire& p, const Model& model, int64_t begin, int64_t end) {
   for (int64_t first = begin; first < end; first += kNeurons) {
     const int64_t last = first + kNeurons < end ? first + kNeurons : end;
     for (int64_t t = 0; t < p.timesteps; t += kTimesteps) {
       const int64_t until = t + kTimesteps < p.timesteps ? t + kTimesteps : p.timesteps;
       int64_t i = first;
       for (; i + kTileVectors * kLanes <= last; i += kTileVectors * kLanes) {
-        tile<Model, kPlain, FloatVector, kTileVectors>(p, i, t, until);
+        tile<Model, kPlain, FloatVector, kTileVectors>(p, model, i, t, until);
       }
-      for (; i + kLanes <= last; i += kLanes) tile<Model, kPlain, FloatVector, 1>(p, i, t, until);
-      for (; i < last; ++i) tile<Model, kPlain, float, 1>(p, i, t, until);
+      for (; i + kLanes <= last; i += kLanes) tile<Model, kPlain, FloatVector, 1>(p, model, i, t, until);
+      for (; i < last; ++i) tile<Model, kPlain, float, 1>(p, model, i, t, until);
     }
   }
 }
 
 void integrate_fire_vector(const IntegrateFire& p, int64_t begin, int64_t end) {
   const bool plain = p.number_of_currents == 1 && !p.currents[0].gain.values;
-  with_model(p, [&](auto model) {
+  with_model(p.neuron, [&](const auto& model) {
+    using Model = std::decay_t<decltype(model)>;
     if (plain) {
-      run_tiles<decltype(model), true>(p, begin, end);
+      run_tiles<Model, true>(p, model, begin, end);
     } else {
-      run_tiles<decltype(model), false>(p, begin, end);
+      run_tiles<Model, false>(p, model, begin, end);
     }
   });
 }

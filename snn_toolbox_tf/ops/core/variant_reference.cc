@@ -2,6 +2,7 @@
 
 #include <cstddef>
 
+#include "neuron_models.h"
 #include "variants.h"
 
 namespace snn_toolbox {
@@ -18,7 +19,8 @@ float summed_current(const IntegrateFire& p, int64_t t, int64_t i) {
   return sum;
 }
 
-void integrate_fire_reference(const IntegrateFire& p, int64_t begin, int64_t end) {
+template <typename Model>
+void step_neurons(const IntegrateFire& p, const Model& model, int64_t begin, int64_t end) {
   for (int64_t i = begin; i < end; ++i) {
     const int64_t sample = i / p.sample_size, neuron = i % p.sample_size;
     const float threshold = p.threshold.at(i);
@@ -27,34 +29,25 @@ void integrate_fire_reference(const IntegrateFire& p, int64_t begin, int64_t end
     int32_t emitted = 0;
     for (int64_t t = 0; t < p.timesteps; ++t) {
       const int64_t at = t * p.neurons() + i;
-      v += summed_current(p, t, i);
-      int32_t spike = 0;
-      if (v >= threshold) {
-        spike = 1;
-      } else if (p.signed_spikes && v < 0.0f && net_spikes >= 1.0f) {
-        spike = -1;
-      }
-      if (spike != 0) {
-        if (p.reset == Reset::kZero) {
-          v = 0.0f;
-        } else {
-          v = spike > 0 ? v - threshold : v + threshold;
-        }
-      }
-      emitted += spike;
-      net_spikes += static_cast<float>(spike);
-      if (p.spikes) p.spikes[at] = static_cast<float>(spike);
+      const float spike = model.step(summed_current(p, t, i), threshold, net_spikes, v);
+      emitted += static_cast<int32_t>(spike);
+      net_spikes += spike;
+      if (p.spikes) p.spikes[at] = spike;
       if (p.trace) p.trace[at] = v;
       if (p.bits) {
         uint8_t& byte = p.bits[(t * p.samples + sample) * p.bytes_per_sample() + neuron / 8];
         if (neuron % 8 == 0) byte = 0;
-        if (spike > 0) byte = static_cast<uint8_t>(byte | (1u << (neuron % 8)));
+        if (spike > 0.0f) byte = static_cast<uint8_t>(byte | (1u << (neuron % 8)));
       }
     }
     p.final_membrane_potential[i] = v;
     if (p.final_counts) p.final_counts[i] = net_spikes;
     if (p.block_counts) p.block_counts[i] = emitted;
   }
+}
+
+void integrate_fire_reference(const IntegrateFire& p, int64_t begin, int64_t end) {
+  with_model(p.neuron, [&](const auto& model) { step_neurons(p, model, begin, end); });
 }
 
 double window_maximum(const AccumulateMaxPool& p, const double* sums, int64_t row, int64_t column, int64_t channel) {

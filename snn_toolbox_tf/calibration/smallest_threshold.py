@@ -1,0 +1,51 @@
+"""Thresholds that a network's numbers can resolve: none is tiny against the currents that may come."""
+
+import numpy as np
+
+from snn_toolbox_tf.graph import Graph, Node, Population
+from snn_toolbox_tf.grid import ANALOG_HEADROOM, absolute_bounds
+from snn_toolbox_tf.synapses.carriers import current_readers
+
+#: The largest current, in thresholds, that layers which read spikes may give in one timestep.
+LARGEST_CURRENT = 2.0**10
+
+
+def raise_thresholds(graph: Graph, largest: dict[str, np.ndarray]) -> None:
+    """Raises every theta that the largest possible current would exceed more than 2^10 times, to that part of the current.
+
+    A channel that was just about positive in the calibration data, once, has a theta close to 0. What it can tell the next
+    layer is as small; but it shares the grid of its layer, whose 24 bits hold the current of the channel that has most
+    thresholds: all other channels would be left with few.
+
+    Where several layers with weights follow each other without a population between them, what is possible is far from
+    what happens. Those currents are bounded by the grid instead.
+
+    Args:
+        graph: The graph with its source's weights and its thresholds, changed in place.
+        largest: Largest absolute value of each node that depends on the input alone, broadcastable to its shape; those of
+            other nodes are not used.
+    """
+    loose = _loosely_bounded(graph)
+
+    def passed_on(node: Node, bound: np.ndarray) -> np.ndarray:
+        if not isinstance(node, Population):
+            return bound
+        if node.inputs[0] not in loose:
+            # One value per threshold: per channel, or for all.
+            shared = tuple(axis for axis, size in enumerate(np.shape(node.threshold)) if size == 1)
+            theta = np.maximum(node.threshold, bound.max(axis=shared, keepdims=True) / LARGEST_CURRENT)
+            node.threshold = theta if node.max_value is None else np.minimum(theta, node.max_value)
+        return node.threshold
+
+    spiking = graph.spiking_ancestry()
+    analog = {name: ANALOG_HEADROOM * values for name, values in largest.items() if name not in spiking}
+    absolute_bounds(graph, analog, passed_on)
+
+
+def _loosely_bounded(graph: Graph) -> set[str]:
+    """Returns the names of weighted layers that read currents, and of what carries their currents on."""
+    loose = current_readers(graph)
+    for node in graph:
+        if not isinstance(node, Population) and any(name in loose for name in node.inputs):
+            loose.add(node.name)
+    return loose

@@ -1,0 +1,196 @@
+"""`convert_keras`: the whole way from a Keras model to a spiking one, as a table of contents."""
+
+import dataclasses
+import warnings
+from typing import Any
+
+import keras
+
+from snn_toolbox_tf import calibration
+from snn_toolbox_tf.calibration import ActivationStatistics, ThresholdRule
+from snn_toolbox_tf.conversion import verification
+from snn_toolbox_tf.conversion.options import ConversionOptions
+from snn_toolbox_tf.graph import Graph, Population
+from snn_toolbox_tf.grid import observed, quantize
+from snn_toolbox_tf.model import DEFAULT_TIMESTEPS, ConversionRecord, SpikingModel, take_over_compilation
+from snn_toolbox_tf.network import Network, inputs_of
+from snn_toolbox_tf.network.input_data import InputData
+from snn_toolbox_tf.network.source_function import SourceFunction
+from snn_toolbox_tf.parse import parse
+from snn_toolbox_tf.passes import to_spiking
+from snn_toolbox_tf.passes.normalize import normalize
+
+
+def convert_keras(
+    model: keras.Model,
+    calibration_data: Any = None,
+    *,
+    timesteps: int = DEFAULT_TIMESTEPS,
+    threshold_rule: str | ThresholdRule = "percentile",
+    percentile: float | None = None,
+    per_channel: bool = True,
+    threshold_scale: float = 1.0,
+    v0: float = 0.5,
+    reset: str = "subtract",
+    input: str = "analog",
+    form: str = "normalized",
+    max_pooling: str = "accumulated",
+    seed: int = 0,
+    block_length: int | None = None,
+    name: str | None = None,
+) -> SpikingModel:
+    """Converts a trained Keras model into a spiking neural network.
+
+    Args:
+        model: A built Sequential or Functional model with ReLU nonlinearities. It is not changed.
+        calibration_data: Samples like those that the network will see, from which thresholds are taken: arrays in the
+            structure of the model's inputs, or batches of them (a `tf.data.Dataset`, a `keras.utils.PyDataset`, a
+            generator). A few hundred samples do. Without it, thresholds come from batch-norm statistics, or from the
+            weights alone (Diehl et al. 2015), and are much worse.
+        timesteps: T of `predict` and `evaluate`.
+        threshold_rule: How thresholds follow from the activations that calibration data cause: "percentile" (Rueckauer et al.
+            2017), "maximum" (Diehl et al. 2015), or a function of your own, see `snn_toolbox_tf.calibration.threshold_rules`.
+        percentile: theta is this percentile of the positive activations, in (0, 100]. 99.9 if None. It is at least 2^-10 of
+            the largest current that can come in one timestep, which matters to channels that are hardly ever positive.
+        per_channel: One threshold per channel, or one per population.
+        threshold_scale: Every theta is multiplied by it: more than 1 leaves headroom, less clips more activations and needs
+            fewer timesteps.
+        v0: Initial membrane potential in units of the threshold; 0.5 (theta/2) rounds rates to nearest.
+        reset: "subtract" (soft reset) or "zero" (hard reset).
+        input: "analog", "poisson" or "frames", see `SpikingModel`.
+        form: "normalized" (thresholds 1, spikes 0 or 1, parameters on a grid that makes spikes reproducible) or
+            "unnormalized" (the source's own weights, spikes of height theta), for inspection.
+        max_pooling: What max pooling passes on: "accumulated", the growth of the largest accumulated current, which is exact
+            in the limit of many timesteps; or "winner_take_all", the spikes of the neuron that fires most (Rueckauer et al.
+            2017), which needs a population in front of each pooling.
+        seed: Seed of Poisson input, and of the random input that verifies a conversion without calibration data.
+        block_length: K, the number of timesteps that each synapse handles at once; None: by batch size and caches.
+        name: Name of the spiking model; the source's with "_snn" if None.
+
+    Returns:
+        A `SpikingModel` with the source's loss and metrics, if it was compiled.
+
+    Raises:
+        TypeError: If `model` is not a Keras model or the data is not numeric.
+        UnsupportedModelError: If the model holds what cannot be converted; the message lists all of it.
+        ValueError: If an argument or the calibration data is not usable.
+        ConversionError: If the converted graph, run as an ANN, does not give the source's outputs.
+
+    Example:
+        >>> import keras, numpy as np, snn_toolbox_tf as snn
+        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(8, "relu"), keras.layers.Dense(3)])
+        >>> x = np.random.default_rng(0).random((64, 4), "float32")
+        >>> model_snn = snn.convert_keras(model, x, timesteps=64)
+        >>> model_snn.predict(x, verbose=0).shape
+        (64, 3)
+    """
+    options = ConversionOptions(
+        timesteps=timesteps,
+        threshold_rule=threshold_rule,
+        percentile=percentile,
+        per_channel=per_channel,
+        threshold_scale=threshold_scale,
+        v0=v0,
+        reset=reset,
+        input=input,
+        form=form,
+        max_pooling=max_pooling,
+        seed=seed,
+        block_length=block_length,
+    )
+    graph = to_spiking(parse(model).graph, options.max_pooling)
+    return convert_graph(model, graph, calibration_data, options, name=name)
+
+
+def convert_graph(
+    model: keras.Model, graph: Graph, calibration_data: Any, options: ConversionOptions, *, name: str | None = None
+) -> SpikingModel:
+    """Does what `convert_keras` does for a model whose graph has been parsed and put through the passes already.
+
+    Args:
+        model: The source.
+        graph: Its graph; it is changed.
+        calibration_data: As for `convert_keras`.
+        options: The other arguments of `convert_keras`, checked.
+        name: Name of the spiking model.
+    """
+    network = Network(graph)
+    calibrated = calibration_data is not None
+    if calibrated:
+        frames = options.input == "frames"
+        data = InputData(calibration_data, graph, argument="calibration_data", merge_frames=frames)
+        statistics = calibration.observe_activations(network, data)
+    else:
+        statistics = calibration.observe_random_input(network, options.seed)
+    source = SourceFunction(model, graph)
+    # Random input as well: calibration data that is all alike would prove little.
+    random_input = calibration.random_input(network, options.seed)
+    pass_error = max(
+        verification.check_same_function(source, network, inputs) for inputs in (statistics.first_batch, random_input)
+    )
+    _set_populations(model.name, graph, statistics, options, calibrated=calibrated)
+    record = ConversionRecord(
+        **options.recorded(calibrated=calibrated),
+        calibration_samples=statistics.samples if calibrated else 0,
+        thresholds={node.name: node.threshold for node in graph.of_type(Population)},
+        pass_error=pass_error,
+    )
+    ann_outputs = network.decoded_ann_outputs(statistics.first_batch)
+    if options.form == "normalized":
+        scale = normalize(graph)
+        quantize(graph, observed(graph, statistics.largest, scale))
+    model_snn = SpikingModel(
+        graph,
+        timesteps=options.timesteps,
+        input=options.input,
+        seed=options.seed,
+        block_length=options.block_length,
+        conversion=record,
+        name=name or f"{model.name}_snn",
+    )
+    if options.form == "normalized":
+        error = verification.check_grid(ann_outputs, model_snn.network, statistics.first_batch)
+        exceptions = tuple(verification.platform_exceptions())
+        model_snn.conversion = dataclasses.replace(record, grid_error=error, platform_exceptions=exceptions)
+    take_over_compilation(model, model_snn)
+    return model_snn
+
+
+def _set_populations(
+    name: str, graph: Graph, statistics: ActivationStatistics, options: ConversionOptions, *, calibrated: bool
+) -> None:
+    """Gives every population its thresholds and its neurons, and every input its magnitude."""
+    if calibrated:
+        _warn_of_useless_data(graph, statistics)
+        thresholds = calibration.thresholds_from_data(statistics, options.rule, per_channel=options.per_channel)
+        for node in inputs_of(graph):
+            node.magnitude = float(statistics.largest[node.name].max()) or 1.0
+    else:
+        warnings.warn(
+            f"No `calibration_data` was given for model '{name}': thresholds are estimated from batch-norm statistics and "
+            "weights, which costs accuracy or many timesteps. Pass a few hundred typical samples, "
+            "`convert_keras(model, calibration_data=x)`.",
+            stacklevel=4,
+        )
+        thresholds = calibration.thresholds_from_model(graph, options.used_percentile)
+    scaled = {population: theta * options.threshold_scale for population, theta in thresholds.items()}
+    calibration.apply_thresholds(graph, scaled)
+    calibration.raise_thresholds(graph, statistics.largest)
+    for node in graph.of_type(Population):
+        node.neuron = options.neuron
+
+
+def _warn_of_useless_data(graph: Graph, statistics: ActivationStatistics) -> None:
+    if statistics.silent_populations:
+        warnings.warn(
+            f"The calibration data drives no neuron of {', '.join(statistics.silent_populations)}: their thresholds are "
+            "arbitrary. Is it scaled as the model expects?",
+            stacklevel=5,
+        )
+    zero = [node.name for node in inputs_of(graph) if not statistics.largest[node.name].any()]
+    if zero:
+        warnings.warn(
+            f"The calibration data for {', '.join(map(repr, zero))} is all zeros, so that thresholds come from biases "
+            "alone. Expected samples like those that the network will see.",
+            stacklevel=5,
+        )

@@ -1,0 +1,136 @@
+"""Checks that a conversion kept the function, and that this machine's sums are exact on the grid."""
+
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from snn_toolbox_tf.network import Network
+from snn_toolbox_tf.network.source_function import SourceFunction
+
+TOLERANCE = 1e-4
+#: However much a network amplifies rounding: above this it would be no check.
+LARGEST_TOLERANCE = 1e-2
+GRID_TOLERANCE = 1e-2
+
+
+class ConversionError(RuntimeError):
+    """The converted graph does not compute what the source computes: a bug of this package, or of a layer's kernel."""
+
+
+def check_same_function(source: SourceFunction, network: Network, inputs: dict[str, np.ndarray]) -> float:
+    """Compares a network with its source's weights, run as an ANN, with its source.
+
+    Args:
+        source: The source model.
+        network: The network.
+        inputs: An array `[batch, ...]` per input.
+
+    Returns:
+        max |difference| / max |output|, the largest over all outputs.
+
+    Raises:
+        ValueError: If the source's outputs are no finite numbers.
+        ConversionError: If it is 1e-4 or more, and more than rounding explains: what a relative change of the input by 1e-6
+            (8 times float32's precision) does to the source's own output.
+    """
+    expected, name = source(inputs), source.model.name
+    if not all(np.isfinite(np.asarray(output)).all() for output in keras.tree.flatten(expected)):
+        raise ValueError(
+            f"Model '{name}' gives NaN or infinite outputs on data of usual size. Expected weights for which float32 "
+            "suffices: the training diverged, or the file is damaged."
+        )
+    error = _relative(network.decoded_ann_outputs(inputs), expected)
+    if not error < TOLERANCE and not error < min(_effect_of_rounding(source, inputs, expected), LARGEST_TOLERANCE):
+        samples = len(next(iter(inputs.values())))
+        raise ConversionError(
+            f"The graph of model '{name}' differs from its source by {error:.2e} of the largest output on {samples} samples, "
+            f"expected less than {TOLERANCE:g}. {_explanation(source.model)}"
+        )
+    return error
+
+
+def _explanation(model: keras.Model) -> str:
+    """Says what may be the reason: a fault of Keras's own, or one of this package."""
+    suspects = [layer.name for layer in model.layers if _adds_bias_along_the_wrong_axis(layer)]
+    if suspects:
+        return (
+            f"The reason is likely Keras, which adds the bias of channels-first layers along the last axis where that has as "
+            f"many elements as there are filters: {', '.join(map(repr, suspects))}. Use channels last, or another number of "
+            "filters."
+        )
+    return "Please report this model's architecture."
+
+
+def _adds_bias_along_the_wrong_axis(layer: Any) -> bool:
+    config = layer.get_config()
+    kind = type(layer).__name__
+    affected = kind.startswith("SeparableConv") or kind.endswith("Transpose") or kind == "Conv3D"
+    if not affected or config.get("data_format") != "channels_first" or not config.get("use_bias"):
+        return False
+    return layer.output.shape[-1] == config["filters"]
+
+
+def _effect_of_rounding(source: SourceFunction, inputs: dict[str, np.ndarray], expected: Any) -> float:
+    """Returns how much a relative change of the input by 1e-6 changes the source's output: deep networks amplify it."""
+    generator = np.random.default_rng(0)
+    changed = {
+        name: array * (1.0 + 1e-6 * generator.choice([-1.0, 1.0], array.shape)).astype(np.float32)
+        for name, array in inputs.items()
+    }
+    return _relative(source(changed), expected)
+
+
+def check_grid(expected: Any, normalized: Network, inputs: dict[str, np.ndarray]) -> float:
+    """Compares the normalised network on its grid, run as an ANN, with what it gave before.
+
+    Args:
+        expected: The outputs of the network with its source's weights.
+        normalized: The normalised network.
+        inputs: An array `[batch, ...]` per input.
+
+    Returns:
+        max |difference| / max |output|: the error that the grid makes.
+
+    Raises:
+        ConversionError: If it is 1e-2 or more.
+    """
+    error = _relative(normalized.decoded_ann_outputs(inputs), expected)
+    if not error < GRID_TOLERANCE:
+        raise ConversionError(
+            f"The grid of network '{normalized.graph.name}' changes its outputs by {error:.2e} of the largest, expected less "
+            f"than {GRID_TOLERANCE:g}. Is the calibration data scaled as the model expects? If it is: "
+            "`form='unnormalized'` runs without a grid. Please report this model's architecture."
+        )
+    return error
+
+
+def _relative(actual: Any, expected: Any) -> float:
+    errors = []
+    for ours, theirs in zip(keras.tree.flatten(actual), keras.tree.flatten(expected), strict=True):
+        ours, theirs = np.asarray(ours, dtype=np.float64), np.asarray(theirs, dtype=np.float64)
+        errors.append(float(np.abs(ours - theirs).max() / max(np.abs(theirs).max(), 1e-30)))
+    return max(errors)
+
+
+def platform_exceptions() -> list[str]:
+    """Runs one known convolution and one known product on the grid; returns what is not exact on this machine.
+
+    On x86-64 CPUs nothing is expected. Reduced-precision modes (TF32, bfloat16 fast math) would show here.
+    """
+    generator = np.random.default_rng(0)
+    spikes = generator.integers(0, 2, (2, 8, 8, 32)).astype(np.float32)
+    weights = np.round(generator.normal(size=(3, 3, 32, 16)) * 2.0**13)
+    grid = tf.constant(weights * 2.0**-13, tf.float32)
+    found = []
+    convolved = tf.nn.conv2d(spikes, grid, 1, "VALID").numpy()
+    patches = np.lib.stride_tricks.sliding_window_view(spikes, (3, 3), axis=(1, 2))
+    exact = np.einsum("bxycij,ijco->bxyo", patches.astype(np.int64), weights.astype(np.int64)) * 2.0**-13
+    if not np.array_equal(convolved.astype(np.float64), exact):
+        found.append("float32 convolutions are not exact on the grid on this machine")
+    product = tf.matmul(spikes.reshape(2, -1), tf.reshape(grid, [-1, 16])[:288].numpy().repeat(8, 0)[:2048]).numpy()
+    expected = spikes.reshape(2, -1).astype(np.float64) @ (weights.reshape(-1, 16).repeat(8, 0)[:2048] * 2.0**-13)
+    if not np.array_equal(product.astype(np.float64), expected):
+        found.append("float32 matrix products are not exact on the grid on this machine")
+    return found

@@ -1,0 +1,55 @@
+"""Checks of single arguments, with errors that name them."""
+
+import difflib
+import numbers
+from collections.abc import Iterable
+from typing import Any
+
+#: As many as float32 spike counts can tell apart; a run of that length takes hours for the smallest network.
+MOST_TIMESTEPS = 2**24
+
+
+def check_seed(value: Any) -> int:
+    """Returns `value` as an int if it can seed the draws of Poisson input."""
+    if not _is_integer(value) or not 0 <= int(value) < 2**62:
+        raise ValueError(f"Expected `seed` to be an integer in [0, 2**62). Received: seed={value!r}")
+    return int(value)
+
+
+def check_positive_integer(value: Any, name: str) -> int:
+    """Returns `value` as an int, or raises an error that names the argument."""
+    if not _is_integer(value) or value < 1:
+        raise ValueError(f"Expected `{name}` to be a positive integer. Received: {name}={value!r}")
+    return int(value)
+
+
+def check_timesteps(value: Any, name: str = "timesteps") -> int:
+    """Returns `value` as an int if a network can run for so many timesteps, or raises an error that names the argument."""
+    if not _is_integer(value) or not 1 <= int(value) <= MOST_TIMESTEPS:
+        raise ValueError(
+            f"Expected `{name}` to be a positive integer of at most 2**24 = {MOST_TIMESTEPS:,}, up to which spike counts "
+            f"are exact. Received: {name}={value!r}"
+        )
+    return int(value)
+
+
+def check_one_of(value: Any, allowed: Iterable[str], argument: str) -> str:
+    """Returns `value` if it is one of the allowed names, or raises an error with the nearest one."""
+    names = tuple(allowed)
+    if isinstance(value, str) and value in names:
+        return value
+    raise ValueError(
+        f"Unknown `{argument}`. Expected one of {names}. Received: {argument}={value!r}.{did_you_mean(value, names)}"
+    )
+
+
+def did_you_mean(value: Any, known: Iterable[str]) -> str:
+    """Returns " Did you mean 'x'?" with the nearest of the known names, or "" if none is near."""
+    names = list(known)
+    near = [name for name in names if str(value) and name.startswith(str(value))]
+    near = near or difflib.get_close_matches(str(value), names, n=1, cutoff=0.6)
+    return f" Did you mean {near[0]!r}?" if near else ""
+
+
+def _is_integer(value: Any) -> bool:
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)

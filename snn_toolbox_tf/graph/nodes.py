@@ -1,0 +1,204 @@
+"""The nodes of a network, and its readouts: plain data, no Keras objects.
+
+Nodes hold layer configurations and weights as NumPy arrays, so that a pass can rewrite them freely, two calls of a shared
+layer can come apart, and the source model is never touched. `network.Network` makes Keras layers of them.
+"""
+
+import copy
+import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from snn_toolbox_tf.neurons import IntegrateAndFire, Neuron
+
+
+class WeightsInLayers(Mapping[str, np.ndarray]):
+    """Stands where a spec's weights were, once living layers hold them: any use of it is a mistake, and is told."""
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        raise RuntimeError(self._message())
+
+    def __iter__(self) -> Iterator[str]:
+        raise RuntimeError(self._message())
+
+    def __len__(self) -> int:
+        raise RuntimeError(self._message())
+
+    def __contains__(self, name: object) -> bool:
+        raise RuntimeError(self._message())
+
+    @staticmethod
+    def _message() -> str:
+        return "The weights of this graph are in the layers of its network. Use `network.graph_with_weights()`."
+
+
+@dataclasses.dataclass
+class LayerSpec:
+    """A Keras layer as data.
+
+    Attributes:
+        class_name: Name of the class: of `keras.layers`, of `snn_toolbox_tf.layers`, or a name that was registered with
+            `snn_toolbox_tf.register_layer`.
+        config: The layer's `get_config()`.
+        weights: Weights by attribute name, for example `{"kernel": ..., "bias": ...}`; `WeightsInLayers` if a network's layers
+            hold them.
+        fractional_bits: Of the grid on which each of the weights lies, broadcastable to it; empty where there is no grid.
+    """
+
+    class_name: str
+    config: dict[str, Any]
+    weights: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    fractional_bits: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "LayerSpec":
+        """Arrays are replaced, never changed: copies share them."""
+        weights = dict(self.weights) if isinstance(self.weights, dict) else self.weights
+        return LayerSpec(self.class_name, copy.deepcopy(self.config, memo), weights, dict(self.fractional_bits))
+
+    def leave_weights_to_layers(self) -> None:
+        """Drops the weights, because a living layer holds them."""
+        self.weights = WeightsInLayers()  # type: ignore[assignment]
+
+
+@dataclasses.dataclass
+class Node:
+    """One operation; its output is one tensor of `shape` per sample.
+
+    Attributes:
+        name: Unique in the graph; the name of the source layer wherever possible.
+        inputs: Names of the nodes that it reads, in order.
+        shape: Output shape without the batch axis.
+        channel_axis: Axis of `shape` (never negative) that counts channels.
+        dtype: What its layer computes in. "float64" up to the first population, where input is real-valued.
+        origin: Name of the part of the source that it stands for, of which several nodes may be made; its own name if empty.
+    """
+
+    name: str
+    inputs: list[str]
+    shape: tuple[int, ...]
+    channel_axis: int = -1
+    dtype: str = "float32"
+    origin: str = ""
+
+    def __post_init__(self) -> None:
+        self.shape = tuple(int(size) for size in self.shape)
+        if self.channel_axis < 0:
+            self.channel_axis += len(self.shape)
+        self.origin = self.origin or self.name
+
+    def channel_vector(self, values: Any) -> np.ndarray:
+        """Returns one value per channel (or a scalar) as a float64 array that broadcasts against `shape`."""
+        values = np.asarray(values, dtype=np.float64)
+        if values.ndim == 0:
+            return values.reshape((1,) * len(self.shape))
+        sizes = [1] * len(self.shape)
+        sizes[self.channel_axis] = values.size
+        return values.reshape(sizes)
+
+
+@dataclasses.dataclass
+class InputNode(Node):
+    """An input of the network.
+
+    Attributes:
+        magnitude: Largest |x| of the calibration data: what a Poisson input of rate 1 stands for.
+    """
+
+    magnitude: float = 1.0
+
+
+@dataclasses.dataclass
+class Synapse(Node):
+    """A stateless map that is affine at every timestep; runs as the Keras layer that it is.
+
+    Attributes:
+        layer: The layer.
+        moments: Mean and variance of each channel of the output over the training data, where a batch norm tells.
+        expected: The largest absolute value that its grid was made for, where far larger ones are possible, but not to be
+            expected; None where the grid is for all that is possible.
+    """
+
+    layer: LayerSpec = dataclasses.field(kw_only=True)
+    moments: tuple[np.ndarray, np.ndarray] | None = None
+    expected: float | None = None
+
+
+@dataclasses.dataclass
+class MaxPool(Node):
+    """Max pooling: stateful in time, because the maximum is taken over accumulated currents.
+
+    The sums grow with time, hence float64.
+
+    Attributes:
+        layer: The layer.
+        rule: What is passed on: "accumulated", by how much the maximum grew; or "winner_take_all", what the neuron with the
+            most spikes so far puts out now.
+    """
+
+    layer: LayerSpec = dataclasses.field(kw_only=True)
+    rule: str = "accumulated"
+    dtype: str = "float64"
+
+
+@dataclasses.dataclass
+class Activation(Node):
+    """A nonlinearity of the source network that no pass has placed yet (`layer.class_name` names it)."""
+
+    layer: LayerSpec = dataclasses.field(kw_only=True)
+
+
+@dataclasses.dataclass
+class Population(Node):
+    """Spiking neurons in place of a ReLU.
+
+    Attributes:
+        max_value: Upper bound of the source's ReLU (ReLU6), broadcastable to `shape`, or None.
+        threshold: theta, positive, broadcastable to `shape`.
+        spike_height: "threshold" with the source's own weights, "unit" in the normalised form.
+        neuron: What the neurons do in a timestep, how they are reset, and their initial potential.
+    """
+
+    max_value: np.ndarray | None = None
+    threshold: np.ndarray = dataclasses.field(default_factory=lambda: np.ones(()))
+    spike_height: str = "threshold"
+    neuron: Neuron = dataclasses.field(default_factory=IntegrateAndFire)
+
+
+@dataclasses.dataclass(frozen=True)
+class Refusal:
+    """Why an operation has no place in a spiking network, and what to do about it."""
+
+    reason: str
+    remedy: str
+
+
+@dataclasses.dataclass
+class Unsupported(Node):
+    """An operation that has no place in a spiking network, kept until all of them can be named at once."""
+
+    class_name: str = dataclasses.field(kw_only=True)
+    refusal: Refusal = dataclasses.field(kw_only=True)
+
+
+@dataclasses.dataclass
+class Readout:
+    """An output of the network.
+
+    Attributes:
+        name: Name of the source's output layer.
+        node: The node whose output is summed over time.
+        decoder: What is applied to the time-averaged current, layer after layer: softmax, for example.
+        shape: Shape of the decoded output without the batch axis; that of the node if None.
+    """
+
+    name: str
+    node: str
+    decoder: list[LayerSpec] = dataclasses.field(default_factory=list)
+    shape: tuple[int, ...] | None = None
+
+
+def sample_axis(axis: int, rank: int) -> int:
+    """Turns an axis counted with the batch axis, as layers do, into a non-negative one of a sample's `rank` axes."""
+    return axis + rank if axis < 0 else axis - 1

@@ -1,0 +1,253 @@
+"""`SpikingNeurons`: a population of spiking neurons as a Keras layer."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from snn_toolbox_tf import ops
+from snn_toolbox_tf.foundation.argument_checks import check_one_of
+from snn_toolbox_tf.neurons import IntegrateAndFire, Neuron, neuron_from_config
+
+SPIKE_HEIGHTS = ("unit", "threshold")
+
+
+@keras.saving.register_keras_serializable(package="SnnToolbox")
+class SpikingNeurons(keras.layers.Layer):
+    """Spiking neurons with the manners of a Keras RNN cell: state in, state out.
+
+    At each timestep the membrane potential v takes up the input current; a neuron fires where `v >= threshold`, and is
+    reset. What that means in detail is the neuron's: see `snn_toolbox_tf.neurons`.
+
+    It runs on the active implementation of `snn_toolbox_tf.ops`. A Keras model that holds it is exported for servers, which
+    have no native ops, inside `with snn_toolbox_tf.ops.use("reference"):` (`SpikingModel.export` does that by itself).
+
+    Args:
+        threshold: theta > 0, a number or one value per channel.
+        neuron: What each neuron does in a timestep; `snn_toolbox_tf.neurons.IntegrateAndFire()` if None.
+        spike_height: "unit" (spikes are 0 or 1) or "threshold" (a spike is worth theta, so that rate times height is
+            the activation).
+        axis: Channel axis of the current, counted with the batch axis; used if `threshold` has several values.
+        stateful: Whether the layer keeps its membrane potential between calls, in a variable created by the first call.
+        surrogate_gradient: What stands in for the derivative of a spike in training: "arctan", "triangle", "rectangle",
+            "sigmoid" or "fast_sigmoid", see `snn_toolbox_tf.ops.surrogate`.
+
+    Call arguments:
+        current: Input current of one timestep, `[batch, ...]`.
+        state: Membrane potential `[batch, ...]`, or a list that holds it; omitted, it is the initial state (or, with
+            `stateful=True`, the one that the last call left).
+
+    Returns:
+        `(spikes, state)`, `state` in the form in which it came; with `stateful=True` and no `state`, the spikes only.
+
+    Raises:
+        TypeError: If `neuron` is none.
+        ValueError: For a threshold that is not positive, an unknown `spike_height` or `surrogate_gradient`, and, with
+            `stateful=True`, a batch of another size than the last one.
+
+    Example:
+        >>> import keras, snn_toolbox_tf as snn
+        >>> neurons = snn.SpikingNeurons(threshold=1.0, neuron=snn.neurons.IntegrateAndFire(v0=0.0))
+        >>> current = keras.ops.full((1, 1), 0.5)
+        >>> state = neurons.get_initial_state(batch_size=1, input_shape=(None, 1))
+        >>> train = []
+        >>> for _ in range(4):
+        ...     spikes, state = neurons(current, state)
+        ...     train.append(float(spikes[0, 0]))
+        >>> train
+        [0.0, 1.0, 0.0, 1.0]
+    """
+
+    def __init__(
+        self,
+        threshold: Any = 1.0,
+        neuron: Neuron | dict[str, Any] | None = None,
+        spike_height: str = "unit",
+        axis: int = -1,
+        stateful: bool = False,
+        surrogate_gradient: str = "arctan",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        values = np.asarray(threshold, dtype=np.float64)
+        if values.ndim > 1 or values.size == 0 or not (np.isfinite(values).all() and (values > 0).all()):
+            raise ValueError(
+                "Expected `threshold` to be a positive number, or one positive number per channel. "
+                f"Received: threshold={threshold}"
+            )
+        if isinstance(neuron, dict):
+            neuron = neuron_from_config(neuron)
+        if not isinstance(neuron, Neuron | None):
+            raise TypeError(
+                "Expected `neuron` to be a value of `snn_toolbox_tf.neurons`, such as `IntegrateAndFire()`. "
+                f"Received: neuron={neuron!r}"
+            )
+        self.threshold = values
+        self.neuron = neuron or IntegrateAndFire()
+        self.spike_height = check_one_of(spike_height, SPIKE_HEIGHTS, "spike_height")
+        self.axis = axis
+        self.stateful = stateful
+        self.surrogate_gradient = check_one_of(surrogate_gradient, ops.SURROGATE_GRADIENTS, "surrogate_gradient")
+        # XLA's CPU version of the step is several times slower, and refuses custom ops.
+        self.supports_jit = False
+        # One variable a batch size, because a traced function keeps using the one that it was traced with.
+        self._kept: dict[str, tf.Variable] = {}
+        self._kept_batch_size: int | None = None
+
+    def build(self, current_shape: tuple[int | None, ...]) -> None:
+        """Fixes the shape of the population."""
+        channels = current_shape[self.axis]
+        if self.threshold.size > 1 and self.threshold.size != channels:
+            raise ValueError(
+                f"Layer '{self.name}' has {self.threshold.size} thresholds, but its current has {channels} channels "
+                f"on axis {self.axis}. Received: current_shape={tuple(current_shape)}"
+            )
+        self._shape = tuple(current_shape[1:])
+        sizes = [1] * len(current_shape)
+        values = np.unique(self.threshold)
+        if values.size > 1:
+            sizes[self.axis], values = self.threshold.size, self.threshold
+        self._broadcast_threshold = values.reshape(sizes)
+        self.built = True
+
+    @property
+    def state_size(self) -> Any:
+        """Shape of the membrane potential of one sample, as `keras.layers.RNN` asks for it."""
+        if not self.built:
+            # `RNN` asks before it builds its cell, to learn whether there is one state: any integer says yes.
+            return 1
+        return self._shape[0] if len(self._shape) == 1 else self._shape
+
+    @property
+    def output_size(self) -> Any:
+        """Shape of the spikes of one sample, as `keras.layers.RNN` asks for it."""
+        return self.state_size
+
+    def get_initial_state(self, batch_size: Any = None, input_shape: tuple[int | None, ...] | None = None) -> tf.Tensor:
+        """Returns the membrane potential before the first timestep: the neuron's `v0`, times the threshold.
+
+        Args:
+            batch_size: Number of samples, an integer or a scalar tensor.
+            input_shape: Shape of the current with its batch axis; needed only before the layer is built.
+
+        Returns:
+            A tensor `[batch_size, ...]`.
+        """
+        if not self.built:
+            if input_shape is None:
+                raise ValueError(
+                    f"Layer '{self.name}' has not seen a current yet and cannot know its number of neurons. "
+                    "Pass `input_shape=(None, ...)`, or call the layer first."
+                )
+            self.build(input_shape)
+        potential = tf.constant(self.neuron.v0 * self._broadcast_threshold[0], dtype=self.compute_dtype)
+        return tf.broadcast_to(potential, tf.concat([tf.reshape(batch_size, [1]), self._shape], axis=0))
+
+    def call(self, current: Any, state: Any = None) -> Any:
+        """Runs one timestep."""
+        if state is None and self.stateful:
+            return self._call_stateful(current)
+        if state is None:
+            state = self.get_initial_state(tf.shape(current)[0])
+        packed = isinstance(state, (list, tuple))
+        block = self.integrate(
+            current, state[0] if packed else state, timesteps=1, surrogate_gradient=self.surrogate_gradient
+        )
+        return block.spikes[0], [block.membrane_potential] if packed else block.membrane_potential
+
+    def integrate(
+        self,
+        current: tf.Tensor | Sequence[ops.Current],
+        membrane_potential: tf.Tensor,
+        *,
+        timesteps: int,
+        counts: tf.Tensor | None = None,
+        schedule: str = "step",
+        return_trace: bool = False,
+        surrogate_gradient: str | None = None,
+    ) -> ops.Block:
+        """Runs a block of timesteps.
+
+        Args:
+            current: `[timesteps, batch, ...]`, or `[batch, ...]` if it is constant in the block; or several currents.
+            membrane_potential: `[batch, ...]`.
+            timesteps: Length of the block.
+            counts: Number of spikes before the block, `[batch, ...]`, if it is to be kept.
+            schedule: "step" (fire at each timestep) or "layer_synchronous" (integrate the whole block, then fire).
+            return_trace: Whether v after each timestep is wanted.
+            surrogate_gradient: Name of the gradient that spikes shall have, or None; costs memory for all timesteps.
+
+        Returns:
+            An `ops.Block`: spikes `[timesteps, batch, ...]`, v after the block, counts, and v after each timestep.
+        """
+        threshold = tf.constant(self._broadcast_threshold, dtype=self.compute_dtype)
+        if tf.is_tensor(current):
+            current = tf.cast(current, self.compute_dtype)
+        if schedule == "layer_synchronous":
+            spikes, v = ops.integrate_then_fire(
+                current, membrane_potential, threshold, self.neuron, timesteps=timesteps
+            )
+            after = None if counts is None else counts + tf.reduce_sum(spikes, axis=0)
+            block = ops.Block(spikes, v, after, None)
+        else:
+            block = ops.integrate_fire(
+                current,
+                membrane_potential,
+                threshold,
+                timesteps=timesteps,
+                neuron=self.neuron,
+                counts=counts,
+                return_trace=return_trace,
+                surrogate_gradient=surrogate_gradient,
+            )
+        if self.spike_height == "threshold":
+            block = block._replace(spikes=block.spikes * threshold)
+        return block
+
+    def reset_state(self) -> None:
+        """Returns to the initial state; the next call may have another batch size."""
+        for variable in self._kept.values():
+            variable.assign(self.get_initial_state(variable.shape[0]))
+        self._kept_batch_size = None
+
+    def _call_stateful(self, current: Any) -> tf.Tensor:
+        batch_size = current.shape[0]
+        if batch_size is None:
+            raise ValueError(
+                f"Layer '{self.name}' is stateful and needs a fixed batch size. "
+                "Give the model an `Input(batch_shape=...)`, or call the layer eagerly."
+            )
+        if self._kept_batch_size not in (None, batch_size):
+            raise ValueError(
+                f"Layer '{self.name}' is stateful and holds the state of {self._kept_batch_size} samples. "
+                f"Received a batch of {batch_size}. Call `reset_state()` before another batch size."
+            )
+        self._kept_batch_size = batch_size
+        key = f"batch_{batch_size}"
+        if key not in self._kept:
+            with tf.init_scope():
+                self._kept[key] = tf.Variable(self.get_initial_state(batch_size), trainable=False)
+        before = tf.convert_to_tensor(self._kept[key])
+        block = self.integrate(current, before, timesteps=1, surrogate_gradient=self.surrogate_gradient)
+        self._kept[key].assign(block.membrane_potential)
+        return block.spikes[0]
+
+    def compute_output_shape(self, current_shape: Any, state_shape: Any = None) -> Any:
+        """Returns the shape of the spikes, and of the state if it is returned."""
+        if self.stateful and state_shape is None:
+            return current_shape
+        return current_shape, state_shape or current_shape
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the constructor's arguments."""
+        config = {
+            "threshold": self.threshold.tolist(),
+            "neuron": self.neuron.get_config(),
+            "spike_height": self.spike_height,
+            "axis": self.axis,
+            "stateful": self.stateful,
+            "surrogate_gradient": self.surrogate_gradient,
+        }
+        return {**super().get_config(), **config}

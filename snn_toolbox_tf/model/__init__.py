@@ -1,0 +1,7 @@
+"""`SpikingModel`: the converted network as a Keras model, with the record of its conversion."""
+
+from snn_toolbox_tf.model.conversion_record import ConversionRecord
+from snn_toolbox_tf.model.loss_and_metrics import take_over_compilation
+from snn_toolbox_tf.model.spiking_model import DEFAULT_TIMESTEPS, SpikingModel
+
+__all__ = ["DEFAULT_TIMESTEPS", "ConversionRecord", "SpikingModel", "take_over_compilation"]

@@ -1,0 +1,73 @@
+"""`ConversionRecord`: how a spiking network was made."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True)
+class ConversionRecord:
+    """Settings of a conversion, and what was measured.
+
+    Attributes:
+        percentile: Percentile of the positive activations that thresholds were taken from.
+        per_channel: Whether each channel has a threshold of its own.
+        threshold_rule: Name of the rule; "custom" for a function, "batch norm and weights" without calibration data.
+        threshold_scale: What every threshold was multiplied by.
+        v0: Initial membrane potential in units of the threshold.
+        reset: "subtract" or "zero".
+        form: "normalized" or "unnormalized".
+        max_pooling: What max pooling passes on.
+        calibration_samples: Number of samples that thresholds were taken from; 0 without calibration data.
+        thresholds: theta per population, in units of the source's activations; broadcastable to the population.
+        pass_error: max |difference| / max |output| between the rewritten graph and its source, on data.
+        grid_error: The same between the grid and the network before rounding.
+        platform_exceptions: What is not exact on the machine that converted, in words; usually nothing.
+        fine_tuned: Whether weights have been trained since.
+    """
+
+    percentile: float | None = None
+    per_channel: bool | None = None
+    threshold_rule: str = ""
+    threshold_scale: float | None = None
+    v0: float | None = None
+    reset: str | None = None
+    form: str | None = None
+    max_pooling: str | None = None
+    calibration_samples: int = 0
+    thresholds: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict, repr=False)
+    pass_error: float = 0.0
+    grid_error: float = 0.0
+    platform_exceptions: tuple[str, ...] = ()
+    fine_tuned: bool = False
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """Everything but the thresholds, as JSON-able data."""
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        del values["thresholds"]
+        return {**values, "platform_exceptions": list(self.platform_exceptions)}
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns everything as JSON-able data; see `from_dict`."""
+        thresholds = {name: np.asarray(theta).tolist() for name, theta in self.thresholds.items()}
+        return {**self.summary, "thresholds": thresholds}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "ConversionRecord":
+        """Returns the record that `as_dict` wrote down.
+
+        Raises:
+            ValueError: If it holds an unknown entry: another version has written it, or it was changed by hand.
+        """
+        unknown = sorted(set(data) - {field.name for field in dataclasses.fields(cls)})
+        if unknown:
+            raise ValueError(
+                f"The record of the conversion holds {', '.join(map(repr, unknown))}, which this version of snn_toolbox_tf does "
+                "not know. Convert the source model anew, or use the version that wrote it."
+            )
+        thresholds = {name: np.asarray(theta, np.float64) for name, theta in data.get("thresholds", {}).items()}
+        exceptions = tuple(data.get("platform_exceptions", ()))
+        return cls(**{**data, "thresholds": thresholds, "platform_exceptions": exceptions})

@@ -1,0 +1,174 @@
+"""A graph with living Keras layers, run as an ANN or fed by whoever walks it."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from snn_toolbox_tf.graph import Graph, InputNode, LayerSpec, MaxPool, Node, Population, Readout, Synapse
+from snn_toolbox_tf.layers import SpikingNeurons
+from snn_toolbox_tf.synapses import build_layer, variables_of
+
+
+class Network:
+    """The layers of a graph, one a node.
+
+    Args:
+        graph: A graph of InputNode, Synapse, MaxPool and Population nodes, with its weights or (a graph from a file) without.
+        dtype: The dtype of all layers; by default each node's own.
+    """
+
+    def __init__(self, graph: Graph, dtype: str | None = None) -> None:
+        self.graph = graph
+        self.layers: dict[str, keras.layers.Layer] = {}
+        for node in graph:
+            if isinstance(node, Population):
+                self.layers[node.name] = _build_population(node)
+            elif isinstance(node, (Synapse, MaxPool)):
+                shapes = [(None, *graph[name].shape) for name in node.inputs]
+                self.layers[node.name] = build_layer(node.layer, node.name, dtype or node.dtype, shapes)
+        self.decoders = [_build_decoder(graph, readout) for readout in graph.readouts]
+
+    def keep_weights_in_layers(self) -> None:
+        """Leaves the weights to the layers, which may change them: the graph holds none any more."""
+        for spec in self.graph.specs():
+            spec.leave_weights_to_layers()
+
+    def graph_with_weights(self) -> Graph:
+        """Returns a copy of the graph with the weights that its layers have now."""
+        graph = self.graph.copy()
+        for node in graph.of_type(Synapse):
+            node.layer.weights = _arrays(self.layers[node.name])
+        for node in graph.of_type(MaxPool):
+            node.layer.weights = {}
+        for readout, decoder in zip(graph.readouts, self.decoders, strict=True):
+            for spec, layer in zip(readout.decoder, decoder, strict=True):
+                spec.weights = _arrays(layer)
+        return graph
+
+    def with_weights(self, node: Synapse) -> Synapse:
+        """Returns a copy of one node with the weights that its layer has now."""
+        layer = LayerSpec(node.layer.class_name, dict(node.layer.config), _arrays(self.layers[node.name]))
+        return dataclasses.replace(node, layer=layer)
+
+    def run(
+        self,
+        values: Mapping[str, Any],
+        population: Callable[[Population, Any], Any],
+        synapse: Callable[[Synapse, list[Any]], Any] | None = None,
+    ) -> dict[str, Any]:
+        """Walks the graph in order, with stand-ins for its populations.
+
+        Args:
+            values: What is known already: the inputs, and any inner node that shall not be computed again.
+            population: Returns a population's output for its input.
+            synapse: Likewise for a synapse and the list of its inputs; by default its layer.
+
+        Returns:
+            The output of every node by name.
+        """
+        values = dict(values)
+        for node in self.graph:
+            if node.name in values:
+                continue
+            inputs = [values[name] for name in node.inputs]
+            if isinstance(node, Population):
+                values[node.name] = population(node, inputs[0])
+            elif isinstance(node, InputNode):
+                raise ValueError(f"No value was given for input '{node.name}' of network '{self.graph.name}'.")
+            elif isinstance(node, Synapse) and synapse is not None:
+                values[node.name] = synapse(node, inputs)
+            else:
+                values[node.name] = self.apply(node, inputs)
+        return values
+
+    def apply(self, node: Node, inputs: list[Any]) -> Any:
+        """Runs a node's layer."""
+        return self.layers[node.name](inputs if len(inputs) > 1 else inputs[0])
+
+    def run_as_ann(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """Runs the network with each population replaced by the ReLU that it stands for.
+
+        Args:
+            inputs: A tensor `[batch, ...]` per input name.
+
+        Returns:
+            The output of every node by name, float `[batch, ...]`.
+        """
+        cast = {name: tf.cast(inputs[name], self.input_dtype(name)) for name in inputs}
+        return self.run(cast, population=relu)
+
+    def decoded_ann_outputs(self, inputs: Mapping[str, Any]) -> Any:
+        """Returns what `run_as_ann` gives at the outputs, decoded, in the source's structure."""
+        values = self.run_as_ann(inputs)
+        return self.decode([values[readout.node] for readout in self.graph.readouts])
+
+    def input_dtype(self, name: str) -> str:
+        """The dtype in which an input enters: that of the layers which read it."""
+        readers = [node for node in self.graph.consumers(name) if node.name in self.layers]
+        return self.layers[readers[0].name].compute_dtype if readers else "float32"
+
+    def decode(self, means: list[Any]) -> Any:
+        """Applies the readouts' decoders to time-averaged currents; returns float32 in the source's output structure.
+
+        Decoders compute in float64: what softmax loses in the last bits depends on the size of the batch.
+        """
+        outputs = []
+        for mean, decoder in zip(means, self.decoders, strict=True):
+            output = tf.cast(mean, tf.float32)
+            if decoder:
+                output = tf.cast(output, tf.float64)
+            for layer in decoder:
+                output = layer(output)
+            outputs.append(tf.cast(output, tf.float32))
+        return pack(self.graph.output_structure, outputs)
+
+
+def relu(node: Population, current: Any) -> Any:
+    """Returns what the ReLU gives that a population stands for."""
+    rectified = tf.nn.relu(current)
+    if node.max_value is None:
+        return rectified
+    return tf.minimum(rectified, tf.constant(node.max_value, rectified.dtype))
+
+
+def pack(structure: Any, flat: list[Any]) -> Any:
+    """Returns `flat` in the shape of `structure`."""
+    return keras.tree.pack_sequence_as(structure, flat)
+
+
+def _arrays(layer: keras.layers.Layer) -> dict[str, np.ndarray]:
+    return {name: keras.ops.convert_to_numpy(variable) for name, variable in variables_of(layer).items()}
+
+
+def _build_decoder(graph: Graph, readout: Readout) -> list[keras.layers.Layer]:
+    layers: list[keras.layers.Layer] = []
+    shape: tuple[int | None, ...] = (None, *graph[readout.node].shape)
+    for place, spec in enumerate(readout.decoder):
+        layers.append(build_layer(spec, f"{readout.name}_decoded_{place}", "float64", [shape]))
+        layers[-1].trainable = False
+        shape = layers[-1].compute_output_shape(shape)
+    return layers
+
+
+def _build_population(node: Population) -> SpikingNeurons:
+    theta = node.threshold.reshape(-1) if node.threshold.size > 1 else node.threshold.reshape(())
+    layer = SpikingNeurons(
+        threshold=theta,
+        neuron=node.neuron,
+        spike_height=node.spike_height,
+        axis=node.channel_axis + 1,
+        name=node.name,
+        dtype="float32",
+    )
+    layer.build((None, *node.shape))
+    return layer
+
+
+def inputs_of(graph: Graph) -> list[InputNode]:
+    """Returns the graph's input nodes in the order of its (flattened) input structure."""
+    nodes = {node.name: node for node in graph.of_type(InputNode)}
+    return [nodes[name] for name in keras.tree.flatten(graph.input_structure)]

@@ -1,0 +1,48 @@
+"""The source model as a function of a batch."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from snn_toolbox_tf.graph import Graph
+from snn_toolbox_tf.network.network import inputs_of, pack
+
+
+class SourceFunction:
+    """Gives a source model's outputs, traced once.
+
+    Traced, because some channels-first operations of Keras are wrong when run eagerly. Where TensorFlow has no kernel for
+    such an operation at all, as on many CPUs, XLA has one.
+
+    Args:
+        model: The source model.
+        graph: Its graph; its inputs have the source's names, shapes and structure.
+    """
+
+    def __init__(self, model: keras.Model, graph: Graph) -> None:
+        self.model = model
+        self._nodes, self._structure = inputs_of(graph), graph.input_structure
+        self._function = self._traced(jit_compile=False)
+
+    def __call__(self, batch: Mapping[str, Any]) -> Any:
+        """Returns the outputs in the source's structure.
+
+        Args:
+            batch: An array or tensor `[batch, ...]` per input name.
+        """
+        tensors = {node.name: tf.convert_to_tensor(batch[node.name], tf.float32) for node in self._nodes}
+        try:
+            return self._function(tensors)
+        except tf.errors.UnimplementedError:
+            self._function = self._traced(jit_compile=True)
+            return self._function(tensors)
+
+    def _traced(self, *, jit_compile: bool) -> Any:
+        def call(tensors: dict[str, tf.Tensor]) -> Any:
+            values = pack(self._structure, [tensors[node.name] for node in self._nodes])
+            return self.model(values, training=False)
+
+        signature = {node.name: tf.TensorSpec((None, *node.shape)) for node in self._nodes}
+        return tf.function(call, input_signature=[signature], autograph=False, jit_compile=jit_compile)

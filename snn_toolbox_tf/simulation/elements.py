@@ -1,0 +1,164 @@
+"""How each kind of node goes through a block of timesteps, and what it keeps."""
+
+import tensorflow as tf
+
+from snn_toolbox_tf.graph import InputNode, MaxPool, Population, Readout, Synapse
+from snn_toolbox_tf.layers import SpikingNeurons
+from snn_toolbox_tf.network import Network
+from snn_toolbox_tf.simulation.block import Block, BlockOptions, Element, NodeState, Outcome, zeros
+from snn_toolbox_tf.simulation.inputs import InputOptions, input_elements
+from snn_toolbox_tf.simulation.pooling import pool
+from snn_toolbox_tf.simulation.signal import Part, Signal, absorbed_synapses, by_timestep, merged
+from snn_toolbox_tf.synapses import family_of
+
+
+def network_elements(network: Network, input_options: InputOptions) -> dict[str, Element]:
+    """Returns the elements of a network's nodes and readouts, in topological order.
+
+    Args:
+        network: The spiking network.
+        input_options: How input is encoded.
+    """
+    graph, absorbed = network.graph, absorbed_synapses(network.graph)
+    elements: dict[str, Element] = dict(input_elements(network, input_options))
+    for node in graph:
+        if isinstance(node, Population):
+            elements[node.name] = PopulationElement(node, network.layers[node.name])
+        elif isinstance(node, MaxPool):
+            elements[node.name] = MaxPoolElement(network, node)
+        elif isinstance(node, Synapse) and node.name in absorbed:
+            elements[node.name] = AbsorbedElement(network, node)
+        elif isinstance(node, Synapse):
+            elements[node.name] = SynapseElement(network, node)
+        elif not isinstance(node, InputNode):
+            raise TypeError(f"Node '{node.name}' ({type(node).__name__}) has no place in a spiking network.")
+    return elements | {
+        readout_key(readout): ReadoutElement(readout, graph[readout.node].shape) for readout in graph.readouts
+    }
+
+
+def readout_key(readout: Readout) -> str:
+    """The name of a readout among the elements; names of layers have no slash."""
+    return f"readout/{readout.name}"
+
+
+class SynapseElement(Element):
+    """An affine map: its layer, on all timesteps of a block at once. It keeps nothing."""
+
+    def __init__(self, network: Network, node: Synapse) -> None:
+        super().__init__(node.inputs)
+        self._network, self._node = network, node
+
+    def run(self, inputs: list[Signal], state: NodeState, block: Block) -> Outcome:
+        """Runs the layer; once, where no input changes in the block."""
+        constant = all(signal.constant for signal in inputs)
+        values = [signal.value if constant else signal.at_every_step(block.timesteps) for signal in inputs]
+        return Outcome(Signal.of(self._network.apply(self._node, values), constant=constant))
+
+
+class AbsorbedElement(Element):
+    """An Add or a Scale, left to the population that reads it."""
+
+    def __init__(self, network: Network, node: Synapse) -> None:
+        super().__init__(node.inputs)
+        self._layer = network.layers[node.name]
+        self._sums = family_of(node).absorbed_as == "sum"
+
+    def run(self, inputs: list[Signal], state: NodeState, block: Block) -> Outcome:
+        """Passes on the parts of a sum, or a part with its factor."""
+        if self._sums:
+            return Outcome(Signal(tuple(part for signal in inputs for part in signal.parts)))
+        (part,) = inputs[0].parts
+        return Outcome(Signal((Part(part.value, part.constant, self._layer.broadcast_factor()),)))
+
+
+class MaxPoolElement(Element):
+    """Max pooling, which keeps what its inputs have summed up to."""
+
+    def __init__(self, network: Network, node: MaxPool) -> None:
+        super().__init__(node.inputs)
+        self._network, self._node = network, node
+        self._input_shape = network.graph[node.inputs[0]].shape
+
+    def initial_state(self, batch_size: tf.Tensor, options: BlockOptions) -> NodeState:
+        """Nothing has come in yet."""
+        return {"accumulated": zeros(batch_size, self._input_shape, tf.float64)}
+
+    def run(self, inputs: list[Signal], state: NodeState, block: Block) -> Outcome:
+        """Pools by the node's rule; what does not change in time, once."""
+        if inputs[0].constant:
+            return Outcome(Signal.of(self._network.apply(self._node, [inputs[0].value]), constant=True))
+        current = inputs[0].at_every_step(block.timesteps)
+        pooled, accumulated = pool(
+            self._node,
+            current,
+            state["accumulated"],
+            block.timesteps,
+            differentiable=block.options.differentiable,
+        )
+        return Outcome(Signal.of(pooled, constant=False), {"accumulated": accumulated})
+
+
+class PopulationElement(Element):
+    """Spiking neurons, which keep their membrane potential, and the number of their spikes if it is asked for."""
+
+    def __init__(self, node: Population, layer: SpikingNeurons) -> None:
+        super().__init__(node.inputs)
+        self._node, self._layer = node, layer
+        self.recordable = {"spikes": (tf.uint8, node.shape), "membrane_potential": (tf.float32, node.shape)}
+
+    def initial_state(self, batch_size: tf.Tensor, options: BlockOptions) -> NodeState:
+        """The neuron's initial potential; no spikes yet."""
+        potential = tf.ensure_shape(self._layer.get_initial_state(batch_size), [None, *self._node.shape])
+        state = {"membrane_potential": potential}
+        if options.count or self._node.neuron.signed_spikes:
+            state["spike_count"] = zeros(batch_size, self._node.shape, tf.float32)
+        return state
+
+    def run(self, inputs: list[Signal], state: NodeState, block: Block) -> Outcome:
+        """Integrates and fires."""
+        options, name = block.options, self._node.name
+        stepped = self._layer.integrate(
+            inputs[0].currents(block.timesteps),
+            state["membrane_potential"],
+            timesteps=block.timesteps,
+            counts=state.get("spike_count"),
+            schedule=options.schedule,
+            return_trace=("membrane_potential", name) in options.record,
+            surrogate_gradient=options.surrogate_gradient,
+        )
+        after = {"membrane_potential": stepped.membrane_potential}
+        if stepped.counts is not None:
+            after["spike_count"] = stepped.counts
+        recorded = {}
+        if ("spikes", name) in options.record:
+            recorded["spikes"] = tf.cast(stepped.spikes > 0, tf.uint8)
+        if stepped.trace is not None:
+            recorded["membrane_potential"] = stepped.trace
+        return Outcome(Signal.of(merged(stepped.spikes), constant=False), after, recorded)
+
+
+class ReadoutElement(Element):
+    """An output, which keeps the sum of its current over time, in float64.
+
+    Args:
+        readout: The readout.
+        shape: Shape of its current without the batch axis.
+    """
+
+    def __init__(self, readout: Readout, shape: tuple[int, ...]) -> None:
+        super().__init__([readout.node])
+        self._shape = shape
+        self.recordable = {"sum": (tf.float64, shape)}
+
+    def initial_state(self, batch_size: tf.Tensor, options: BlockOptions) -> NodeState:
+        """Nothing has come in yet."""
+        return {"sum": zeros(batch_size, self._shape, tf.float64)}
+
+    def run(self, inputs: list[Signal], state: NodeState, block: Block) -> Outcome:
+        """Adds up the current."""
+        every = by_timestep(tf.cast(inputs[0].at_every_step(block.timesteps), tf.float64), block.timesteps)
+        if not block.options.every_step:
+            return Outcome(inputs[0], {"sum": state["sum"] + tf.reduce_sum(every, axis=0)})
+        sums = state["sum"] + tf.cumsum(every, axis=0)
+        return Outcome(inputs[0], {"sum": sums[-1]}, {"sum": sums})

@@ -1,0 +1,193 @@
+"""`Runner`: a network ready to run, for `predict`, `simulate` and `step` alike."""
+
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from snn_toolbox_tf.network import Network, inputs_of
+from snn_toolbox_tf.network.input_data import as_arrays
+from snn_toolbox_tf.simulation.block import BlockOptions, State
+from snn_toolbox_tf.simulation.blocking import Blocking, choose_blocking
+from snn_toolbox_tf.simulation.inputs import InputOptions
+from snn_toolbox_tf.simulation.loop import Segment, TimeLoop
+from snn_toolbox_tf.simulation.operations import OperationCounter
+
+
+class Runner:
+    """Runs a network. A plain object, so that Keras neither tracks nor saves what it holds.
+
+    Args:
+        network: The spiking network.
+        input_options: How input is encoded unless told otherwise.
+        block_length: K, unless told otherwise; None: chosen by `choose_blocking`.
+    """
+
+    def __init__(self, network: Network, input_options: InputOptions, block_length: int | None) -> None:
+        self.network = network
+        self.input_options = input_options
+        self.block_length = block_length
+        self._loops: dict[InputOptions, TimeLoop] = {}
+        self._traced: dict[Any, Any] = {}
+        self._counters: dict[str, OperationCounter] = {}
+        self._stream: State | None = None
+        self._stream_samples = 0
+        self._stream_lock = threading.Lock()
+
+    def blocking(self, segments: Sequence[int], batch_size: int | None, block_length: int | None = None) -> Blocking:
+        """Returns how much runs at once; `block_length` takes precedence over the runner's own."""
+        return choose_blocking(
+            self.network.graph,
+            segments=segments,
+            batch_size=batch_size,
+            block_length=block_length or self.block_length,
+        )
+
+    def operation_counter(self, input_mode: str) -> OperationCounter:
+        """Returns what counts operations; its fan-outs are found once, as they do not depend on trained weights."""
+        if input_mode not in self._counters:
+            self._counters[input_mode] = OperationCounter(self.network, input_mode)
+        return self._counters[input_mode]
+
+    def loop(self, input_options: InputOptions | None = None) -> TimeLoop:
+        """Returns the time loop for a way of encoding input; the runner's own if None."""
+        options = input_options or self.input_options
+        if options not in self._loops:
+            self._loops[options] = TimeLoop(self.network, options)
+        return self._loops[options]
+
+    def advance(
+        self,
+        inputs: dict[str, tf.Tensor],
+        state: State,
+        steps: Any,
+        *,
+        block_length: int,
+        input_options: InputOptions,
+        options: BlockOptions,
+        sample_index: tf.Tensor,
+    ) -> Segment:
+        """Runs some timesteps from a state, see `TimeLoop.advance`, traced once for any batch size and number of timesteps."""
+        key = (block_length, input_options, options)
+        if key not in self._traced:
+            self._traced[key] = self._trace(*key)
+        return Segment(*self._traced[key](inputs, state, tf.constant(steps, tf.int32), sample_index))
+
+    def _trace(self, block_length: int, input_options: InputOptions, options: BlockOptions) -> Any:
+        loop = self.loop(input_options)
+        frames = (None,) if input_options.mode == "frames" else ()
+        signature = [
+            {node.name: tf.TensorSpec((None, *frames, *node.shape)) for node in inputs_of(self.network.graph)},
+            tf.nest.map_structure(_batch_free_spec, loop.initial_state(tf.constant(1), options)),
+            tf.TensorSpec((), tf.int32),
+            tf.TensorSpec((None,), tf.int64),
+        ]
+
+        def advance(inputs: Any, state: Any, steps: tf.Tensor, sample_index: tf.Tensor) -> Any:
+            segment = loop.advance(
+                inputs, state, steps, block_length=block_length, options=options, sample_index=sample_index
+            )
+            return segment.state, segment.outputs, segment.recorded
+
+        # A concrete function: TensorFlow warns of retracing when many models each trace theirs.
+        return tf.function(advance, input_signature=signature, autograph=False).get_concrete_function()
+
+    def run_all(self, inputs: dict[str, tf.Tensor], timesteps: int) -> Any:
+        """Runs from the initial state; returns the decoded outputs after the last timestep.
+
+        In mode "frames" all frames are run through, whatever `timesteps` says. A batch larger than the micro-batch is run in
+        parts.
+        """
+        first = next(iter(inputs.values()))
+        frames = first.shape[1] if self.input_options.mode == "frames" else None
+        blocking = self.blocking([frames or timesteps], first.shape[0])
+        if first.shape[0] is not None and first.shape[0] <= blocking.micro_batch:
+            totals = self._run_part(inputs, tf.constant(0), timesteps, blocking)
+        else:
+            totals = self._run_in_parts(inputs, timesteps, blocking)
+        steps = tf.shape(first)[1] if self.input_options.mode == "frames" else timesteps
+        return self.network.decode([total / tf.cast(steps, tf.float64) for total in totals])
+
+    def _run_in_parts(self, inputs: dict[str, tf.Tensor], timesteps: int, blocking: Blocking) -> list[tf.Tensor]:
+        count, size = tf.shape(next(iter(inputs.values())))[0], blocking.micro_batch
+        # At least one part, so that an empty batch has outputs of the right shape.
+        parts = tf.maximum((count + size - 1) // size, 1)
+        graph = self.network.graph
+        arrays = tuple(
+            tf.TensorArray(tf.float64, parts, infer_shape=False, element_shape=[None, *graph[readout.node].shape])
+            for readout in graph.readouts
+        )
+
+        def body(part: tf.Tensor, arrays: tuple[Any, ...]) -> tuple[tf.Tensor, tuple[Any, ...]]:
+            start = part * size
+            sliced = {name: value[start : start + size] for name, value in inputs.items()}
+            totals = self._run_part(sliced, start, timesteps, blocking)
+            return part + 1, tuple(array.write(part, total) for array, total in zip(arrays, totals, strict=True))
+
+        _, arrays = tf.while_loop(lambda part, _: part < parts, body, (tf.constant(0), arrays), parallel_iterations=1)
+        return [
+            tf.ensure_shape(array.concat(), [None, *graph[readout.node].shape])
+            for array, readout in zip(arrays, graph.readouts, strict=True)
+        ]
+
+    def _run_part(
+        self, inputs: dict[str, tf.Tensor], start: tf.Tensor, timesteps: int, blocking: Blocking
+    ) -> list[tf.Tensor]:
+        """Runs the samples from `start` on; returns the readout currents summed over time, float64."""
+        first, loop = next(iter(inputs.values())), self.loop()
+        count, options = tf.shape(first)[0], BlockOptions()
+        segment = loop.advance(
+            inputs,
+            loop.initial_state(count, options),
+            tf.shape(first)[1] if self.input_options.mode == "frames" else timesteps,
+            block_length=blocking.block_length,
+            options=options,
+            sample_index=tf.cast(start + tf.range(count), tf.int64),
+        )
+        return loop.readout_sums(segment.state)
+
+    def step(self, frame: Any) -> Any:
+        """Runs one timestep from the state that the last call left; see `SpikingModel.step`."""
+        arrays = as_arrays(frame, self.network.graph, argument="frame")
+        samples = len(next(iter(arrays.values())))
+        inputs = {name: tf.constant(array, tf.float32) for name, array in arrays.items()}
+        input_options = self.input_options
+        if input_options.mode != "poisson":
+            input_options = InputOptions("frames")
+            inputs = {name: value[:, tf.newaxis] for name, value in inputs.items()}
+        # Of two threads one waits: each timestep starts from the state that another one has left.
+        with self._stream_lock:
+            if self._stream is None:
+                self._stream = self.loop(input_options).initial_state(tf.constant(samples), BlockOptions())
+                self._stream_samples = samples
+            elif samples != self._stream_samples:
+                raise ValueError(
+                    f"`step` keeps the state of {self._stream_samples} samples. Received a frame with {samples} "
+                    "samples. Call `reset_state()` before another batch size."
+                )
+            segment = self.advance(
+                inputs,
+                self._stream,
+                1,
+                block_length=1,
+                input_options=input_options,
+                options=BlockOptions(),
+                sample_index=tf.range(samples, dtype=tf.int64),
+            )
+            self._stream = segment.state
+        return segment.outputs
+
+    def reset_state(self) -> None:
+        """Forgets the state that `step` keeps."""
+        with self._stream_lock:
+            self._stream = None
+
+    def forget_traces(self) -> None:
+        """Drops what was traced; needed when a layer's settings have changed."""
+        self._traced.clear()
+
+
+def _batch_free_spec(tensor: tf.Tensor) -> tf.TensorSpec:
+    shape = tensor.shape if tensor.shape.rank == 0 else [None, *tensor.shape[1:]]
+    return tf.TensorSpec(shape, tensor.dtype)

@@ -1,0 +1,22 @@
+"""Dense layers."""
+
+import numpy as np
+
+from snn_toolbox_tf.graph import LayerSpec, Synapse
+from snn_toolbox_tf.synapses.family import WeightedFamily
+
+
+class DenseFamily(WeightedFamily):
+    """A kernel `[inputs, outputs]` on the last axis, whatever stands in front of it."""
+
+    class_names = ("Dense",)
+
+    def fan_out(self, node: Synapse, input_shape: tuple[int, ...]) -> np.ndarray:
+        """Every input reaches every unit."""
+        return np.full(input_shape, float(node.layer.config["units"]))
+
+    def with_leading_axis(
+        self, spec: LayerSpec, shape: tuple[int, ...], before: tuple[int, ...], steps: int
+    ) -> LayerSpec | None:
+        """It does not care for the axes in front of the last one."""
+        return spec
