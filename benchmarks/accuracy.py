@@ -14,7 +14,7 @@ import numpy as np
 from networks import CASES, data_folder, load_images
 
 import snn_toolbox_tf as snn
-from snn_toolbox_tf.report.versions import versions
+from snn_toolbox_tf.foundation.versions import versions
 
 TIMESTEPS = [8, 16, 32, 64, 128]
 
@@ -40,8 +40,8 @@ def measure(
         "ann": 100 * ann,
         "snn": {int(t): 100 * float(a) for t, a in zip(result.timesteps, result.accuracy(y), strict=True)},
         "mean_firing_rate": float(np.mean(list(result.firing_rates.values()))),
-        "pass_error": model_snn.conversion["pass_error"],
-        "grid_error": model_snn.conversion["grid_error"],
+        "pass_error": model_snn.conversion.pass_error,
+        "grid_error": model_snn.conversion.grid_error,
         "simulation_seconds": time.perf_counter() - start,
     }
 

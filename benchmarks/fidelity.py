@@ -17,9 +17,9 @@ from architectures import APPLICATIONS, OWN, alive
 
 import snn_toolbox_tf as snn
 from snn_toolbox_tf.analysis.closed_form import ClosedForm
+from snn_toolbox_tf.foundation.versions import versions
 from snn_toolbox_tf.graph import Population
 from snn_toolbox_tf.report.text import number
-from snn_toolbox_tf.report.versions import versions
 
 TIMESTEPS = [16, 64, 256, 512]
 LONG = 4096
@@ -72,8 +72,8 @@ def measure(name: str, samples: int) -> dict:
         },
         "default_error": default.output_error,
         "default_clipping": default.output_clipping,
-        "pass_error": model_snn.conversion["pass_error"],
-        "grid_error": model_snn.conversion["grid_error"],
+        "pass_error": model_snn.conversion.pass_error,
+        "grid_error": model_snn.conversion.grid_error,
         "conversion_seconds": converted - start,
         "simulation_seconds": simulated - converted,
         "compare": snn.compare(model, model_snn, x, COMPARED).as_dict(),

@@ -28,7 +28,7 @@ from measuring import copy_task, interleaved, reset_peak, resident_bytes, shares
 from networks import CASES, data_folder, load_images
 
 import snn_toolbox_tf as snn
-from snn_toolbox_tf.report.versions import versions
+from snn_toolbox_tf.foundation.versions import versions
 
 NETWORKS = ["resnet20_cifar10", "vgg16_cifar10", "lenet5_mnist"]
 BATCH_SIZES = [1, 16, 64, 256]

@@ -244,24 +244,24 @@ def _sentence(text: str) -> str:
 
 def layers() -> str:
     """Returns a table of what becomes of each layer of Keras."""
-    from snn_toolbox_tf.coverage import coverage
+    from snn_toolbox_tf.parse.supported_layers import supported_layers
 
     rows = [
         [_code(row.class_name), row.becomes, _sentence(row.how), _sentence(row.remedy) if row.remedy else ""]
-        for row in coverage()
+        for row in supported_layers()
     ]
     return _table(["Layer", "Becomes", "How, or why not", "What to do instead"], rows)
 
 
 def operations() -> str:
     """Returns a table of what becomes of operators and functions of `keras.ops`."""
-    from snn_toolbox_tf.coverage import coverage_of_operations
+    from snn_toolbox_tf.parse.supported_layers import supported_operations
 
     def marked(text: str) -> str:
         return re.sub("`(.+?)`", lambda match: _code(match[1]), text)
 
     return _table(
-        ["Operation", "In the spiking network"], [[marked(names), how] for names, how in coverage_of_operations()]
+        ["Operation", "In the spiking network"], [[marked(names), how] for names, how in supported_operations()]
     )
 
 

@@ -7,17 +7,17 @@ from architectures import APPLICATIONS, OWN, alive, data_for
 from fidelity import measure, ratio_per_doubling
 
 import snn_toolbox_tf as snn
-from snn_toolbox_tf import verification
+from snn_toolbox_tf.conversion import verification
 from snn_toolbox_tf.graph import Population
 from snn_toolbox_tf.network import Network, inputs_of
 from snn_toolbox_tf.parse import parse
-from snn_toolbox_tf.passes import to_balanced
+from snn_toolbox_tf.passes import to_spiking
 
 
 def balanced_error(model):
     """What parsing and passes change, on random input."""
     arrays = keras.tree.flatten(data_for(model, 2))
-    graph = to_balanced(parse(model))
+    graph = to_spiking(parse(model).graph)
     names = [node.name for node in inputs_of(graph)]
     assert graph.of_type(Population)
     return verification.check_same_function(model, Network(graph), dict(zip(names, arrays, strict=True)))
@@ -34,7 +34,7 @@ def test_a_wrong_graph_is_found_in_a_deep_network(monkeypatch):
     """What rounding explains is no excuse for a change of the function."""
     model, _ = alive("ResNet101")
     x = data_for(model, 2)
-    graph = to_balanced(parse(model))
+    graph = to_spiking(parse(model).graph)
     network = Network(graph)
     layer = next(layer for layer in network.layers.values() if isinstance(layer, keras.layers.Conv2D))
     kernel = layer.kernel.numpy()

@@ -123,8 +123,8 @@ def test_awkward_models_keep_their_function(name, magnitude, rng):
     model = MODELS[name]()
     x = (rng.normal(size=(30, *model.input_shape[1:])) * magnitude).astype(np.float32)
     model_snn = snn.convert_keras(model, x, percentile=100)
-    assert model_snn.conversion["pass_error"] < 1e-5
-    assert model_snn.conversion["grid_error"] < 2e-3
+    assert model_snn.conversion.pass_error < 1e-5
+    assert model_snn.conversion.grid_error < 2e-3
     expected = keras.tree.flatten(model.predict(x, verbose=0))
     result = model_snn.simulate(x, timesteps=512, outputs="last")
     for ours, theirs in zip(keras.tree.flatten(result.outputs), expected, strict=True):
@@ -168,7 +168,7 @@ def test_a_nested_model_may_be_called_with_a_dict(rng):
     x = rng.normal(size=(20, 5)).astype(np.float32)
     if not np.allclose(nested({"a": x, "b": 2 * x}), nested([2 * x, x])):
         pytest.skip("this version of Keras pairs a dict with a list of inputs by position, not by name")
-    assert snn.convert_keras(model, x).conversion["pass_error"] < 1e-5
+    assert snn.convert_keras(model, x).conversion.pass_error < 1e-5
 
 
 def test_verification_is_not_fooled_by_data_that_is_all_zero(mlp, monkeypatch):
@@ -275,7 +275,7 @@ def test_nan_weights_are_named(mlp):
 
 
 def test_a_grid_that_changes_the_outputs_is_an_error(mlp, x_mlp, monkeypatch):
-    from snn_toolbox_tf import verification
+    from snn_toolbox_tf.conversion import verification
 
     monkeypatch.setattr(verification, "GRID_TOLERANCE", 0.0)
     with pytest.raises(snn.ConversionError, match=r"grid of network 'mlp' changes its outputs"):
@@ -316,6 +316,6 @@ def test_images_of_integers_convert(rng, dtype):
     model = keras.Model(inputs, L.Dense(3)(L.Flatten()(x)))
     images = rng.integers(0, 256, (8, 8, 8, 3)).astype(dtype)
     model_snn = snn.convert_keras(model, images, percentile=100)
-    assert model_snn.conversion["pass_error"] < 1e-5
+    assert model_snn.conversion.pass_error < 1e-5
     outputs = model_snn.simulate(images, timesteps=512, outputs="last").outputs[-1]
     np.testing.assert_allclose(outputs, model.predict(images, verbose=0), atol=0.01)

@@ -155,7 +155,7 @@ def test_changing_timesteps_is_checked(mlp, x_mlp):
 
 
 def test_a_graph_that_differs_from_its_source_is_an_error(mlp, x_mlp, monkeypatch):
-    from snn_toolbox_tf import verification
+    from snn_toolbox_tf.conversion import verification
 
     monkeypatch.setattr(verification, "TOLERANCE", -1.0)
     monkeypatch.setattr(verification, "LARGEST_TOLERANCE", -1.0)

@@ -49,7 +49,7 @@ def test_sums_of_different_shapes_converge(rng, how, first, second):
     model = summed(first, second, HOW[how])
     x = rng.normal(size=(16, 6)).astype(np.float32)
     model_snn = snn.convert_keras(model, x, percentile=100)
-    assert model_snn.conversion["pass_error"] < 1e-5
+    assert model_snn.conversion.pass_error < 1e-5
     assert model_snn.reproducibility_exceptions == []
     expected = model.predict(x, verbose=0)
     error = model_snn.simulate(x, timesteps=512, outputs="last").outputs[-1] - expected

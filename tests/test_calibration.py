@@ -7,13 +7,13 @@ import tensorflow as tf
 import zoo
 
 import snn_toolbox_tf as snn
-from snn_toolbox_tf.calibration import from_data
+from snn_toolbox_tf.calibration import statistics as statistics_module
 from snn_toolbox_tf.calibration.histogram import PositiveHistogram
-from snn_toolbox_tf.data import Samples
 from snn_toolbox_tf.graph import Population
 from snn_toolbox_tf.network import Network
+from snn_toolbox_tf.network.input_data import InputData
 from snn_toolbox_tf.parse import parse
-from snn_toolbox_tf.passes import to_balanced
+from snn_toolbox_tf.passes import to_spiking
 
 L = keras.layers
 
@@ -182,12 +182,12 @@ def test_without_data_moments_add_up_over_shortcuts():
 def test_batches_of_calibration_data_are_bounded(monkeypatch):
     """Whatever the size of the data, at most 64 samples run at once."""
     model = zoo.build(zoo.cnn)
-    network = Network(to_balanced(parse(model)))
+    network = Network(to_spiking(parse(model)).graph)
     sizes = []
     original = network.run_as_ann
     monkeypatch.setattr(network, "run_as_ann", lambda inputs: sizes.append(inputs) or original(inputs))
-    samples = Samples(zoo.data_for(model, 200), network.graph, argument="calibration_data")
-    statistics = from_data.observe_activations(network, samples)
+    samples = InputData(zoo.data_for(model, 200), network.graph, argument="calibration_data")
+    statistics = statistics_module.observe_activations(network, samples)
     assert statistics.samples == 200
     assert [len(array) for array in statistics.first_batch.values()] == [64]
     assert set(statistics.histograms) == {node.name for node in network.graph.of_type(Population)}
@@ -215,4 +215,4 @@ def test_a_channel_that_is_barely_alive_does_not_coarsen_the_grid(rng):
     np.testing.assert_allclose(theta[2], possible[2] / 2**10, rtol=1e-6)
     others = [0, 1, 3, 4]
     np.testing.assert_array_equal(theta[others], before.thresholds()["b_relu"][others])
-    assert model_snn.conversion["grid_error"] < 1e-4
+    assert model_snn.conversion.grid_error < 1e-4

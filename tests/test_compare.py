@@ -76,7 +76,7 @@ def test_the_layer_that_loses_most_is_found(rng):
         [keras.Input((8,)), *(L.Dense(16, "relu", name=f"layer{n}") for n in range(4)), L.Dense(2, name="out")]
     )
     x = rng.random((40, 8), dtype=np.float32)
-    model_snn = snn.convert_keras(model, x, form="balanced", percentile=100)
+    model_snn = snn.convert_keras(model, x, form="unnormalized", percentile=100)
     layer = model_snn.network.layers["layer2_relu"]
     before = snn.compare(model, model_snn, x, 256).populations[2].added
     # A population of another reset loses charge with every spike.

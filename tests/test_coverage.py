@@ -8,9 +8,9 @@ import pytest
 
 import snn_toolbox_tf as snn
 from snn_toolbox_tf import vocabulary
-from snn_toolbox_tf.coverage import coverage
 from snn_toolbox_tf.graph import Graph, Input, Readout
 from snn_toolbox_tf.parse.place import Place
+from snn_toolbox_tf.parse.supported_layers import supported_layers
 from snn_toolbox_tf.passes.refuse import refuse_unsupported
 
 L = keras.layers
@@ -27,7 +27,7 @@ ARGUMENTS = {
 
 
 def test_every_layer_has_an_answer():
-    answers = coverage()
+    answers = supported_layers()
     assert len(answers) > 100
     assert [answer.class_name for answer in answers if answer.becomes == "unknown"] == []
     for answer in answers:

@@ -101,7 +101,7 @@ def test_interpolation_of_channels_first_keeps_the_function(name):
     config = {**last.get_config(), "data_format": "channels_first", "name": "first"}
     first = type(last).from_config(config)
     inputs = keras.Input((2, *shape[:2]))
-    graph = parse(keras.Model(inputs, L.ReLU()(first(L.ReLU()(inputs)))))
+    graph = parse(keras.Model(inputs, L.ReLU()(first(L.ReLU()(inputs))))).graph
     layers = [node.layer.class_name for node in graph.of_type(Synapse)]
     assert layers == (["Cropping2D"] if name == "cropped" else ["Permute", "Resample", "Permute"])
 
@@ -120,7 +120,7 @@ def test_halving_weights_stay_on_the_grid_without_float64():
 
 
 def test_an_interpolation_counts_its_connections():
-    graph = parse(model_around(L.UpSampling2D(2, interpolation="bilinear"), (2, 1, 1)))
+    graph = parse(model_around(L.UpSampling2D(2, interpolation="bilinear"), (2, 1, 1))).graph
     (node,) = [node for node in graph.of_type(Synapse) if node.layer.class_name == "Resample"]
     # Of 4 rows, 3 read each of the 2 (the outermost row copies its neighbour); 2 columns copy the only one.
     np.testing.assert_array_equal(fan_out(node, (2, 1, 1))[:, 0, 0], [3 * 2, 3 * 2])

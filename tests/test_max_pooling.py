@@ -156,7 +156,7 @@ def test_the_rule_is_kept_in_the_file(tmp_path):
     loaded = keras.saving.load_model(tmp_path / "snn.keras")
     assert [node.rule for node in loaded.network.graph.of_type(MaxPool)] == ["winner_take_all"] * 2
     np.testing.assert_array_equal(loaded.predict(x, verbose=0), model_snn.predict(x, verbose=0))
-    assert loaded.conversion["max_pooling"] == "winner_take_all"
+    assert loaded.conversion.max_pooling == "winner_take_all"
 
 
 def test_there_is_no_closed_form_of_winners():

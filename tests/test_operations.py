@@ -8,17 +8,18 @@ import zoo
 import snn_toolbox_tf as snn
 from snn_toolbox_tf.graph import Synapse
 from snn_toolbox_tf.parse import parse
-from snn_toolbox_tf.passes import to_balanced
-from snn_toolbox_tf.simulation.operations import fan_out, synapse_costs
+from snn_toolbox_tf.passes import to_spiking
+from snn_toolbox_tf.simulation.operations import synapse_costs
+from snn_toolbox_tf.synapses import family_of
 
 L = keras.layers
 
 
 def fan_out_of(layer, shape):
     inputs = keras.Input(shape)
-    graph = to_balanced(parse(keras.Model(inputs, L.ReLU()(L.Dense(1)(L.Flatten()(L.ReLU()(layer(inputs))))))))
+    graph = to_spiking(parse(keras.Model(inputs, L.ReLU()(L.Dense(1)(L.Flatten()(L.ReLU()(layer(inputs))))))).graph)
     node = graph.of_type(Synapse)[0]
-    return fan_out(node, shape)
+    return family_of(node).fan_out(node, shape)
 
 
 def brute_force(layer, shape):
@@ -78,8 +79,8 @@ def test_frames_multiply_at_every_timestep(mlp, x_mlp):
 
 
 def test_a_synapse_that_reads_a_current_costs_full_macs_every_step():
-    graph = snn.convert_keras(zoo.build(zoo.separable), zoo.data_for(zoo.separable(), 8)).network.graph
-    reads = {cost.name: cost.reads for cost in synapse_costs(graph, "analog")}
+    network = snn.convert_keras(zoo.build(zoo.separable), zoo.data_for(zoo.separable(), 8)).network
+    reads = {cost.name: cost.reads for cost in synapse_costs(network, "analog")}
     depthwise, pointwise = [name for name in reads if name.startswith("separable_conv2d") and reads[name] != "constant"]
     assert reads[depthwise] == "spikes"
     assert reads[pointwise] == "current"

@@ -8,12 +8,11 @@ import zoo
 import snn_toolbox_tf as snn
 from snn_toolbox_tf.analysis.closed_form import closed_form
 from snn_toolbox_tf.graph import MaxPool, Population, Synapse
+from snn_toolbox_tf.grid import Observed, quantize, reproducibility_exceptions
 from snn_toolbox_tf.network import Network, inputs_of
 from snn_toolbox_tf.parse import parse
-from snn_toolbox_tf.passes import to_balanced
-from snn_toolbox_tf.passes.canonicalize import canonicalize
+from snn_toolbox_tf.passes import to_spiking
 from snn_toolbox_tf.passes.fold_scales import fold_scales
-from snn_toolbox_tf.passes.grid import Observed, quantize, reproducibility_exceptions
 from snn_toolbox_tf.passes.normalize import normalize
 from snn_toolbox_tf.passes.sink_relu import sink_relu_below_pooling
 
@@ -21,8 +20,7 @@ L = keras.layers
 
 
 def scales_left(model):
-    graph = parse(zoo._randomize(model))
-    canonicalize(graph)
+    graph = parse(zoo._randomize(model)).graph
     fold_scales(graph)
     return [node.name for node in graph.of_type(Synapse) if node.layer.class_name == "Scale"]
 
@@ -36,8 +34,7 @@ def test_batch_norm_folds_to_the_exact_weights():
     model = zoo._randomize(
         keras.Sequential([keras.Input((3,)), L.Dense(2, name="d"), L.BatchNormalization(name="bn"), L.ReLU()])
     )
-    graph = parse(model)
-    canonicalize(graph)
+    graph = parse(model).graph
     fold_scales(graph)
     kernel, bias = (np.asarray(w, np.float64) for w in model.get_layer("d").get_weights())
     gamma, beta, mean, variance = (np.asarray(w, np.float64) for w in model.get_layer("bn").get_weights())
@@ -67,7 +64,7 @@ def test_relu_sinks_below_max_pooling_and_other_readers_keep_it():
     inputs = keras.Input((8, 8, 3))
     relu = L.ReLU(name="relu")(L.Conv2D(4, 3, padding="same", name="conv")(inputs))
     pooled = L.MaxPooling2D(2, name="pool")(relu)
-    graph = parse(keras.Model(inputs, [L.Flatten(name="after")(pooled), L.Flatten()(relu)]))
+    graph = parse(keras.Model(inputs, [L.Flatten(name="after")(pooled), L.Flatten()(relu)])).graph
     sink_relu_below_pooling(graph)
     assert graph["pool"].inputs == ["conv"]
     assert graph["relu"].inputs == ["conv"]
@@ -76,7 +73,7 @@ def test_relu_sinks_below_max_pooling_and_other_readers_keep_it():
 
 
 def test_a_relu_output_is_decoded_and_inner_readers_get_a_population():
-    graph = to_balanced(parse(zoo.multi_input()))
+    graph = to_spiking(parse(zoo.multi_input()).graph)
     readouts = {readout.name: readout for readout in graph.readouts}
     assert readouts["features"].node == "features"
     assert [spec.config["activation"] for spec in readouts["features"].decoder] == ["relu"]
@@ -85,7 +82,7 @@ def test_a_relu_output_is_decoded_and_inner_readers_get_a_population():
 
 
 def test_channels_first_neighbours_share_their_permutes():
-    graph = to_balanced(parse(zoo.channels_first()))
+    graph = to_spiking(parse(zoo.channels_first()).graph)
     permutes = [node for node in graph.of_type(Synapse) if node.layer.class_name == "Permute"]
     # In front of conv1; behind the pooling; around the depthwise; around the pointwise; in front of Flatten.
     assert len(permutes) == 1 + 1 + 2 + 2 + 1
@@ -93,15 +90,15 @@ def test_channels_first_neighbours_share_their_permutes():
 
 
 def normalized(model, seed=0):
-    """The balanced and the normalised graph with random thresholds, one per channel."""
-    balanced = to_balanced(parse(model))
+    """The original and the normalised graph with random thresholds, one per channel."""
+    original = to_spiking(parse(model).graph)
     generator = np.random.default_rng(seed)
-    for node in balanced.of_type(Population):
+    for node in original.of_type(Population):
         theta = generator.uniform(0.5, 3.0, node.shape[node.channel_axis])
         node.threshold = node.channel_vector(theta)
-    graph = balanced.copy()
+    graph = original.copy()
     normalize(graph)
-    return balanced, graph
+    return original, graph
 
 
 def run(graph, x):
@@ -112,23 +109,23 @@ def run(graph, x):
 
 @pytest.mark.parametrize("builder", zoo.BUILDERS, ids=lambda builder: builder.__name__)
 def test_normalizing_changes_the_form_and_not_the_function(builder):
-    """Every activation of the normalised graph is the balanced one's divided by its threshold."""
+    """Every activation of the normalised graph is the original one's divided by its threshold."""
     model = zoo.build(builder)
-    balanced, graph = normalized(model)
+    original, graph = normalized(model)
     x = zoo.data_for(model, 4)
-    _, expected = run(balanced, x)
+    _, expected = run(original, x)
     _, actual = run(graph, x)
-    for node in balanced.of_type(Population):
+    for node in original.of_type(Population):
         assert (graph[node.name].threshold == 1).all()
         scaled = actual[node.name].numpy() * node.threshold[np.newaxis]
         np.testing.assert_allclose(scaled, expected[node.name].numpy(), rtol=1e-9, atol=1e-9)
-    for ours, theirs in zip(graph.readouts, balanced.readouts, strict=True):
+    for ours, theirs in zip(graph.readouts, original.readouts, strict=True):
         np.testing.assert_allclose(actual[ours.node], expected[theirs.node], rtol=1e-9, atol=1e-9)
 
 
 def test_a_scale_node_stands_on_identity_shortcuts_only():
-    balanced, graph = normalized(zoo.build(zoo.residual))
-    added = {node.name for node in graph} - {node.name for node in balanced}
+    original, graph = normalized(zoo.build(zoo.residual))
+    added = {node.name for node in graph} - {node.name for node in original}
     assert len(added) == 1
     assert graph[added.pop()].layer.class_name == "Scale"
 
@@ -137,11 +134,11 @@ def test_per_element_thresholds_behind_flatten_are_absorbed_by_a_scale():
     inputs = keras.Input((6, 6, 2))
     x = L.ReLU(name="relu")(L.Flatten()(L.Conv2D(3, 3)(inputs)))
     model = keras.Model(inputs, L.Dense(2)(x))
-    balanced, graph = normalized(model)
+    original, graph = normalized(model)
     x = zoo.data_for(model, 3)
-    _, expected = run(balanced, x)
+    _, expected = run(original, x)
     _, actual = run(graph, x)
-    np.testing.assert_allclose(actual[graph.readouts[0].node], expected[balanced.readouts[0].node], rtol=1e-9)
+    np.testing.assert_allclose(actual[graph.readouts[0].node], expected[original.readouts[0].node], rtol=1e-9)
 
 
 def all_seen(graph, value):
@@ -152,7 +149,7 @@ def all_seen(graph, value):
 
 def test_weights_that_read_spikes_lie_on_a_dyadic_grid():
     _, graph = normalized(zoo.build(zoo.residual))
-    quantize(graph, all_seen(graph, 3.0), clip=False)
+    quantize(graph, all_seen(graph, 3.0))
     for node in graph.of_type(Synapse):
         if node.name in graph.spiking_ancestry() and node.layer.weights:
             for array in node.layer.weights.values():
@@ -168,7 +165,7 @@ def test_chains_end_in_a_rounding_node():
     The dense layer at the end runs in float64 too, but readouts are summed in float64 anyway.
     """
     _, graph = normalized(zoo.build(zoo.separable))
-    quantize(graph, all_seen(graph, 3.0), clip=False)
+    quantize(graph, all_seen(graph, 3.0))
     double = [n.name for n in graph.of_type(Synapse) if n.dtype == "float64" and n.name in graph.spiking_ancestry()]
     assert [graph[name].layer.class_name for name in double] == ["Conv2D", "Conv2D", "AveragePooling2D", "Dense"]
     for name in double[:-1]:
@@ -181,16 +178,16 @@ def test_real_valued_input_that_joins_spikes_and_is_summed_again_is_listed():
     mixed = L.Add()([inputs, spikes])
     listed = L.ReLU()(L.Conv2D(2, 3, name="mixing")(mixed))
     _, graph = normalized(keras.Model(inputs, L.Dense(2)(L.Flatten()(listed))))
-    quantize(graph, all_seen(graph, 3.0), clip=False)
+    quantize(graph, all_seen(graph, 3.0))
     (exception,) = reproducibility_exceptions(graph)
     assert exception.startswith("'mixing' sums real-valued input")
     _, graph = normalized(zoo.build(zoo.residual))
-    quantize(graph, all_seen(graph, 3.0), clip=False)
+    quantize(graph, all_seen(graph, 3.0))
     assert reproducibility_exceptions(graph) == []
 
 
 def test_max_pooling_accumulates_in_float64():
-    graph = to_balanced(parse(zoo.cnn()))
+    graph = to_spiking(parse(zoo.cnn()).graph)
     (pool,) = graph.of_type(MaxPool)
     assert pool.dtype == "float64"
 
@@ -238,9 +235,8 @@ def test_affine_layers_in_a_row_do_not_coarsen_the_grid(rng):
     model = deep_affine_chain()
     x = rng.normal(size=(16, 6, 6, 8)).astype(np.float32)
     model_snn = snn.convert_keras(model, x, percentile=100)
-    assert model_snn.conversion["grid_error"] < 1e-3
-    clipped = [node for node in model_snn.network.graph.of_type(Synapse) if node.layer.config.get("largest")]
-    assert clipped
+    assert model_snn.conversion.grid_error < 1e-3
+    assert [node for node in model_snn.network.graph.of_type(Synapse) if node.expected is not None]
     expected = model.predict(x, verbose=0)
     outputs = model_snn.simulate(x, timesteps=512, outputs="last").outputs[-1]
     assert np.linalg.norm(outputs - expected) < 0.05 * np.linalg.norm(expected)

@@ -98,5 +98,5 @@ def test_a_loaded_model_simulates_and_keeps_its_record(mlp, x_mlp, tmp_path):
     model_snn.save(tmp_path / "net.keras")
     loaded = keras.saving.load_model(tmp_path / "net.keras")
     np.testing.assert_array_equal(loaded.simulate(x_mlp).outputs, model_snn.simulate(x_mlp).outputs)
-    assert loaded.conversion["percentile"] == 99.9
+    assert loaded.conversion.percentile == 99.9
     np.testing.assert_array_equal(loaded.thresholds()["hidden_relu"], model_snn.thresholds()["hidden_relu"])

@@ -134,7 +134,7 @@ def test_models_by_others_convert_as_they_are(file, data_dir):
 def test_large_models_convert(file, data_dir):
     model = keras.saving.load_model(data_dir / file)
     model_snn = snn.convert_keras(model, timesteps=2)
-    assert model_snn.conversion["pass_error"] < 1e-5
+    assert model_snn.conversion.pass_error < 1e-5
     assert model_snn.predict(np.zeros((1, *model.input_shape[1:])), verbose=0).shape == (1, model.output_shape[-1])
     assert model_snn.reproducibility_exceptions == []
 

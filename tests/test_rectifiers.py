@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 import snn_toolbox_tf as snn
+from snn_toolbox_tf.activations import rectifier_of
 from snn_toolbox_tf.analysis.closed_form import closed_form
 from snn_toolbox_tf.graph import LayerSpec
-from snn_toolbox_tf.rectifiers import rectifier_of
 
 L = keras.layers
 
@@ -58,7 +58,7 @@ def test_the_spiking_network_converges_to_the_source(rng, name, pooling):
     model = network(RECTIFIERS[name], pooling=pooling)
     x = rng.normal(size=(12, 6, 6, 2)).astype(np.float32)
     model_snn = snn.convert_keras(model, x, percentile=100)
-    assert model_snn.conversion["pass_error"] < 1e-5
+    assert model_snn.conversion.pass_error < 1e-5
     expected = model.predict(x, verbose=0)
     errors = [
         np.linalg.norm(model_snn.simulate(x, timesteps=timesteps, outputs="last").outputs[-1] - expected)

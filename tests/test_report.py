@@ -13,6 +13,7 @@ import matplotlib
 import numpy as np
 import pytest
 
+from snn_toolbox_tf.foundation.versions import versions
 from snn_toolbox_tf.report.figures import FIGURES, figures
 from snn_toolbox_tf.report.html import render
 from snn_toolbox_tf.report.key_numbers import mean_firing_rate, operations, timesteps_until_close
@@ -20,7 +21,6 @@ from snn_toolbox_tf.report.record import OutputRecord, PopulationRecord, RunReco
 from snn_toolbox_tf.report.summary import summarize
 from snn_toolbox_tf.report.tables import tables
 from snn_toolbox_tf.report.text import shorten
-from snn_toolbox_tf.report.versions import versions
 from snn_toolbox_tf.report.write import write_report
 
 

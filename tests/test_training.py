@@ -327,7 +327,7 @@ def test_a_training_step_of_ones_own_has_gradients(mlp, x_mlp):
 
 
 def test_the_balanced_form_is_trained_without_a_grid(mlp, x_mlp):
-    model_snn = snn.convert_keras(mlp, x_mlp, form="balanced", timesteps=4)
+    model_snn = snn.convert_keras(mlp, x_mlp, form="unnormalized", timesteps=4)
     model_snn.compile("adam", "mse")
     for name in ops.SURROGATE_GRADIENTS:
         losses = model_snn.fit(x_mlp, np.zeros((40, 3)), epochs=10, verbose=0, surrogate_gradient=name).history["loss"]

@@ -7,8 +7,7 @@ import zoo
 
 import snn_toolbox_tf as snn
 from snn_toolbox_tf.analysis.closed_form import closed_form, inexact_nodes
-from snn_toolbox_tf.graph import Synapse
-from snn_toolbox_tf.passes.bounds import absolute_bounds
+from snn_toolbox_tf.grid import absolute_bounds
 from snn_toolbox_tf.simulation.operations import synapse_costs
 
 TIMESTEPS = 12
@@ -29,8 +28,8 @@ def differing_spikes(first, second):
 
 def test_passes_keep_the_function_and_the_grid_is_fine(converted):
     _, model_snn, _, _ = converted
-    assert model_snn.conversion["pass_error"] < 1e-5
-    assert model_snn.conversion["grid_error"] < 1e-3
+    assert model_snn.conversion.pass_error < 1e-5
+    assert model_snn.conversion.grid_error < 1e-3
 
 
 def test_spikes_do_not_depend_on_batch_size_or_block_length(converted):
@@ -62,8 +61,8 @@ def test_layer_synchronous_run_is_the_closed_form(converted):
 
 def test_both_forms_spike_alike(converted):
     model, _, x, reference = converted
-    balanced = snn.convert_keras(model, zoo.data_for(model, 200), form="balanced")
-    result = balanced.simulate(x, timesteps=TIMESTEPS, record=["spikes"])
+    original = snn.convert_keras(model, zoo.data_for(model, 200), form="unnormalized")
+    result = original.simulate(x, timesteps=TIMESTEPS, record=["spikes"])
     total = sum(int(spikes.sum()) for spikes in reference.spikes.values())
     counts = [
         np.abs(result.spikes[name].sum(axis=0, dtype=int) - reference.spikes[name].sum(axis=0, dtype=int)).sum()
@@ -113,15 +112,12 @@ def test_the_grid_bounds_hold(converted):
     """No partial sum of a float32 synapse can leave the 24 bits in which sums are exact."""
     _, model_snn, _, _ = converted
     network = model_snn.network
-    graph = network.graph.copy()
-    for node in graph.of_type(Synapse):
-        layer = network.layers[node.name]
-        node.layer.weights = {w.name: np.asarray(w) for w in layer.weights}
+    graph = network.graph_with_weights()
     spiking = graph.spiking_ancestry()
     given = {node.name: 0.0 for node in graph if node.name not in spiking}
     bounds = absolute_bounds(graph, given)
     checked = 0
-    for cost in synapse_costs(graph, "analog"):
+    for cost in synapse_costs(network, "analog"):
         node = graph[cost.name]
         if cost.reads == "spikes" and node.dtype == "float32" and node.layer.weights:
             kernel = node.layer.weights.get("kernel", node.layer.weights.get("factor"))

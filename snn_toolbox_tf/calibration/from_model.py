@@ -11,7 +11,7 @@ import statistics
 import numpy as np
 
 from snn_toolbox_tf.calibration.threshold_rules import Thresholds
-from snn_toolbox_tf.graph import Graph, InputNode, MaxPool, Node, Population, Synapse
+from snn_toolbox_tf.graph import Graph, InputNode, LayerNode, Node, Population, Synapse
 from snn_toolbox_tf.synapses import family_of
 from snn_toolbox_tf.synapses.family import Moments
 
@@ -54,7 +54,7 @@ def _moments(node: Node, moments: dict[str, Moments | None]) -> Moments | None:
     """Mean and variance per channel of a node's output, or None if they are not known."""
     if isinstance(node, Synapse) and node.moments is not None:
         return node.moments
-    if isinstance(node, (Synapse, MaxPool)):
+    if isinstance(node, LayerNode):
         return family_of(node).moments(node, [moments[name] for name in node.inputs])
     return None
 
@@ -91,6 +91,6 @@ def _largest(node: Node, largest: dict[str, np.ndarray]) -> np.ndarray:
     """The largest value that each element can take if inputs lie in [0, 1] and populations in [0, theta]."""
     if isinstance(node, InputNode):
         return np.ones(node.shape)
-    if not isinstance(node, (Synapse, MaxPool)):
+    if not isinstance(node, LayerNode):
         raise TypeError(f"Node '{node.name}' ({type(node).__name__}) has no place in a spiking graph.")
     return family_of(node).largest_value(node, [np.maximum(largest[name], 0.0) for name in node.inputs])

@@ -85,8 +85,8 @@ def _check_finite(name: str, largest: dict[str, np.ndarray]) -> None:
     bad = [node for node, values in largest.items() if not np.isfinite(values).all()]
     if bad:
         raise ValueError(
-            f"The activations of model '{name}' are no finite numbers on this data, first in '{bad[0]}'. Expected weights and "
-            "inputs for which float32 suffices: is the data scaled as the model expects, and was the training successful?"
+            f"The activations of model '{name}' are no finite numbers on this data, first in '{bad[0]}'. Expected weights "
+            "and inputs for which float32 suffices: is the data scaled as the model expects, and did the training converge?"
         )
 
 

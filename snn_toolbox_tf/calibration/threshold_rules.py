@@ -1,6 +1,5 @@
 """Threshold rules: from activation statistics to one theta per population or per channel."""
 
-import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -45,9 +44,8 @@ def threshold_rule(rule: str | ThresholdRule, percentile: float) -> ThresholdRul
             "Expected `threshold_rule` to be a name or a function of the activation statistics. "
             f"Received: threshold_rule={rule!r}"
         )
-    return functools.partial(
-        THRESHOLD_RULES[check_one_of(rule, THRESHOLD_RULES, "threshold_rule")], percentile=percentile
-    )
+    named = THRESHOLD_RULES[check_one_of(rule, THRESHOLD_RULES, "threshold_rule")]
+    return lambda statistics: named(statistics, percentile)
 
 
 def thresholds_from_data(statistics: ActivationStatistics, rule: ThresholdRule, *, per_channel: bool) -> Thresholds:
@@ -71,7 +69,8 @@ def thresholds_from_data(statistics: ActivationStatistics, rule: ThresholdRule, 
     if not isinstance(found, Mapping) or set(found) != set(seen):
         names = sorted(found) if isinstance(found, Mapping) else type(found).__name__
         raise ValueError(
-            f"Expected the threshold rule to return a dict with the keys of its statistics, {sorted(seen)}. Received: {names}"
+            f"Expected the threshold rule to return a dict with the keys of its statistics, {sorted(seen)}. "
+            f"Received: {names}"
         )
     thresholds = {}
     for name, histogram in seen.items():

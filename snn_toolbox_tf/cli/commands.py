@@ -148,7 +148,7 @@ def run_convert(arguments: argparse.Namespace, screen: Screen) -> int:
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
-    conversion = {key: value for key, value in model_snn.conversion.items() if key != "thresholds"}
+    conversion = model_snn.conversion.summary
     populations = len(model_snn.thresholds())
     text = (
         f"'{prepared.name}' converted: {populations} populations, error of the passes {conversion['pass_error']:.1e}, "

@@ -48,8 +48,9 @@ def convert_keras(
             generator). A few hundred samples do. Without it, thresholds come from batch-norm statistics, or from the
             weights alone (Diehl et al. 2015), and are much worse.
         timesteps: T of `predict` and `evaluate`.
-        threshold_rule: How thresholds follow from the activations that calibration data cause: "percentile" (Rueckauer et al.
-            2017), "maximum" (Diehl et al. 2015), or a function of your own, see `snn_toolbox_tf.calibration.threshold_rules`.
+        threshold_rule: How thresholds follow from the activations that calibration data cause: "percentile" (Rueckauer et
+            al. 2017), "maximum" (Diehl et al. 2015), or a function of your own of the statistics, see
+            `snn_toolbox_tf.calibration.threshold_rules`.
         percentile: theta is this percentile of the positive activations, in (0, 100]. 99.9 if None. It is at least 2^-10 of
             the largest current that can come in one timestep, which matters to channels that are hardly ever positive.
         per_channel: One threshold per channel, or one per population.

@@ -45,8 +45,8 @@ def check_same_function(source: SourceFunction, network: Network, inputs: dict[s
     if not error < TOLERANCE and not error < min(_effect_of_rounding(source, inputs, expected), LARGEST_TOLERANCE):
         samples = len(next(iter(inputs.values())))
         raise ConversionError(
-            f"The graph of model '{name}' differs from its source by {error:.2e} of the largest output on {samples} samples, "
-            f"expected less than {TOLERANCE:g}. {_explanation(source.model)}"
+            f"The graph of model '{name}' differs from its source by {error:.2e} of the largest output on {samples} "
+            f"samples, expected less than {TOLERANCE:g}. {_explanation(source.model)}"
         )
     return error
 
@@ -56,9 +56,9 @@ def _explanation(model: keras.Model) -> str:
     suspects = [layer.name for layer in model.layers if _adds_bias_along_the_wrong_axis(layer)]
     if suspects:
         return (
-            f"The reason is likely Keras, which adds the bias of channels-first layers along the last axis where that has as "
-            f"many elements as there are filters: {', '.join(map(repr, suspects))}. Use channels last, or another number of "
-            "filters."
+            f"The reason is likely Keras, which adds the bias of channels-first layers along the last axis where that has "
+            f"as many elements as there are filters: {', '.join(map(repr, suspects))}. Use channels last, or another "
+            "number of filters."
         )
     return "Please report this model's architecture."
 
@@ -99,8 +99,8 @@ def check_grid(expected: Any, normalized: Network, inputs: dict[str, np.ndarray]
     error = _relative(normalized.decoded_ann_outputs(inputs), expected)
     if not error < GRID_TOLERANCE:
         raise ConversionError(
-            f"The grid of network '{normalized.graph.name}' changes its outputs by {error:.2e} of the largest, expected less "
-            f"than {GRID_TOLERANCE:g}. Is the calibration data scaled as the model expects? If it is: "
+            f"The grid of network '{normalized.graph.name}' changes its outputs by {error:.2e} of the largest, expected "
+            f"less than {GRID_TOLERANCE:g}. Is the calibration data scaled as the model expects? If it is: "
             "`form='unnormalized'` runs without a grid. Please report this model's architecture."
         )
     return error

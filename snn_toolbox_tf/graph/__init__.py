@@ -4,6 +4,7 @@ from snn_toolbox_tf.graph.graph import Graph
 from snn_toolbox_tf.graph.nodes import (
     Activation,
     InputNode,
+    LayerNode,
     LayerSpec,
     MaxPool,
     Node,
@@ -19,6 +20,7 @@ __all__ = [
     "Activation",
     "Graph",
     "InputNode",
+    "LayerNode",
     "LayerSpec",
     "MaxPool",
     "Node",

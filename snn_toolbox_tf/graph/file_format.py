@@ -75,6 +75,6 @@ def graph_from_config(config: dict[str, Any]) -> Graph:
         return Graph(config["name"], nodes, readouts, config["input_structure"], config["output_structure"])
     except (KeyError, TypeError) as error:
         raise ValueError(
-            f"The file's description of the spiking network is damaged or was changed by hand: {error!r}. Convert the source "
-            "model anew."
+            f"The file's description of the spiking network is damaged or was changed by hand: {error!r}. Convert the "
+            "source model anew."
         ) from error

@@ -42,8 +42,8 @@ class LayerSpec:
         class_name: Name of the class: of `keras.layers`, of `snn_toolbox_tf.layers`, or a name that was registered with
             `snn_toolbox_tf.register_layer`.
         config: The layer's `get_config()`.
-        weights: Weights by attribute name, for example `{"kernel": ..., "bias": ...}`; `WeightsInLayers` if a network's layers
-            hold them.
+        weights: Weights by attribute name, for example `{"kernel": ..., "bias": ...}`; `WeightsInLayers` if the layers of a
+            network hold them.
         fractional_bits: Of the grid on which each of the weights lies, broadcastable to it; empty where there is no grid.
     """
 
@@ -197,6 +197,10 @@ class Readout:
     node: str
     decoder: list[LayerSpec] = dataclasses.field(default_factory=list)
     shape: tuple[int, ...] | None = None
+
+
+#: Nodes that run as a Keras layer.
+LayerNode = Synapse | MaxPool
 
 
 def sample_axis(axis: int, rank: int) -> int:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from snn_toolbox_tf.graph import Graph, InputNode, MaxPool, Node, Population, Synapse
+from snn_toolbox_tf.graph import Graph, InputNode, LayerNode, Node, Population
 from snn_toolbox_tf.synapses import family_of
 
 #: Real-valued currents may exceed the largest one seen in calibration by this factor before bits run short.
@@ -37,7 +37,7 @@ def absolute_bounds(
             bounds[node.name] = np.broadcast_to(passed_on(node, bounds[node.inputs[0]]), node.shape)
         elif isinstance(node, (Population, InputNode)):
             bounds[node.name] = np.ones(node.shape)
-        elif isinstance(node, (Synapse, MaxPool)):
+        elif isinstance(node, LayerNode):
             bound = family_of(node).largest_magnitude(node, [bounds[name] for name in node.inputs])
             bounds[node.name] = bound if passed_on is None else passed_on(node, bound)
     return bounds

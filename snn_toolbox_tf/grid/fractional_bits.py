@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from snn_toolbox_tf.graph import Graph, Node, Population
+from snn_toolbox_tf.graph import Graph, LayerNode, Node, Population
 from snn_toolbox_tf.grid.bounds import absolute_bounds
 from snn_toolbox_tf.synapses import family_of, sources_of
 from snn_toolbox_tf.synapses.family import PerChannel
@@ -76,6 +76,8 @@ def _limit_of_reader(
     if isinstance(reader, Population):
         # Its threshold is 1: a grid finer than float32's at 1 would serve nothing.
         return np.array([FLOAT32_BITS])
+    if not isinstance(reader, LayerNode):
+        raise TypeError(f"Node '{reader.name}' ({type(reader).__name__}) has no place in a spiking graph.")
     family, sources = family_of(reader), sources_of(graph, reader)
     limit = np.array([FLOAT64_BITS])
     for index, name in enumerate(reader.inputs):

@@ -15,7 +15,7 @@ import dataclasses
 
 import numpy as np
 
-from snn_toolbox_tf.graph import Graph, LayerSpec, Node, Population, Readout, Synapse
+from snn_toolbox_tf.graph import Graph, LayerNode, LayerSpec, Node, Population, Readout, Synapse
 from snn_toolbox_tf.grid.bounds import ANALOG_HEADROOM
 from snn_toolbox_tf.grid.fractional_bits import (
     FLOAT64_BITS,
@@ -66,7 +66,7 @@ def observed(graph: Graph, largest: dict[str, np.ndarray], scale: dict[str, Scal
             values[node.name] = float(np.max(largest[node.name] / scale[node.name]))
         else:
             values[node.name] = values[node.inputs[0]]
-            if isinstance(node, Synapse) and is_scale(node):
+            if is_scale(node):
                 values[node.name] *= float(np.abs(node.layer.weights["factor"]).max())
     spiking = graph.spiking_ancestry()
     analog = {name: value for name, value in values.items() if name not in spiking}
@@ -211,7 +211,7 @@ def _assign_bits(graph: Graph, limits: dict[str, PerChannel], bounds: dict[str, 
             limit, bound = limits[node.name], bounds[node.name]
             if is_weighted(node):
                 bits[node.name] = _assign_weighted(graph, node, inputs, limit, bound, decide=decide)
-            else:
+            elif isinstance(node, LayerNode):
                 bits[node.name] = _assign_unweighted(graph, node, inputs, limit, bound, decide=decide)
 
 
@@ -255,16 +255,15 @@ def _assign_weighted(
 
 
 def _assign_unweighted(
-    graph: Graph, node: Node, inputs: list[PerChannel], limit: PerChannel, bound: PerChannel, *, decide: bool
+    graph: Graph, node: LayerNode, inputs: list[PerChannel], limit: PerChannel, bound: PerChannel, *, decide: bool
 ) -> PerChannel:
     """Returns the fractional bits of an unweighted node's output; if they are too many, it goes to float64."""
     family, sources = family_of(node), sources_of(graph, node)
     own = family.bits_of_output(node, sources, inputs)
     if own is not None and (own <= limit).all():
         return own
-    if isinstance(node, Synapse):
-        room = capacity(bound * family.summed_weight(node, sources[0]), FLOAT64_BITS).min() - int(inputs[0].max())
-        family.round_weights(node, int(room))
+    room = capacity(bound * family.summed_weight(node, sources[0]), FLOAT64_BITS).min() - int(inputs[0].max())
+    family.round_weights(node, int(room))
     if decide:
         _end_in_float64(graph, node, limit)
     return limit.min(keepdims=True)

@@ -117,7 +117,7 @@ class SpikingModel(TrainableModel):
         """What is not promised to be bit-equal over batch size and block length, in words; usually nothing.
 
         The promise is for spikes and readout currents. Behind a softmax or another nonlinearity, outputs are computed in
-        float64 and rounded to float32, which leaves one output in hundreds of millions room for a difference in its last bit.
+        float64 and rounded to float32: one in hundreds of millions may still differ in its last bit.
         """
         return [*self.conversion.platform_exceptions, *reproducibility_exceptions(self._network.graph)]
 

@@ -114,7 +114,8 @@ class TrainableModel(keras.Model):
         """
         if not str(filepath).endswith((".weights.h5", ".keras")):
             raise ValueError(
-                f"A SpikingModel loads weights from a '.weights.h5' file that its `save_weights` wrote. Received: '{filepath}'"
+                "A SpikingModel loads weights from a '.weights.h5' file that its `save_weights` wrote. "
+                f"Received: '{filepath}'"
             )
         with contextlib.nullcontext() if self._fine_tuning.active else self.fine_tuning():
             super().load_weights(filepath, *args, **kwargs)
@@ -160,8 +161,8 @@ class TrainableModel(keras.Model):
         """Returns the decoded outputs after `timesteps` timesteps, see `keras.Model.predict`.
 
         Raises:
-            ValueError: If arrays hold NaN or infinite values. Of data that comes in a stream, each batch is checked as it comes
-                (tf.errors.InvalidArgumentError).
+            ValueError: If arrays hold NaN or infinite values. Batches of a stream are checked as they come, with a
+                `tf.errors.InvalidArgumentError`.
         """
         self._check_finite(x)
         return super().predict(x, *args, **kwargs)

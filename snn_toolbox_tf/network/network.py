@@ -17,7 +17,7 @@ class Network:
     """The layers of a graph, one a node.
 
     Args:
-        graph: A graph of InputNode, Synapse, MaxPool and Population nodes, with its weights or (a graph from a file) without.
+        graph: A graph of InputNode, Synapse, MaxPool and Population nodes, with its weights, or (from a file) without.
         dtype: The dtype of all layers; by default each node's own.
     """
 

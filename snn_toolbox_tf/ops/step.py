@@ -55,7 +55,7 @@ class Step:
     """
 
     timesteps: int
-    neuron: Neuron = IntegrateAndFire()
+    neuron: Neuron = dataclasses.field(default_factory=IntegrateAndFire)
     spike_form: str = "float"
     return_trace: bool = False
 

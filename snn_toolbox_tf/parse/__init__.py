@@ -29,8 +29,9 @@ def parse(model: keras.Model) -> Parsed:
     """Returns the graph of a trained Sequential or Functional model.
 
     Nested models are inlined; a layer that is called several times becomes one node a call; an activation that is part
-    of a layer becomes a node of its own. Layers become the few kinds that passes know: a batch norm is a `Scale`, a separable
-    convolution a depthwise and a pointwise one. What has no place in a spiking network becomes an `Unsupported` node.
+    of a layer becomes a node of its own. Layers become the few kinds that passes know: a batch norm is a `Scale`, a
+    separable convolution a depthwise and a pointwise one. What has no place in a spiking network becomes an `Unsupported`
+    node.
 
     Args:
         model: A built Sequential or Functional model. It is not changed.

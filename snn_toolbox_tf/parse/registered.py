@@ -10,7 +10,8 @@ from snn_toolbox_tf.parse.place import Place, as_float64
 from snn_toolbox_tf.synapses import registered_name, variables_of
 
 _NOT_AFFINE = Refusal(
-    "it was registered with `snn.register_layer`, but is not affine: on random input f(a + b) differs from f(a) + f(b) - f(0)",
+    "it was registered with `snn.register_layer`, but is not affine: on random input f(a + b) differs from "
+    "f(a) + f(b) - f(0)",
     "take the nonlinearity out of it, or make it a model of Keras layers",
 )
 _NOT_ONE_TENSOR = Refusal(

@@ -39,7 +39,7 @@ _ACTIVATIONS = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Coverage:
+class SupportedLayer:
     """What becomes of a layer class.
 
     Attributes:
@@ -55,34 +55,34 @@ class Coverage:
     remedy: str = ""
 
 
-def coverage_of(class_name: str) -> Coverage:
+def support_of(class_name: str) -> SupportedLayer:
     """Returns what becomes of a class of `keras.layers`."""
     if class_name == "InputLayer":
-        return Coverage(class_name, "input", "analog, Poisson or frames")
+        return SupportedLayer(class_name, "input", "analog, Poisson or frames")
     if class_name in _REWRITTEN:
-        return Coverage(class_name, "synapse", _REWRITTEN[class_name])
+        return SupportedLayer(class_name, "synapse", _REWRITTEN[class_name])
     if class_name in FAMILIES:
-        return Coverage(class_name, "synapse", FAMILIES[class_name].how)
+        return SupportedLayer(class_name, "synapse", FAMILIES[class_name].how)
     if class_name in MAX_POOLING.class_names:
-        return Coverage(class_name, "synapse", MAX_POOLING.how)
+        return SupportedLayer(class_name, "synapse", MAX_POOLING.how)
     if class_name in INACTIVE:
-        return Coverage(class_name, "removed", "does nothing at inference")
+        return SupportedLayer(class_name, "removed", "does nothing at inference")
     if class_name in _ACTIVATIONS:
-        return Coverage(class_name, *_ACTIVATIONS[class_name])
+        return SupportedLayer(class_name, *_ACTIVATIONS[class_name])
     if class_name in refusals.REFUSALS:
         refusal = refusals.REFUSALS[class_name]
-        return Coverage(class_name, "refused", refusal.reason, refusal.remedy)
-    return Coverage(class_name, "unknown", refusals.UNKNOWN_LAYER.reason, refusals.UNKNOWN_LAYER.remedy)
+        return SupportedLayer(class_name, "refused", refusal.reason, refusal.remedy)
+    return SupportedLayer(class_name, "unknown", refusals.UNKNOWN_LAYER.reason, refusals.UNKNOWN_LAYER.remedy)
 
 
-def coverage() -> list[Coverage]:
+def supported_layers() -> list[SupportedLayer]:
     """Returns what becomes of every class of the installed Keras's `keras.layers`, by name; aliases once."""
     classes = {value.__name__ for _, value in inspect.getmembers(keras.layers, inspect.isclass)}
     layers = {name for name in classes if issubclass(getattr(keras.layers, name, object), keras.layers.Layer)}
-    return [coverage_of(name) for name in sorted(layers)]
+    return [support_of(name) for name in sorted(layers)]
 
 
-def coverage_of_operations() -> list[tuple[str, str]]:
+def supported_operations() -> list[tuple[str, str]]:
     """Returns what becomes of operators and functions of `keras.ops`: pairs of names and how."""
 
     def listed(names: Iterable[str]) -> str:

@@ -14,7 +14,7 @@ A change of form, not of function. Each tensor gets a scale, `true value = scale
 
 import numpy as np
 
-from snn_toolbox_tf.graph import Graph, InputNode, Node, Population, Readout, Synapse
+from snn_toolbox_tf.graph import Graph, InputNode, LayerNode, Node, Population, Readout, Synapse
 from snn_toolbox_tf.synapses import (
     Scale,
     family_of,
@@ -59,12 +59,14 @@ def _wanted_scales(graph: Graph) -> dict[str, Scale | None]:
             demands.extend(_demands(graph, node, reader, wanted))
         # Readers may disagree: the first one is served, the others get a Scale node.
         scale = demands[0] if demands else None
-        wanted[node.name] = scale if scale is None or _can_have(graph, node, scale) else ones(node.shape)
+        if scale is not None and isinstance(node, LayerNode) and not _can_have(graph, node, scale):
+            scale = ones(node.shape)
+        wanted[node.name] = scale
     return wanted
 
 
-def _can_have(graph: Graph, node: Node, scale: Scale) -> bool:
-    if isinstance(node, Synapse) and is_weighted(node):
+def _can_have(graph: Graph, node: LayerNode, scale: Scale) -> bool:
+    if is_weighted(node):
         return per_channel(scale, node.shape, weighted_family(node).weight_axis(node)) is not None
     sources = sources_of(graph, node)
     return all(family_of(node).pull(node, sources, index, scale) is not None for index in range(len(sources)))
@@ -75,7 +77,7 @@ def _demands(graph: Graph, node: Node, reader: Node, wanted: dict[str, Scale | N
     if isinstance(reader, Population):
         return [reader.threshold]
     target = wanted[reader.name]
-    if is_weighted(reader) or target is None:
+    if not isinstance(reader, LayerNode) or is_weighted(reader) or target is None:
         return []
     sources = sources_of(graph, reader)
     pulled = [
@@ -97,9 +99,9 @@ def _take_up_scales(graph: Graph, wanted: dict[str, Scale | None]) -> dict[str, 
         elif isinstance(node, Population):
             _require(graph, node, 0, scales[0], node.threshold)
             actual[node.name] = node.threshold
-        elif isinstance(node, Synapse) and is_weighted(node):
+        elif is_weighted(node):
             actual[node.name] = _rescale_weights(graph, node, scales[0], wanted[node.name])
-        else:
+        elif isinstance(node, LayerNode):
             target = wanted[node.name]
             if node.name in carriers and len(node.inputs) == 1:
                 # No weights between here and the population could take up another scale.
@@ -129,7 +131,7 @@ def _rescale_weights(graph: Graph, node: Synapse, source: Scale, target: Scale |
     return scale
 
 
-def _rescale_unweighted(graph: Graph, node: Node, scales: list[Scale], target: Scale | None) -> Scale:
+def _rescale_unweighted(graph: Graph, node: LayerNode, scales: list[Scale], target: Scale | None) -> Scale:
     family, sources = family_of(node), sources_of(graph, node)
     pushed = family.push(node, sources, scales)
     if target is None:

@@ -24,7 +24,7 @@ def pool(
         block.
     """
     shape = accumulated.shape[1:]
-    window = ops.Window(*MAX_POOLING.window(node, tuple(shape)))
+    window = MAX_POOLING.window(node, tuple(shape))
     # One-dimensional pooling is two-dimensional with one row.
     image = shape if len(shape) == 3 else [1, *shape]
     blocks, sums = tf.reshape(current, [timesteps, -1, *image]), tf.reshape(accumulated, [-1, *image])

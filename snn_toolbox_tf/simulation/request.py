@@ -191,8 +191,8 @@ def _check_layer_synchronous(graph: Graph) -> None:
     unfit = [node.name for node in graph.of_type(Population) if not node.neuron.integrates_perfectly]
     if unfit:
         raise ValueError(
-            "The layer-synchronous schedule needs neurons that lose nothing, with reset='subtract': otherwise nothing is left "
-            f"to fire with. Received other neurons in: {unfit}"
+            "The layer-synchronous schedule needs neurons that lose nothing, with reset='subtract': otherwise nothing is "
+            f"left to fire with. Received other neurons in: {unfit}"
         )
 
 

@@ -68,7 +68,7 @@ class Runner:
         options: BlockOptions,
         sample_index: tf.Tensor,
     ) -> Segment:
-        """Runs some timesteps from a state, see `TimeLoop.advance`, traced once for any batch size and number of timesteps."""
+        """Does what `TimeLoop.advance` does, traced once for any batch size and number of timesteps."""
         key = (block_length, input_options, options)
         if key not in self._traced:
             self._traced[key] = self._trace(*key)

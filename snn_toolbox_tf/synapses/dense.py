@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from snn_toolbox_tf.graph import LayerSpec, Synapse
+from snn_toolbox_tf.graph import LayerNode, LayerSpec
 from snn_toolbox_tf.synapses.family import WeightedFamily
 
 
@@ -11,7 +11,7 @@ class DenseFamily(WeightedFamily):
 
     class_names = ("Dense",)
 
-    def fan_out(self, node: Synapse, input_shape: tuple[int, ...]) -> np.ndarray:
+    def fan_out(self, node: LayerNode, input_shape: tuple[int, ...]) -> np.ndarray:
         """Every input reaches every unit."""
         return np.full(input_shape, float(node.layer.config["units"]))
 

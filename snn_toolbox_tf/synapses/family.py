@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from snn_toolbox_tf.graph import LayerSpec, Node, Synapse
+from snn_toolbox_tf.graph import LayerNode, LayerSpec, Node
 from snn_toolbox_tf.synapses.build import apply_spec, build_layer
 from snn_toolbox_tf.synapses.scale import Scale, per_channel
 
@@ -43,21 +43,21 @@ class SynapseFamily:
     #: What the population behind it may do in its place: add up its inputs ("sum"), or multiply by its factors ("gain").
     absorbed_as: str | None = None
 
-    def keeps_spikes(self, node: Node) -> bool:
+    def keeps_spikes(self, node: LayerNode) -> bool:
         """Whether it puts out nothing but values of its inputs, and zeros."""
         return not self.sums
 
     # Scales
 
-    def push(self, node: Node, sources: list[Node], scales: list[Scale]) -> Scale | None:
+    def push(self, node: LayerNode, sources: list[Node], scales: list[Scale]) -> Scale | None:
         """Returns the scale of its output for those of its inputs, or None if it has none. Not asked of weighted layers."""
         return self._carry(node, scales[0], sources[0], node, backwards=False)
 
-    def pull(self, node: Node, sources: list[Node], index: int, scale: Scale) -> Scale | None:
+    def pull(self, node: LayerNode, sources: list[Node], index: int, scale: Scale) -> Scale | None:
         """Returns the scale that input number `index` must have for the output to have this one, or None."""
         return self._carry(node, scale, node, sources[index], backwards=True)
 
-    def _carry(self, node: Node, scale: Scale, start: Node, end: Node, *, backwards: bool) -> Scale | None:
+    def _carry(self, node: LayerNode, scale: Scale, start: Node, end: Node, *, backwards: bool) -> Scale | None:
         """Moves a scale from a tensor to another one, of which one is the layer's input and one its output."""
         if scale.size == 1:
             return scale.reshape((1,) * len(end.shape))
@@ -67,27 +67,27 @@ class SynapseFamily:
 
     # Grid
 
-    def summed_weight(self, node: Synapse, source: Node) -> float:
+    def summed_weight(self, node: LayerNode, source: Node) -> float:
         """Returns how much larger than its largest input a sum inside it can be, before any division."""
         if not self.sums:
             return 1.0
         return float(self.largest_magnitude(node, [np.ones(source.shape)]).max())
 
-    def added_bits(self, node: Synapse, source: Node) -> int | None:
+    def added_bits(self, node: LayerNode, source: Node) -> int | None:
         """Returns how many fractional bits its output has more than its input; None if it leaves the dyadic grid."""
         return None if self.sums else 0
 
-    def limit_of_input(self, node: Synapse, sources: list[Node], index: int, limit: PerChannel) -> PerChannel | None:
+    def limit_of_input(self, node: LayerNode, sources: list[Node], index: int, limit: PerChannel) -> PerChannel | None:
         """Returns how many fractional bits an input may have if the output may have so many; None: any number."""
         added = self.added_bits(node, sources[index])
         return None if added is None else limit - added
 
-    def bits_of_output(self, node: Synapse, sources: list[Node], inputs: list[PerChannel]) -> PerChannel | None:
+    def bits_of_output(self, node: LayerNode, sources: list[Node], inputs: list[PerChannel]) -> PerChannel | None:
         """Returns the fractional bits of its output for those of its inputs; None if it leaves the dyadic grid."""
         added = self.added_bits(node, sources[0])
         return None if added is None else inputs[0] + added
 
-    def round_weights(self, node: Synapse, bits: int) -> None:
+    def round_weights(self, node: LayerNode, bits: int) -> None:
         """Puts what weights an unweighted layer has on a grid of so many fractional bits."""
         unit = 2.0**bits
         floats = {name: array for name, array in node.layer.weights.items() if array.dtype.kind == "f"}
@@ -95,7 +95,7 @@ class SynapseFamily:
 
     # Bounds, moments, operations
 
-    def largest_magnitude(self, node: Synapse, inputs: list[np.ndarray]) -> np.ndarray:
+    def largest_magnitude(self, node: LayerNode, inputs: list[np.ndarray]) -> np.ndarray:
         """Returns the largest absolute value of each output, and of each partial sum in it.
 
         Args:
@@ -104,15 +104,15 @@ class SynapseFamily:
         """
         return apply_spec(with_weights(node.layer, np.abs), node.name, inputs)
 
-    def largest_value(self, node: Synapse, inputs: list[np.ndarray]) -> np.ndarray:
+    def largest_value(self, node: LayerNode, inputs: list[np.ndarray]) -> np.ndarray:
         """Returns the largest value of each output if inputs lie between 0 and these values: the rest may be silent."""
         return apply_spec(node.layer, node.name, inputs)
 
-    def moments(self, node: Node, inputs: list[Moments | None]) -> Moments | None:
+    def moments(self, node: LayerNode, inputs: list[Moments | None]) -> Moments | None:
         """Returns mean and variance per channel of its output for those of its inputs, or None if they are not known."""
         return None
 
-    def fan_out(self, node: Synapse, input_shape: tuple[int, ...]) -> np.ndarray:
+    def fan_out(self, node: LayerNode, input_shape: tuple[int, ...]) -> np.ndarray:
         """Returns how many connections leave each element of its input, exact at borders and with strides.
 
         It is the gradient of the summed output with all weights set to 1.
@@ -165,7 +165,7 @@ class WeightedFamily(SynapseFamily):
         """Returns the names of a layer's weights, also where the spec does not hold them."""
         return [self.kernel, self.bias] if spec.config.get(self.uses_bias) else [self.kernel]
 
-    def weight_axis(self, node: Synapse) -> int:
+    def weight_axis(self, node: LayerNode) -> int:
         """Returns the axis of its output along which it has weights of its own: all layers run channels last."""
         return len(node.shape) - 1
 
@@ -195,11 +195,11 @@ class WeightedFamily(SynapseFamily):
         """Returns one value per input channel in a shape that broadcasts against the kernel."""
         return values[:, np.newaxis]
 
-    def limit_of_input(self, node: Synapse, sources: list[Node], index: int, limit: PerChannel) -> PerChannel | None:
+    def limit_of_input(self, node: LayerNode, sources: list[Node], index: int, limit: PerChannel) -> PerChannel | None:
         """Any: what is too fine is summed in float64."""
         return None
 
-    def largest_value(self, node: Synapse, inputs: list[np.ndarray]) -> np.ndarray:
+    def largest_value(self, node: LayerNode, inputs: list[np.ndarray]) -> np.ndarray:
         """The input behind an inhibitory weight may be silent, so that only positive weights count."""
         return apply_spec(with_weights(node.layer, lambda array: np.maximum(array, 0.0)), node.name, inputs)
 

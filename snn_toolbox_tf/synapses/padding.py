@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from snn_toolbox_tf.graph import Node, Synapse
+from snn_toolbox_tf.graph import LayerNode, Node
 from snn_toolbox_tf.synapses.family import SynapseFamily
 from snn_toolbox_tf.synapses.scale import Scale
 
@@ -17,9 +17,9 @@ class PaddingFamily(SynapseFamily):
     adds_zeros = True
     _key, _grows = "padding", True
 
-    def _carry(self, node: Node, scale: Scale, start: Node, end: Node, *, backwards: bool) -> Scale | None:
+    def _carry(self, node: LayerNode, scale: Scale, start: Node, end: Node, *, backwards: bool) -> Scale | None:
         """Padded zeros may have any scale: they take that of their neighbours."""
-        if scale.size == 1 or not isinstance(node, Synapse):
+        if scale.size == 1:
             return scale.reshape((1,) * len(end.shape))
         result = scale
         for axis, (first, last) in enumerate(self._margins(node)):
@@ -32,7 +32,7 @@ class PaddingFamily(SynapseFamily):
                 result = np.pad(result, margins, mode="edge")
         return result
 
-    def _margins(self, node: Synapse) -> list[tuple[int, int]]:
+    def _margins(self, node: LayerNode) -> list[tuple[int, int]]:
         """What is added or taken at both ends of each axis."""
         config = node.layer.config[self._key]
         # One dimension has a plain pair, several have one pair each.

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from snn_toolbox_tf.graph import LayerSpec, Node, Synapse
+from snn_toolbox_tf.graph import LayerNode, LayerSpec, Node
 from snn_toolbox_tf.synapses.family import Moments, PerChannel, SynapseFamily
 from snn_toolbox_tf.synapses.scale import Scale
 
@@ -10,24 +10,24 @@ from snn_toolbox_tf.synapses.scale import Scale
 class ReshapeFamily(SynapseFamily):
     """The same values in the same order, in another shape."""
 
-    class_names = ("Flatten", "Reshape")
+    class_names: tuple[str, ...] = ("Flatten", "Reshape")
     how = "moves spikes"
     sums = False
     commutes_with_relu = True
 
-    def _carry(self, node: Node, scale: Scale, start: Node, end: Node, *, backwards: bool) -> Scale | None:
+    def _carry(self, node: LayerNode, scale: Scale, start: Node, end: Node, *, backwards: bool) -> Scale | None:
         if scale.size == 1:
             return scale.reshape((1,) * len(end.shape))
         return self._moved(node, scale, start, end, backwards=backwards)
 
-    def _moved(self, node: Node, scale: Scale, start: Node, end: Node, *, backwards: bool) -> Scale | None:
+    def _moved(self, node: LayerNode, scale: Scale, start: Node, end: Node, *, backwards: bool) -> Scale | None:
         return np.broadcast_to(scale, start.shape).reshape(end.shape)
 
-    def limit_of_input(self, node: Synapse, sources: list[Node], index: int, limit: PerChannel) -> PerChannel | None:
+    def limit_of_input(self, node: LayerNode, sources: list[Node], index: int, limit: PerChannel) -> PerChannel | None:
         """Channels may become anything."""
         return limit.min(keepdims=True)
 
-    def bits_of_output(self, node: Synapse, sources: list[Node], inputs: list[PerChannel]) -> PerChannel | None:
+    def bits_of_output(self, node: LayerNode, sources: list[Node], inputs: list[PerChannel]) -> PerChannel | None:
         """Likewise."""
         return inputs[0].max(keepdims=True)
 
@@ -43,11 +43,11 @@ class PermuteFamily(ReshapeFamily):
 
     class_names = ("Permute",)
 
-    def _moved(self, node: Node, scale: Scale, start: Node, end: Node, *, backwards: bool) -> Scale | None:
-        order = [axis - 1 for axis in node.layer.config["dims"]] if isinstance(node, Synapse) else []
+    def _moved(self, node: LayerNode, scale: Scale, start: Node, end: Node, *, backwards: bool) -> Scale | None:
+        order = [axis - 1 for axis in node.layer.config["dims"]]
         return scale.transpose(np.argsort(order) if backwards else order)
 
-    def moments(self, node: Node, inputs: list[Moments | None]) -> Moments | None:
+    def moments(self, node: LayerNode, inputs: list[Moments | None]) -> Moments | None:
         """Channels stay what they are."""
         return inputs[0]
 
@@ -65,10 +65,8 @@ class SelectFamily(ReshapeFamily):
     commutes_with_relu = False
     adds_zeros = True
 
-    def _moved(self, node: Node, scale: Scale, start: Node, end: Node, *, backwards: bool) -> Scale | None:
+    def _moved(self, node: LayerNode, scale: Scale, start: Node, end: Node, *, backwards: bool) -> Scale | None:
         """Zeros, and what nobody reads, may have any scale: they take that of their channel."""
-        if not isinstance(node, Synapse):
-            return None
         given = np.broadcast_to(scale, start.shape).reshape(-1)
         indices = node.layer.weights["indices"].astype(np.int64)
         result = np.full(int(np.prod(end.shape)) + 1, np.nan)

@@ -1,5 +1,7 @@
 """Which family a layer belongs to, and how users add layers of their own."""
 
+from typing import TypeGuard
+
 import keras
 
 from snn_toolbox_tf.graph import Graph, MaxPool, Node, Synapse
@@ -57,7 +59,7 @@ def family_of(node: Node) -> SynapseFamily:
     raise TypeError(f"Node '{node.name}' ({type(node).__name__}) is no synapse.")
 
 
-def is_weighted(node: Node) -> bool:
+def is_weighted(node: Node) -> TypeGuard[Synapse]:
     """Whether a node multiplies by weights."""
     return isinstance(node, Synapse) and family_of(node).weighted
 
@@ -74,12 +76,12 @@ def weighted_family(node: Synapse) -> WeightedFamily:
     return family
 
 
-def is_scale(node: Node) -> bool:
+def is_scale(node: Node) -> TypeGuard[Synapse]:
     """Whether a node multiplies each element by a factor and adds an offset."""
     return isinstance(node, Synapse) and isinstance(family_of(node), ScaleFamily)
 
 
-def is_rounding(node: Node) -> bool:
+def is_rounding(node: Node) -> TypeGuard[Synapse]:
     """Whether a node rounds to the grid."""
     return isinstance(node, Synapse) and isinstance(family_of(node), RoundingFamily)
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from snn_toolbox_tf.graph import Node, Synapse
+from snn_toolbox_tf.graph import LayerNode, Node
 from snn_toolbox_tf.synapses.family import SynapseFamily
 
 _MOST_BITS = 12
@@ -22,20 +22,20 @@ class ResamplingFamily(SynapseFamily):
 
     class_names = ("Resample",)
 
-    def summed_weight(self, node: Synapse, source: Node) -> float:
+    def summed_weight(self, node: LayerNode, source: Node) -> float:
         """The largest sum of a row, over all axes."""
         return float(np.prod([np.abs(matrix).sum(axis=1).max() for matrix in node.layer.weights.values()]))
 
-    def added_bits(self, node: Synapse, source: Node) -> int | None:
+    def added_bits(self, node: LayerNode, source: Node) -> int | None:
         """Those of the matrices, if they are few."""
         bits = [_bits_of(matrix) for matrix in node.layer.weights.values()]
         return None if max(bits) > _MOST_BITS else sum(bits)
 
-    def round_weights(self, node: Synapse, bits: int) -> None:
+    def round_weights(self, node: LayerNode, bits: int) -> None:
         """Half of what there is room for, as there may be several axes; no more than float32 has."""
         super().round_weights(node, min(bits // 2, _FLOAT32_BITS))
 
-    def fan_out(self, node: Synapse, input_shape: tuple[int, ...]) -> np.ndarray:
+    def fan_out(self, node: LayerNode, input_shape: tuple[int, ...]) -> np.ndarray:
         """As many as weights of its column that are not zero, along each axis."""
         counts = np.ones((1,) * len(input_shape))
         for axis, matrix in enumerate(node.layer.weights.values()):

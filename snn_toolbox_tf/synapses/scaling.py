@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from snn_toolbox_tf.graph import LayerSpec, Node, Synapse, sample_axis
+from snn_toolbox_tf.graph import LayerNode, LayerSpec, Node, sample_axis
 from snn_toolbox_tf.synapses.family import PerChannel, SynapseFamily, WeightedFamily, shifted_axis
 from snn_toolbox_tf.synapses.scale import Scale
 
@@ -18,11 +18,11 @@ class ScaleFamily(WeightedFamily):
     decodable = True
     absorbed_as = "gain"
 
-    def keeps_spikes(self, node: Node) -> bool:
+    def keeps_spikes(self, node: LayerNode) -> bool:
         """A spike times a factor is a current."""
         return False
 
-    def weight_axis(self, node: Synapse) -> int:
+    def weight_axis(self, node: LayerNode) -> int:
         """It says so itself."""
         return sample_axis(node.layer.config["axis"], len(node.shape))
 
@@ -62,18 +62,18 @@ class RoundingFamily(SynapseFamily):
     sums = False
     decodable = False
 
-    def keeps_spikes(self, node: Node) -> bool:
+    def keeps_spikes(self, node: LayerNode) -> bool:
         """It has no reason to stand behind spikes."""
         return False
 
-    def _carry(self, node: Node, scale: Scale, start: Node, end: Node, *, backwards: bool) -> Scale | None:
+    def _carry(self, node: LayerNode, scale: Scale, start: Node, end: Node, *, backwards: bool) -> Scale | None:
         return scale
 
-    def limit_of_input(self, node: Synapse, sources: list[Node], index: int, limit: PerChannel) -> PerChannel | None:
+    def limit_of_input(self, node: LayerNode, sources: list[Node], index: int, limit: PerChannel) -> PerChannel | None:
         """Any: that is what it is for."""
         return None
 
-    def bits_of_output(self, node: Synapse, sources: list[Node], inputs: list[PerChannel]) -> PerChannel | None:
+    def bits_of_output(self, node: LayerNode, sources: list[Node], inputs: list[PerChannel]) -> PerChannel | None:
         """Those of its grid."""
         return np.array([int(node.layer.config["bits"])])
 
