@@ -3,12 +3,16 @@
 The library needs no TensorFlow to be built: snn_toolbox_tf/ops/tensorflow_c_api.h declares the few functions of TensorFlow's
 C API that it uses, and it is linked against an empty stand-in for TensorFlow's own library (on macOS they are looked up
 when it is loaded). The same file therefore serves every Python and every TensorFlow.
+
+Without a C++ compiler the package is installed without the ops, and says so when it is used. A compiler that fails ends the
+installation; SNN_TOOLBOX_TF_NATIVE=0 in the environment installs without the ops.
 """
 
 import concurrent.futures
 import os
 import pathlib
 import platform
+import runpy
 import shlex
 import shutil
 import subprocess
@@ -17,12 +21,15 @@ import sys
 from setuptools import Extension, setup
 from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_ext import build_ext
-from setuptools.errors import CompileError
+from setuptools.command.build_py import build_py
 
 OPS = pathlib.Path("snn_toolbox_tf/ops")
 TENSORFLOW_LIBRARY = "libtensorflow_framework.so.2"
 # No contraction: a fused multiply-add rounds once where the reference rounds twice.
 FLAGS = ["-std=c++17", "-O3", "-fPIC", "-pthread", "-ffp-contract=off", "-fvisibility=hidden", "-Wno-psabi"]
+SWITCHED_OFF = os.environ.get("SNN_TOOLBOX_TF_NATIVE", "1").strip() == "0"
+NOT_BUILT = "not_built.txt"
+DIGEST = runpy.run_path(str(OPS / "source_digest.py"))["source_digest"](OPS)
 INSTRUCTION_SETS = {"avx2": ["-mavx2"], "avx512": ["-mavx512f"]}
 
 
@@ -34,21 +41,33 @@ class BuildNative(build_ext):
         return os.path.join(*fullname.split(".")) + ".so"
 
     def build_extension(self, ext: Extension) -> None:
-        """Compiles all sources side by side and links them.
-
-        Raises:
-            CompileError: Without a compiler, or if it fails; setuptools then warns and goes on without the library.
-        """
+        """Compiles all sources side by side and links them; without a compiler, leaves word of it in a file."""
         target = pathlib.Path(self.get_ext_fullpath(ext.name))
+        target.parent.mkdir(parents=True, exist_ok=True)
         # What an earlier build has left must not pass for this one.
-        target.unlink(missing_ok=True)
+        for name in (target.name, NOT_BUILT):
+            (target.parent / name).unlink(missing_ok=True)
         compiler = find_compiler()
+        reason = "SNN_TOOLBOX_TF_NATIVE was 0" if SWITCHED_OFF else "no C++ compiler was found (c++, g++, clang++)"
+        if SWITCHED_OFF or not compiler:
+            (target.parent / NOT_BUILT).write_text(f"{reason}\n")
+            self.warn(f"the native ops are not built: {reason}; simulation will be slower")
+            return
         folder = pathlib.Path(self.build_temp)
         folder.mkdir(parents=True, exist_ok=True)
-        target.parent.mkdir(parents=True, exist_ok=True)
         with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
             objects = list(pool.map(lambda source: compile_source(compiler, source, folder), ext.sources))
         run([*compiler, "-shared", "-pthread", *objects, *tensorflow_flags(compiler, folder), "-o", str(target)])
+
+
+    def copy_extensions_to_source(self) -> None:
+        """Puts what was built, or why not, beside the sources."""
+        for ext in self.extensions:
+            built = pathlib.Path(self.build_lib, self.get_ext_filename(ext.name))
+            for name in (built.name, NOT_BUILT):
+                (OPS / name).unlink(missing_ok=True)
+                if (built.parent / name).exists():
+                    shutil.copy(built.parent / name, OPS / name)
 
 
 class PlatformWheel(bdist_wheel):
@@ -59,20 +78,29 @@ class PlatformWheel(bdist_wheel):
         return "py3", "none", super().get_tag()[2]
 
 
+class TemplatesInPackage(build_py):
+    """Puts config_templates/ into the package, so that an installed one can print them."""
+
+    def run(self) -> None:
+        """Copies the package, and the templates."""
+        super().run()
+        if not self.editable_mode:
+            target = pathlib.Path(self.build_lib, "snn_toolbox_tf", "config_templates")
+            shutil.copytree("config_templates", target, dirs_exist_ok=True)
+
+
 def find_compiler() -> list[str]:
-    """Returns the command of the C++ compiler."""
+    """Returns the command of the C++ compiler; nothing if there is none."""
     chosen = shlex.split(os.environ.get("CXX", ""))
-    for command in [chosen] if chosen else [["c++"], ["g++"], ["clang++"]]:
-        if shutil.which(command[0]):
-            return command
-    tried = f"CXX={chosen[0]}" if chosen else "c++, g++, clang++"
-    raise CompileError(f"no C++ compiler was found (tried: {tried}); simulation will be slower")
+    if chosen and not shutil.which(chosen[0]):
+        sys.exit(f"The C++ compiler CXX={chosen[0]} was not found. Install it, or leave CXX empty.")
+    return chosen or next(([name] for name in ("c++", "g++", "clang++") if shutil.which(name)), [])
 
 
 def compile_source(compiler: list[str], source: str, folder: pathlib.Path) -> str:
     """Compiles one file and returns the object file's name."""
     path = pathlib.Path(source)
-    flags = list(FLAGS)
+    flags = [*FLAGS, f'-DSNN_TOOLBOX_SOURCE_DIGEST="{DIGEST}"']
     if platform.machine() in ("x86_64", "AMD64"):
         flags += INSTRUCTION_SETS.get(path.stem.rpartition("_")[2], [])
     target = folder / f"{path.stem}.o"
@@ -92,10 +120,14 @@ def tensorflow_flags(compiler: list[str], folder: pathlib.Path) -> list[str]:
 
 
 def run(command: list[str]) -> None:
-    """Runs a command; its output is the error's text if it fails."""
+    """Runs a command, or ends the build with what it said."""
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     if result.returncode:
-        raise CompileError(f"`{shlex.join(command)}` failed:\n{result.stderr}")
+        # No error that setuptools takes for an optional extension's: a failure is to be seen.
+        sys.exit(
+            f"`{shlex.join(command)}` failed:\n{result.stderr}\nTo install without the native ops, set "
+            "SNN_TOOLBOX_TF_NATIVE=0."
+        )
 
 
 sources = sorted(str(path) for path in [*OPS.glob("*.cc"), *OPS.glob("core/*.cc")])
@@ -103,5 +135,5 @@ native = Extension("snn_toolbox_tf.ops.libsnn_toolbox_tf", sources, optional=Tru
 setup(
     # Windows uses the reference.
     ext_modules=[] if sys.platform == "win32" else [native],
-    cmdclass={"build_ext": BuildNative, "bdist_wheel": PlatformWheel},
+    cmdclass={"build_ext": BuildNative, "build_py": TemplatesInPackage, "bdist_wheel": PlatformWheel},
 )

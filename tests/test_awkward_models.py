@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 import snn_toolbox_tf as snn
+from snn_toolbox_tf.conversion import verification
 
 L = keras.layers
 FIRST = {"data_format": "channels_first"}
@@ -172,14 +173,12 @@ def test_a_nested_model_may_be_called_with_a_dict(rng):
 
 
 def test_verification_is_not_fooled_by_data_that_is_all_zero(mlp, monkeypatch):
-    from snn_toolbox_tf import convert
-
     seen = []
-    original = convert.verification.check_same_function
+    original = verification.check_same_function
     monkeypatch.setattr(
-        convert.verification,
+        verification,
         "check_same_function",
-        lambda model, network, inputs: seen.append(inputs) or original(model, network, inputs),
+        lambda source, network, inputs: seen.append(inputs) or original(source, network, inputs),
     )
     snn.convert_keras(mlp, np.zeros((4, 6)))
     assert any(np.abs(array).max() > 0 for inputs in seen for array in inputs.values())
@@ -285,8 +284,8 @@ def test_a_grid_that_changes_the_outputs_is_an_error(mlp, x_mlp, monkeypatch):
 @pytest.mark.parametrize(
     ("kwargs", "message"),
     [
-        ({"outputs": 4}, r"Unknown `outputs`.*Received: 4"),
-        ({"outputs": None}, r"Unknown `outputs`.*Received: None"),
+        ({"outputs": 4}, r"Unknown `outputs`.*outputs=4"),
+        ({"outputs": None}, r"Unknown `outputs`.*outputs=None"),
         ({"record": {"spikes": "hidden"}}, r"Did you mean 'hidden_relu'"),
         ({"seed": 1.5}, r"`seed` to be an integer"),
         ({"seed": -1}, r"`seed` to be an integer"),

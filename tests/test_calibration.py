@@ -80,11 +80,11 @@ def test_thresholds_are_percentiles_of_the_sources_activations(per_channel):
     np.testing.assert_allclose(thresholds["conv2_relu"].reshape(-1), expected, rtol=3e-3)
 
 
-def test_max_rate_is_headroom(mlp, x_mlp):
+def test_a_threshold_scale_above_one_is_headroom(mlp, x_mlp):
     plain = thresholds_for(mlp, x_mlp, percentile=100)["hidden_relu"]
-    roomy = thresholds_for(mlp, x_mlp, percentile=100, max_rate=0.8)["hidden_relu"]
+    roomy = thresholds_for(mlp, x_mlp, percentile=100, threshold_scale=1.25)["hidden_relu"]
     np.testing.assert_allclose(roomy, plain / 0.8)
-    result = snn.convert_keras(mlp, x_mlp, percentile=100, max_rate=0.8).simulate(x_mlp, timesteps=200, record="spikes")
+    result = snn.convert_keras(mlp, x_mlp, percentile=100, threshold_scale=1.25).simulate(x_mlp, timesteps=200, record="spikes")
     assert result.spikes["hidden_relu"].mean(axis=0).max() == pytest.approx(0.8, abs=0.01)
 
 
@@ -182,7 +182,7 @@ def test_without_data_moments_add_up_over_shortcuts():
 def test_batches_of_calibration_data_are_bounded(monkeypatch):
     """Whatever the size of the data, at most 64 samples run at once."""
     model = zoo.build(zoo.cnn)
-    network = Network(to_spiking(parse(model)).graph)
+    network = Network(to_spiking(parse(model).graph))
     sizes = []
     original = network.run_as_ann
     monkeypatch.setattr(network, "run_as_ann", lambda inputs: sizes.append(inputs) or original(inputs))

@@ -80,14 +80,14 @@ def test_the_layer_that_loses_most_is_found(rng):
     layer = model_snn.network.layers["layer2_relu"]
     before = snn.compare(model, model_snn, x, 256).populations[2].added
     # A population of another reset loses charge with every spike.
-    layer.reset = "zero"
-    model_snn.trace_anew()
+    layer.neuron = snn.neurons.IntegrateAndFire(reset="zero")
+    model_snn._trace_anew()
     fidelity = snn.compare(model, model_snn, x, 256)
     assert fidelity.worst[0] == "layer2_relu"
     assert fidelity.populations[2].added > 3 * before
 
 
-@pytest.mark.parametrize("kwargs", [{"form": "balanced"}, {"reset": "zero"}])
+@pytest.mark.parametrize("kwargs", [{"form": "unnormalized"}, {"reset": "zero"}])
 def test_without_a_closed_form_the_error_is_not_split(pair, kwargs):
     model, _, x = pair
     fidelity = snn.compare(model, snn.convert_keras(model, x, **kwargs), x, 8)

@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 
 import snn_toolbox_tf as snn
-from snn_toolbox_tf import vocabulary
-from snn_toolbox_tf.graph import Graph, Input, Readout
+from snn_toolbox_tf.graph import Graph, InputNode, Readout
+from snn_toolbox_tf.parse.layers import INACTIVE, SPECIAL
 from snn_toolbox_tf.parse.place import Place
+from snn_toolbox_tf.parse.refusals import REFUSALS
 from snn_toolbox_tf.parse.supported_layers import supported_layers
 from snn_toolbox_tf.passes.refuse import refuse_unsupported
+from snn_toolbox_tf.synapses import FAMILIES, MAX_POOLING
 
 L = keras.layers
 IMAGE = np.random.default_rng(0).random((2, 12, 12, 3)).astype(np.float32)
@@ -39,11 +41,11 @@ def test_nothing_is_answered_that_keras_does_not_have():
     """Names of newer Keras versions aside, which older ones lack."""
     own = {"Scale", "RoundToGrid", "Resample", "Select"}
     named = {
-        *vocabulary.ROLES,
-        *vocabulary.REWRITTEN,
-        *vocabulary.INACTIVE,
-        *vocabulary.MAX_POOLS,
-        *vocabulary.REFUSALS,
+        *FAMILIES,
+        *SPECIAL,
+        *INACTIVE,
+        *MAX_POOLING.class_names,
+        *REFUSALS,
     }
     missing = {name for name in named - own if not hasattr(L, name)}
     if tuple(map(int, keras.__version__.split(".")[:2])) >= (3, 15):
@@ -55,7 +57,7 @@ def existing(names):
     return sorted(name for name in names if hasattr(L, name))
 
 
-@pytest.mark.parametrize("name", existing(vocabulary.INACTIVE))
+@pytest.mark.parametrize("name", existing(INACTIVE))
 def test_what_is_removed_does_nothing_at_inference(name):
     layer = getattr(L, name)(*ARGUMENTS.get(name, ()))
     x = {"SpatialDropout1D": IMAGE[:, 0], "SpatialDropout3D": IMAGE[..., None]}.get(name, IMAGE)
@@ -92,16 +94,16 @@ def test_a_refusal_says_why(name):
     rows = [row for row in snn.check(model).rows if row.becomes == "refused"]
     assert [row.class_name for row in rows] == [name]
     assert reason in rows[0].reason
-    assert rows[0].remedy == vocabulary.REFUSALS[name].remedy
+    assert rows[0].remedy == REFUSALS[name].remedy
     with pytest.raises(snn.UnsupportedModelError, match=f"{reason}.*remedy"):
         snn.convert_keras(model)
 
 
-@pytest.mark.parametrize("name", existing(vocabulary.REFUSALS))
+@pytest.mark.parametrize("name", existing(REFUSALS))
 def test_every_refusal_is_told_with_its_remedy(name):
     """Whatever the layer: some of them do not run on every machine."""
-    graph = Graph("model", [Input("x", [], (4,))], [Readout("odd", "odd")], "x", "odd")
-    refusal = vocabulary.REFUSALS[name]
+    graph = Graph("model", [InputNode("x", [], (4,))], [Readout("odd", "odd")], "x", "odd")
+    refusal = REFUSALS[name]
     Place(graph, "odd", ["x"], (4,)).refuse(name, refusal)
     with pytest.raises(snn.UnsupportedModelError) as caught:
         refuse_unsupported(graph)

@@ -10,7 +10,7 @@ from convergence import assert_converges
 import snn_toolbox_tf as snn
 from snn_toolbox_tf.graph import Synapse
 from snn_toolbox_tf.parse import parse
-from snn_toolbox_tf.simulation.operations import fan_out
+from snn_toolbox_tf.synapses import family_of
 
 L = keras.layers
 KERAS = tuple(map(int, keras.__version__.split(".")[:2]))
@@ -123,7 +123,7 @@ def test_an_interpolation_counts_its_connections():
     graph = parse(model_around(L.UpSampling2D(2, interpolation="bilinear"), (2, 1, 1))).graph
     (node,) = [node for node in graph.of_type(Synapse) if node.layer.class_name == "Resample"]
     # Of 4 rows, 3 read each of the 2 (the outermost row copies its neighbour); 2 columns copy the only one.
-    np.testing.assert_array_equal(fan_out(node, (2, 1, 1))[:, 0, 0], [3 * 2, 3 * 2])
+    np.testing.assert_array_equal(family_of(node).fan_out(node, (2, 1, 1))[:, 0, 0], [3 * 2, 3 * 2])
 
 
 def test_constants_of_every_shape_are_taken():

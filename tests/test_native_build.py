@@ -51,7 +51,7 @@ def test_implementation_says_what_is_active_and_why():
         active = ops.implementation()
     assert active.variant == native.library().variants[-1]
     assert active.threads >= 1
-    with pytest.raises(ValueError, match=r"Expected 'native' or 'reference'. Received: 'cuda'"), ops.use("cuda"):
+    with pytest.raises(ValueError, match=r"Unknown `implementation`.*'native', 'reference'.*'cuda'"), ops.use("cuda"):
         pass
 
 
@@ -88,7 +88,7 @@ def forgotten():
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (None, r"it was not built when this package was installed, most likely for want of a C\+\+ compiler"),
+        (None, r"it was not built when this package was installed: no C\+\+ compiler was found"),
         (b"no library", r"could not be loaded"),
     ],
 )
@@ -98,7 +98,10 @@ def test_without_the_library_there_is_one_warning_and_the_reference(
     library = tmp_path / "lib.so"
     if content:
         library.write_bytes(content)
+    failure = tmp_path / "not_built.txt"
+    failure.write_text("no C++ compiler was found\n")
     monkeypatch.setattr(native, "LIBRARY", library)
+    monkeypatch.setattr(native, "BUILD_FAILURE", failure)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         model_snn = snn.convert_keras(mlp, x_mlp)
@@ -113,20 +116,21 @@ def test_without_the_library_there_is_one_warning_and_the_reference(
 
 @needs_native
 def test_a_library_of_other_sources_is_not_used(forgotten, monkeypatch):
-    monkeypatch.setattr(native, "INTERFACE_VERSION", -1)
-    with pytest.raises(ops.NotAvailableError, match="was built from other sources"):
+    monkeypatch.setattr(native, "source_digest", lambda folder: "0123456789abcdef")
+    with pytest.raises(ops.NotAvailableError, match="was built from other sources than those beside it"):
         native.library()
 
 
-def build(folder, compiler):
+def build(folder, **environment):
     """Builds the extension from a copy of the sources, as `pip install` does."""
     for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, folder)
+    shutil.copytree(ROOT / "config_templates", folder / "config_templates")
     shutil.copytree(ROOT / "snn_toolbox_tf", folder / "snn_toolbox_tf", ignore=shutil.ignore_patterns("*.so", "*.pyc"))
     return subprocess.run(
         [sys.executable, "setup.py", "build_ext", "--inplace"],
         cwd=folder,
-        env={**os.environ, "CXX": compiler},
+        env={**os.environ, **environment},
         capture_output=True,
         text=True,
         check=False,
@@ -135,16 +139,30 @@ def build(folder, compiler):
 
 def test_without_a_compiler_the_build_succeeds_and_says_so(tmp_path):
     pytest.importorskip("setuptools", minversion="77")
-    result = build(tmp_path, "no-such-compiler")
+    result = build(tmp_path, CXX="", PATH=str(tmp_path / "empty"))
     assert result.returncode == 0, result.stderr
     assert "no C++ compiler was found" in result.stdout + result.stderr
+    assert not list(tmp_path.rglob("*.so"))
+    assert "no C++ compiler was found" in (tmp_path / "snn_toolbox_tf" / "ops" / "not_built.txt").read_text()
+
+
+def test_a_build_that_fails_is_an_error_and_can_be_left_out(tmp_path):
+    pytest.importorskip("setuptools", minversion="77")
+    for compiler, message in (("no-such-compiler", "CXX=no-such-compiler was not found"), ("false", "`false .* failed")):
+        (tmp_path / compiler).mkdir()
+        result = build(tmp_path / compiler, CXX=compiler)
+        assert result.returncode == 1
+        assert re.search(message, result.stderr)
+    assert "set SNN_TOOLBOX_TF_NATIVE=0" in result.stderr
+    (tmp_path / "off").mkdir()
+    assert build(tmp_path / "off", CXX="false", SNN_TOOLBOX_TF_NATIVE="0").returncode == 0
     assert not list(tmp_path.rglob("*.so"))
 
 
 @needs_compiler
 def test_the_build_needs_no_tensorflow_and_its_library_needs_tensorflows_by_name(tmp_path):
     pytest.importorskip("setuptools", minversion="77")
-    result = build(tmp_path, COMPILER)
+    result = build(tmp_path, CXX=COMPILER)
     assert result.returncode == 0, result.stderr
     library = tmp_path / "snn_toolbox_tf" / "ops" / "libsnn_toolbox_tf.so"
     assert library.exists()

@@ -290,7 +290,7 @@ def test_a_batch_that_runs_in_parts_gives_the_same_outputs(monkeypatch, mlp, x_m
     monkeypatch.setattr(blocking, "MOST_SAMPLES", 10)
     again = keras.models.clone_model(model_snn)
     again.set_weights(model_snn.get_weights())
-    blocks = again._simulator.blocking([6], count)
+    blocks = again._runner.blocking([6], count)
     assert blocks.micro_batch == (1 if count == 1 else 3)
     np.testing.assert_array_equal(again(x_mlp[:count]), expected)
 
@@ -363,5 +363,5 @@ def test_summary_lists_every_layer(model_snn):
     lines = []
     model_snn.summary(print_fn=lines.append)
     text = "\n".join(lines)
-    for name in ("hidden", "hidden_relu", "logits", "IntegrateAndFire"):
+    for name in ("hidden", "hidden_relu", "logits", "SpikingNeurons"):
         assert name in text

@@ -44,10 +44,11 @@ def backpropagated(current, v, theta, reset, g_spikes, g_v):
 @pytest.mark.parametrize("reset", ["subtract", "zero"])
 def test_the_gradient_equals_backpropagation_by_hand(implementation, reset):
     current, theta, g_spikes, g_v = [0.5, 1.25, -0.25, 0.75], 1.5, [1.0, -2.0, 0.5, 3.0], 0.25
+    neuron = snn.neurons.IntegrateAndFire(reset=reset)
     with ops.use(implementation), tf.GradientTape() as tape:
         inputs = tf.reshape(tf.constant(current), [4, 1, 1]), tf.constant([[0.5]])
         tape.watch(inputs)
-        block = ops.integrate_fire(*inputs, tf.constant(theta), timesteps=4, reset=reset, surrogate_gradient="triangle")
+        block = ops.integrate_fire(*inputs, tf.constant(theta), timesteps=4, neuron=neuron, surrogate_gradient="triangle")
         loss = tf.reduce_sum(block.spikes[:, 0, 0] * g_spikes) + tf.reduce_sum(block.membrane_potential) * g_v
     actual = tape.gradient(loss, inputs)
     expected = backpropagated(current, 0.5, theta, reset, g_spikes, g_v)
@@ -103,7 +104,7 @@ def test_integrate_and_fire_trains_alone_in_a_keras_model(rng):
         [
             keras.Input((12, 5)),
             keras.layers.TimeDistributed(keras.layers.Dense(20)),
-            keras.layers.RNN(snn.IntegrateAndFire(threshold=1.0), return_sequences=True),
+            keras.layers.RNN(snn.SpikingNeurons(threshold=1.0), return_sequences=True),
             keras.layers.GlobalAveragePooling1D(),
             keras.layers.Dense(2),
         ]
@@ -140,7 +141,7 @@ def converted(digits):
     )
     model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
     model.fit(x, y, epochs=8, verbose=0)
-    model_snn = snn.convert_keras(model, x, timesteps=8, max_rate=0.3)
+    model_snn = snn.convert_keras(model, x, timesteps=8, threshold_scale=1 / 0.3)
     model_snn.compile(keras.optimizers.Adam(1e-3), "sparse_categorical_crossentropy", metrics=["accuracy"])
     return model_snn
 

@@ -83,9 +83,8 @@ bool compute_checked(const Attributes& attributes, TF_OpKernelContext* context, 
   pool.pooled = static_cast<float*>(allocate_output(context, kPooled, TF_FLOAT, pooled, status));
   if (!status->ok()) return false;
   const int candidate = kAccumulated;
-  bool forwarded = false;
   pool.final_accumulated =
-      static_cast<double*>(get_output(context, kFinalAccumulated, sums, &candidate, 1, &forwarded, status));
+      static_cast<double*>(get_output(context, kFinalAccumulated, sums, &candidate, 1, status));
   if (!status->ok()) return false;
   if (pooled.size() == 0 && sums.size() > 0) {
     return status->fail("The windows are larger than the rows or columns of `accumulated`. Received: shape " + sums.text());

@@ -168,7 +168,6 @@ bool read_inputs(TF_OpKernelContext* context, const Attributes& attributes, Inpu
 bool allocate_spikes(TF_OpKernelContext* context, const Attributes& attributes, const Inputs& inputs,
                      IntegrateFire* population, Status* status) {
   Shape shape = inputs.membrane_potential.shape;
-  bool forwarded = false;
   if (attributes.spike_type == TF_INT32) {
     population->block_counts = static_cast<int32_t*>(allocate_output(context, kSpikes, TF_INT32, shape, status));
   } else if (attributes.spike_type == TF_UINT8) {
@@ -183,8 +182,7 @@ bool allocate_spikes(TF_OpKernelContext* context, const Attributes& attributes, 
       if (!population->currents[k].constant) candidates[number_of_candidates++] = kFirstCurrent + k;
     }
     population->spikes = static_cast<float*>(
-        get_output(context, kSpikes, shape, candidates, number_of_candidates, &forwarded, status));
-    buffer_statistics().current += forwarded;
+        get_output(context, kSpikes, shape, candidates, number_of_candidates, status));
   }
   return status->ok();
 }
@@ -193,19 +191,16 @@ bool allocate_outputs(TF_OpKernelContext* context, const Attributes& attributes,
                       IntegrateFire* population, Status* status) {
   const Shape& neurons = inputs.membrane_potential.shape;
   const int membrane_potential = kMembranePotential, given_counts = kCounts;
-  bool forwarded = false;
   population->final_membrane_potential = static_cast<float*>(
-      get_output(context, kFinalMembranePotential, neurons, &membrane_potential, 1, &forwarded, status));
+      get_output(context, kFinalMembranePotential, neurons, &membrane_potential, 1, status));
   if (!status->ok()) return false;
-  buffer_statistics().membrane_potential += forwarded;
   if (!allocate_spikes(context, attributes, inputs, population, status)) return false;
   auto* counts = static_cast<float*>(
-      get_output(context, kFinalCounts, inputs.counts.shape, &given_counts, inputs.with_counts, &forwarded, status));
+      get_output(context, kFinalCounts, inputs.counts.shape, &given_counts, inputs.with_counts, status));
   if (!status->ok()) return false;
   if (inputs.with_counts) {
     population->counts = static_cast<const float*>(inputs.counts.data);
     population->final_counts = counts;
-    buffer_statistics().counts += forwarded;
   }
   Shape trace = inputs.counts.shape;
   trace.rank = 1;
@@ -224,7 +219,6 @@ bool compute_checked(const Attributes& attributes, TF_OpKernelContext* context, 
   IntegrateFire population;
   if (!read_inputs(context, attributes, &inputs, &population, status)) return false;
   if (!allocate_outputs(context, attributes, inputs, &population, status)) return false;
-  ++buffer_statistics().calls;
   run(population, selected_variant().integrate_fire);
   return true;
 }

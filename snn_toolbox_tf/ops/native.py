@@ -11,11 +11,12 @@ from typing import Any
 import tensorflow as tf
 
 from snn_toolbox_tf.ops.max_pool import Window
+from snn_toolbox_tf.ops.source_digest import source_digest
 from snn_toolbox_tf.ops.step import Block, Current, Step
 
 LIBRARY = pathlib.Path(__file__).with_name("libsnn_toolbox_tf.so")
-#: Of `SnnToolboxInterfaceVersion` in native_control.cc.
-INTERFACE_VERSION = 1
+#: Where a build that could not be made says why.
+BUILD_FAILURE = LIBRARY.with_name("not_built.txt")
 SPIKE_TYPES = {"float": tf.float32, "bits": tf.uint8, "counts": tf.int32}
 
 
@@ -32,17 +33,20 @@ class Library:
 
     def __init__(self) -> None:
         if not LIBRARY.exists():
-            raise NotAvailableError(
-                "it was not built when this package was installed, most likely for want of a C++ compiler"
-            )
+            why = BUILD_FAILURE.read_text().strip() if BUILD_FAILURE.exists() else "the reason is not known"
+            raise NotAvailableError(f"it was not built when this package was installed: {why}")
         try:
             self.ops = tf.load_op_library(str(LIBRARY))
             self._control: Any = ctypes.CDLL(str(LIBRARY))
-            version = self._control.SnnToolboxInterfaceVersion()
+            self._control.SnnToolboxSourceDigest.restype = ctypes.c_char_p
+            digest = self._control.SnnToolboxSourceDigest().decode()
         except (tf.errors.OpError, OSError, AttributeError) as error:
             raise NotAvailableError(f"'{LIBRARY}' could not be loaded: {error}") from error
-        if version != INTERFACE_VERSION:
-            raise NotAvailableError(f"'{LIBRARY}' was built from other sources")
+        present = source_digest(LIBRARY.parent)
+        if present and digest != present:
+            raise NotAvailableError(
+                f"'{LIBRARY}' was built from other sources than those beside it. Build it anew: `pip install --editable .`"
+            )
         self._control.SnnToolboxVariant.restype = ctypes.c_char_p
         names = map(self._control.SnnToolboxVariant, itertools.count())
         self.variants = tuple(name.decode() for name in itertools.takewhile(bool, names))
@@ -64,12 +68,6 @@ class Library:
         if threads != self._threads_asked_for:
             self._threads_asked_for = threads
             self.threads = self._control.SnnToolboxSetThreads(threads)
-
-    def take_buffer_statistics(self) -> dict[str, int]:
-        """Returns how often the op ran and which inputs' buffers became outputs since the last call of this."""
-        values = (ctypes.c_int64 * 4)()
-        self._control.SnnToolboxTakeBufferStatistics(values)
-        return dict(zip(("calls", "current", "membrane_potential", "counts"), values, strict=True))
 
 
 @functools.cache

@@ -1,5 +1,7 @@
 #include "native_control.h"
 
+#include <atomic>
+
 #include "core/thread_pool.h"
 
 namespace snn_toolbox {
@@ -12,18 +14,17 @@ std::atomic<const Variant*>& selected() {
 
 }  // namespace
 
-BufferStatistics& buffer_statistics() {
-  static BufferStatistics statistics;
-  return statistics;
-}
-
 const Variant& selected_variant() { return *selected(); }
 
 }  // namespace snn_toolbox
 
 using namespace snn_toolbox;
 
-int SnnToolboxInterfaceVersion() { return 1; }
+#ifndef SNN_TOOLBOX_SOURCE_DIGEST
+#define SNN_TOOLBOX_SOURCE_DIGEST ""
+#endif
+
+const char* SnnToolboxSourceDigest() { return SNN_TOOLBOX_SOURCE_DIGEST; }
 
 int SnnToolboxSetThreads(int threads) {
   ThreadPool::instance().set_threads(threads);
@@ -39,12 +40,4 @@ int SnnToolboxSelectVariant(int index) {
   if (SnnToolboxVariant(index) == nullptr) return 0;
   selected() = &variants()[static_cast<size_t>(index)];
   return 1;
-}
-
-void SnnToolboxTakeBufferStatistics(int64_t statistics[4]) {
-  BufferStatistics& taken = buffer_statistics();
-  statistics[0] = taken.calls.exchange(0);
-  statistics[1] = taken.current.exchange(0);
-  statistics[2] = taken.membrane_potential.exchange(0);
-  statistics[3] = taken.counts.exchange(0);
 }

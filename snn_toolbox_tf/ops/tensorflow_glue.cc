@@ -47,12 +47,11 @@ bool get_input(TF_OpKernelContext* context, int index, const char* name, Input* 
 }
 
 void* get_output(TF_OpKernelContext* context, int index, const Shape& shape, const int* candidates,
-                 int number_of_candidates, bool* forwarded, Status* status) {
+                 int number_of_candidates, Status* status) {
   int from = -1;
   TF_Tensor* tensor = TF_ForwardInputOrAllocateOutput(context, candidates, number_of_candidates, index, shape.dims,
                                                       shape.rank, &from, status->get());
   if (!status->ok()) return nullptr;
-  *forwarded = from >= 0;
   void* data = TF_TensorData(tensor);
   TF_DeleteTensor(tensor);
   return data;

@@ -47,10 +47,10 @@ struct Input {
 
 bool get_input(TF_OpKernelContext* context, int index, const char* name, Input* input, Status* status);
 
-// Returns the buffer of an output: that of the first of the candidate inputs whose buffer TensorFlow lets us have
-// (`forwarded` says so), or a new one.
+// Returns the buffer of an output: that of the first of the candidate inputs whose buffer TensorFlow lets us have,
+// or a new one.
 void* get_output(TF_OpKernelContext* context, int index, const Shape& shape, const int* candidates,
-                 int number_of_candidates, bool* forwarded, Status* status);
+                 int number_of_candidates, Status* status);
 void* allocate_output(TF_OpKernelContext* context, int index, TF_DataType type, const Shape& shape, Status* status);
 
 class ShapeHandle {
