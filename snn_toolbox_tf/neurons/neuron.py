@@ -54,6 +54,11 @@ class Neuron(abc.ABC):
         return 1.0
 
     @property
+    def input_gain(self) -> float:
+        """What a current of 1 in one timestep adds to the membrane potential."""
+        return 1.0
+
+    @property
     def native_parameters(self) -> tuple[float, ...]:
         """What the native op needs besides `model`, `reset` and `signed_spikes`, in the order in which it reads them."""
         return ()

@@ -47,10 +47,10 @@ def with_surrogate_gradient(
     With u(t) the membrane potential before reset, g the gradients, and the reset taken as a constant of the spike
     (Zenke & Vogels 2021, Neural Comput. 33:899):
 
-        g_u(t) = g_s(t) sigma'((u(t) - theta) / theta) / theta + g_v(t) r(t),    g_I(t) = g_u(t),    g_v(t - 1) = d g_u(t)
+        g_u(t) = g_s(t) sigma'((u(t) - theta) / theta) / theta + g_v(t) r(t),    g_I(t) = k g_u(t),    g_v(t - 1) = d g_u(t)
 
-    where r(t) = 1 with soft reset, and 1 - s(t) with hard reset, and d is the neuron's retention (1 without leak). The
-    membrane potential of every timestep is kept for it.
+    where r(t) = 1 with soft reset, and 1 - s(t) with hard reset, and d is the neuron's retention, k its input gain (both
+    1 without leak). The membrane potential of every timestep is kept for it.
 
     Args:
         forward: The step, native or the reference.
@@ -79,8 +79,9 @@ def with_surrogate_gradient(
             g_current = []
             for t in reversed(range(step.timesteps)):
                 kept = g_v * (1.0 - spikes[t]) if neuron.reset == "zero" else g_v
-                g_current.append(g_fired[t] + kept)
-                g_v = neuron.retention * g_current[-1]
+                g_u = g_fired[t] + kept
+                g_current.append(neuron.input_gain * g_u)
+                g_v = neuron.retention * g_u
             stacked = tf.stack(g_current[::-1])
             return tf.reduce_sum(stacked, axis=0) if constant else stacked, g_v
 
