@@ -59,7 +59,6 @@ class BuildNative(build_ext):
             objects = list(pool.map(lambda source: compile_source(compiler, source, folder), ext.sources))
         run([*compiler, "-shared", "-pthread", *objects, *tensorflow_flags(compiler, folder), "-o", str(target)])
 
-
     def copy_extensions_to_source(self) -> None:
         """Puts what was built, or why not, beside the sources."""
         for ext in self.extensions:

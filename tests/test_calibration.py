@@ -84,7 +84,9 @@ def test_a_threshold_scale_above_one_is_headroom(mlp, x_mlp):
     plain = thresholds_for(mlp, x_mlp, percentile=100)["hidden_relu"]
     roomy = thresholds_for(mlp, x_mlp, percentile=100, threshold_scale=1.25)["hidden_relu"]
     np.testing.assert_allclose(roomy, plain / 0.8)
-    result = snn.convert_keras(mlp, x_mlp, percentile=100, threshold_scale=1.25).simulate(x_mlp, timesteps=200, record="spikes")
+    result = snn.convert_keras(mlp, x_mlp, percentile=100, threshold_scale=1.25).simulate(
+        x_mlp, timesteps=200, record="spikes"
+    )
     assert result.spikes["hidden_relu"].mean(axis=0).max() == pytest.approx(0.8, abs=0.01)
 
 

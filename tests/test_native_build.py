@@ -148,7 +148,10 @@ def test_without_a_compiler_the_build_succeeds_and_says_so(tmp_path):
 
 def test_a_build_that_fails_is_an_error_and_can_be_left_out(tmp_path):
     pytest.importorskip("setuptools", minversion="77")
-    for compiler, message in (("no-such-compiler", "CXX=no-such-compiler was not found"), ("false", "`false .* failed")):
+    for compiler, message in (
+        ("no-such-compiler", "CXX=no-such-compiler was not found"),
+        ("false", "`false .* failed"),
+    ):
         (tmp_path / compiler).mkdir()
         result = build(tmp_path / compiler, CXX=compiler)
         assert result.returncode == 1

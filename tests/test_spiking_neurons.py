@@ -82,7 +82,9 @@ def test_a_block_equals_single_steps(rng, reset):
 
 def test_integrate_then_fire_emits_as_many_spikes_as_fit():
     current = tf.constant([[[0.75, -1.0, 2.0]]] * 4)
-    spikes, v = ops.integrate_then_fire(current, tf.fill([1, 3], 0.5), tf.constant(1.0), IntegrateAndFire(), timesteps=4)
+    spikes, v = ops.integrate_then_fire(
+        current, tf.fill([1, 3], 0.5), tf.constant(1.0), IntegrateAndFire(), timesteps=4
+    )
     np.testing.assert_array_equal(spikes.numpy().sum(axis=0), [[3, 0, 4]])
     np.testing.assert_array_equal(spikes[:, 0, 0], [1, 1, 1, 0])
     np.testing.assert_array_equal(v, [[0.5, -3.5, 4.5]])
@@ -91,7 +93,11 @@ def test_integrate_then_fire_emits_as_many_spikes_as_fit():
 def test_infinite_potential_stays_infinite_and_is_no_nan():
     for reset, expected in (("subtract", np.inf), ("zero", 0.0)):
         spikes, v, *_ = ops.integrate_fire(
-            tf.constant([[np.inf]]), tf.zeros([1, 1]), tf.constant(1.0), timesteps=2, neuron=IntegrateAndFire(reset=reset)
+            tf.constant([[np.inf]]),
+            tf.zeros([1, 1]),
+            tf.constant(1.0),
+            timesteps=2,
+            neuron=IntegrateAndFire(reset=reset),
         )
         np.testing.assert_array_equal(spikes[:, 0, 0], [1, 1])
         assert float(v[0, 0]) == expected

@@ -48,7 +48,9 @@ def test_the_gradient_equals_backpropagation_by_hand(implementation, reset):
     with ops.use(implementation), tf.GradientTape() as tape:
         inputs = tf.reshape(tf.constant(current), [4, 1, 1]), tf.constant([[0.5]])
         tape.watch(inputs)
-        block = ops.integrate_fire(*inputs, tf.constant(theta), timesteps=4, neuron=neuron, surrogate_gradient="triangle")
+        block = ops.integrate_fire(
+            *inputs, tf.constant(theta), timesteps=4, neuron=neuron, surrogate_gradient="triangle"
+        )
         loss = tf.reduce_sum(block.spikes[:, 0, 0] * g_spikes) + tf.reduce_sum(block.membrane_potential) * g_v
     actual = tape.gradient(loss, inputs)
     expected = backpropagated(current, 0.5, theta, reset, g_spikes, g_v)

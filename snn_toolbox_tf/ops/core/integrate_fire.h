@@ -14,7 +14,7 @@
 
 namespace snn_toolbox {
 
-enum class NeuronModel { kIntegrateAndFire };
+enum class NeuronModel { kIntegrateAndFire, kLeakyIntegrateAndFire };
 enum class Reset { kSubtract, kZero };
 
 // What the neurons of a population do in a timestep; neuron_models.h says it.

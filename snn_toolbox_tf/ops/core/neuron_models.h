@@ -24,6 +24,16 @@ struct PerfectMembrane {
   }
 };
 
+// Leaky: parameters are what is left of the potential after a timestep, and what a current adds to it.
+struct LeakyMembrane {
+  float retention, gain;
+  explicit SNN_TOOLBOX_INLINE LeakyMembrane(const float* parameters) : retention(parameters[0]), gain(parameters[1]) {}
+  template <typename Value>
+  SNN_TOOLBOX_INLINE Value integrate(const Value& v, const Value& current) const {
+    return v * retention + current * gain;
+  }
+};
+
 // Integrates, fires at the threshold, and resets (equation 3b). With signed spikes, a neuron whose membrane potential is
 // negative takes back a spike that it emitted before (after Wang et al. 2022, IJCAI, with the floor of the closed form in
 // mind: the bound is 0). `net_spikes` is what the neuron has emitted less what it took back.
@@ -55,6 +65,7 @@ struct SpikingNeuron {
 // Finds a model by its name in Python; false if there is none.
 SNN_TOOLBOX_INLINE bool find_model(const char* name, NeuronModel* model) {
   if (std::strcmp(name, "integrate_and_fire") == 0) return *model = NeuronModel::kIntegrateAndFire, true;
+  if (std::strcmp(name, "leaky_integrate_and_fire") == 0) return *model = NeuronModel::kLeakyIntegrateAndFire, true;
   return false;
 }
 
@@ -75,6 +86,8 @@ SNN_TOOLBOX_INLINE void with_model(const Neuron& neuron, const Function& functio
   switch (neuron.model) {
     case NeuronModel::kIntegrateAndFire:
       return with_membrane<PerfectMembrane>(neuron, function);
+    case NeuronModel::kLeakyIntegrateAndFire:
+      return with_membrane<LeakyMembrane>(neuron, function);
   }
 }
 
