@@ -28,18 +28,15 @@ def application(name):
     keras.utils.set_random_seed(0)
     build, shape = getattr(keras.applications, name), (APPLICATIONS[name], APPLICATIONS[name], 3)
     model = build(weights=None, input_shape=shape, classes=10, classifier_activation=None)
-    graph = parse(model)
+    graph = parse(model).graph
     for node in graph.of_type(Synapse):
         if node.layer.class_name == "Add":
-            norm = next((name for name in _residual_branch(graph, node) if _is_norm(graph[name])), None)
-            gamma = norm and model.get_layer(norm).gamma
+            layers = [model.get_layer(graph[name].origin) for name in _residual_branch(graph, node)]
+            norm = next((layer for layer in layers if isinstance(layer, L.BatchNormalization)), None)
+            gamma = None if norm is None else norm.gamma
             if gamma is not None:
                 gamma.assign(0.2 * np.ones(gamma.shape))
     return model
-
-
-def _is_norm(node):
-    return isinstance(node, Synapse) and node.layer.class_name == "BatchNormalization"
 
 
 def _residual_branch(graph, node):
@@ -52,7 +49,10 @@ def _residual_branch(graph, node):
             branch.append(name)
             (name,) = graph[name].inputs
         branches.append(branch)
-    counts = [sum("Conv" in graph[name].layer.class_name for name in branch) for branch in branches]
+    # A separable convolution is two nodes of one origin.
+    counts = [
+        len({graph[name].origin for name in branch if "Conv" in graph[name].layer.class_name}) for branch in branches
+    ]
     return branches[int(np.argmax(counts))] if max(counts) > min(counts) else []
 
 

@@ -518,7 +518,8 @@ def test_a_run_is_resumed_with_another_batch_size(classifier, data, settings):
     unfinished = folder_of(settings).with_name(".test.unfinished")
     # As if the process had been killed before its last checkpoint, with half a file on its way.
     (unfinished / "recordings" / "samples_000024-000039.npz").write_bytes(b"behind the checkpoint")
-    (unfinished / ".evaluation-x1y2z3w4.npz").write_bytes(b"half")
+    (unfinished / ".evaluation-x1y2z3w4").mkdir()
+    (unfinished / ".evaluation-x1y2z3w4" / "evaluation.npz").write_bytes(b"half")
     resumed = snn.run(settings.replace(batch_size=5), model=classifier, **data, resume=True)
     accuracies = [finished.record.outputs[0].accuracy for finished in (resumed, whole)]
     np.testing.assert_array_equal(*accuracies)
@@ -539,7 +540,7 @@ def test_a_run_that_fails_before_it_has_anything_leaves_nothing(classifier, data
     def fail(*args, **kwargs):
         raise snn.ConversionError("it differs")
 
-    monkeypatch.setattr("snn_toolbox_tf.experiment.runs.convert_keras", fail)
+    monkeypatch.setattr("snn_toolbox_tf.experiment.runs.convert_graph", fail)
     with pytest.raises(snn.ConversionError):
         snn.run(settings, model=classifier, **data)
     assert entries(settings) == []

@@ -36,16 +36,17 @@ def settings(tmp_path):
 
 @pytest.fixture
 def conversions(monkeypatch):
-    """Arguments of every conversion."""
+    """Options of every conversion."""
     from snn_toolbox_tf.experiment import runs
 
     calls = []
 
-    def counted(*args, **kwargs):
-        calls.append(kwargs)
-        return snn.convert_keras(*args, **kwargs)
+    def counted(model, graph, calibration_data, options):
+        calls.append(options)
+        return convert_graph(model, graph, calibration_data, options)
 
-    monkeypatch.setattr(runs, "convert_keras", counted)
+    convert_graph = runs.convert_graph
+    monkeypatch.setattr(runs, "convert_graph", counted)
     return calls
 
 
@@ -200,7 +201,7 @@ def test_an_interrupted_sweep_is_resumed(settings, given, conversions):
         snn.sweep(settings, "v_thresh", [1, 2], **given, resume=True)
     conversions.clear()
     resumed = snn.sweep(settings, "v_thresh", values, **given, resume=True)
-    assert [kwargs["threshold_scale"] for kwargs in conversions] == [2.0, 4.0]
+    assert [options.threshold_scale for options in conversions] == [2.0, 4.0]
     assert resumed.table == whole.table
     assert sorted(path.name for path in whole.folder.parent.iterdir()) == ["test", "whole"]
 

@@ -329,7 +329,7 @@ def test_a_training_step_of_ones_own_has_gradients(mlp, x_mlp):
     assert gradient_norm(tf.constant(x_mlp)) > 0
 
 
-def test_the_balanced_form_is_trained_without_a_grid(mlp, x_mlp):
+def test_the_unnormalized_form_is_trained_without_a_grid(mlp, x_mlp):
     model_snn = snn.convert_keras(mlp, x_mlp, form="unnormalized", timesteps=4)
     model_snn.compile("adam", "mse")
     for name in ops.SURROGATE_GRADIENTS:
@@ -356,7 +356,7 @@ def test_fit_needs_a_loss_and_single_batches_are_refused(mlp, x_mlp):
     with pytest.raises(ValueError, match=r"is not compiled with a loss"):
         model_snn.fit(x_mlp, np.zeros((40, 3)))
     model_snn.compile("adam", "mse")
-    with pytest.raises(ValueError, match=r"Expected `surrogate_gradient` to be one of .* Received: 'boxcar'"):
+    with pytest.raises(ValueError, match=r"Unknown `surrogate_gradient`. Expected one of .*surrogate_gradient='boxcar'"):
         model_snn.fit(x_mlp, np.zeros((40, 3)), surrogate_gradient="boxcar")
     model_snn.compile("adam", metrics=["mse"])
     with pytest.raises(ValueError, match=r"is not compiled with a loss"):

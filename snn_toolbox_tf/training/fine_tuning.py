@@ -111,7 +111,7 @@ class FineTuning:
     def finish(self) -> bool:
         """Ends training: computes the grid for the present weights and rounds these to it.
 
-        What was traced before must not be used again. A network without a grid (the balanced form) stays as it is, and so
+        What was traced before must not be used again. A network without a grid (form "unnormalized") stays as it is, and so
         does one whose weights have not changed.
 
         Returns:
