@@ -57,7 +57,7 @@ def assert_variants_equal_the_reference(*args, **kwargs):
 
 
 def assert_same(actual, expected):
-    for name in ops.Block._fields:
+    for name in ops.Response._fields:
         ours, theirs = getattr(actual, name), getattr(expected, name)
         assert (ours is None) == (theirs is None), name
         if ours is not None:

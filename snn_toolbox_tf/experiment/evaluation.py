@@ -107,9 +107,9 @@ class Evaluator:
     Args:
         model_snn: The spiking network.
         ann_outputs: Gives the ANN's outputs for a batch.
-        data: TestSamples and labels.
+        data: Samples and labels.
         simulation: Arguments of `SpikingModel.simulate`.
-        batch_size: TestSamples at once.
+        batch_size: Samples at once.
         top_k: See `SimulationResult.accuracy`.
         keep: Is called with the position of each batch's first sample, its result and its inputs.
     """

@@ -30,7 +30,7 @@ class Prepared:
         source: The source model; None if neither conversion nor comparison needs it.
         network: The converted network if it was loaded, or else the source's graph, ready to be converted.
         calibration_data: In the structure of the model's inputs; None without.
-        samples: TestSamples and labels; None if nothing is simulated.
+        samples: Samples and labels; None if nothing is simulated.
         neurons: Population and flat index of the neurons whose membrane potential is shown.
         digests: Digests of models and data, by what they are.
     """

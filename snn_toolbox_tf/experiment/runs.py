@@ -78,7 +78,7 @@ def run(
     Args:
         settings: Settings, or the path of a configuration file.
         model: The source model, in place of [paths] filename_ann.
-        x_test: TestSamples to simulate, in the structure of the model's inputs, in place of x_test.npz.
+        x_test: Samples to simulate, in the structure of the model's inputs, in place of x_test.npz.
         y_test: Their labels, in place of y_test.npz: class indices or one-hot; a dict by output name for several outputs.
         x_norm: Calibration data, in place of x_norm.npz.
         resume: Whether to go on with an unfinished run of the same settings, model and data.

@@ -167,7 +167,7 @@ class SpikingNeurons(keras.layers.Layer):
         schedule: str = "step",
         return_trace: bool = False,
         surrogate_gradient: str | None = None,
-    ) -> ops.Block:
+    ) -> ops.Response:
         """Runs a block of timesteps.
 
         Args:
@@ -180,7 +180,7 @@ class SpikingNeurons(keras.layers.Layer):
             surrogate_gradient: Name of the gradient that spikes shall have, or None; costs memory for all timesteps.
 
         Returns:
-            An `ops.Block`: spikes `[timesteps, batch, ...]`, v after the block, counts, and v after each timestep.
+            An `ops.Response`: spikes `[timesteps, batch, ...]`, v after the block, counts, and v after each timestep.
         """
         threshold = tf.constant(self._broadcast_threshold, dtype=self.compute_dtype)
         if tf.is_tensor(current):
@@ -190,7 +190,7 @@ class SpikingNeurons(keras.layers.Layer):
                 current, membrane_potential, threshold, self.neuron, timesteps=timesteps
             )
             after = None if counts is None else counts + tf.reduce_sum(spikes, axis=0)
-            block = ops.Block(spikes, v, after, None)
+            block = ops.Response(spikes, v, after, None)
         else:
             block = ops.integrate_fire(
                 current,

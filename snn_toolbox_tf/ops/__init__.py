@@ -5,15 +5,15 @@ from snn_toolbox_tf.ops.max_pool import Window, winner_take_all
 from snn_toolbox_tf.ops.native import NotAvailableError
 from snn_toolbox_tf.ops.reference import integrate_then_fire
 from snn_toolbox_tf.ops.selection import Implementation, implementation, use
-from snn_toolbox_tf.ops.step import Block, Current
+from snn_toolbox_tf.ops.step import Current, Response
 from snn_toolbox_tf.ops.surrogate import SURROGATE_GRADIENTS
 
 __all__ = [
     "SURROGATE_GRADIENTS",
-    "Block",
     "Current",
     "Implementation",
     "NotAvailableError",
+    "Response",
     "Window",
     "accumulate_max_pool",
     "implementation",

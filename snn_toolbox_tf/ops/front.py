@@ -9,7 +9,7 @@ from snn_toolbox_tf.neurons import IntegrateAndFire, Neuron
 from snn_toolbox_tf.ops import max_pool, native, reference
 from snn_toolbox_tf.ops.max_pool import Window
 from snn_toolbox_tf.ops.selection import implementation
-from snn_toolbox_tf.ops.step import MAXIMAL_CURRENTS, Block, Current, Step
+from snn_toolbox_tf.ops.step import MAXIMAL_CURRENTS, Current, Response, Step
 from snn_toolbox_tf.ops.surrogate import check_surrogate_gradient, with_surrogate_gradient
 
 INTEGRATE_FIRE = {"native": native.integrate_fire, "reference": reference.integrate_fire}
@@ -28,7 +28,7 @@ def integrate_fire(
     spike_form: str = "float",
     return_trace: bool = False,
     surrogate_gradient: str | None = None,
-) -> Block:
+) -> Response:
     """Steps a population through a block of timesteps, with the active implementation (see `implementation`).
 
     At each timestep (of an `IntegrateAndFire` neuron): `v += current`; a neuron fires where `v >= threshold`; then
@@ -45,13 +45,13 @@ def integrate_fire(
         timesteps: Length of the block, a Python integer.
         neuron: What the neurons do, see `snn_toolbox_tf.neurons`. Signed spikes need `counts`.
         counts: Net number of spikes before the block, float32 `[batch, ...]`, if it is to be kept.
-        spike_form: "float", "bits" or "counts", see `Block`.
+        spike_form: "float", "bits" or "counts", see `Response`.
         return_trace: Whether v after each timestep is wanted.
         surrogate_gradient: What stands in for the derivative of a spike, one of `SURROGATE_GRADIENTS`; None: there is no
             gradient. The membrane potential of every timestep is kept for it.
 
     Returns:
-        A `Block`: spikes, v, counts, trace.
+        A `Response`: spikes, v, counts, trace.
 
     Raises:
         ValueError: For unknown names, options that do not go together, and currents that are known not to fit.

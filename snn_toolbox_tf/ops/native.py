@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from snn_toolbox_tf.ops.max_pool import Window
 from snn_toolbox_tf.ops.source_digest import source_digest
-from snn_toolbox_tf.ops.step import Block, Current, Step
+from snn_toolbox_tf.ops.step import Current, Response, Step
 
 LIBRARY = pathlib.Path(__file__).with_name("libsnn_toolbox_tf.so")
 #: Where a build that could not be made says why.
@@ -82,7 +82,7 @@ def integrate_fire(
     threshold: tf.Tensor,
     counts: tf.Tensor | None,
     step: Step,
-) -> Block:
+) -> Response:
     """Steps a population through a block of timesteps; see `ops.integrate_fire`."""
     native = library()
     native.adopt_threads()
@@ -107,7 +107,7 @@ def integrate_fire(
         spikes = _with_shape(spikes, each)
     if step.return_trace:
         trace = _with_shape(trace, each)
-    return Block(spikes, v, None if counts is None else net_spikes, trace if step.return_trace else None)
+    return Response(spikes, v, None if counts is None else net_spikes, trace if step.return_trace else None)
 
 
 def accumulate_max_pool(current: tf.Tensor, accumulated: tf.Tensor, window: Window) -> tuple[tf.Tensor, tf.Tensor]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from snn_toolbox_tf.neurons import Neuron
-from snn_toolbox_tf.ops.step import Block, Current, Step
+from snn_toolbox_tf.ops.step import Current, Response, Step
 
 
 def integrate_fire(
@@ -14,7 +14,7 @@ def integrate_fire(
     threshold: tf.Tensor,
     counts: tf.Tensor | None,
     step: Step,
-) -> Block:
+) -> Response:
     """Steps a population through a block of timesteps; see `ops.integrate_fire`."""
     current = summed(currents)
     constant = current.shape.rank == membrane_potential.shape.rank
@@ -30,7 +30,7 @@ def integrate_fire(
         "bits": lambda: pack_bits(tf.stack(spikes)),
         "counts": lambda: tf.cast(tf.add_n(spikes), tf.int32),
     }
-    return Block(forms[step.spike_form](), v, net_spikes, tf.stack(trace) if step.return_trace else None)
+    return Response(forms[step.spike_form](), v, net_spikes, tf.stack(trace) if step.return_trace else None)
 
 
 def summed(currents: Sequence[Current]) -> tf.Tensor:

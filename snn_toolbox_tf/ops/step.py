@@ -25,7 +25,7 @@ class Current(NamedTuple):
     gain: tf.Tensor | None = None
 
 
-class Block(NamedTuple):
+class Response(NamedTuple):
     """What a population did in a block of timesteps.
 
     Attributes:

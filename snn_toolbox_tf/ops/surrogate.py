@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 import tensorflow as tf
 
 from snn_toolbox_tf.foundation.argument_checks import check_one_of
-from snn_toolbox_tf.ops.step import Block, Current, Step
+from snn_toolbox_tf.ops.step import Current, Response, Step
 
-Forward = Callable[[Sequence[Current], tf.Tensor, tf.Tensor, tf.Tensor | None, Step], Block]
+Forward = Callable[[Sequence[Current], tf.Tensor, tf.Tensor, tf.Tensor | None, Step], Response]
 
 #: sigma'(x) by name. All have their maximum at the threshold; the first four have the area 1, as the step's has.
 SURROGATE_GRADIENTS: dict[str, Callable[[tf.Tensor], tf.Tensor]] = {
@@ -41,7 +41,7 @@ def with_surrogate_gradient(
     threshold: tf.Tensor,
     step: Step,
     name: str,
-) -> Block:
+) -> Response:
     """Steps a population through a block, differentiably: backpropagation through time with a surrogate.
 
     With u(t) the membrane potential before reset, g the gradients, and the reset taken as a constant of the spike
@@ -88,4 +88,4 @@ def with_surrogate_gradient(
         return (spikes, after, trace), backward
 
     spikes, v, trace = run(current, membrane_potential)
-    return Block(spikes, v, None, tf.stop_gradient(trace) if step.return_trace else None)
+    return Response(spikes, v, None, tf.stop_gradient(trace) if step.return_trace else None)

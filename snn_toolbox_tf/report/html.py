@@ -45,7 +45,7 @@ class Tile:
 
 
 @dataclasses.dataclass(frozen=True)
-class Section:
+class PageSection:
     """A section's title, and what the navigation calls it."""
 
     title: str
@@ -108,18 +108,18 @@ def embedded(figure: Figure, description: str) -> Image:
     return Image(source, description, round(figure.get_size_inches()[0] * _PIXELS))
 
 
-def _sections(record: RunRecord, figures: Mapping[str, Figure]) -> dict[str, Section]:
+def _sections(record: RunRecord, figures: Mapping[str, Figure]) -> dict[str, PageSection]:
     """The sections that have something to show, by anchor."""
     sample = not {"raster", "membrane", "input"}.isdisjoint(figures)
     sections = {
-        "notes": (Section("Notes", "Notes"), bool(record.notes)),
-        "accuracy": (Section("Accuracy over time", "Accuracy"), bool(record.outputs)),
-        "rates": (Section("Firing rates", "Firing rates"), bool(record.populations)),
-        "activations": (Section("ANN activation against θ × rate", "Activations"), "correlation" in figures),  # noqa: RUF001
-        "operations": (Section("Operations", "Operations"), bool(record.synapses)),
-        "sample": (Section("One sample neuron by neuron", "One sample"), sample),
-        "confusion": (Section("Confusion matrix", "Confusion"), "confusion" in figures),
-        "making": (Section("How it was made", "How it was made"), True),
+        "notes": (PageSection("Notes", "Notes"), bool(record.notes)),
+        "accuracy": (PageSection("Accuracy over time", "Accuracy"), bool(record.outputs)),
+        "rates": (PageSection("Firing rates", "Firing rates"), bool(record.populations)),
+        "activations": (PageSection("ANN activation against θ × rate", "Activations"), "correlation" in figures),  # noqa: RUF001
+        "operations": (PageSection("Operations", "Operations"), bool(record.synapses)),
+        "sample": (PageSection("One sample neuron by neuron", "One sample"), sample),
+        "confusion": (PageSection("Confusion matrix", "Confusion"), "confusion" in figures),
+        "making": (PageSection("How it was made", "How it was made"), True),
     }
     return {anchor: section for anchor, (section, has_data) in sections.items() if has_data}
 
