@@ -8,7 +8,7 @@ import zoo
 
 import snn_toolbox_tf as snn
 from snn_toolbox_tf.calibration import statistics as statistics_module
-from snn_toolbox_tf.calibration.histogram import PositiveHistogram
+from snn_toolbox_tf.calibration.histogram import PositiveHistogram, layout_for
 from snn_toolbox_tf.graph import Population
 from snn_toolbox_tf.network import Network
 from snn_toolbox_tf.network.input_data import InputData
@@ -61,6 +61,21 @@ def test_a_channel_without_positive_values_has_percentile_zero():
     histogram.add(np.array([[-1.0, 2.0], [0.0, 3.0]], np.float32))
     assert histogram.percentile(99.9)[0] == 0
     assert histogram.percentile(100).tolist() == [0, 3]
+
+
+@pytest.mark.parametrize("channels", [64, 4_000, 22_720, 60_000])
+def test_statistics_take_a_few_megabytes_whatever_the_network(rng, channels):
+    """22,720 are ResNet-50's. Bins are as fine as memory allows; half a bin is what a percentile may be off by."""
+    layout = layout_for(channels, 8 * 2**20)
+    assert 4 * layout.total * channels <= 8 * 2**20
+    values = np.exp(rng.normal(size=(100_000, 1))).astype(np.float32)
+    histogram = PositiveHistogram(1, layout)
+    histogram.add(values)
+    for percentile in (90, 99, 99.9):
+        expected = exact_percentile(values, percentile)
+        # 99.9 % lies within an octave or two of the largest value; below that, bins are coarser.
+        bins = layout.sizes[int(np.floor(np.log2(values.max()))) - int(np.floor(np.log2(expected)))]
+        assert histogram.percentile(percentile)[0] == pytest.approx(expected, rel=0.5 / bins + 2e-3)
 
 
 def thresholds_for(model, data, **kwargs):

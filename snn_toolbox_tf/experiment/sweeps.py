@@ -66,7 +66,7 @@ def sweep(
         param_name: The setting to vary; that of [parameter_sweep] if None.
         param_values: Its values; those of [parameter_sweep] if None.
         model: The source model, in place of a file; see `run`, also for `x_test`, `y_test` and `x_norm`.
-        x_test: TestSamples.
+        x_test: Samples to simulate.
         y_test: Labels.
         x_norm: Calibration data.
         resume: Whether to go on with an unfinished sweep.
