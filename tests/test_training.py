@@ -356,7 +356,9 @@ def test_fit_needs_a_loss_and_single_batches_are_refused(mlp, x_mlp):
     with pytest.raises(ValueError, match=r"is not compiled with a loss"):
         model_snn.fit(x_mlp, np.zeros((40, 3)))
     model_snn.compile("adam", "mse")
-    with pytest.raises(ValueError, match=r"Unknown `surrogate_gradient`. Expected one of .*surrogate_gradient='boxcar'"):
+    with pytest.raises(
+        ValueError, match=r"Unknown `surrogate_gradient`. Expected one of .*surrogate_gradient='boxcar'"
+    ):
         model_snn.fit(x_mlp, np.zeros((40, 3)), surrogate_gradient="boxcar")
     model_snn.compile("adam", metrics=["mse"])
     with pytest.raises(ValueError, match=r"is not compiled with a loss"):
