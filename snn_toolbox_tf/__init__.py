@@ -23,6 +23,7 @@ from snn_toolbox_tf.conversion import CheckReport, ConversionError, check, conve
 from snn_toolbox_tf.experiment import Run, Sweep, run, sweep
 from snn_toolbox_tf.layers import SpikingNeurons
 from snn_toolbox_tf.model import ConversionRecord, SpikingModel
+from snn_toolbox_tf.model_files import ModelFileError, load_model
 from snn_toolbox_tf.passes.refuse import UnsupportedModelError
 from snn_toolbox_tf.simulation.result import SimulationResult
 from snn_toolbox_tf.synapses import register_layer
@@ -34,6 +35,7 @@ __all__ = [
     "ConversionError",
     "ConversionRecord",
     "Fidelity",
+    "ModelFileError",
     "PopulationFidelity",
     "Run",
     "Settings",
@@ -47,6 +49,7 @@ __all__ = [
     "compare",
     "convert_keras",
     "layers",
+    "load_model",
     "neurons",
     "ops",
     "read_settings",

@@ -9,8 +9,8 @@ from typing import Any
 from snn_toolbox_tf.config import SECTIONS, Settings, fields_of, read_settings, read_values, resolve_paths
 from snn_toolbox_tf.config.ini import PATH_KEYS
 from snn_toolbox_tf.config.sections import SECTION_OF
-from snn_toolbox_tf.experiment.sources import MODEL_SUFFIXES
 from snn_toolbox_tf.foundation.argument_checks import did_you_mean
+from snn_toolbox_tf.model_files import MODEL_SUFFIXES
 from snn_toolbox_tf.version import __version__
 
 _EPILOG = """exit status: 0 done; 1 the model cannot be converted (check); 2 something in the input is wrong, and nothing was

@@ -17,7 +17,7 @@ from snn_toolbox_tf.config import ConfigurationError, Settings
 from snn_toolbox_tf.conversion.check import CheckReport, check
 from snn_toolbox_tf.experiment.preparation import load_converted, prepare, snn_name
 from snn_toolbox_tf.experiment.runs import convert_prepared, run_prepared, simulate_prepared
-from snn_toolbox_tf.experiment.sources import Data, load_arrays, load_model
+from snn_toolbox_tf.experiment.sources import Data, load_arrays, load_noted
 from snn_toolbox_tf.experiment.sweeps import Sweep, sweep
 from snn_toolbox_tf.model import SpikingModel
 from snn_toolbox_tf.report.key_numbers import headline
@@ -73,8 +73,9 @@ def _plain_console(*, stderr: bool) -> Console:
 
 def run_check(arguments: argparse.Namespace, screen: Screen) -> int:
     """Tells what becomes of a model; with a configuration file, checks settings and data as well."""
-    settings = settings_from(arguments)
-    model = load_model(settings)
+    settings, model = load_noted(settings_from(arguments))
+    for note in settings.notes:
+        screen.note(f"Note: {note}")
     report = check(model, max_pooling=settings.conversion.maxpool_type)
     data = report.as_dict()
     screen.result(_check_table(report) if screen.is_terminal else report, data)
@@ -141,7 +142,7 @@ def run_convert(arguments: argparse.Namespace, screen: Screen) -> int:
     with screen.progress(settings) as progress:
         progress.stage("converting")
         converted = convert_prepared(prepared)
-    model_snn, notes = converted.model_snn, [*settings.notes, *converted.notes]
+    model_snn, notes = converted.model_snn, [*prepared.settings.notes, *converted.notes]
     temporary = target.with_name(f".{target.stem}.unfinished.keras")
     try:
         model_snn.save(temporary)

@@ -15,6 +15,7 @@ from snn_toolbox_tf.experiment.samples import TestSamples
 from snn_toolbox_tf.experiment.sources import Data
 from snn_toolbox_tf.graph import Graph, Population
 from snn_toolbox_tf.model import SpikingModel
+from snn_toolbox_tf.model_files import MODEL_SUFFIXES
 from snn_toolbox_tf.parse import parse
 from snn_toolbox_tf.passes import to_spiking
 from snn_toolbox_tf.passes.refuse import UnsupportedModelError
@@ -83,7 +84,7 @@ def _prepare(settings: Settings, model: keras.Model | None, data: Data, converte
         raise ConfigurationError("[tools] convert and simulate are both False: there is nothing to do.")
     source = model
     if source is None and (tools.convert or tools.evaluate_ann):
-        source = sources.load_model(settings)
+        settings, source = sources.load_noted(settings)
     model_snn = None if tools.convert else converted or load_converted(settings)
     if model_snn is not None:
         graph = model_snn.network.graph_with_weights()
@@ -143,7 +144,7 @@ def snn_name(settings: Settings, source_name: str = "ann") -> str:
 
 def _ann_stem(settings: Settings) -> str:
     ann = pathlib.PurePath(settings.paths.filename_ann)
-    return ann.stem if ann.suffix in sources.MODEL_SUFFIXES else ann.name
+    return ann.stem if ann.suffix in MODEL_SUFFIXES else ann.name
 
 
 def _title(settings: Settings, name: str) -> str:

@@ -5,7 +5,6 @@ import dataclasses
 import os
 import pathlib
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -16,6 +15,7 @@ from snn_toolbox_tf.conversion import convert_graph
 from snn_toolbox_tf.experiment.activity import compare_activity, compared_samples, trace_sample
 from snn_toolbox_tf.experiment.build_record import build_record
 from snn_toolbox_tf.experiment.evaluation import Evaluation, Evaluator, ann_outputs_of, names_of
+from snn_toolbox_tf.experiment.notes import noted
 from snn_toolbox_tf.experiment.options import conversion_options, simulation_arguments, wanted_figures
 from snn_toolbox_tf.experiment.preparation import Prepared, prepare, snn_name
 from snn_toolbox_tf.experiment.progress import Progress
@@ -153,7 +153,7 @@ def convert_prepared(prepared: Prepared) -> Converted:
     if prepared.source is None:
         raise ConfigurationError("[tools] convert = True needs a source model.")
     notes: list[str] = []
-    with _noted(notes):
+    with noted(notes):
         # Of a copy: a sweep converts the same graph several times.
         graph, options = network.copy(), conversion_options(settings)
         model_snn = convert_graph(prepared.source, graph, prepared.calibration_data, options)
@@ -272,18 +272,3 @@ def _timed(seconds: dict[str, float], name: str) -> Iterator[None]:
     start = time.perf_counter()
     yield
     seconds[name] = time.perf_counter() - start
-
-
-@contextlib.contextmanager
-def _noted(notes: list[str]) -> Iterator[None]:
-    """Adds warnings to the notes as well."""
-    caught: list[warnings.WarningMessage] = []
-    try:
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always", UserWarning)
-            yield
-    finally:
-        for warning in caught:
-            if issubclass(warning.category, UserWarning):
-                notes.append(str(warning.message))
-            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)

@@ -10,8 +10,9 @@ import keras
 import numpy as np
 
 from snn_toolbox_tf.config import ConfigurationError, Settings
-
-MODEL_SUFFIXES = (".keras", ".h5", ".hdf5")
+from snn_toolbox_tf.experiment.notes import noted
+from snn_toolbox_tf.model_files import MODEL_SUFFIXES, ModelFileError
+from snn_toolbox_tf.model_files import load_model as read_model
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,7 +38,7 @@ def load_model(settings: Settings, name: str | None = None) -> keras.Model:
         name: File name, with or without ending; filename_ann if None.
 
     Raises:
-        ConfigurationError: If there is no such file, or it holds no model that Keras can read.
+        ConfigurationError: If there is no such file, or it holds no model that can be read.
     """
     wanted = settings.paths.filename_ann if name is None else name
     if not wanted:
@@ -52,29 +53,24 @@ def load_model(settings: Settings, name: str | None = None) -> keras.Model:
             f"There is no model '{base}' (.keras or .h5). Models in that folder: {', '.join(there) or 'none'}."
         )
     try:
-        return _read_model(found[0])
-    # Keras raises whatever a damaged file, an unknown layer or another version happens to trip over.
-    except Exception as error:
-        reason = " ".join(str(error).split())[:500].rstrip(".")
-        raise ConfigurationError(
-            f"Keras {keras.__version__} cannot read '{found[0]}' ({found[0].stat().st_size:,} bytes) as a model: {reason}. "
-            "Expected a model that `model.save` wrote as .keras or .h5."
-        ) from error
+        return read_model(found[0])
+    except ModelFileError as error:
+        raise ConfigurationError(str(error)) from error
 
 
-def _read_model(path: pathlib.Path) -> keras.Model:
-    architecture = path.with_suffix(".json")
-    if path.suffix in (".h5", ".hdf5") and architecture.is_file():
-        # snn_toolbox's other way: the architecture in a file of its own, weights beside it.
-        model = keras.models.model_from_json(architecture.read_text())
-        model.load_weights(path)
-        return model
-    try:
-        # With loss and metrics, which the converted network takes over.
-        return keras.saving.load_model(path)
-    except (TypeError, ValueError):
-        # They may be the user's own functions; the network does not need them.
-        return keras.saving.load_model(path, compile=False)
+def load_noted(settings: Settings) -> tuple[Settings, keras.Model]:
+    """Reads the source model; returns it and the settings with a note on what reading it took, for the results.
+
+    Args:
+        settings: The settings; [paths] says where the model is.
+
+    Raises:
+        ConfigurationError: If there is no such file, or it holds no model that can be read.
+    """
+    notes: list[str] = []
+    with noted(notes):
+        model = load_model(settings)
+    return dataclasses.replace(settings, notes=(*settings.notes, *notes)), model
 
 
 def load_arrays(path: str | os.PathLike[str]) -> Any:

@@ -175,7 +175,8 @@ def _prepared_points(
     points = [absolute(base.replace(**{name: value})) for value in values]
     if affects(name) == "files":
         return [prepare(point, model, data) for point in points]
-    model, data = _read_once(base, model, data)
+    base, model, data = _read_once(base, model, data)
+    points = [dataclasses.replace(point, notes=base.notes) for point in points]
     model_snn = None if base.tools.convert else load_converted(base)
     if affects(name) in ("data", "calibration"):
         return [prepare(point, model, data, model_snn=model_snn) for point in points]
@@ -183,10 +184,10 @@ def _prepared_points(
     return [dataclasses.replace(first, settings=point) for point in points]
 
 
-def _read_once(settings: Settings, model: keras.Model | None, data: Data) -> tuple[keras.Model | None, Data]:
-    """Returns model and data, read from files where they are not given, so that all points share them."""
+def _read_once(settings: Settings, model: keras.Model | None, data: Data) -> tuple[Settings, keras.Model | None, Data]:
+    """Returns settings with notes, model and data, read from files if they are not given, so that all points share them."""
     if model is None and (settings.tools.convert or settings.tools.evaluate_ann):
-        model = sources.load_model(settings)
+        settings, model = sources.load_noted(settings)
     folder = sources.data_folder(settings)
 
     def read(given: Any, name: str) -> Any:
@@ -194,7 +195,7 @@ def _read_once(settings: Settings, model: keras.Model | None, data: Data) -> tup
         return sources.load_arrays(path) if given is None and path.is_file() else given
 
     y_test = data.y_test if data.x_test is not None else read(data.y_test, "y_test.npz")
-    return model, Data(read(data.x_test, "x_test.npz"), y_test, read(data.x_norm, "x_norm.npz"))
+    return settings, model, Data(read(data.x_test, "x_test.npz"), y_test, read(data.x_norm, "x_norm.npz"))
 
 
 def _finished_points(path: pathlib.Path) -> list[dict[str, Any]]:

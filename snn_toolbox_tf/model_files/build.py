@@ -102,9 +102,7 @@ def _sequential(config: Any, name: str | None, origin: Origin) -> tuple[keras.Mo
     given = entries and _input_of(entries[0])
     if not given and isinstance(config, dict):
         given = config.get("build_input_shape"), "float32"
-    built = [
-        link for entry in entries if entry["class_name"] != "InputLayer" for link in _chain(entry, origin)
-    ]
+    built = [link for entry in entries if entry["class_name"] != "InputLayer" for link in _chain(entry, origin)]
     layers = [link.layer for link in built]
     if given and given[0]:
         layers.insert(0, keras.Input(batch_shape=(None, *given[0][1:]), dtype=given[1]))

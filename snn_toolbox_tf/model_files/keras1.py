@@ -10,11 +10,30 @@ _DATA_FORMATS = {"th": "channels_first", "tf": "channels_last"}
 
 #: What matters to training only, or is said elsewhere.
 _WITHOUT_EFFECT = {
-    *("init", "inner_init", "beta_init", "gamma_init", "weights", "momentum", "input_dim", "input_length", "input_dtype"),
+    *(
+        "init",
+        "inner_init",
+        "beta_init",
+        "gamma_init",
+        "weights",
+        "momentum",
+        "input_dim",
+        "input_length",
+        "input_dtype",
+    ),
     *("create_input_layer", "name", "trainable", "batch_input_shape", "sparse", "cache_enabled", "custom_output_shape"),
-    *("node_indices", "tensor_indices", "output_mask", "output_mask_type", "arguments", "output_shape_type", "mode_type"),
+    *(
+        "node_indices",
+        "tensor_indices",
+        "output_mask",
+        "output_mask_type",
+        "arguments",
+        "output_shape_type",
+        "mode_type",
+    ),
 }
 _ENDINGS_WITHOUT_EFFECT = ("_regularizer", "_constraint")
+_Options = Mapping[str, str | tuple[str, ...]]
 _REMEDY = "Replace the layer in the Keras that wrote the file, and train anew"
 
 
@@ -29,7 +48,7 @@ class Old:
     """
 
     class_name: str
-    options: Mapping[str, str | tuple[str, ...]]
+    options: _Options
     fixed: Mapping[str, tuple[Any, str]] = dataclasses.field(default_factory=dict)
 
 
@@ -37,18 +56,18 @@ def _same(*names: str) -> dict[str, str | tuple[str, ...]]:
     return {name: name for name in names}
 
 
-_ACTIVE = {"activation": "activation", "use_bias": "bias"}
-_CONVOLUTION = {**_ACTIVE, "filters": "nb_filter", "padding": "border_mode"}
-_CONVOLUTION_1D = {**_CONVOLUTION, "kernel_size": "filter_length", "strides": "subsample_length"}
-_IMAGE = {"data_format": "dim_ordering"}
-_CONVOLUTION_2D = {**_CONVOLUTION, **_IMAGE, "kernel_size": ("nb_row", "nb_col"), "strides": "subsample"}
-_CONVOLUTION_3D = {
+_ACTIVE: _Options = {"activation": "activation", "use_bias": "bias"}
+_CONVOLUTION: _Options = {**_ACTIVE, "filters": "nb_filter", "padding": "border_mode"}
+_CONVOLUTION_1D: _Options = {**_CONVOLUTION, "kernel_size": "filter_length", "strides": "subsample_length"}
+_IMAGE: _Options = {"data_format": "dim_ordering"}
+_CONVOLUTION_2D: _Options = {**_CONVOLUTION, **_IMAGE, "kernel_size": ("nb_row", "nb_col"), "strides": "subsample"}
+_CONVOLUTION_3D: _Options = {
     **_CONVOLUTION_2D,
     "kernel_size": ("kernel_dim1", "kernel_dim2", "kernel_dim3"),
 }
-_POOLING_1D = {"pool_size": "pool_length", "strides": "stride", "padding": "border_mode"}
-_POOLING = {**_IMAGE, **_same("pool_size", "strides"), "padding": "border_mode"}
-_RATE = {"rate": "p"}
+_POOLING_1D: _Options = {"pool_size": "pool_length", "strides": "stride", "padding": "border_mode"}
+_POOLING: _Options = {**_IMAGE, **_same("pool_size", "strides"), "padding": "border_mode"}
+_RATE: _Options = {"rate": "p"}
 
 OLD_LAYERS: dict[str, Old] = {
     "InputLayer": Old("InputLayer", {}),
@@ -112,7 +131,9 @@ def from_keras1(class_name: str, config: dict[str, Any]) -> tuple[str, dict[str,
     Raises:
         RefusedLayerError: If it had an option that Keras 2 had not.
     """
-    kept = {key: config[key] for key in ("name", "trainable", "batch_input_shape", "input_dtype") if key in config}
+    kept: dict[str, Any] = {
+        key: config[key] for key in ("name", "trainable", "batch_input_shape", "input_dtype") if key in config
+    }
     if class_name == "Merge":
         return _merged(kept, config)
     if class_name not in OLD_LAYERS:

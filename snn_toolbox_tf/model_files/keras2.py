@@ -10,8 +10,16 @@ from snn_toolbox_tf.model_files.origin import RefusedLayerError
 
 #: What matters to training only, or is said elsewhere.
 _WITHOUT_EFFECT = {
-    *("trainable", "batch_input_shape", "input_dtype", "old_output_shape", "fused", "virtual_batch_size", "renorm_clipping"),
-    *("renorm_momentum", "synchronized", "input_length", "experimental_autocast", "input_dim"),
+    *(
+        "trainable",
+        "batch_input_shape",
+        "input_dtype",
+        "old_output_shape",
+        "fused",
+        "virtual_batch_size",
+        "renorm_clipping",
+    ),
+    *("renorm_momentum", "synchronized", "input_length", "input_dim", "rng_type"),
 }
 _ENDINGS_WITHOUT_EFFECT = ("_initializer", "_regularizer", "_constraint")
 
@@ -47,8 +55,17 @@ LAYERS: dict[str, Step] = {
     **{
         name: Step(name)
         for name in (
-            *("Dense", "Activation", "Dropout", "Reshape", "Permute", "RepeatVector", "Masking", "ActivityRegularization"),
-            *("GaussianNoise", "GaussianDropout", "AlphaDropout", "SpatialDropout1D", "Add", "Subtract", "Multiply"),
+            *(
+                "Dense",
+                "Activation",
+                "Dropout",
+                "Reshape",
+                "Permute",
+                "RepeatVector",
+                "Masking",
+                "ActivityRegularization",
+            ),
+            *("GaussianNoise", "GaussianDropout", "AlphaDropout", "Add", "Subtract", "Multiply"),
             *("Average", "Maximum", "Minimum", "Concatenate", "Dot", "LayerNormalization", "UnitNormalization"),
             *("GroupNormalization", "Normalization", "Rescaling", "ELU", "PReLU", "Softmax", "ReLU"),
             *("Embedding", "EinsumDense", "Identity", "ZeroPadding1D", "Cropping1D", "UpSampling1D"),
@@ -57,6 +74,10 @@ LAYERS: dict[str, Step] = {
     **_of_dimensions(
         *("Conv{}D", "MaxPooling{}D", "AveragePooling{}D", "GlobalMaxPooling{}D", "GlobalAveragePooling{}D"),
     ),
+    **{
+        f"SpatialDropout{number}D": Step(f"SpatialDropout{number}D", fixed={"noise_shape": (None,)})
+        for number in (1, 2, 3)
+    },
     **_of_dimensions("Conv{}DTranspose", fixed={"groups": (1, None)}),
     **_of_dimensions("DepthwiseConv{}D", fixed=_ONE_GROUP),
     **_of_dimensions("SeparableConv{}D", fixed={"groups": (1, None)}),
@@ -64,7 +85,7 @@ LAYERS: dict[str, Step] = {
         name: Step(name, defaults=_CHANNELS_LAST)
         for name in (
             *("ZeroPadding2D", "ZeroPadding3D", "Cropping2D", "Cropping3D", "UpSampling2D", "UpSampling3D", "Flatten"),
-            *("SpatialDropout2D", "SpatialDropout3D", "Resizing", "CenterCrop"),
+            *("Resizing", "CenterCrop"),
         )
     },
     **{
@@ -91,20 +112,20 @@ _GONE = (
 REFUSED: dict[str, tuple[str, str]] = {
     "Lambda": _CODE,
     "TensorFlowOpLayer": _CODE,
-    **{
-        name: _RECURRENT
-        for name in (
+    **dict.fromkeys(
+        (
             *("RNN", "SimpleRNN", "LSTM", "GRU", "LSTMV1", "GRUV1", "CuDNNLSTM", "CuDNNGRU", "Bidirectional"),
             *("ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D", "ConvRecurrent2D"),
-        )
-    },
-    **{
-        name: _GONE
-        for name in (
+        ),
+        _RECURRENT,
+    ),
+    **dict.fromkeys(
+        (
             *("LocallyConnected1D", "LocallyConnected2D", "MaxoutDense", "Highway", "SReLU", "ParametricSoftplus"),
             *("SlicingOpLambda", "ClassMethod", "InstanceMethod", "InstanceProperty"),
-        )
-    },
+        ),
+        _GONE,
+    ),
 }
 _NOT_OF_KERAS = (
     "it is no layer of Keras that is known here",
@@ -113,7 +134,20 @@ _NOT_OF_KERAS = (
 
 #: Activations that compute in Keras 3 what they computed before.
 _ACTIVATIONS = {
-    *("linear", "relu", "relu6", "softmax", "sigmoid", "tanh", "elu", "selu", "softplus", "softsign", "exponential", "gelu"),
+    *(
+        "linear",
+        "relu",
+        "relu6",
+        "softmax",
+        "sigmoid",
+        "tanh",
+        "elu",
+        "selu",
+        "softplus",
+        "softsign",
+        "exponential",
+        "gelu",
+    ),
     *("swish", "silu", "mish", "leaky_relu"),
 }
 
@@ -140,7 +174,7 @@ def to_keras3(class_name: str, config: dict[str, Any]) -> keras.layers.Layer:
         for key, value in config.items()
         if key not in _WITHOUT_EFFECT and key not in step.fixed and not key.endswith(_ENDINGS_WITHOUT_EFFECT)
     }
-    options = step.defaults | {key: _VALUES[key](value) if key in _VALUES else value for key, value in kept.items()}
+    options = {**step.defaults} | {key: _VALUES[key](value) if key in _VALUES else value for key, value in kept.items()}
     try:
         return getattr(keras.layers, step.class_name).from_config(options)
     except (TypeError, ValueError) as error:
@@ -189,4 +223,4 @@ def _without_slashes(name: str) -> str:
     return name.replace("/", "_")
 
 
-_VALUES = {"activation": _activation, "axis": _axis, "dtype": dtype_name, "name": _without_slashes, "scale": bool}
+_VALUES = {"activation": _activation, "axis": _axis, "dtype": dtype_name, "name": _without_slashes}

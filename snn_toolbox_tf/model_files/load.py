@@ -8,8 +8,8 @@ from typing import Any
 import keras
 
 from snn_toolbox_tf.model_files.build import Built, build_model
-from snn_toolbox_tf.model_files.origin import BACKENDS, ModelFileError, Origin, unreadable
-from snn_toolbox_tf.model_files.stored import StoredModel, architecture_beside, opened
+from snn_toolbox_tf.model_files.origin import BACKENDS, ModelFileError, unreadable
+from snn_toolbox_tf.model_files.stored import Group, StoredModel, architecture_beside, opened
 from snn_toolbox_tf.model_files.weights import place_weights
 
 #: Metrics that are the same in all versions, without options.
@@ -31,8 +31,8 @@ def load_model(path: str | os.PathLike[str]) -> keras.Model:
         path: The file. For an .h5 file with weights only, the architecture is read from the .json file of the same name.
 
     Returns:
-        The model. Files of spiking networks give a `SpikingModel`. Loss and metrics are taken over where they are Keras's own,
-        optimizers and regularizers of old files are not.
+        The model. Files of spiking networks give a `SpikingModel`. Of old files, loss and metrics are taken over where they
+        are Keras's own; optimizers and regularizers are not.
 
     Raises:
         ModelFileError: If there is no such file, it is damaged or no model, or a layer of it cannot be rebuilt.
@@ -49,20 +49,20 @@ def load_model(path: str | os.PathLike[str]) -> keras.Model:
     if not file.is_file():
         raise ModelFileError(f"There is no file '{file}'. Expected a model that `model.save` wrote as .keras or .h5.")
     with opened(file) as stored:
-        if stored.origin.major < 3:
-            model, note = _rebuilt(stored)
+        if stored.weights is not None and stored.origin.major < 3:
+            model, note = _rebuilt(stored, stored.weights)
             warnings.warn(note, UserWarning, stacklevel=2)
             return model
         return _read_by_keras(file, stored)
 
 
-def _rebuilt(stored: StoredModel) -> tuple[keras.Model, str]:
+def _rebuilt(stored: StoredModel, weights: Group) -> tuple[keras.Model, str]:
     """Returns a model of Keras 1 or 2, and one line on what was done."""
     origin = stored.origin
     if origin.backend not in BACKENDS:
         raise ModelFileError(
-            f"'{origin.path}' was written by {origin.writer}. Expected one of the backends {', '.join(BACKENDS)}: how another "
-            "computes convolutions is not known here. Load and save the model with Keras 2 and TensorFlow."
+            f"'{origin.path}' was written by {origin.writer}. Expected one of the backends {', '.join(BACKENDS)}: how "
+            "another computes convolutions is not known here. Load and save the model with Keras 2 and TensorFlow."
         )
     try:
         built = build_model(stored.architecture, origin)
@@ -77,10 +77,10 @@ def _rebuilt(stored: StoredModel) -> tuple[keras.Model, str]:
     model = built.layer
     if not model.built:
         raise ModelFileError(
-            f"'{origin.path}' was written by {origin.writer} and does not say the shape of its input. Call the model once on "
-            "data in the Keras that wrote it, and save it again."
+            f"'{origin.path}' was written by {origin.writer} and does not say the shape of its input. Call the model once "
+            "on data in the Keras that wrote it, and save it again."
         )
-    turned = place_weights(built, stored.weights, origin)
+    turned = place_weights(built, weights, origin)
     _freeze(built)
     _compile(model, stored.training)
     padded = sum(_padded(built))
@@ -129,8 +129,8 @@ def _read_by_keras(file: pathlib.Path, stored: StoredModel) -> keras.Model:
     """Reads a file of Keras 3."""
     if "__lambda__" in str(stored.architecture):
         raise ModelFileError(
-            f"cannot read '{file}' as a model: a Lambda layer in it holds Python code, which is not run from a file. Replace it "
-            "by layers, or by `keras.ops`, and save the model again."
+            f"cannot read '{file}' as a model: a Lambda layer in it holds Python code, which is not run from a file. "
+            "Replace it by layers, or by `keras.ops`, and save the model again."
         )
     try:
         if beside := architecture_beside(file):

@@ -3,9 +3,12 @@
 from collections.abc import Callable
 from typing import Any
 
+import keras
 from keras import ops
 
 from snn_toolbox_tf.model_files.origin import RefusedLayerError
+
+_REMEDY = "Replace it by a layer in the Keras that wrote the file"
 
 
 def _joined(values: list[Any], axis: int = -1) -> Any:
@@ -73,14 +76,18 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "concat": _joined,
     "reshape": _reshaped,
     "transpose": _transposed,
+    "compat.v1.transpose": _transposed,
+    "math.negative": ops.negative,
 }
 
 
-def call_operation(function: str, tensor: Any, arguments: dict[str, Any]) -> Any:
+def call_operation(function: str, name: str, tensor: Any, arguments: dict[str, Any]) -> Any:
     """Returns what a function of TensorFlow makes of a tensor, or of a list of them.
 
     Args:
         function: Its name, as Keras 2 writes it.
+        name: The name of this call; it becomes that of a small model, as Keras would number its own operations without
+            regard to the names in the file.
         tensor: Its first argument.
         arguments: The others, by name.
 
@@ -89,14 +96,27 @@ def call_operation(function: str, tensor: Any, arguments: dict[str, Any]) -> Any
     """
     if function not in OPERATIONS:
         raise RefusedLayerError(
-            f"TensorFlow's function `{function}` is not known here; known are {', '.join(sorted(OPERATIONS))}",
-            "Replace it by a layer in the Keras that wrote the file",
+            f"TensorFlow's function `{function}` is not known here; known are {', '.join(sorted(OPERATIONS))}", _REMEDY
         )
-    given = {key: value for key, value in arguments.items() if key != "name"}
+    tensors: list[Any] = []
+    inputs: list[Any] = []
+
+    def inside(value: Any) -> Any:
+        if not isinstance(value, keras.KerasTensor):
+            return value
+        tensors.append(value)
+        inputs.append(keras.Input(batch_shape=value.shape, dtype=value.dtype))
+        return inputs[-1]
+
+    given = {
+        key: value for key, value in arguments.items() if key != "name" and value is not None and value is not False
+    }
+    first, given = keras.tree.map_structure(inside, (tensor, given))
     try:
-        return OPERATIONS[function](tensor, **given)
+        model = keras.Model(inputs, OPERATIONS[function](first, **given), name=name.replace("/", "_"))
     except (TypeError, ValueError) as error:
         raise RefusedLayerError(
-            f"`keras.ops` does not take the arguments of TensorFlow's `{function}`: {str(error)[:200]}",
-            "Replace it by a layer in the Keras that wrote the file",
+            f"`keras.ops` does not take the arguments of TensorFlow's `{function}`: {str(error)[:200].rstrip('.')}",
+            _REMEDY,
         ) from error
+    return model(tensors)

@@ -52,8 +52,8 @@ class Origin:
     def refuse(self, name: str, class_name: str, refused: RefusedLayerError) -> ModelFileError:
         """Returns the error for a layer that cannot be rebuilt."""
         return ModelFileError(
-            f"'{self.path}' was written by {self.writer}, and its layer '{name}' ({class_name}) cannot be rebuilt in Keras 3: "
-            f"{refused.reason}. {refused.remedy}"
+            f"'{self.path}' was written by {self.writer}, and its layer '{name}' ({class_name}) cannot be rebuilt in Keras 3"
+            f": {refused.reason}. {refused.remedy}"
         )
 
 

@@ -85,7 +85,7 @@ def opened(path: pathlib.Path) -> Iterator[StoredModel]:
 
 
 def _from_hdf5(path: pathlib.Path, file: h5py.File) -> StoredModel:
-    groups = file["model_weights"] if "model_weights" in file else file
+    groups = file.get("model_weights", file)
     attributes = {name: _text(groups.attrs[name]) for name in ("keras_version", "backend") if name in groups.attrs}
     attributes |= {name: _text(file.attrs[name]) for name in ("keras_version", "backend") if name in file.attrs}
     beside = architecture_beside(path)

@@ -37,14 +37,18 @@ def explicit_padding(class_name: str, config: dict[str, Any]) -> tuple[str, dict
         sizes, strides = _numbers(config["pool_size"]), _numbers(config.get("strides") or config["pool_size"])
         if all(size == 1 or (size, stride) == (3, 1) for size, stride in zip(sizes, strides, strict=True)):
             return None
-        raise RefusedLayerError(f"Theano pads pools of {sizes} with strides of {strides} otherwise than Keras 3", _REMEDY)
+        raise RefusedLayerError(
+            f"Theano pads pools of {sizes} with strides of {strides} otherwise than Keras 3", _REMEDY
+        )
     strides = _numbers(config["strides"])
     dilations = _numbers(config.get("dilation_rate", [1] * len(strides)))
     sizes = [(size - 1) * rate + 1 for size, rate in zip(_numbers(config["kernel_size"]), dilations, strict=True)]
     if all(size == 1 or (size % 2 == 1 and stride == 1) for size, stride in zip(sizes, strides, strict=True)):
         return None
     if class_name not in _PADDED or (len(sizes) == 1 and config.get("data_format") == "channels_first"):
-        raise RefusedLayerError(f"Theano pads kernels of {sizes} with strides of {strides} otherwise than Keras 3", _REMEDY)
+        raise RefusedLayerError(
+            f"Theano pads kernels of {sizes} with strides of {strides} otherwise than Keras 3", _REMEDY
+        )
     amounts = [[size // 2, (size - 1) // 2] for size in sizes]
     options = {"data_format": config["data_format"]} if len(sizes) > 1 else {}
     return _PADDED[class_name], {

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import h5py
+import keras
 import numpy as np
 
 from snn_toolbox_tf.model_files.build import Built
@@ -45,6 +46,9 @@ def place_weights(model: Built, weights: Group, origin: Origin) -> int:
             refused = RefusedLayerError(f"its weights have the shapes {received}, but it takes {expected}", _DAMAGED)
             raise origin.refuse(built.name, built.class_name, refused)
         built.layer.set_weights(values)
+        if isinstance(built.layer, keras.layers.Normalization):
+            # It computes with constants of its own.
+            built.layer.finalize_state()
     return turned
 
 
@@ -118,7 +122,9 @@ def _numbered(layers: Iterable[Built], group: h5py.Group, origin: Origin) -> Ite
         names = [name for name in container if re.fullmatch(rf"{base}(_\d+)?", name) and _holds_values(container[name])]
         names.sort(key=lambda name: int(name.removeprefix(base).strip("_") or 0))
         if len(names) != len(several):
-            refused = RefusedLayerError(f"the file holds weights of {len(names)} of {len(several)} such layers", _DAMAGED)
+            refused = RefusedLayerError(
+                f"the file holds weights of {len(names)} of {len(several)} such layers", _DAMAGED
+            )
             raise origin.refuse(several[0].name, several[0].class_name, refused)
         for built, name in zip(several, names, strict=True):
             yield from _numbered_of(built, container[name], origin)

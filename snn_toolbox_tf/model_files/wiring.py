@@ -21,8 +21,8 @@ def is_model(entry: dict[str, Any]) -> bool:
 class Wiring:
     """Calls the layers of a Functional model.
 
-    An entry lists its calls. Each names its inputs: layer, number of that layer's call, number of the output, and from Keras 2
-    on further arguments.
+    An entry lists its calls. Each names its inputs: layer, number of that layer's call, number of the output, and from
+    Keras 2 on further arguments.
 
     Args:
         config: Configuration of the model.
@@ -87,8 +87,8 @@ class Wiring:
         entry = self._entries[name]
         if entry["class_name"] == "TFOpLambda":
             arguments = {key: self._structure(value, unwrap=False) for key, value in arguments.items()}
-            return call_operation(entry["config"]["function"], tensors[0] if single else tensors, arguments)
-        effective = {key: value for key, value in arguments.items() if value not in (None, False)}
+            return call_operation(entry["config"]["function"], name, tensors[0] if single else tensors, arguments)
+        effective = [key for key, value in arguments.items() if value is not None and value is not False]
         if effective:
             raise RefusedLayerError(
                 f"it is called with {', '.join(effective)}", "Expected a call with its inputs only, as at inference"
