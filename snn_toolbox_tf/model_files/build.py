@@ -73,6 +73,8 @@ def _chain(entry: dict[str, Any], origin: Origin) -> list[Built]:
         padding = explicit_padding(class_name, config) if origin.backend == "theano" else None
         if class_name == "TimeDistributed":
             return [_time_distributed(name, config, origin)]
+        if padding is not None:
+            config = config | {"padding": "valid"}
         built = [Built(name, class_name, config, to_keras3(class_name, config))]
         if padding is not None:
             built.insert(0, Built(padding[1]["name"], *padding, to_keras3(*padding), added=True))
