@@ -278,6 +278,17 @@ def test_nested_models_of_keras_2_keep_their_weights_in_one_row(tmp_path, rng, f
     assert model.get_layer("inner").get_layer("first").trainable is not frozen
 
 
+def test_nested_sequential_models_without_a_name_go_by_their_places(tmp_path, rng):
+    first, second = (dense_weights(rng, name, 4, 4) for name in ("one", "two"))
+    parts = [sequential(dense_1(name, 4, batch_input_shape=[None, 4])) for name in ("one", "two")]
+    weights = {"sequential_7": first, "drop": [], "sequential_9": second}
+    architecture = sequential(parts[0], layer("Dropout", "drop", p=0.5), parts[1])
+    # HDF5, as Keras wrote it to .keras files before 2.13.
+    file = write(tmp_path / "old.keras", architecture, weights, KERAS_1)
+    x = rng.normal(size=(2, 4))
+    np.testing.assert_allclose(outputs(read(file), x), computed(computed(x, first), second), rtol=1e-4, atol=1e-5)
+
+
 def test_early_flatten_keeps_the_order_of_the_values_whatever_keras_is_set_to(tmp_path, rng):
     file = write(
         tmp_path / "old.h5",
@@ -396,7 +407,9 @@ def test_runs_and_sweeps_note_it_beside_their_results(tmp_path, rng):
     mlp_1(tmp_path / "old.h5", rng)
     for name in ("x_norm", "x_test"):
         np.savez(tmp_path / f"{name}.npz", rng.random((20, 4)))
-    settings = snn.Settings().replace(path_wd=str(tmp_path), filename_ann="old", duration=2, num_to_test=2, plot_vars=())
+    settings = snn.Settings().replace(
+        path_wd=str(tmp_path), filename_ann="old", duration=2, num_to_test=2, plot_vars=()
+    )
     with pytest.warns(UserWarning, match="was written by Keras 1.2.2"):
         finished = snn.run(settings)
     assert sum("was written by Keras 1.2.2" in note for note in finished.record.notes) == 1

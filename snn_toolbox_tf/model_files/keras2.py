@@ -128,7 +128,7 @@ REFUSED: dict[str, tuple[str, str]] = {
     ),
 }
 _NOT_OF_KERAS = (
-    "it is no layer of Keras that is known here",
+    "it is none of the layers that are rebuilt",
     "If it is a class of your own, register it with `keras.saving.register_keras_serializable` before reading the file",
 )
 

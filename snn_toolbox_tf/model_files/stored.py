@@ -30,6 +30,10 @@ class Group:
     group: h5py.Group
     listed: bool
 
+    def layer_names(self) -> list[str]:
+        """Returns the names of the layers whose groups this group holds, in the order of the model."""
+        return _texts(self.group, "layer_names")
+
     def weights(self) -> list[tuple[str, np.ndarray]]:
         """Returns names and values of the group's weights, in their order."""
         if self.listed:

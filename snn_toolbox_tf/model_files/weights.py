@@ -62,14 +62,19 @@ def _leaves(layers: Iterable[Built]) -> Iterator[Built]:
 
 def _listed(layers: Iterable[Built], weights: Group, origin: Origin) -> Iterator[tuple[Built, _Named]]:
     """A group for each layer; the weights of nested models stand in it in one row."""
+    names = weights.layer_names()
+    own = [built for built in layers if not built.added]
+    # Early Sequential models do not say their names where they are nested: those go by their places.
+    by_place = dict(zip(map(id, own), names, strict=True)) if len(own) == len(names) else {}
     for built in layers:
         leaves = list(_leaves([built]))
         if not leaves:
             continue
-        if built.name not in weights.group:
+        name = built.name if built.name in names else by_place.get(id(built), built.name)
+        if name not in weights.group:
             refused = RefusedLayerError("the file holds no weights of that name", _DAMAGED)
             raise origin.refuse(built.name, built.class_name, refused)
-        arrays = Group(weights.group[built.name], listed=True).weights()
+        arrays = Group(weights.group[name], listed=True).weights()
         yield from _in_rows(built, leaves, arrays, origin) if built.inner else [(built, arrays)]
 
 
