@@ -150,6 +150,38 @@ def test_both_layouts_of_convolutions_in_one_dimension(tmp_path, rng, shape):
     np.testing.assert_allclose(outputs(read(file), x), expected, rtol=1e-4, atol=1e-5)
 
 
+def deconvolution(dim_ordering, output_shape, input_shape):
+    config = {"nb_filter": 4, "nb_row": 3, "nb_col": 2, "subsample": [2, 2], "border_mode": "valid", "bias": False}
+    config |= {"dim_ordering": dim_ordering, "output_shape": output_shape, "batch_input_shape": input_shape}
+    return sequential(layer("Deconvolution2D", "up", **config))
+
+
+@pytest.mark.parametrize("backend", ["Theano", "TensorFlow"])
+def test_deconvolutions_of_keras_1(tmp_path, rng, backend):
+    """Channels first with Theano, channels last with TensorFlow; the kernel is [out, in, rows, columns] here."""
+    kernel, x = rng.normal(size=(4, 3, 3, 2)), rng.normal(size=(2, 3, 5, 6))
+    expected, used = np.zeros((2, 4, 11, 12)), kernel[:, :, ::-1, ::-1] if backend == "Theano" else kernel
+    for row in range(5):
+        for column in range(6):
+            spread = np.einsum("bc,ochw->bohw", x[:, :, row, column], used)
+            expected[:, :, 2 * row : 2 * row + 3, 2 * column : 2 * column + 2] += spread
+    if backend == "Theano":
+        architecture, weights = deconvolution("th", [None, 4, 11, 12], [None, 3, 5, 6]), [("up_W", kernel)]
+    else:
+        architecture = deconvolution("tf", [None, 11, 12, 4], [None, 5, 6, 3])
+        weights = [("up_W:0", kernel.transpose(2, 3, 1, 0))]
+        x, expected = x.transpose(0, 2, 3, 1), expected.transpose(0, 2, 3, 1)
+    file = write(tmp_path / "old.h5", architecture, {"up": weights}, KERAS_1)
+    np.testing.assert_allclose(outputs(read(file), x), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_deconvolutions_whose_size_keras_3_does_not_give_are_refused(tmp_path):
+    architecture = deconvolution("tf", [None, 12, 12, 4], [None, 5, 6, 3])
+    file = write(tmp_path / "old.h5", architecture, {"up": [("up_W:0", np.zeros((3, 2, 3, 4)))]}, KERAS_1)
+    with pytest.raises(snn.ModelFileError, match=r"'up' .* its output had the shape \(12, 12, 4\), that of Keras 3"):
+        snn.load_model(file)
+
+
 def test_batch_normalization_of_keras_1_stores_the_variance_as_running_std(tmp_path, rng):
     gamma, beta, mean, variance = (rng.random(3) + 0.5 for _ in range(4))
     config = {

@@ -32,6 +32,8 @@ def place_weights(model: Built, weights: Group, origin: Origin) -> int:
         ModelFileError: If weights are missing, or have other shapes.
     """
     turned = 0
+    for built in _leaves(model.inner):
+        _check_output_shape(built, origin)
     stored = _listed(model.inner, weights, origin) if weights.listed else _numbered(model.inner, weights.group, origin)
     for built, arrays in stored:
         values = [value for _, value in arrays]
@@ -50,6 +52,17 @@ def place_weights(model: Built, weights: Group, origin: Origin) -> int:
             # It computes with constants of its own.
             built.layer.finalize_state()
     return turned
+
+
+def _check_output_shape(built: Built, origin: Origin) -> None:
+    """Keras 1 let the user choose the size that a transposed convolution gives; there are several for one stride."""
+    chosen = built.config.get("old_output_shape")
+    if chosen and tuple(chosen[1:]) != tuple(built.layer.output.shape[1:]):
+        refused = RefusedLayerError(
+            f"its output had the shape {tuple(chosen[1:])}, that of Keras 3 has {tuple(built.layer.output.shape[1:])}",
+            "Give it the output size (inputs - 1) * stride + kernel without padding, or inputs * stride, and train anew",
+        )
+        raise origin.refuse(built.name, built.class_name, refused)
 
 
 def _leaves(layers: Iterable[Built]) -> Iterator[Built]:
