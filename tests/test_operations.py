@@ -9,6 +9,7 @@ import snn_toolbox_tf as snn
 from snn_toolbox_tf.graph import Synapse
 from snn_toolbox_tf.parse import parse
 from snn_toolbox_tf.passes import to_spiking
+from snn_toolbox_tf.report.key_numbers import Operations, operations
 from snn_toolbox_tf.simulation.operations import synapse_costs
 from snn_toolbox_tf.synapses import family_of
 
@@ -101,3 +102,61 @@ def test_spikes_reach_a_synapse_through_concatenation_padding_and_reshape(rng):
     )
     reach = np.outer([2, 3, 3, 2], [2, 3, 3, 2]) * 2
     np.testing.assert_array_equal(result.synaptic_operations["joined"], (spikes * reach[..., None]).sum(axis=(1, 2, 3)))
+
+
+def totals_of_a_run(model, x, timesteps, folder):
+    settings = snn.Settings().replace(duration=timesteps, path_wd=str(folder), plot_vars=[])
+    return operations(snn.run(settings, model=model, x_test=x, x_norm=x).simulated)
+
+
+def test_one_ratio_holds_additions_and_macs_of_pooled_currents(tmp_path):
+    """Conv -> ReLU -> AveragePooling -> Dense, with a current of exactly one threshold: every neuron spikes every time."""
+    kernel = keras.initializers.Ones()
+    model = keras.Sequential(
+        [
+            keras.Input((4, 4, 1)),
+            L.Conv2D(2, 1, activation="relu", kernel_initializer=kernel, name="conv"),
+            L.AveragePooling2D(2, name="pool"),
+            L.Flatten(),
+            L.Dense(100, kernel_initializer=kernel, name="dense"),
+        ]
+    )
+    total = totals_of_a_run(model, np.ones((3, 4, 4, 1), np.float32), 10, tmp_path)
+    # The ANN: 4 * 4 pixels * 2 channels; each of these enters one average; 2 * 2 * 2 averages * 100 units.
+    ann = 32 + 32 + 800
+    # The SNN: 32 neurons spike 10 times, into one average each. The constant input is multiplied once, averages at each step.
+    additions, macs = 32 * 10, 32 + 800 * 10
+    assert (total.ann_multiply_accumulates, total.synaptic_operations, total.multiply_accumulates) == (
+        ann,
+        additions,
+        macs,
+    )
+    assert total.additions_per_ann_mac == additions / ann
+    assert total.macs_per_ann_mac == macs / ann
+    assert total.operations_per_ann_mac == (additions + macs) / ann
+    assert total.operations_per_ann_mac > 9 > 1 > total.additions_per_ann_mac
+
+
+def test_affine_layers_in_a_row_multiply_at_every_timestep(tmp_path):
+    ones = keras.initializers.Ones()
+    model = keras.Sequential(
+        [
+            keras.Input((2,)),
+            L.Dense(4, activation="relu", kernel_initializer=ones, name="first"),
+            L.Dense(5, kernel_initializer=ones, name="second"),
+            L.Dense(6, activation="relu", kernel_initializer=ones, name="third"),
+            L.Dense(3, kernel_initializer=ones, name="out"),
+        ]
+    )
+    total = totals_of_a_run(model, np.ones((2, 2), np.float32), 8, tmp_path)
+    # Both hidden populations get one threshold per timestep. "second" and "out" read spikes, "third" reads a current.
+    assert total.ann_multiply_accumulates == 2 * 4 + 4 * 5 + 5 * 6 + 6 * 3
+    assert total.synaptic_operations == 8 * (4 * 5 + 6 * 3)
+    assert total.multiply_accumulates == 2 * 4 + 8 * 5 * 6
+    assert total.operations_per_ann_mac == (8 * 38 + 8 + 240) / 76
+
+
+def test_without_a_mac_there_is_no_ratio():
+    nothing = Operations(0.0, 5.0, 0.0)
+    assert np.isnan(nothing.operations_per_ann_mac)
+    assert nothing.as_dict()["operations_per_ann_mac"] is None

@@ -304,9 +304,10 @@ def test_page_shows_the_exact_numbers():
         f"At most 1 point below the ANN {close} timesteps, and to the end",
         f"Mean firing rate {mean_firing_rate(record):.4f}",
         f"Total {total.ann_multiply_accumulates:,.0f} {total.synaptic_operations:,.0f} 112,896",
-        f"{total.synaptic_operations / total.ann_multiply_accumulates:.3f} additions per MAC",
+        f"SNN operations per ANN MAC {total.operations_per_ann_mac:.3f} {total.additions_per_ann_mac:.3f} additions + "
+        f"{112_896 / total.ann_multiply_accumulates:.4f} MACs",
         "Samples 10,000",
-        "predictions spikes 1,000 10 812.2 0",
+        "predictions spikes 1,000 10 812.2 0 0.812",
         "simulation: seed 0",
         "seconds: simulate 42.12",
         "percentile 99.9",
@@ -332,7 +333,7 @@ def test_tables_hold_the_records_numbers(written):
     texts = {file.name: file.read_text() for file in (path.parent / "tables").iterdir()}
     assert texts == tables(record)
     read = {name: list(csv.DictReader(io.StringIO(text))) for name, text in texts.items()}
-    assert set(read) == {"timesteps.csv", "populations.csv", "synapses.csv", "confusion.csv"}
+    assert set(read) == {"timesteps.csv", "populations.csv", "synapses.csv", "operations.csv", "confusion.csv"}
     output = record.outputs[0]
     for column in ("accuracy", "agreement", "relative_error"):
         values = [float(row[f"predictions:{column}"]) for row in read["timesteps.csv"]]
@@ -345,6 +346,8 @@ def test_tables_hold_the_records_numbers(written):
     for row, synapse in zip(read["synapses.csv"], record.synapses, strict=True):
         for column in ("connections", "mean_fan_out", "synaptic_operations", "multiply_accumulates"):
             assert float(row[column]) == getattr(synapse, column)
+    total = {row["quantity"]: float(row["per_sample"]) for row in read["operations.csv"]}
+    assert total == operations(record).as_dict()
     matrix = np.array(
         [[int(value) for key, value in row.items() if key != "true_class"] for row in read["confusion.csv"]]
     )
@@ -370,6 +373,7 @@ def test_files_of_a_report(written):
     assert data["outputs"][0]["accuracy"] == record.outputs[0].accuracy.tolist()
     assert data["populations"][0]["rate_histogram"] == record.populations[0].rate_histogram.tolist()
     assert "activation" not in data["populations"][0]
+    assert data["operations"] == operations(record).as_dict()
     assert data["settings"] == record.settings
     with np.load(folder / "trace.npz") as trace:
         for name, key in data["trace"]["rasters"].items():
@@ -401,7 +405,12 @@ def test_summary():
     shown = [line.split()[:2] for line in lines if line.strip().split(" ")[0].isdigit()]
     assert shown == [[f"{2**power}", f"{100 * accuracy[2**power - 1]:.2f}"] for power in range(7)]
     assert any(line.split()[:2] == ["ANN", "98.15"] for line in lines)
-    assert f"{operations(record).synaptic_operations:,.0f}" in lines[-4]
+    total = operations(record)
+    assert lines[-6].split()[-1] == f"{total.synaptic_operations:,.0f}"
+    assert lines[-3].split() == [
+        *("SNN", "operations", "(additions", "+", "MACs)", "per", "ANN", "MAC"),
+        f"{total.operations_per_ann_mac:.3f}",
+    ]
     assert all(population.name in summarize(record) for population in record.populations)
     assert "Note: " + WILD in summarize(awkward_record())
     assert summarize(empty_record())

@@ -162,7 +162,7 @@ def operations(record: RunRecord) -> Figure | None:
     places = np.arange(len(shown))
     series = [
         ("ANN: MACs", style.ANN, -0.19, [synapse.connections for synapse in shown]),
-        ("SNN: synaptic operations (additions)", style.SNN, 0.19, [synapse.synaptic_operations for synapse in shown]),
+        ("SNN: additions (synaptic operations)", style.SNN, 0.19, [synapse.synaptic_operations for synapse in shown]),
         # A synapse of the SNN either adds or multiplies: both kinds share one row.
         ("SNN: MACs", style.SNN_LIGHT, 0.19, [synapse.multiply_accumulates for synapse in shown]),
     ]

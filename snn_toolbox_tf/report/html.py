@@ -41,7 +41,7 @@ class Tile:
 
     label: str
     value: str
-    remark: str
+    remark: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,12 +133,12 @@ def _tiles(record: RunRecord) -> list[Tile]:
         tiles.append(Tile("Mean firing rate", fixed(rate, 4), "spikes per neuron and timestep"))
     if record.synapses:
         total = key_numbers.operations(record)
-        multiply = quantity(total.multiply_accumulates)
-        ratio = number(total.additions_per_ann_multiply_accumulate, 3)
-        remark = f"additions, and {multiply} MACs"
-        tiles.append(Tile("Synaptic operations per sample", quantity(total.synaptic_operations), remark))
-        remark = f"{ratio} additions per MAC"
-        tiles.append(Tile("ANN MACs per sample", quantity(total.ann_multiply_accumulates), remark))
+        additions, macs = total.synaptic_operations, total.multiply_accumulates
+        remark = f"{quantity(additions)} additions + {quantity(macs)} MACs"
+        tiles.append(Tile("SNN operations per sample", quantity(additions + macs), remark))
+        tiles.append(Tile("ANN MACs per sample", quantity(total.ann_multiply_accumulates)))
+        remark = f"{number(total.additions_per_ann_mac, 3)} additions + {number(total.macs_per_ann_mac, 3)} MACs"
+        tiles.append(Tile("SNN operations per ANN MAC", number(total.operations_per_ann_mac, 3), remark))
     compared = f"activations compared on {record.compared_samples:,}" if record.compared_samples else ""
     tiles.append(Tile("Samples", f"{record.samples:,}", compared))
     return tiles

@@ -11,15 +11,19 @@ from snn_toolbox_tf.report.record import OutputRecord, RunRecord
 #: How close to the ANN's accuracy counts as reached: one percentage point.
 CLOSE = 0.01
 
+#: The ratios of `Operations`: the whole first, then its parts.
+RATIOS = ("operations_per_ann_mac", "additions_per_ann_mac", "macs_per_ann_mac")
+
 
 @dataclasses.dataclass(frozen=True)
 class Operations:
-    """Operations per sample, summed over all synapses; additions and MACs are never summed.
+    """Operations per sample, summed over all synapses.
 
     Attributes:
         ann_multiply_accumulates: MACs of the same layers in the ANN.
         synaptic_operations: Spikes times fan-out: additions in the SNN.
-        multiply_accumulates: MACs in the SNN.
+        multiply_accumulates: MACs in the SNN, of synapses that read real values: once per sample for the analog input, at
+            every timestep for a current.
     """
 
     ann_multiply_accumulates: float
@@ -27,10 +31,33 @@ class Operations:
     multiply_accumulates: float
 
     @property
-    def additions_per_ann_multiply_accumulate(self) -> float:
-        """Synaptic operations per MAC of the ANN; NaN if the ANN has none."""
-        macs = self.ann_multiply_accumulates
-        return self.synaptic_operations / macs if macs else math.nan
+    def operations_per_ann_mac(self) -> float:
+        """Additions and MACs of the SNN, together, per MAC of the ANN; NaN if the ANN has none.
+
+        It counts operations, and is no energy: a MAC costs more than an addition. Its parts are never shown without it.
+        """
+        return self._per_ann_mac(self.synaptic_operations + self.multiply_accumulates)
+
+    @property
+    def additions_per_ann_mac(self) -> float:
+        """The part of `operations_per_ann_mac` that is additions."""
+        return self._per_ann_mac(self.synaptic_operations)
+
+    @property
+    def macs_per_ann_mac(self) -> float:
+        """The part of `operations_per_ann_mac` that is MACs."""
+        return self._per_ann_mac(self.multiply_accumulates)
+
+    def _per_ann_mac(self, count: float) -> float:
+        return count / self.ann_multiply_accumulates if self.ann_multiply_accumulates else math.nan
+
+    def as_dict(self) -> dict[str, float | None]:
+        """Returns counts and ratios by name; None for a ratio that there is not."""
+        ratios = {name: getattr(self, name) for name in RATIOS}
+        return {
+            **dataclasses.asdict(self),
+            **{name: value if math.isfinite(value) else None for name, value in ratios.items()},
+        }
 
 
 def operations(record: RunRecord) -> Operations:
@@ -64,7 +91,7 @@ def headline(record: RunRecord) -> dict[str, Any]:
             f"agreement{ending}": None if output.agreement is None else float(output.agreement[-1]),
             f"relative_error{ending}": error if math.isfinite(error) else None,
         }
-    return row | {"firing_rate": mean_firing_rate(record), **dataclasses.asdict(operations(record))}
+    return row | {"firing_rate": mean_firing_rate(record), **operations(record).as_dict()}
 
 
 def timesteps_until_close(output: OutputRecord, timesteps: np.ndarray) -> int | None:

@@ -90,12 +90,13 @@ def synapse_table(record: RunRecord) -> Table:
             count(synapse.mean_fan_out),
             count(synapse.synaptic_operations),
             count(synapse.multiply_accumulates),
+            number(synapse.operations_per_ann_mac, 3),
         ]
         for synapse in record.synapses
     ]
     total = operations(record)
     return Table(
-        ["Synapse", "Reads", "Connections", "Mean fan-out", "Synaptic operations", "MACs"],
+        ["Synapse", "Reads", "ANN MACs", "Mean fan-out", "SNN additions", "SNN MACs", "SNN operations per ANN MAC"],
         rows,
         [
             "Total",
@@ -104,6 +105,7 @@ def synapse_table(record: RunRecord) -> Table:
             "",
             count(total.synaptic_operations),
             count(total.multiply_accumulates),
+            number(total.operations_per_ann_mac, 3),
         ],
         texts=2,
     )

@@ -1,6 +1,7 @@
 """What a report shows, as plain data: made by `experiment`, drawn by `figures`, written by `write`."""
 
 import dataclasses
+import math
 from typing import Any
 
 import numpy as np
@@ -84,6 +85,12 @@ class SynapseRecord:
     mean_fan_out: float
     synaptic_operations: float
     multiply_accumulates: float
+
+    @property
+    def operations_per_ann_mac(self) -> float:
+        """Additions and MACs of the SNN, together, per MAC of the same layer in the ANN."""
+        operations = self.synaptic_operations + self.multiply_accumulates
+        return operations / self.connections if self.connections else math.nan
 
 
 @dataclasses.dataclass(frozen=True)

@@ -58,9 +58,11 @@ def _populations(record: RunRecord) -> str:
 def _operations(record: RunRecord) -> str:
     total = operations(record)
     rows = [
-        ["SNN synaptic operations (additions)", count(round(total.synaptic_operations))],
-        ["SNN multiply-accumulates", count(round(total.multiply_accumulates))],
-        ["ANN multiply-accumulates", count(round(total.ann_multiply_accumulates))],
-        ["SNN additions per ANN multiply-accumulate", number(total.additions_per_ann_multiply_accumulate, 3)],
+        ["SNN additions (synaptic operations)", count(round(total.synaptic_operations))],
+        ["SNN multiply-accumulates (MACs)", count(round(total.multiply_accumulates))],
+        ["ANN multiply-accumulates (MACs)", count(round(total.ann_multiply_accumulates))],
+        ["SNN operations (additions + MACs) per ANN MAC", number(total.operations_per_ann_mac, 3)],
+        ["  of these additions", number(total.additions_per_ann_mac, 3)],
+        ["  of these MACs", number(total.macs_per_ann_mac, 3)],
     ]
     return aligned(["operations per sample", ""], rows, texts=1)

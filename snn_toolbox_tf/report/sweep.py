@@ -30,6 +30,7 @@ _COLUMNS = {
     "firing_rate": "firing rate",
     "synaptic_operations": "synaptic operations",
     "multiply_accumulates": "MACs",
+    "operations_per_ann_mac": "operations per ANN MAC",
 }
 _FRACTIONS = ("accuracy", "ann_accuracy", "agreement")
 _LARGE = ("synaptic_operations", "multiply_accumulates")
@@ -45,7 +46,7 @@ _QUALITIES = {
 
 @style.styled()
 def sweep_figure(name: str, rows: Sequence[Row], *, logarithmic: bool) -> Figure:
-    """Draws accuracy (or agreement with the ANN, or relative error) and synaptic operations against a setting.
+    """Draws accuracy (or agreement with the ANN, or relative error) and operations against a setting.
 
     Args:
         name: The setting.
@@ -71,12 +72,12 @@ def sweep_figure(name: str, rows: Sequence[Row], *, logarithmic: bool) -> Figure
         right,
         name,
         rows,
-        "synaptic_operations",
-        1e-6,
+        "operations_per_ann_mac",
+        1.0,
         {"color": style.SNN, "marker": "o", "markersize": 4},
         logarithmic,
     )
-    right.set(title="Synaptic operations per sample", ylabel="millions")
+    right.set(title="SNN operations per ANN MAC", ylabel="(additions + MACs) / MACs of the ANN")
     right.set_ylim(bottom=0)
     return figure
 
@@ -164,7 +165,7 @@ def write_sweep_report(
             name=name,
             contents=_table(name, rows),
             folders=[row["folder"] for row in rows],
-            picture=embedded(figure, f"Accuracy and synaptic operations against {name}"),
+            picture=embedded(figure, f"Accuracy and operations per MAC of the ANN against {name}"),
             groups={
                 section: {key: setting(value) for key, value in values.items()} for section, values in settings.items()
             },

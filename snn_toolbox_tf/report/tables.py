@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from snn_toolbox_tf.report.key_numbers import operations
 from snn_toolbox_tf.report.record import RunRecord
 
 
@@ -18,6 +19,7 @@ def tables(record: RunRecord) -> dict[str, str]:
         "timesteps.csv": _timesteps(record),
         "populations.csv": _populations(record),
         "synapses.csv": _synapses(record),
+        "operations.csv": csv_text(["quantity", "per_sample"], operations(record).as_dict().items()),
         **_confusions(record),
     }
 
@@ -70,7 +72,15 @@ def _populations(record: RunRecord) -> str:
 
 
 def _synapses(record: RunRecord) -> str:
-    columns = ["synapse", "reads", "connections", "mean_fan_out", "synaptic_operations", "multiply_accumulates"]
+    columns = [
+        "synapse",
+        "reads",
+        "connections",
+        "mean_fan_out",
+        "synaptic_operations",
+        "multiply_accumulates",
+        "operations_per_ann_mac",
+    ]
     rows = [
         [
             synapse.name,
@@ -79,6 +89,7 @@ def _synapses(record: RunRecord) -> str:
             synapse.mean_fan_out,
             synapse.synaptic_operations,
             synapse.multiply_accumulates,
+            synapse.operations_per_ann_mac,
         ]
         for synapse in record.synapses
     ]

@@ -13,6 +13,7 @@ import numpy as np
 from snn_toolbox_tf.foundation import atomic_files
 from snn_toolbox_tf.report import html, style
 from snn_toolbox_tf.report.figures import figures
+from snn_toolbox_tf.report.key_numbers import operations
 from snn_toolbox_tf.report.record import RunRecord, TraceRecord
 from snn_toolbox_tf.report.summary import summarize
 from snn_toolbox_tf.report.tables import tables
@@ -59,6 +60,7 @@ def record_as_json(record: RunRecord) -> dict[str, Any]:
         {name: value for name, value in vars(population).items() if name not in ("activation", "decoded")}
         for population in record.populations
     ]
+    values["operations"] = operations(record).as_dict()
     if record.trace is not None:
         values["trace"] = {
             "sample": record.trace.sample,

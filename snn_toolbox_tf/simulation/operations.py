@@ -2,7 +2,7 @@
 
 A synapse that reads spikes adds a weight per spike and outgoing connection. A synapse that reads real values (the analog
 input, or a current, as a pointwise after a depthwise convolution does) multiplies and accumulates, all of it at every
-timestep; for a constant input, once per sample. The two are never added up.
+timestep; for a constant input, once per sample.
 """
 
 import dataclasses
