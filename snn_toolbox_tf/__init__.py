@@ -17,7 +17,8 @@ if _keras.config.backend() != "tensorflow":
     )
 
 from snn_toolbox_tf import layers, neurons, ops, synapses
-from snn_toolbox_tf.analysis.compare import Fidelity, PopulationFidelity, compare
+from snn_toolbox_tf.analysis.compare import compare
+from snn_toolbox_tf.analysis.fidelity import Fidelity, PopulationFidelity
 from snn_toolbox_tf.config import ConfigurationError, Settings, read_settings
 from snn_toolbox_tf.conversion import CheckReport, ConversionError, check, convert_keras
 from snn_toolbox_tf.experiment import Run, Sweep, run, sweep

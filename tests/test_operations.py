@@ -124,7 +124,8 @@ def test_one_ratio_holds_additions_and_macs_of_pooled_currents(tmp_path):
     total = totals_of_a_run(model, np.ones((3, 4, 4, 1), np.float32), 10, tmp_path)
     # The ANN: 4 * 4 pixels * 2 channels; each of these enters one average; 2 * 2 * 2 averages * 100 units.
     ann = 32 + 32 + 800
-    # The SNN: 32 neurons spike 10 times, into one average each. The constant input is multiplied once, averages at each step.
+    # The SNN: 32 neurons spike 10 times, into one average each. The constant input is multiplied once, an average at
+    # every timestep.
     additions, macs = 32 * 10, 32 + 800 * 10
     assert (total.ann_multiply_accumulates, total.synaptic_operations, total.multiply_accumulates) == (
         ann,

@@ -280,17 +280,19 @@ def test_names_of_networks_lead_nowhere_else(classifier, data, settings, tmp_pat
 
 def test_memory_is_bounded_for_large_networks(classifier, data, settings, monkeypatch):
     """As if the network were large: fewer samples compared, populations traced one by one, fewer timesteps reported."""
-    from snn_toolbox_tf.experiment import activity
+    from snn_toolbox_tf.experiment import comparison, sample_trace
 
     whole = snn.run(settings.replace(runlabel="whole"), model=classifier, **data).record
-    monkeypatch.setattr(activity, "_BUDGET", 64 * 48 * 5)
+    monkeypatch.setattr(comparison, "_BUDGET", 64 * 96 * 5)
+    monkeypatch.setattr(sample_trace, "_BUDGET", 64 * 48 * 5)
     monkeypatch.setattr(evaluation_module, "_LARGEST_BATCH_OUTPUT", 8 * 3 * 4)
     small = snn.run(settings, model=classifier, **data).record
     assert small.compared_samples == 5
     assert small.timesteps.tolist() == [3, 6, 9, 12]
     np.testing.assert_array_equal(small.outputs[0].accuracy, whole.outputs[0].accuracy[2::3])
     np.testing.assert_array_equal(small.trace.rasters["conv_relu"][1], whole.trace.rasters["conv_relu"][1])
-    monkeypatch.setattr(activity, "_BUDGET", 64)
+    for module in (comparison, sample_trace):
+        monkeypatch.setattr(module, "_BUDGET", 64)
     none = snn.run(settings.replace(runlabel="none"), model=classifier, **data).record
     assert none.compared_samples == 1
     assert none.trace.rasters == {}

@@ -1,6 +1,7 @@
-"""The ANN's activations, as the converted network has them, in the source's units."""
+"""The ANN beside a spiking network: its outputs, and its activations as the converted network has them."""
 
 import dataclasses
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
@@ -9,8 +10,11 @@ import tensorflow as tf
 
 from snn_toolbox_tf.graph import Population
 from snn_toolbox_tf.model import SpikingModel
-from snn_toolbox_tf.network import relu
+from snn_toolbox_tf.network import inputs_of, relu
 from snn_toolbox_tf.network.input_data import Batch
+from snn_toolbox_tf.network.source_function import SourceFunction
+
+AnnOutputs = Callable[[Batch], list[np.ndarray]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,10 +63,7 @@ def run_as_ann(model_snn: SpikingModel, batch: Batch, *, frames: bool = False, c
         clip: Whether each activation is clipped at its threshold, as spikes do, before the next layer reads it.
     """
     network = model_snn.network
-    tensors = {
-        name: tf.cast(array.mean(axis=1) if frames else array, network.input_dtype(name))
-        for name, array in batch.items()
-    }
+    tensors = _inputs(model_snn, batch, frames=frames)
 
     def rectified(node: Population, current: tf.Tensor) -> tf.Tensor:
         activation = relu(node, current)
@@ -74,3 +75,59 @@ def run_as_ann(model_snn: SpikingModel, batch: Batch, *, frames: bool = False, c
         {name: values[name].numpy().astype(np.float64) * unit.output for name, unit in units(model_snn).items()},
         keras.tree.map_structure(np.asarray, outputs),
     )
+
+
+def mean_inputs(
+    model_snn: SpikingModel, batch: Batch, rates: Mapping[str, np.ndarray], *, frames: bool = False
+) -> dict[str, np.ndarray]:
+    """Returns what a ReLU would give for the mean current that has reached each population in a simulation.
+
+    All between populations is affine, or pools accumulated currents: the mean current follows from the mean rates.
+
+    Args:
+        model_snn: The spiking network.
+        batch: Samples per input name; of Poisson input, what it was drawn from.
+        rates: Spikes per timestep of each population, `[samples, ...]`.
+        frames: Whether samples are sequences of frames; each stands for its mean.
+
+    Returns:
+        Per population, in the source's units, float64 `[samples, ...]`.
+    """
+    worth, received = units(model_snn), {}
+
+    def fired(node: Population, current: tf.Tensor) -> tf.Tensor:
+        unit = worth[node.name]
+        received[node.name] = relu(node, current).numpy().astype(np.float64) * unit.output
+        return tf.constant(rates[node.name] * unit.spike / unit.output, current.dtype)
+
+    model_snn.network.run(_inputs(model_snn, batch, frames=frames), population=fired)
+    return received
+
+
+def _inputs(model_snn: SpikingModel, batch: Batch, *, frames: bool) -> dict[str, tf.Tensor]:
+    return {
+        name: tf.cast(array.mean(axis=1) if frames else array, model_snn.network.input_dtype(name))
+        for name, array in batch.items()
+    }
+
+
+def ann_outputs_of(model: keras.Model | None, model_snn: SpikingModel, *, frames: bool) -> AnnOutputs:
+    """Returns what gives the ANN's outputs: those of the source, or of the converted network run as an ANN without it.
+
+    Args:
+        model: The source, or None.
+        model_snn: The spiking network.
+        frames: Whether samples are sequences of frames; each stands for its mean.
+    """
+    network = model_snn.network
+    if model is not None:
+        function: Any = SourceFunction(model, network.graph)
+    else:
+        signature = {node.name: tf.TensorSpec((None, *node.shape)) for node in inputs_of(network.graph)}
+        function = tf.function(network.decoded_ann_outputs, input_signature=[signature], autograph=False)
+
+    def run(batch: Batch) -> list[np.ndarray]:
+        tensors = {name: tf.constant(a.mean(axis=1) if frames else a) for name, a in batch.items()}
+        return [output.numpy() for output in keras.tree.flatten(function(tensors))]
+
+    return run

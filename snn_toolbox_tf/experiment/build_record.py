@@ -6,7 +6,7 @@ import numpy as np
 
 from snn_toolbox_tf.analysis.activations import units
 from snn_toolbox_tf.config import Settings
-from snn_toolbox_tf.experiment.activity import Comparison
+from snn_toolbox_tf.experiment.comparison import Comparison
 from snn_toolbox_tf.experiment.evaluation import Evaluation, reported_timesteps
 from snn_toolbox_tf.experiment.options import settings_of_conversion
 from snn_toolbox_tf.experiment.samples import TestSamples
@@ -25,9 +25,8 @@ def build_record(
     model_snn: SpikingModel,
     evaluation: Evaluation,
     data: TestSamples,
-    comparisons: Mapping[str, Comparison],
+    comparison: Comparison,
     *,
-    compared_samples: int,
     trace: TraceRecord | None,
     seconds: Mapping[str, float],
     notes: list[str],
@@ -40,8 +39,7 @@ def build_record(
         model_snn: The spiking network.
         evaluation: Sums over all samples.
         data: The samples and labels.
-        comparisons: Activations against rates, by population.
-        compared_samples: Number of samples of `comparisons`.
+        comparison: Activations against rates.
         trace: One sample, neuron by neuron.
         seconds: Seconds of the stages that `evaluation` does not know.
         notes: What the reader should know.
@@ -53,9 +51,9 @@ def build_record(
         samples=evaluation.done,
         timesteps=reported_timesteps(graph, settings.timesteps),
         outputs=[_output(r.name, graph.output_shape(r), evaluation, data, settings) for r in graph.readouts],
-        populations=_populations(model_snn, evaluation, comparisons, settings.timesteps),
+        populations=_populations(model_snn, evaluation, comparison, settings.timesteps),
         synapses=_synapses(model_snn, settings.input_mode, evaluation),
-        compared_samples=compared_samples,
+        compared_samples=comparison.fidelity.samples,
         trace=trace,
         settings=settings_of_conversion(settings, model_snn).as_dict(),
         conversion=model_snn.conversion.summary,
@@ -92,13 +90,12 @@ def _output(
 
 
 def _populations(
-    model_snn: SpikingModel, evaluation: Evaluation, comparisons: Mapping[str, Comparison], timesteps: int
+    model_snn: SpikingModel, evaluation: Evaluation, comparison: Comparison, timesteps: int
 ) -> list[PopulationRecord]:
     records, worth = [], units(model_snn)
-    for node in model_snn.network.graph.of_type(Population):
+    for node, row in zip(model_snn.network.graph.of_type(Population), comparison.fidelity.populations, strict=True):
         rates = evaluation.sums[f"spike_counts/{node.name}"] / (evaluation.done * timesteps)
         theta = worth[node.name].spike
-        comparison = comparisons[node.name]
         records.append(
             PopulationRecord(
                 name=node.name,
@@ -108,11 +105,16 @@ def _populations(
                 dead=float((rates == 0).mean()),
                 saturated=float((rates == 1).mean()),
                 rate_histogram=np.histogram(rates, 50, (0.0, 1.0))[0],
-                correlation=comparison.correlation,
-                relative_error=comparison.relative_error,
-                activation=comparison.activation,
-                decoded=comparison.decoded,
-                clipped=comparison.clipped,
+                correlation=row.correlation,
+                relative_error=row.relative_error,
+                activation=comparison.pairs[node.name].activation,
+                decoded=comparison.pairs[node.name].decoded,
+                clipped=row.clipped,
+                clipping=row.clipping,
+                quantisation=row.quantisation,
+                unevenness=row.unevenness,
+                added=row.added,
+                cause=row.cause,
             )
         )
     return records

@@ -8,24 +8,20 @@ from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
+from snn_toolbox_tf.analysis.activations import AnnOutputs
 from snn_toolbox_tf.experiment.progress import Progress
 from snn_toolbox_tf.experiment.samples import TestSamples
 from snn_toolbox_tf.foundation import atomic_files
 from snn_toolbox_tf.graph import Graph
 from snn_toolbox_tf.model import SpikingModel
-from snn_toolbox_tf.network import inputs_of
 from snn_toolbox_tf.network.input_data import Batch
-from snn_toolbox_tf.network.source_function import SourceFunction
 from snn_toolbox_tf.simulation.classes import correct, decisions
 from snn_toolbox_tf.simulation.result import SimulationResult
 
 #: A checkpoint costs a small file; more often than this is not worth it.
 _SECONDS_BETWEEN_CHECKPOINTS = 5.0
 _LARGEST_BATCH_OUTPUT = 2**28
-
-AnnOutputs = Callable[[Batch], list[np.ndarray]]
 
 
 class Evaluation:
@@ -208,25 +204,3 @@ def reported_timesteps(graph: Graph, timesteps: int) -> np.ndarray:
     if timesteps <= fitting:
         return np.arange(1, timesteps + 1)
     return np.unique(np.linspace(0, timesteps, fitting + 1)[1:].round().astype(np.int64))
-
-
-def ann_outputs_of(model: keras.Model | None, model_snn: SpikingModel, *, frames: bool) -> AnnOutputs:
-    """Returns what gives the ANN's outputs: those of the source, or of the converted network run as an ANN without it.
-
-    Args:
-        model: The source, or None.
-        model_snn: The spiking network.
-        frames: Whether samples are sequences of frames; each stands for its mean.
-    """
-    network = model_snn.network
-    if model is not None:
-        function: Any = SourceFunction(model, network.graph)
-    else:
-        signature = {node.name: tf.TensorSpec((None, *node.shape)) for node in inputs_of(network.graph)}
-        function = tf.function(network.decoded_ann_outputs, input_signature=[signature], autograph=False)
-
-    def run(batch: Batch) -> list[np.ndarray]:
-        tensors = {name: tf.constant(a.mean(axis=1) if frames else a) for name, a in batch.items()}
-        return [output.numpy() for output in keras.tree.flatten(function(tensors))]
-
-    return run

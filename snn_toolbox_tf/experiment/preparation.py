@@ -10,7 +10,7 @@ import keras
 from snn_toolbox_tf.config import ConfigurationError, Settings
 from snn_toolbox_tf.config.sections import SECTION_OF, affects
 from snn_toolbox_tf.experiment import fingerprint, samples, sources
-from snn_toolbox_tf.experiment.activity import chosen_neurons
+from snn_toolbox_tf.experiment.sample_trace import chosen_neurons
 from snn_toolbox_tf.experiment.samples import TestSamples
 from snn_toolbox_tf.experiment.sources import Data
 from snn_toolbox_tf.graph import Graph, Population

@@ -10,17 +10,19 @@ from typing import Any
 
 import keras
 
+from snn_toolbox_tf.analysis.activations import AnnOutputs, ann_outputs_of
 from snn_toolbox_tf.config import ConfigurationError, Settings, read_settings, resolve_paths, write_settings
 from snn_toolbox_tf.conversion import convert_graph
-from snn_toolbox_tf.experiment.activity import compare_activity, compared_samples, trace_sample
 from snn_toolbox_tf.experiment.build_record import build_record
-from snn_toolbox_tf.experiment.evaluation import Evaluation, Evaluator, ann_outputs_of, names_of
+from snn_toolbox_tf.experiment.comparison import compare_activity
+from snn_toolbox_tf.experiment.evaluation import Evaluation, Evaluator, names_of
 from snn_toolbox_tf.experiment.notes import noted
 from snn_toolbox_tf.experiment.options import conversion_options, simulation_arguments, wanted_figures
 from snn_toolbox_tf.experiment.preparation import Prepared, prepare, snn_name
 from snn_toolbox_tf.experiment.progress import Progress
 from snn_toolbox_tf.experiment.recorder import Recorder
 from snn_toolbox_tf.experiment.run_folder import RunFolder
+from snn_toolbox_tf.experiment.sample_trace import trace_sample
 from snn_toolbox_tf.experiment.samples import TestSamples
 from snn_toolbox_tf.experiment.sources import Data
 from snn_toolbox_tf.experiment.suspicions import suspicions
@@ -218,32 +220,38 @@ def simulate_prepared(
     settings, samples, model_snn = prepared.settings, prepared.samples, converted.model_snn
     if samples is None:
         raise ConfigurationError("[tools] simulate = False: there is nothing to simulate.")
-    arguments, frames = simulation_arguments(settings), settings.input_mode == "frames"
+    arguments = simulation_arguments(settings)
+    source = prepared.source if settings.tools.evaluate_ann else None
+    ann_outputs = ann_outputs_of(source, model_snn, frames=settings.input_mode == "frames")
     seconds = dict(seconds or {})
     # These first: they take little time, and what cannot work shall not come after hours.
     with _timed(seconds, "compare"):
         progress.stage("comparing activations with firing rates")
-        compared = min(compared_samples(model_snn.network.graph), len(samples))
-        comparisons = compare_activity(model_snn, samples, compared, arguments, frames=frames)
+        comparison = compare_activity(model_snn, ann_outputs, samples, arguments)
         trace = trace_sample(model_snn, samples, settings.output.sample_to_plot, arguments, prepared.neurons)
-    evaluation = _evaluate(prepared, samples, model_snn, progress, folder)
+    evaluation = _evaluate(prepared, samples, model_snn, ann_outputs, progress, folder)
     record = build_record(
         prepared.name,
         settings,
         model_snn,
         evaluation,
         samples,
-        comparisons,
-        compared_samples=compared,
+        comparison,
         trace=trace,
         seconds=seconds,
         notes=[*settings.notes, *converted.notes, *samples.notes],
     )
-    return dataclasses.replace(record, notes=[*record.notes, *suspicions(record, model_snn, samples)])
+    suspected = suspicions(record, comparison.fidelity, model_snn, samples)
+    return dataclasses.replace(record, notes=[*record.notes, *suspected])
 
 
 def _evaluate(
-    prepared: Prepared, samples: TestSamples, model_snn: SpikingModel, progress: Progress, folder: pathlib.Path | None
+    prepared: Prepared,
+    samples: TestSamples,
+    model_snn: SpikingModel,
+    ann_outputs: AnnOutputs,
+    progress: Progress,
+    folder: pathlib.Path | None,
 ) -> Evaluation:
     """Runs all samples through source and spiking network; goes on with what the folder's checkpoint has."""
     settings = prepared.settings
@@ -251,13 +259,12 @@ def _evaluate(
     names = names_of(model_snn.network.graph)
     evaluation = Evaluation.load(checkpoint, names) if checkpoint else Evaluation()
     progress.stage("simulating", len(samples), evaluation.done)
-    source = prepared.source if settings.tools.evaluate_ann else None
     recorder = Recorder(settings, model_snn, folder / "recordings") if folder else None
     if recorder:
         recorder.forget_from(evaluation.done)
     evaluator = Evaluator(
         model_snn,
-        ann_outputs_of(source, model_snn, frames=settings.input_mode == "frames"),
+        ann_outputs,
         samples,
         {**simulation_arguments(settings), "record": recorder.kinds if recorder else ()},
         batch_size=settings.simulation.batch_size,

@@ -69,15 +69,13 @@ def population_table(record: RunRecord) -> Table:
             percent(population.clipped, 1),
             fixed(population.correlation, 4),
             number(population.relative_error, 3),
+            number(population.added, 3),
+            population.cause or MISSING,
         ]
         for population in record.populations
     ]
-    thresholds = ["θ min", "θ median", "θ max"]
-    return Table(
-        ["Population", "Shape", *thresholds, "Rate", "Dead", "Saturated", "Clipped", "Correlation", "Error"],
-        rows,
-        texts=2,
-    )
+    rates, errors = ["Rate", "Dead", "Saturated"], ["Clipped", "Correlation", "Error", "Added", "Mostly by"]
+    return Table(["Population", "Shape", "θ min", "θ median", "θ max", *rates, *errors], rows, texts=2)
 
 
 def synapse_table(record: RunRecord) -> Table:

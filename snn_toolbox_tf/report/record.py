@@ -49,7 +49,12 @@ class PopulationRecord:
         relative_error: ||theta * rate - activation|| / ||activation|| on the compared samples.
         activation: The ANN's activation of up to 2,000 (sample, neuron) pairs drawn from the compared samples, float32.
         decoded: theta * rate of the same pairs, float32.
-        clipped: Fraction of all compared (sample, neuron) pairs whose activation is above the threshold.
+        clipped: Fraction of all compared (sample, neuron) pairs whose activation in the ANN is above the threshold.
+        clipping: The part of the relative error that clipping all activations at their thresholds explains.
+        quantisation: The part that whole spikes add to it; NaN where there is no closed form.
+        unevenness: The part that spikes arriving unevenly add to it; NaN likewise.
+        added: The error that the population itself adds to that of its input, see `PopulationFidelity`.
+        cause: What most of `added` is: "clipping", "quantisation", "unevenness", "reset", "leak", "noise", or "".
     """
 
     name: str
@@ -64,6 +69,11 @@ class PopulationRecord:
     activation: np.ndarray
     decoded: np.ndarray
     clipped: float = 0.0
+    clipping: float = math.nan
+    quantisation: float = math.nan
+    unevenness: float = math.nan
+    added: float = math.nan
+    cause: str = ""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -41,7 +41,7 @@ def _output(record: RunRecord, output: OutputRecord) -> str:
 
 
 def _populations(record: RunRecord) -> str:
-    columns = ["population", "firing rate", "dead", "clipped", "correlation"]
+    columns = ["population", "firing rate", "dead", "clipped", "correlation", "error", "added"]
     rows = [
         [
             shorten(population.name, 40),
@@ -49,6 +49,8 @@ def _populations(record: RunRecord) -> str:
             percent(population.dead, 1),
             percent(population.clipped, 1),
             fixed(population.correlation, 4),
+            number(population.relative_error, 3),
+            number(population.added, 3),
         ]
         for population in record.populations
     ]

@@ -52,6 +52,11 @@ def _populations(record: RunRecord) -> str:
         "clipped",
         "correlation",
         "relative_error",
+        "clipping",
+        "quantisation",
+        "unevenness",
+        "added",
+        "cause",
     ]
     rows = [
         [
@@ -65,6 +70,11 @@ def _populations(record: RunRecord) -> str:
             population.clipped,
             population.correlation,
             population.relative_error,
+            population.clipping,
+            population.quantisation,
+            population.unevenness,
+            population.added,
+            population.cause,
         ]
         for population in record.populations
     ]

@@ -1,12 +1,10 @@
-"""A closer look at a few samples: activations against firing rates, and one sample neuron by neuron."""
+"""A closer look at one sample, neuron by neuron."""
 
-import dataclasses
 from typing import Any
 
 import keras
 import numpy as np
 
-from snn_toolbox_tf.analysis.activations import run_as_ann, units
 from snn_toolbox_tf.config import ConfigurationError
 from snn_toolbox_tf.experiment.samples import TestSamples
 from snn_toolbox_tf.graph import Graph, Population
@@ -15,78 +13,10 @@ from snn_toolbox_tf.network import inputs_of
 from snn_toolbox_tf.network.input_data import Batch
 from snn_toolbox_tf.report.record import TraceRecord
 
-_COMPARED_SAMPLES = 32
-#: Bytes that a comparison, or a traced sample, may take at once.
+#: Bytes that a traced sample may take at once.
 _BUDGET = 2**30
-_PAIRS = 2000
 _RASTER_NEURONS = 40
 _MEMBRANE_POPULATIONS = 6
-
-
-@dataclasses.dataclass(frozen=True)
-class Comparison:
-    """Activations of one population against theta * rate, on some samples.
-
-    Attributes:
-        correlation: Pearson correlation; NaN if one of them is constant.
-        relative_error: ||theta * rate - activation|| / ||activation||; NaN if there is no activation.
-        activation: Some of the activations, float32.
-        decoded: theta * rate of the same neurons and samples, float32.
-        clipped: Fraction of all (sample, neuron) pairs whose activation is above the threshold.
-    """
-
-    correlation: float
-    relative_error: float
-    activation: np.ndarray
-    decoded: np.ndarray
-    clipped: float
-
-
-def compared_samples(graph: Graph) -> int:
-    """Returns on how many samples activations are compared: fewer for a very large network."""
-    neurons = sum(int(np.prod(node.shape)) for node in graph.of_type(Population))
-    # Spike counts twice and activations, in float64, and what the ANN holds beside them.
-    return max(1, min(_COMPARED_SAMPLES, _BUDGET // (48 * neurons)))
-
-
-def compare_activity(
-    model_snn: SpikingModel, samples: TestSamples, count: int, simulation: dict[str, Any], *, frames: bool
-) -> dict[str, Comparison]:
-    """Simulates the first samples and compares every population's theta * rate with the ANN's activation.
-
-    Args:
-        model_snn: The spiking network.
-        samples: The tested samples.
-        count: How many of them.
-        simulation: Arguments of `SpikingModel.simulate`.
-        frames: Whether samples are sequences of frames.
-    """
-    batch = samples.part(0, count)
-    x = keras.tree.map_structure(lambda name: batch[name], model_snn.network.graph.input_structure)
-    options = {**simulation, "record": "spike_counts", "outputs": "last", "sample_indices": samples.indices[:count]}
-    result = model_snn.simulate(x, batch_size=count, **options)
-    activations = run_as_ann(model_snn, batch, frames=frames).activations
-    worth = units(model_snn)
-    generator = np.random.default_rng(0)
-    comparisons = {}
-    for name, activation in activations.items():
-        decoded = result.sample_spike_counts[name] / result.duration * worth[name].spike
-        pairs = generator.choice(activation.size, min(_PAIRS, activation.size), replace=False)
-        norm = np.linalg.norm(activation)
-        comparisons[name] = Comparison(
-            _pearson(activation.reshape(-1), decoded.reshape(-1)),
-            float(np.linalg.norm(decoded - activation) / norm) if norm > 0 else float("nan"),
-            activation.reshape(-1)[pairs].astype(np.float32),
-            decoded.reshape(-1)[pairs].astype(np.float32),
-            float((activation > worth[name].spike).mean()),
-        )
-    return comparisons
-
-
-def _pearson(a: np.ndarray, b: np.ndarray) -> float:
-    a, b = a - a.mean(), b - b.mean()
-    scale = np.linalg.norm(a) * np.linalg.norm(b)
-    return float(a @ b / scale) if scale > 0 else float("nan")
 
 
 def chosen_neurons(graph: Graph, names: tuple[str, ...]) -> list[tuple[str, int]]:

@@ -1,0 +1,143 @@
+"""`Fidelity`: how well a spiking network stands for its source, population by population."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from snn_toolbox_tf.report import style
+from snn_toolbox_tf.report.text import MISSING, aligned, fixed, number, percent, shorten
+
+_PARTS = ("clipping", "quantisation", "unevenness")
+_COLUMNS = ("population", "rate", "dead", "clipped", "correlation", "error", *_PARTS, "added", "by")
+
+
+@dataclasses.dataclass(frozen=True)
+class PopulationFidelity:
+    """How well one population's theta * rate stands for the ANN's activation.
+
+    Attributes:
+        name: Name of the population.
+        firing_rate: Spikes per neuron and timestep, the mean over neurons and samples.
+        dead: Fraction of neurons that never spiked on any sample.
+        clipped: Fraction of (sample, neuron) pairs whose activation in the ANN is above the threshold.
+        largest: The largest activation in the ANN, in units of its neuron's threshold.
+        correlation: Pearson correlation between activation and theta * rate; NaN if one of them is constant.
+        relative_error: ||theta * rate - activation|| / ||activation||, over all samples; NaN without any activation.
+        clipping: The part of the error that clipping all activations at their thresholds explains, relative likewise.
+        quantisation: The part that whole spikes add to it: the closed form minus the clipped ANN. NaN where there is none.
+        unevenness: The part that spikes arriving unevenly add to it: the simulation minus the closed form. The three parts
+            add up to the error as vectors, not as norms.
+        added: The error that the population itself adds to that of its input: ||theta * rate - relu(I)|| / the larger of
+            ||activation|| and ||relu(I)||, I being the mean current that reaches it. Where it is large, the network loses.
+        cause: What most of `added` is: "clipping", "quantisation", "unevenness", "reset" (hard reset), "leak" or "noise"
+            (of Poisson input); "" if nothing is added.
+    """
+
+    name: str
+    firing_rate: float
+    dead: float
+    clipped: float
+    largest: float
+    correlation: float
+    relative_error: float
+    clipping: float
+    quantisation: float
+    unevenness: float
+    added: float
+    cause: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Fidelity:
+    """A spiking network against its source.
+
+    Attributes:
+        timesteps: T.
+        samples: Number of samples.
+        populations: The populations, in order.
+        output_error: ||SNN output - ANN output|| / ||ANN output|| after T timesteps, by output.
+        output_clipping: The part of it that clipping all activations at their thresholds explains: a floor that more
+            timesteps do not lower.
+        output_synchronous: The error that would be left if every population integrated all timesteps before it fires
+            (schedule "layer_synchronous"), from the closed form; NaN where there is none.
+        largest_inputs: The largest absolute value of each input.
+        diagnosis: Where an output's error above 0.1 comes from, and what to try next; "" if no error is that large.
+    """
+
+    timesteps: int
+    samples: int
+    populations: tuple[PopulationFidelity, ...]
+    output_error: dict[str, float]
+    output_clipping: dict[str, float]
+    output_synchronous: dict[str, float]
+    largest_inputs: dict[str, float]
+    diagnosis: str = ""
+
+    @property
+    def worst(self) -> tuple[str, ...]:
+        """Names of the populations, the one that adds most to the error first."""
+        ordered = sorted(self.populations, key=lambda row: -np.nan_to_num(row.added, nan=-np.inf))
+        return tuple(row.name for row in ordered)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns everything as plain data."""
+        return dataclasses.asdict(self)
+
+    def __str__(self) -> str:
+        """Returns a table, the populations that add most to the error, and a diagnosis if the error is large."""
+        table = aligned(_COLUMNS, [_cells(row) for row in self.populations], texts=1)
+        outputs = ", ".join(
+            f"{name}: {number(error, 3)} (clipping: {number(self.output_clipping[name], 3)}, "
+            f"layer-synchronous: {number(self.output_synchronous[name], 3)})"
+            for name, error in self.output_error.items()
+        )
+        return "\n".join(
+            [
+                table,
+                "",
+                f"relative error of the output after {self.timesteps} timesteps: {outputs}",
+                f"adds most: {', '.join(self.worst[:3])}",
+                *filter(None, [self.diagnosis]),
+            ]
+        )
+
+    @style.styled()
+    def plot(self) -> Figure:
+        """Draws the parts of the error and the correlation of every population."""
+        rows = self.populations
+        figure = Figure(figsize=(style.WIDTH, 1.6 + 0.26 * len(rows)), layout="constrained")
+        left, right = figure.subplots(1, 2, sharey=True, width_ratios=(2, 1))
+        places = np.arange(len(rows))
+        colours = (style.ATTENTION, style.SNN_LIGHT, style.SNN)
+        for shift, part, colour in zip((-0.27, 0.0, 0.27), _PARTS, colours, strict=True):
+            values = [getattr(row, part) for row in rows]
+            if not np.isnan(values).all():
+                left.barh(places + shift, values, 0.25, color=colour, label=part)
+        left.plot([row.relative_error for row in rows], places, "|", color=style.INK, markersize=12, label="error")
+        left.set(title="Parts of the error", xlabel="relative to the activation")
+        left.set_yticks(places, [style.label(row.name) for row in rows])
+        left.set_ylim(len(rows) - 0.5, -0.5)
+        left.legend()
+        right.plot([row.correlation for row in rows], places, "o", color=style.SNN, markersize=4)
+        right.set(title="Correlation", xlabel="Pearson r")
+        # Correlations are long numbers, near 1: more ticks than these would overlap.
+        right.xaxis.set_major_locator(MaxNLocator(2))
+        return figure
+
+
+def _cells(row: PopulationFidelity) -> list[str]:
+    return [
+        shorten(row.name, 40),
+        fixed(row.firing_rate, 3),
+        percent(row.dead, 1),
+        percent(row.clipped, 2),
+        fixed(row.correlation, 4),
+        *(
+            number(value, 3)
+            for value in (row.relative_error, row.clipping, row.quantisation, row.unevenness, row.added)
+        ),
+        row.cause or MISSING,
+    ]

@@ -1,0 +1,199 @@
+"""The comparison behind `compare` and behind every report: one simulation against the ANN, batch by batch."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+
+from snn_toolbox_tf.analysis.activations import Unit, mean_inputs, run_as_ann, units
+from snn_toolbox_tf.analysis.closed_form import ClosedForm
+from snn_toolbox_tf.analysis.diagnosis import diagnose
+from snn_toolbox_tf.analysis.fidelity import Fidelity, PopulationFidelity
+from snn_toolbox_tf.graph import Graph, Population
+from snn_toolbox_tf.model import SpikingModel
+from snn_toolbox_tf.network.input_data import Batch
+
+#: An output whose relative error is larger is worth a diagnosis.
+LARGE_ERROR = 0.1
+
+#: Is given, per batch and population, the ANN's activations and theta * rate, float64 `[samples, ...]`.
+Observer = Callable[[str, np.ndarray, np.ndarray], None]
+
+
+def measure_fidelity(
+    model_snn: SpikingModel,
+    ann_outputs: Callable[[Batch], list[np.ndarray]],
+    batches: Iterable[tuple[Batch, np.ndarray]],
+    simulation: Mapping[str, Any],
+    observe: Observer | None = None,
+) -> Fidelity:
+    """Simulates samples and compares every population with the ANN.
+
+    Args:
+        model_snn: The spiking network.
+        ann_outputs: Gives the ANN's outputs of a batch.
+        batches: Samples per input name, and their indices.
+        simulation: Arguments of `SpikingModel.simulate`: "timesteps", "input", "schedule" and whatever else.
+        observe: Is given what is compared.
+    """
+    comparison = _Comparison(model_snn, ann_outputs, simulation)
+    for batch, indices in batches:
+        for name, activation, decoded in comparison.add(batch, indices):
+            if observe:
+                observe(name, activation, decoded)
+    fidelity = comparison.summary()
+    if max(fidelity.output_error.values()) > LARGE_ERROR:
+        return diagnose(fidelity, model_snn, simulation)
+    return fidelity
+
+
+class _Parts(NamedTuple):
+    """Activations of one batch and population in the source's units, float64 `[samples, ...]`."""
+
+    activation: np.ndarray  # of the ANN
+    clipped: np.ndarray  # of the ANN with all activations clipped
+    even: np.ndarray  # of the closed form; NaN without one
+    decoded: np.ndarray  # theta * rate
+    received: np.ndarray  # relu of the mean current that has reached the population
+
+
+class _Comparison:
+    """What is added up over batches."""
+
+    def __init__(
+        self,
+        model_snn: SpikingModel,
+        ann_outputs: Callable[[Batch], list[np.ndarray]],
+        simulation: Mapping[str, Any],
+    ) -> None:
+        self._model_snn, self._ann_outputs, self._simulation = model_snn, ann_outputs, simulation
+        graph = self._graph = model_snn.network.graph
+        self._timesteps, self._frames = simulation["timesteps"], simulation["input"] == "frames"
+        has_closed_form = simulation["input"] == "analog" and ClosedForm.holds_for(graph)
+        self._closed_form = ClosedForm(model_snn) if has_closed_form else None
+        self._units = units(model_snn)
+        self._sums = {
+            node.name: _Sums(node, self._units[node.name], self._timesteps, _loss(graph, node, simulation["input"]))
+            for node in graph.of_type(Population)
+        }
+        self._outputs = {readout.name: np.zeros(4) for readout in graph.readouts}
+        self._largest_inputs: dict[str, float] = {}
+        self._samples = 0
+
+    def add(self, batch: Batch, indices: np.ndarray) -> Iterable[tuple[str, np.ndarray, np.ndarray]]:
+        """Adds a batch; yields names, activations and theta * rate of the populations."""
+        model_snn, timesteps = self._model_snn, self._timesteps
+        x = keras.tree.map_structure(lambda name: batch[name], self._graph.input_structure)
+        options = {**self._simulation, "batch_size": len(indices), "sample_indices": indices}
+        result = model_snn.simulate(x, **{**options, "record": "spike_counts", "outputs": "last"})
+        plain, clipped = (run_as_ann(model_snn, batch, frames=self._frames, clip=clip) for clip in (False, True))
+        rates = {name: counts / timesteps for name, counts in result.sample_spike_counts.items()}
+        received = mean_inputs(model_snn, batch, rates, frames=self._frames)
+        counts, even_outputs = self._closed_form(x, timesteps) if self._closed_form else ({}, None)
+        for name, unit in self._units.items():
+            decoded = rates[name] * unit.spike
+            even = counts[name] * unit.spike / timesteps if counts else np.full_like(decoded, np.nan)
+            activation = plain.activations[name]
+            self._sums[name].add(_Parts(activation, clipped.activations[name], even, decoded, received[name]))
+            yield name, activation, decoded
+        last = [output[-1] for output in keras.tree.flatten(result.outputs)]
+        flat = [last, keras.tree.flatten(clipped.outputs)]
+        flat.append(keras.tree.flatten(even_outputs) if self._closed_form else [np.nan] * len(last))
+        for total, expected, *ours in zip(self._outputs.values(), self._ann_outputs(batch), *flat, strict=True):
+            theirs = np.asarray(expected, np.float64)
+            total += [*(float(np.square(part - theirs).sum()) for part in ours), float(np.square(theirs).sum())]
+        for name, array in batch.items():
+            self._largest_inputs[name] = max(self._largest_inputs.get(name, 0.0), float(np.abs(array).max()))
+        self._samples += len(indices)
+
+    def summary(self) -> Fidelity:
+        """Returns what was found."""
+
+        def relative(part: int) -> dict[str, float]:
+            return {
+                name: float(np.sqrt(squares[part] / squares[3])) if squares[3] > 0 else float("nan")
+                for name, squares in self._outputs.items()
+            }
+
+        return Fidelity(
+            timesteps=self._timesteps,
+            samples=self._samples,
+            populations=tuple(total.summary() for total in self._sums.values()),
+            output_error=relative(0),
+            output_clipping=relative(1),
+            output_synchronous=relative(2),
+            largest_inputs=self._largest_inputs,
+        )
+
+
+class _Sums:
+    """What has to be added up over batches for one population."""
+
+    def __init__(self, node: Population, unit: Unit, timesteps: int, loss: str) -> None:
+        self._node, self._theta, self._timesteps = node, unit.spike, timesteps
+        self._causes = ("clipping", "quantisation", loss)
+        self._moments = np.zeros(5)
+        self._squares = np.zeros(5)
+        self._own = np.zeros(5)
+        self._pairs = self._clipped = 0
+        self._largest = 0.0
+        self._spikes: Any = 0.0
+
+    def add(self, parts: _Parts) -> None:
+        """Adds a batch."""
+        activation, clipped, even, decoded, received = parts
+        theta, timesteps = self._theta, self._timesteps
+        self._pairs += activation.size
+        a, d = activation.reshape(-1), decoded.reshape(-1)
+        self._moments += a.sum(), d.sum(), a @ a, d @ d, a @ d
+        self._squares += _squares(
+            decoded - activation, clipped - activation, even - clipped, decoded - even, activation
+        )
+        # What the population makes of its own input: clipped, then rounded to whole spikes, then what it really gave.
+        bounded = np.minimum(received, theta)
+        whole = np.floor(bounded * timesteps / theta + self._node.neuron.v0) * theta / timesteps
+        whole = np.clip(whole, 0.0, theta)
+        self._own += _squares(bounded - received, whole - bounded, decoded - whole, decoded - received, received)
+        # Rounding on the grid may lift an activation that equals its threshold.
+        self._clipped += int((activation > theta * (1 + 1e-6)).sum())
+        self._largest = max(self._largest, float((activation / theta).max()))
+        self._spikes = self._spikes + (decoded / theta).sum(axis=0)
+
+    def summary(self) -> PopulationFidelity:
+        """Returns the population's row."""
+        sa, sd, saa, sdd, sad = self._moments
+        n = self._pairs
+        spread = np.sqrt(max(n * saa - sa**2, 0.0) * max(n * sdd - sd**2, 0.0))
+        norm = self._squares[4]
+        relative = np.sqrt(self._squares[:4] / norm) if norm > 0 else np.full(4, np.nan)
+        error, clipping, quantisation, unevenness = relative.tolist()
+        own, largest_norm = self._own, max(self._own[4], norm)
+        return PopulationFidelity(
+            name=self._node.name,
+            firing_rate=float(self._spikes.mean() / (n / self._spikes.size)),
+            dead=float((self._spikes == 0).mean()),
+            clipped=self._clipped / n,
+            largest=self._largest,
+            correlation=float((n * sad - sa * sd) / spread) if spread > 0 else float("nan"),
+            relative_error=error,
+            clipping=clipping,
+            quantisation=quantisation,
+            unevenness=unevenness,
+            added=float(np.sqrt(own[3] / largest_norm)) if largest_norm > 0 else float("nan"),
+            cause=self._causes[int(np.argmax(own[:3]))] if own[3] > 0 else "",
+        )
+
+
+def _squares(*vectors: np.ndarray) -> list[float]:
+    return [float(np.square(vector).sum()) for vector in vectors]
+
+
+def _loss(graph: Graph, node: Population, input_mode: str) -> str:
+    """Returns what makes a population lose more than whole spikes do."""
+    if node.neuron.reset == "zero":
+        return "reset"
+    if not node.neuron.integrates_perfectly:
+        return "leak"
+    reads_input = not any(name in graph.spiking_ancestry() for name in node.inputs)
+    return "noise" if reads_input and input_mode == "poisson" else "unevenness"
