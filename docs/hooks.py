@@ -20,6 +20,7 @@ _MARKER = re.compile(r"<!-- generated: (.+?) -->")
 _WRITTEN_VALUES = [
     ("poisson_input", ["True", "yes", "on", "1"]),
     ("duration", ["200", "1e2", "12.5"]),
+    ("timesteps", ["64"]),
     ("num_to_test", ["100", "None", ""]),
     ("sample_idxs_to_test", ["[3, 1, 2]", "3, 1, 2", "3", "[]"]),
     ("plot_vars", ["{'v_mem', 'error_t'}", "v_mem, error_t", "all", "{}", "set()"]),

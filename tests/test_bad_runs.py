@@ -63,13 +63,12 @@ def frames(folder):
 
 
 def other_folder(folder):
-    (folder / "log" / "gui" / "test").mkdir(parents=True)
-    (folder / "log" / "gui" / "test" / "notes.txt").write_text("mine")
+    (folder / "net_snn").mkdir()
+    (folder / "net_snn" / "notes.txt").write_text("mine")
 
 
 def other_file(folder):
-    (folder / "log" / "gui").mkdir(parents=True)
-    (folder / "log" / "gui" / "test").write_text("mine")
+    (folder / "net_snn").write_text("mine")
 
 
 def converted_source(folder):
@@ -112,7 +111,7 @@ BAD = {
     "thresholds of a network that is converted": Bad(
         "v_thresh = 2.0 cannot change a network that is converted",
         {"convert": "False", "v_thresh": "2"},
-        lambda folder: snn.convert_keras(mlp(), X).save(folder / "net_INI.keras"),
+        lambda folder: snn.convert_keras(mlp(), X).save(folder / "net_snn.keras"),
         values={"convert": False, "v_thresh": 2},
     ),
     "negative seed": setting(r"in \[0, 2\*\*62\)", "seed", "-1", -1),
@@ -180,7 +179,7 @@ BAD = {
     "an affine model": model(lambda: mlp("linear"), "no inner nonlinearity"),
     "diverged weights": model(lambda: diverged(), "NaN or infinite weights in: 'hidden'"),
     "a converted network as source": Bad("is a converted network", prepare=converted_source),
-    "no converted network": Bad("There is no model '.*net_INI'", {"convert": "False"}, values={"convert": False}),
+    "no converted network": Bad("There is no model '.*net_snn'", {"convert": "False"}, values={"convert": False}),
     "a source as converted network": Bad(
         "is no converted network, but a Sequential",
         {"convert": "False", "filename_snn": "net"},

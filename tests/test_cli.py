@@ -44,7 +44,7 @@ def folder(tmp_path, rng):
 def test_run_writes_a_folder_and_prints_a_table(folder, capsys):
     assert main(["run", str(folder / "config.ini")]) == 0
     out = capsys.readouterr().out
-    report = folder / "log" / "gui" / "test" / "report.html"
+    report = folder / "net_snn" / "report.html"
     assert out.startswith("small: 20 samples, 8 timesteps")
     assert out.rstrip().endswith(f"report: {report}")
     assert report.is_file()
@@ -55,7 +55,7 @@ def test_flags_override_the_file(folder, capsys):
     assert main(["run", str(folder / "config.ini"), *flags]) == 0
     result = json.loads(capsys.readouterr().out)
     assert (result["samples"], result["timesteps"], result["ann_accuracy"]) == (5, 3, None)
-    assert result["folder"] == str(folder / "log" / "gui" / "short")
+    assert result["folder"] == str(folder / "short")
 
 
 def test_a_model_is_run_without_a_configuration(folder, capsys, monkeypatch):
@@ -101,7 +101,7 @@ def test_convert_then_evaluate(folder, capsys):
     x, y = (np.load(folder / f"{name}.npz")["arr_0"] for name in ("x_test", "y_test"))
     assert record["timesteps"] == list(range(1, 9))
     assert record["outputs"][0]["accuracy"] == model_snn.simulate(x).accuracy(y).tolist()
-    assert not (folder / "log").exists()
+    assert not (folder / "net_snn").exists()
 
 
 def test_convert_with_calibration_data_from_another_file(folder, capsys):
@@ -110,7 +110,7 @@ def test_convert_with_calibration_data_from_another_file(folder, capsys):
     command = ["convert", str(folder / "net.keras"), "--calibration-data", str(folder / "mine.npz"), "--json"]
     assert main([*command, "--v-thresh", "2"]) == 0
     result = json.loads(capsys.readouterr().out)
-    assert result["file"] == str(folder / "net_INI.keras")
+    assert result["file"] == str(folder / "net_snn.keras")
     theta = keras.saving.load_model(result["file"]).thresholds()["hidden_relu"]
     expected = snn.convert_keras(keras.saving.load_model(folder / "net.keras"), x).thresholds()["hidden_relu"]
     np.testing.assert_allclose(theta, 2 * expected)
@@ -141,9 +141,9 @@ def test_interruption_returns_130_and_can_be_resumed(folder, capsys, monkeypatch
         assert main(["run", str(folder / "config.ini")]) == 130
     captured = capsys.readouterr()
     assert "goes on with `run --resume`" in captured.err
-    assert not (folder / "log" / "gui" / "test").exists()
+    assert not (folder / "net_snn").exists()
     assert main(["run", str(folder / "config.ini"), "--resume"]) == 0
-    assert (folder / "log" / "gui" / "test" / "report.html").is_file()
+    assert (folder / "net_snn" / "report.html").is_file()
 
 
 def test_errors_are_json_too(folder, capsys):
@@ -178,7 +178,7 @@ def test_what_the_machine_cannot_do_is_no_bad_input(folder, capsys, monkeypatch)
 
 def test_names_that_look_like_markup(folder, capsys):
     assert main(["run", str(folder / "config.ini"), "--runlabel", ":x:[/old]", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["folder"] == str(folder / "log" / "gui" / ":x:[" / "old]")
+    assert json.loads(capsys.readouterr().out)["folder"] == str(folder / ":x:[" / "old]")
     screen = io.StringIO()
     with ConsoleProgress(Console(file=screen, force_terminal=True, width=120), quiet=False) as progress:
         progress.stage("[/old]: simulating", 4)
@@ -289,3 +289,38 @@ def test_an_unknown_flag_has_a_nearest_one(capsys):
     with pytest.raises(SystemExit):
         main(["run", "config.ini", "--durration", "3"])
     assert "unrecognized arguments: --durration 3. Did you mean '--duration'?" in capsys.readouterr().err
+
+
+def test_the_network_of_a_run_is_what_evaluate_takes(folder, capsys, monkeypatch):
+    """As in a user's first minutes: one name everywhere, beside the model, and the same data."""
+    monkeypatch.chdir(folder)
+    assert main(["run", "net.keras", "--plot-vars", "{}", "--json"]) == 0
+    ran = json.loads(capsys.readouterr().out)
+    assert (ran["timesteps"], ran["network"]) == (32, str(folder / "net_snn" / "net_snn.keras"))
+    assert main(["evaluate", "net_snn/net_snn.keras", "--json"]) == 0
+    evaluated = json.loads(capsys.readouterr().out)
+    assert evaluated["outputs"][0]["accuracy"][-1] == ran["accuracy"]
+    assert main(["convert", "net.keras"]) == 0
+    assert main(["evaluate", "net_snn.keras", "--json"]) == 0
+    captured = capsys.readouterr().out
+    assert json.loads(captured[captured.index("\n{") :])["outputs"][0]["accuracy"][-1] == ran["accuracy"]
+    assert main(["run", "net.keras", "--runlabel", "again", "--plot-vars", "{}"]) == 0
+    places = capsys.readouterr().out.splitlines()[-2:]
+    assert places == [
+        f"spiking network: {folder / 'again' / 'net_snn.keras'}",
+        f"report: {folder / 'again' / 'report.html'}",
+    ]
+
+
+def test_flags_have_names_of_python_too(folder, capsys):
+    flags = ["--timesteps", "5", "--threshold-scale", "2", "--max-pooling", "accumulated"]
+    assert main(["convert", str(folder / "net.keras"), *flags]) == 0
+    converted = keras.saving.load_model(folder / "net_snn.keras")
+    assert (converted.timesteps, converted.conversion.threshold_scale) == (5, 2.0)
+    capsys.readouterr()
+    assert main(["evaluate", str(folder / "net_snn.keras"), "--timesteps", "3", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["timesteps"] == [1, 2, 3]
+    assert main(["run", str(folder / "config.ini"), "--timesteps", "3", "--duration", "3"]) == 2
+    assert "duration and timesteps are the same" in capsys.readouterr().err
+    assert main(["run", str(folder / "config.ini"), "--timesteps", "3", "--plot-vars", "{}", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["timesteps"] == 3

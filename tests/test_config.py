@@ -1,5 +1,6 @@
 """Settings: typed values, INI files, snn_toolbox's vocabulary."""
 
+import dataclasses
 import pathlib
 import re
 
@@ -9,6 +10,8 @@ import snn_toolbox_tf as snn
 from snn_toolbox_tf.config import SECTIONS, documented_defaults, fields_of, read_value, write_settings
 from snn_toolbox_tf.config.foreign import FOREIGN_KEYS
 from snn_toolbox_tf.config.sections import SECTION_OF
+from snn_toolbox_tf.conversion.options import DEFAULT_PERCENTILE, ConversionOptions
+from snn_toolbox_tf.experiment.options import conversion_options
 
 TEMPLATES = pathlib.Path(__file__).parents[1] / "config_templates"
 
@@ -105,6 +108,46 @@ def test_what_is_written_is_read_again(section, tmp_path):
     settings = snn.Settings().replace(**changed)
     again = snn.read_settings(write(tmp_path, write_settings(settings)))
     assert dict(again.replace(path_wd="").items(section)) == dict(settings.items(section))
+
+
+def test_who_says_nothing_gets_the_same_network_everywhere():
+    """Python's `convert_keras`, the command line and a file without settings."""
+    assert conversion_options(snn.Settings()) == ConversionOptions(percentile=DEFAULT_PERCENTILE)
+    assert snn.Settings().timesteps == 32
+
+
+def test_names_of_python_are_understood(tmp_path):
+    text = "[simulation]\ntimesteps = 16\ndt = 0.5\n[cell]\nthreshold_scale = 2\n[conversion]\nmax_pooling = fir_max\n"
+    settings = snn.read_settings(write(tmp_path, text))
+    assert (settings.timesteps, settings.simulation.duration) == (16, 8.0)
+    assert settings.cell.v_thresh == 2
+    assert settings.conversion.maxpool_type == "winner_take_all"
+    again = snn.Settings().replace(dt=0.5, timesteps=16, threshold_scale=2, max_pooling="winner_take_all")
+    assert again == dataclasses.replace(settings.replace(path_wd=""), notes=())
+    assert snn.Settings().replace(dt=0.1).replace(timesteps=3).timesteps == 3
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"timesteps": 16, "duration": 16}, r"\[simulation\] duration and timesteps are the same. Give one of them"),
+        ({"v_thresh": 1, "threshold_scale": 1}, r"\[cell\] v_thresh and threshold_scale are the same"),
+        ({"timesteps": 2.5}, r"\[simulation\] timesteps: Expected an integer of 1 or more. Received: 2.5"),
+        ({"timesteps": 4, "dt": -1}, r"\[simulation\] dt: Expected a positive number. Received: -1"),
+        ({"max_pooling": "mean"}, r"\[conversion\] maxpool_type: Expected one of"),
+        ({"timestep": 4}, r"Unknown setting 'timestep'. Did you mean 'timesteps'\?"),
+    ],
+)
+def test_names_of_python_are_checked(changes, message):
+    with pytest.raises(snn.ConfigurationError, match=message):
+        snn.Settings().replace(**changes)
+
+
+def test_names_of_python_belong_into_their_sections(tmp_path):
+    with pytest.raises(snn.ConfigurationError, match=r"timesteps: this key belongs into section \[simulation\]"):
+        snn.read_settings(write(tmp_path, "[cell]\ntimesteps = 3\n"))
+    with pytest.raises(snn.ConfigurationError, match=r"timesteps: Expected an integer of 1 or more. Received: 'long'"):
+        snn.read_settings(write(tmp_path, "[simulation]\ntimesteps = long\n"))
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ import pytest
 import snn_toolbox_tf as snn
 from snn_toolbox_tf.config import SECTIONS, fields_of
 from snn_toolbox_tf.config.foreign import FOREIGN_KEYS
-from snn_toolbox_tf.config.sections import LOG_VARIABLES, SECTION_OF
+from snn_toolbox_tf.config.sections import ALIASES, LOG_VARIABLES, SECTION_OF
 
 ROOT = pathlib.Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -49,7 +49,7 @@ def test_tutorial_runs_as_it_stands(tmp_path):
     done = run(["-c", script], tmp_path)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "serving_folder" / "saved_model.pb").is_file()
-    assert (tmp_path / "log" / "gui" / "python" / "report.html").is_file()
+    assert (tmp_path / "python" / "report.html").is_file()
     (tmp_path / "config.ini").write_text(blocks(page, "ini")[0])
     lines = [line for block in blocks(page, "console") for line in block.splitlines()]
     commands = [shlex.split(line.removeprefix("$ snn-toolbox-tf ")) for line in lines]
@@ -58,7 +58,7 @@ def test_tutorial_runs_as_it_stands(tmp_path):
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         for done in pool.map(lambda command: run(["-m", "snn_toolbox_tf", *command], tmp_path), commands):
             assert done.returncode == 0, done.stderr
-    assert (tmp_path / "log" / "gui" / "durations" / "duration=4" / "report.html").is_file()
+    assert (tmp_path / "durations" / "duration=4" / "report.html").is_file()
 
 
 def test_configuration_reference_names_every_key_with_its_default(hooks):
@@ -105,7 +105,7 @@ def test_pages_mention_settings_that_exist():
     for path in PAGES:
         for command in re.findall(r"^\$ snn-toolbox-tf (.*)$", path.read_text(), flags=re.MULTILINE):
             for flag in re.findall(r"--([a-z-]+)", command):
-                known = flag.replace("-", "_") in SECTION_OF or flag in ("json", "resume", "quiet")
+                known = flag.replace("-", "_") in {**SECTION_OF, **ALIASES} or flag in ("json", "resume", "quiet")
                 assert known, f"{path.name}: --{flag}"
 
 

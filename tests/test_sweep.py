@@ -196,14 +196,14 @@ def test_an_interrupted_sweep_is_resumed(settings, given, conversions):
     whole = snn.sweep(settings.replace(runlabel="whole"), "v_thresh", values, **given)
     with pytest.raises(KeyboardInterrupt):
         snn.sweep(settings, "v_thresh", values, **given, progress=InterruptingAtTheThird())
-    assert not whole.folder.with_name("test").exists()
+    assert not whole.folder.with_name("small_snn_v_thresh").exists()
     with pytest.raises(snn.ConfigurationError, match=r"cannot be resumed.*\[cell\] v_thresh"):
         snn.sweep(settings, "v_thresh", [1, 2], **given, resume=True)
     conversions.clear()
     resumed = snn.sweep(settings, "v_thresh", values, **given, resume=True)
     assert [options.threshold_scale for options in conversions] == [2.0, 4.0]
     assert resumed.table == whole.table
-    assert sorted(path.name for path in whole.folder.parent.iterdir()) == ["test", "whole"]
+    assert sorted(path.name for path in whole.folder.parent.iterdir()) == ["small_snn_v_thresh", "whole"]
 
 
 def test_nothing_to_compare(settings, given):
@@ -211,3 +211,13 @@ def test_nothing_to_compare(settings, given):
         snn.sweep(settings.replace(simulate=False), "v_thresh", [1], **given)
     with pytest.raises(snn.ConfigurationError, match="at least one value"):
         snn.sweep(settings, "v_thresh", [], **given)
+
+
+def test_a_name_of_python_can_be_varied(settings, given):
+    swept = snn.sweep(settings, "timesteps", [2, 3], **given)
+    assert [(row["duration"], row["timesteps"], row["folder"]) for row in swept.table] == [
+        (2, 2, "duration=2"),
+        (3, 3, "duration=3"),
+    ]
+    with pytest.raises(snn.ConfigurationError, match=r"param_name = timesteps: with dt = 0\.5, vary duration"):
+        snn.sweep(settings.replace(dt=0.5), "timesteps", [2, 3], **given)

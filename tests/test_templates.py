@@ -76,9 +76,9 @@ def test_snn_toolbox_mnist_example_runs_unchanged(data_dir, tmp_path):
     config["output"] = {"plot_vars": plots}
     with (tmp_path / "config").open("w") as file:
         config.write(file)
-    before = accuracies(tmp_path / "log" / "gui" / "test" / "report.html")
+    before = accuracies(tmp_path / "mnist_cnn_snn" / "report.html")
     assert main(["run", str(tmp_path / "config"), "--runlabel", "again", "--quiet"]) == 0
-    again = tmp_path / "log" / "gui" / "again"
+    again = tmp_path / "again"
     assert accuracies(again / "report.html") == before
     assert before[0] - before[1] <= 0.01
     drawn = {path.stem for path in (again / "plots").iterdir()}

@@ -8,7 +8,7 @@ from typing import Any
 
 from snn_toolbox_tf.config import SECTIONS, Settings, fields_of, read_settings, read_values, resolve_paths
 from snn_toolbox_tf.config.ini import PATH_KEYS
-from snn_toolbox_tf.config.sections import SECTION_OF
+from snn_toolbox_tf.config.sections import ALIASES, SECTION_OF
 from snn_toolbox_tf.foundation.argument_checks import did_you_mean
 from snn_toolbox_tf.model_files import MODEL_SUFFIXES
 from snn_toolbox_tf.version import __version__
@@ -35,7 +35,8 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     parser = build_parser()
     parsed, unknown = parser.parse_known_args(arguments)
     if unknown:
-        flags = ["--json", "--quiet", "--resume", "--output", "--calibration-data", *map(_flag, SECTION_OF)]
+        own = ["--json", "--quiet", "--resume", "--output", "--calibration-data"]
+        flags = [*own, *map(_flag, [*SECTION_OF, *ALIASES])]
         hints = (did_you_mean(word.partition("=")[0], flags) for word in unknown if word.startswith("--"))
         parser.error(f"unrecognized arguments: {' '.join(unknown)}.{''.join(hints)}")
     return parsed
@@ -74,7 +75,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="convert, simulate and report",
         description="Converts a model, simulates it on test data, compares it with its source and writes a folder with the "
         "converted network, a report (report.html), tables and plots.",
-        epilog="example: snn-toolbox-tf run config.ini --duration 64 --runlabel long",
+        epilog="example: snn-toolbox-tf run model.keras --timesteps 64. The results are in model_snn, beside the model.",
         allow_abbrev=False,
     )
     run.add_argument(
@@ -92,13 +93,17 @@ def build_parser() -> argparse.ArgumentParser:
         help="convert a model and write it as a .keras file",
         description="Converts a model with x_norm.npz as calibration data and writes it as a .keras file, which "
         "keras.saving.load_model reads after `import snn_toolbox_tf`.",
-        epilog="example: snn-toolbox-tf convert model.keras --calibration-data x_norm.npz --output model_snn.keras",
+        epilog="example: snn-toolbox-tf convert model.keras --calibration-data x_norm.npz. This writes model_snn.keras.",
         allow_abbrev=False,
     )
     convert.add_argument(
         "source", metavar="MODEL_OR_CONFIG", help="a Keras model (.keras, .h5) or a configuration file"
     )
-    convert.add_argument("--output", metavar="FILE", help="file to write; path_wd/<filename_snn>.keras if left out")
+    convert.add_argument(
+        "--output",
+        metavar="FILE",
+        help="file to write; path_wd/<filename_snn>.keras, <filename_ann>_snn.keras beside the model, if left out",
+    )
     convert.add_argument("--calibration-data", metavar="FILE", help="an npz file, in place of dataset_path/x_norm.npz")
     _add_common(convert)
     _add_settings(convert, _OF_CONVERT)
@@ -108,7 +113,8 @@ def build_parser() -> argparse.ArgumentParser:
         help="simulate a converted network and print accuracy, rates and operations",
         description="Simulates a converted network on test data and prints accuracy, firing rates and operations. Writes "
         "nothing.",
-        epilog="example: snn-toolbox-tf evaluate model_snn.keras --dataset-path data --num-to-test 1000",
+        epilog="example: snn-toolbox-tf evaluate model_snn.keras --num-to-test 1000. Data are read from the network's "
+        "folder; for the network of a run, from where the run has read them. --dataset-path names another folder.",
         allow_abbrev=False,
     )
     evaluate.add_argument(
@@ -143,6 +149,10 @@ def _add_settings(parser: argparse.ArgumentParser, keys: Sequence[str] = tuple(S
                 group.add_argument(_flag(key), action=argparse.BooleanOptionalAction, **options)
             else:
                 group.add_argument(_flag(key), metavar=metadata["kind"].placeholder, **options)
+            if alias := metadata["alias"]:
+                placeholder = "INT" if alias == "timesteps" else metadata["kind"].placeholder
+                options = {"dest": f"setting_{alias}", "default": None, "help": f"Python's name for {_flag(key)}."}
+                group.add_argument(_flag(alias), metavar=placeholder, **options)
 
 
 def settings_from(arguments: argparse.Namespace, model_key: str = "filename_ann", **defaults: Any) -> Settings:

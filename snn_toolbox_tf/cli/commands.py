@@ -13,11 +13,12 @@ from rich.table import Table
 from snn_toolbox_tf.cli.arguments import flags_of, is_configuration, settings_from
 from snn_toolbox_tf.cli.console_progress import ConsoleProgress
 from snn_toolbox_tf.cli.interruption import Interruption
-from snn_toolbox_tf.config import ConfigurationError, Settings
+from snn_toolbox_tf.config import ConfigurationError, Settings, read_settings
 from snn_toolbox_tf.conversion.check import CheckReport, check
 from snn_toolbox_tf.experiment.preparation import load_converted, prepare, snn_name
+from snn_toolbox_tf.experiment.run_folder import holds_run
 from snn_toolbox_tf.experiment.runs import convert_prepared, run_prepared, simulate_prepared
-from snn_toolbox_tf.experiment.sources import Data, load_arrays, load_noted
+from snn_toolbox_tf.experiment.sources import Data, data_folder, load_arrays, load_noted
 from snn_toolbox_tf.experiment.sweeps import Sweep, sweep
 from snn_toolbox_tf.model import SpikingModel
 from snn_toolbox_tf.report.key_numbers import headline
@@ -113,12 +114,13 @@ def run_run(arguments: argparse.Namespace, screen: Screen) -> int:
     prepared = prepare(settings)
     with screen.progress(settings) as progress:
         finished = run_prepared(prepared, resume=arguments.resume, progress=progress)
-    data: dict[str, Any] = {"folder": str(finished.folder)}
+    data: dict[str, Any] = {"folder": str(finished.folder), "network": str(finished.network)}
     if finished.record is None:
-        screen.result(f"converted: {finished.folder}", data)
+        screen.result(f"spiking network: {finished.network}", data)
         return 0
     data |= {"report": str(finished.report), **headline(finished.record), "notes": finished.record.notes}
-    screen.result(f"{summarize(finished.record)}\n\nreport: {finished.report}", data)
+    places = f"spiking network: {finished.network}\nreport: {finished.report}"
+    screen.result(f"{summarize(finished.record)}\n\n{places}", data)
     return 0
 
 
@@ -143,12 +145,7 @@ def run_convert(arguments: argparse.Namespace, screen: Screen) -> int:
         progress.stage("converting")
         converted = convert_prepared(prepared)
     model_snn, notes = converted.model_snn, [*prepared.settings.notes, *converted.notes]
-    temporary = target.with_name(f".{target.stem}.unfinished.keras")
-    try:
-        model_snn.save(temporary)
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
+    model_snn.save(target)
     conversion = model_snn.conversion.summary
     populations = len(model_snn.thresholds())
     text = (
@@ -175,10 +172,16 @@ def run_evaluate(arguments: argparse.Namespace, screen: Screen) -> int:
 
 
 def _as_converted(settings: Settings, model_snn: SpikingModel, flags: dict[str, Any]) -> Settings:
-    """Returns settings with the converted network's own number of timesteps and input, unless flags say otherwise."""
+    """Returns settings with the converted network's own number of timesteps and input, unless flags say otherwise.
+
+    The network of a run finds the data that the run has read.
+    """
     changes: dict[str, Any] = {}
-    if "duration" not in flags:
-        changes["duration"] = model_snn.timesteps * settings.simulation.dt
+    if not {"duration", "timesteps"} & set(flags):
+        changes["timesteps"] = model_snn.timesteps
+    folder = pathlib.Path(settings.paths.path_wd)
+    if "dataset_path" not in flags and not (folder / "x_test.npz").is_file() and holds_run(folder):
+        changes["dataset_path"] = str(data_folder(read_settings(folder / "config.ini")))
     if not {"poisson_input", "frame_input"} & set(flags):
         mode = model_snn.input_options.mode
         changes |= {"poisson_input": mode == "poisson", "frame_input": mode == "frames"}

@@ -14,8 +14,8 @@ from snn_toolbox_tf.config.foreign import (
     foreign_section,
     foreign_value,
 )
-from snn_toolbox_tf.config.sections import SECTION_OF, SECTIONS, ConfigurationError, fields_of
-from snn_toolbox_tf.config.settings import Settings, read_value, write_value
+from snn_toolbox_tf.config.sections import ALIASES, SECTION_OF, SECTIONS, ConfigurationError, fields_of
+from snn_toolbox_tf.config.settings import Settings, key_of, read_value, write_value
 from snn_toolbox_tf.foundation.argument_checks import did_you_mean
 
 #: Settings that are folders.
@@ -96,12 +96,13 @@ def _read_key(section: str, key: str, text: str) -> tuple[tuple[Any] | None, str
         if message and refused:
             raise ConfigurationError(message)
         return None, message
-    if section in SECTIONS and key in fields_of(section):
-        answer = foreign_value(section, key, text)
+    if section in SECTIONS and key_of(key) in fields_of(section):
+        answer = foreign_value(section, key_of(key), text)
         if answer:
             raise ConfigurationError(answer)
         return (read_value(key, text),), None
-    known = {name: where for where in FOREIGN_KEYS for name in FOREIGN_KEYS[where]} | SECTION_OF
+    aliases = {alias: SECTION_OF[known] for alias, known in ALIASES.items()}
+    known = {name: where for where in FOREIGN_KEYS for name in FOREIGN_KEYS[where]} | SECTION_OF | aliases
     if key in known:
         raise ConfigurationError(f"[{section}] {key}: this key belongs into section [{known[key]}].")
     here = [*(fields_of(section) if section in SECTIONS else ()), *FOREIGN_KEYS.get(section, {})]

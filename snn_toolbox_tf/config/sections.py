@@ -38,7 +38,7 @@ class ConfigurationError(ValueError):
     """Settings are not usable; the message names section, key, what was received and what was expected."""
 
 
-def _setting(default: Any, kind: Kind, doc: str, affects: str) -> Any:
+def _setting(default: Any, kind: Kind, doc: str, affects: str, alias: str = "") -> Any:
     """Declares a setting.
 
     Args:
@@ -48,8 +48,9 @@ def _setting(default: Any, kind: Kind, doc: str, affects: str) -> Any:
         affects: What depends on it first: "files" (which model and data), "data" (what is simulated), "calibration" (the
             data that thresholds come from), "conversion" (the converted network), "simulation" (the results only), or
             "nothing" (speed, and what is shown where).
+        alias: Its name in Python, where that is another one; it is understood as well.
     """
-    return dataclasses.field(default=default, metadata={"kind": kind, "doc": doc, "affects": affects})
+    return dataclasses.field(default=default, metadata={"kind": kind, "doc": doc, "affects": affects, "alias": alias})
 
 
 def _same(*names: str) -> dict[str, str]:
@@ -87,13 +88,15 @@ class Paths(Section):
     filename_snn: str = _setting(
         "",
         values.text(),
-        "Name of the converted network, written as <name>.keras; <filename_ann>_INI if empty.",
+        "Name of the converted network, written as <name>.keras; <filename_ann>_snn if empty.",
         "files",
     )
     log_dir_of_current_run: str = _setting(
-        "", values.text(), "Folder of the run; path_wd/log/gui/<runlabel> if empty.", "nothing"
+        "", values.text(), "Folder of the run; path_wd/<runlabel> if empty.", "nothing"
     )
-    runlabel: str = _setting("test", values.text(), "Name of the run.", "nothing")
+    runlabel: str = _setting(
+        "", values.text(), "Name of the run; that of the converted network, <filename_snn>, if empty.", "nothing"
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,7 +151,14 @@ class Normalization(Section):
 class Simulation(Section):
     """The simulation."""
 
-    duration: float = _setting(200.0, _POSITIVE, "Length in ms; the number of timesteps T is duration / dt.", "data")
+    duration: float = _setting(
+        32.0,
+        _POSITIVE,
+        "Length in ms; the number of timesteps T is duration / dt. Python's name `timesteps`, for T itself, is understood, "
+        "too.",
+        "data",
+        alias="timesteps",
+    )
     dt: float = _setting(1.0, _POSITIVE, "Length of a timestep in ms.", "data")
     num_to_test: int | None = _setting(
         None, values.integer(1, optional=True), "Number of test samples, the first ones; all if empty.", "data"
@@ -184,7 +194,13 @@ class Simulation(Section):
 class Cell(Section):
     """The neurons: integrate-and-fire without leak."""
 
-    v_thresh: float = _setting(1.0, _POSITIVE, "Threshold in units of theta from the calibration data.", "conversion")
+    v_thresh: float = _setting(
+        1.0,
+        _POSITIVE,
+        "Threshold in units of theta from the calibration data. Python's name `threshold_scale` is understood, too.",
+        "conversion",
+        alias="threshold_scale",
+    )
     v0: float = _setting(
         0.5, values.number(-1, 1), "Initial membrane potential in units of the threshold.", "conversion"
     )
@@ -201,8 +217,9 @@ class Conversion(Section):
         "accumulated",
         values.choice(MAX_POOLINGS),
         "accumulated (exact in the limit of many timesteps) or winner_take_all (spikes of the neuron that fires most), "
-        "which snn_toolbox calls fir_max.",
+        "which snn_toolbox calls fir_max. Python's name `max_pooling` is understood, too.",
         "calibration",
+        alias="max_pooling",
     )
 
 
@@ -280,3 +297,11 @@ def fields_of(section: str) -> dict[str, dataclasses.Field[Any]]:
 
 #: The section of every key; keys are unique over all sections.
 SECTION_OF: dict[str, str] = {key: section for section in SECTIONS for key in fields_of(section)}
+
+#: The key that each of Python's names stands for.
+ALIASES: dict[str, str] = {
+    field.metadata["alias"]: key
+    for section in SECTIONS
+    for key, field in fields_of(section).items()
+    if field.metadata["alias"]
+}

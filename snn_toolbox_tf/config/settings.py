@@ -4,7 +4,9 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from snn_toolbox_tf.config import values
 from snn_toolbox_tf.config.sections import (
+    ALIASES,
     SECTION_OF,
     SECTIONS,
     Cell,
@@ -19,7 +21,7 @@ from snn_toolbox_tf.config.sections import (
     Tools,
     fields_of,
 )
-from snn_toolbox_tf.config.values import InvalidValue
+from snn_toolbox_tf.config.values import InvalidValue, Kind
 from snn_toolbox_tf.foundation.argument_checks import did_you_mean
 
 
@@ -89,13 +91,13 @@ class Settings:
         """Returns settings with other values of some keys.
 
         Args:
-            **changes: Values by key (keys are unique over all sections).
+            **changes: Values by key (keys are unique over all sections), or by the name that a key has in Python.
 
         Raises:
             ConfigurationError: For an unknown key or an unusable value.
         """
         by_section: dict[str, dict[str, Any]] = {}
-        for key, value in changes.items():
+        for key, value in self._by_key(changes).items():
             by_section.setdefault(section_of(key), {})[key] = value
         problems, sections = [], {}
         for name, changed in by_section.items():
@@ -106,6 +108,21 @@ class Settings:
         if problems:
             raise ConfigurationError("\n".join(problems))
         return dataclasses.replace(self, **sections)
+
+    def _by_key(self, changes: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns changes by key, where they may have names of Python."""
+        found: dict[str, Any] = {}
+        for name, value in changes.items():
+            key = key_of(name)
+            if key in found:
+                raise ConfigurationError(f"[{section_of(key)}] {key} and {_alias(key)} are the same. Give one of them.")
+            found[key] = value
+        if "timesteps" in changes:
+            dt = changes.get("dt", self.simulation.dt)
+            timesteps = _checked("timesteps", changes["timesteps"])
+            # What is wrong with dt is said where it is checked.
+            found["duration"] = timesteps * (dt if isinstance(dt, (int, float)) and dt > 0 else 1.0)
+        return found
 
     def as_dict(self) -> dict[str, dict[str, Any]]:
         """Returns all values by section and key."""
@@ -119,9 +136,30 @@ class Settings:
 
 def section_of(key: str) -> str:
     """Returns the section of a key, or raises an error with the nearest known key."""
-    if key not in SECTION_OF:
-        raise ConfigurationError(f"Unknown setting '{key}'.{did_you_mean(key, SECTION_OF)}")
-    return SECTION_OF[key]
+    if key_of(key) not in SECTION_OF:
+        raise ConfigurationError(f"Unknown setting '{key}'.{did_you_mean(key, [*SECTION_OF, *ALIASES])}")
+    return SECTION_OF[key_of(key)]
+
+
+def key_of(name: str) -> str:
+    """Returns the key that a name stands for: Python's names are understood as well."""
+    return ALIASES.get(name, name)
+
+
+def _alias(key: str) -> str:
+    return next(alias for alias, known in ALIASES.items() if known == key)
+
+
+def _kind_of(name: str) -> Kind:
+    # The number of timesteps is the one name that is not just another word for its key.
+    return values.integer(1) if name == "timesteps" else fields_of(section_of(name))[key_of(name)].metadata["kind"]
+
+
+def _checked(name: str, value: Any) -> Any:
+    try:
+        return _kind_of(name).check(value)
+    except InvalidValue as error:
+        raise ConfigurationError(f"[{section_of(name)}] {name}: {error}") from None
 
 
 def read_value(key: str, text: str) -> Any:
@@ -130,12 +168,10 @@ def read_value(key: str, text: str) -> Any:
     Raises:
         ConfigurationError: If the key is unknown or the text is not what is expected; it names section and key.
     """
-    section = section_of(key)
-    kind = fields_of(section)[key].metadata["kind"]
     try:
-        return kind.check(kind.read(text))
+        return _checked(key, _kind_of(key).read(text))
     except InvalidValue as error:
-        raise ConfigurationError(f"[{section}] {key}: {error}") from None
+        raise ConfigurationError(f"[{section_of(key)}] {key}: {error}") from None
 
 
 def write_value(key: str, value: Any) -> str:

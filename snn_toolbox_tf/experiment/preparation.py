@@ -139,7 +139,12 @@ def snn_name(settings: Settings, source_name: str = "ann") -> str:
         settings: The settings.
         source_name: Name of a source that comes from no file.
     """
-    return settings.paths.filename_snn.removesuffix(".keras") or f"{_ann_stem(settings) or source_name}_INI"
+    return settings.paths.filename_snn.removesuffix(".keras") or f"{_ann_stem(settings) or source_name}_snn"
+
+
+def file_stem(settings: Settings, source_name: str) -> str:
+    """Returns the name of the converted network within a run's folder: `snn_name` without folders."""
+    return pathlib.PurePath(snn_name(settings, source_name)).name
 
 
 def _ann_stem(settings: Settings) -> str:
@@ -148,9 +153,9 @@ def _ann_stem(settings: Settings) -> str:
 
 
 def _title(settings: Settings, name: str) -> str:
-    """Returns a source's name; where Keras made that up, its file's."""
+    """Returns a source's name; where Keras made that up, its file's, or what Keras has numbered."""
     made_up = re.fullmatch(r"(functional|sequential|model)(_\d+)?", name)
-    return (made_up and _ann_stem(settings)) or name
+    return (_ann_stem(settings) or made_up[1]) if made_up else name
 
 
 def _spiking_graph(source: Any, settings: Settings) -> Graph:

@@ -18,7 +18,7 @@ from snn_toolbox_tf.experiment.comparison import compare_activity
 from snn_toolbox_tf.experiment.evaluation import Evaluation, Evaluator, names_of
 from snn_toolbox_tf.experiment.notes import noted
 from snn_toolbox_tf.experiment.options import conversion_options, simulation_arguments, wanted_figures
-from snn_toolbox_tf.experiment.preparation import Prepared, prepare, snn_name
+from snn_toolbox_tf.experiment.preparation import Prepared, file_stem, prepare
 from snn_toolbox_tf.experiment.progress import Progress
 from snn_toolbox_tf.experiment.recorder import Recorder
 from snn_toolbox_tf.experiment.run_folder import RunFolder
@@ -40,11 +40,13 @@ class Run:
 
     Attributes:
         folder: Its folder: config.ini, the converted network, report.html, report.json, plots/, tables/.
+        network: The file of the converted network in it.
         model_snn: The spiking network.
         record: Everything that the report shows; None if nothing was simulated.
     """
 
     folder: pathlib.Path
+    network: pathlib.Path
     model_snn: SpikingModel
     record: RunRecord | None = dataclasses.field(repr=False)
 
@@ -87,7 +89,8 @@ def run(
         progress: Is told how the run proceeds.
 
     Returns:
-        The finished run. Its folder, [paths] log_dir_of_current_run, appears whole or not at all.
+        The finished run. Its folder appears whole or not at all: [paths] log_dir_of_current_run, or path_wd/<runlabel>, by
+        default `<name of the model>_snn`.
 
     Raises:
         ConfigurationError: If a setting, a file or the folder of the run is not usable.
@@ -98,7 +101,7 @@ def run(
         >>> import keras, numpy as np, tempfile, snn_toolbox_tf as snn
         >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(8, "relu"), keras.layers.Dense(3)])
         >>> x = np.random.default_rng(0).random((20, 4), "float32")
-        >>> settings = snn.Settings().replace(duration=16, path_wd=tempfile.mkdtemp())
+        >>> settings = snn.Settings().replace(timesteps=16, path_wd=tempfile.mkdtemp())
         >>> finished = snn.run(settings, model=model, x_test=x, x_norm=x)
         >>> finished.report.name, finished.record.samples
         ('report.html', 20)
@@ -120,20 +123,24 @@ def absolute(settings: Settings | str | os.PathLike[str]) -> Settings:
     return read_settings(settings)
 
 
-def run_folder(settings: Settings) -> pathlib.Path:
+def run_folder(settings: Settings, name: str) -> pathlib.Path:
     """Returns the folder of a run.
+
+    Args:
+        settings: The settings.
+        name: Its name if the settings do not say.
 
     Raises:
         ConfigurationError: If it would hold, and so replace, the model or the data.
     """
     paths = settings.paths
-    folder = pathlib.Path(paths.log_dir_of_current_run or pathlib.Path(paths.path_wd, "log", "gui", paths.runlabel))
+    folder = pathlib.Path(paths.log_dir_of_current_run or pathlib.Path(paths.path_wd, paths.runlabel or name))
     for key in ("path_wd", "dataset_path"):
         source = getattr(paths, key)
         if source and pathlib.Path(os.path.realpath(source)).is_relative_to(os.path.realpath(folder)):
             raise ConfigurationError(
-                f"[paths] log_dir_of_current_run = {folder} holds [paths] {key} = {source}, which the run would replace. "
-                "Choose another folder for the run."
+                f"The folder of the run, {folder}, holds [paths] {key} = {source}, which the run would replace. "
+                "Choose another runlabel or log_dir_of_current_run."
             )
     return folder
 
@@ -180,13 +187,13 @@ def run_prepared(
         place: Where to write, if the run's folder belongs to a larger whole that is put into its place later.
     """
     settings = prepared.settings
-    target, overwrite = place or run_folder(settings), settings.output.overwrite or place is not None
+    name = file_stem(settings, prepared.name)
+    target, overwrite = place or run_folder(settings, name), settings.output.overwrite or place is not None
     with RunFolder(target, prepared.fingerprint, overwrite=overwrite, resume=resume) as folder:
         record, seconds = None, dict[str, float]()
         with _timed(seconds, "convert"):
             progress.stage("converting")
             converted = convert(prepared)
-            name = pathlib.PurePath(snn_name(settings, prepared.name)).name
             converted.model_snn.save(folder.path / f"{name}.keras")
         if prepared.samples is not None:
             record = simulate_prepared(prepared, converted, progress, folder.path, seconds)
@@ -195,7 +202,8 @@ def run_prepared(
         (folder.path / _CHECKPOINT).unlink(missing_ok=True)
         with atomic_files.replacing(folder.path / "config.ini") as file:
             file.write(write_settings(settings).encode())
-        return Run(folder.finish(), converted.model_snn, record)
+        finished = folder.finish()
+        return Run(finished, finished / f"{name}.keras", converted.model_snn, record)
 
 
 def simulate_prepared(

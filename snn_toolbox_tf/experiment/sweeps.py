@@ -12,10 +12,10 @@ import keras
 
 from snn_toolbox_tf.config import ConfigurationError, Settings, read_value, write_settings
 from snn_toolbox_tf.config.sections import SECTION_OF, affects
-from snn_toolbox_tf.config.settings import section_of, write_value
+from snn_toolbox_tf.config.settings import key_of, section_of, write_value
 from snn_toolbox_tf.experiment import sources
 from snn_toolbox_tf.experiment.options import conversion_options
-from snn_toolbox_tf.experiment.preparation import Prepared, load_converted, prepare
+from snn_toolbox_tf.experiment.preparation import Prepared, file_stem, load_converted, prepare
 from snn_toolbox_tf.experiment.progress import Progress
 from snn_toolbox_tf.experiment.run_folder import RunFolder
 from snn_toolbox_tf.experiment.runs import Converted, absolute, convert_prepared, run_folder, run_prepared
@@ -73,7 +73,8 @@ def sweep(
         progress: Is told how it proceeds.
 
     Returns:
-        The finished sweep. Its folder appears whole or not at all.
+        The finished sweep. Its folder appears whole or not at all; it is that of a run, by default
+        `<name of the model>_snn_<param_name>`.
 
     Raises:
         ConfigurationError: If the setting cannot be varied, a value is not usable, or as for `run`; all values are checked
@@ -92,6 +93,11 @@ def sweep(
     asked = settings.parameter_sweep
     name = asked.param_name if param_name is None else param_name
     values = checked_values(name, asked.param_values if param_values is None else tuple(param_values))
+    if name == "timesteps" and settings.simulation.dt != 1:
+        raise ConfigurationError(
+            f"[parameter_sweep] param_name = timesteps: with dt = {settings.simulation.dt:g}, vary duration."
+        )
+    name = key_of(name)
     if not settings.tools.simulate:
         raise ConfigurationError("[tools] simulate = False: a parameter sweep has nothing to compare.")
     points = _prepared_points(settings, name, values, model, Data(x_test, y_test, x_norm))
@@ -100,7 +106,7 @@ def sweep(
         f"[{SECTION_OF[name]}] {name}": list(values),
         **{key: [point.digests.get(key) for point in points] for key in points[0].digests},
     }
-    target, networks = run_folder(settings), _Networks()
+    target, networks = run_folder(settings, f"{file_stem(settings, points[0].name)}_{name}"), _Networks()
     with RunFolder(target, fingerprint, overwrite=settings.output.overwrite, resume=resume) as folder:
         table = _finished_points(folder.path / _POINTS)
         for value, prepared in list(zip(values, points, strict=True))[len(table) :]:
@@ -144,7 +150,7 @@ def checked_values(name: str, values: tuple[Any, ...]) -> tuple[Any, ...]:
     for value in values:
         try:
             read = read_value(name, value) if isinstance(value, str) else value
-            checked.append(dict(Settings().replace(**{name: read}).items(section))[name])
+            checked.append(dict(Settings().replace(**{name: read}).items(section))[key_of(name)])
         except ConfigurationError as error:
             problems.append(str(error))
     labels = [point_label(name, value) for value in checked]
@@ -158,7 +164,8 @@ def checked_values(name: str, values: tuple[Any, ...]) -> tuple[Any, ...]:
 
 def point_label(name: str, value: Any) -> str:
     """Returns the name of a point's folder."""
-    return re.sub(r"[^\w.=+-]+", "_", f"{name}={write_value(name, value)}")
+    key = key_of(name)
+    return re.sub(r"[^\w.=+-]+", "_", f"{key}={write_value(key, value)}")
 
 
 def _prepared_points(
