@@ -93,7 +93,7 @@ class _Comparison:
         counts, even_outputs = self._closed_form(x, timesteps) if self._closed_form else ({}, None)
         for name, unit in self._units.items():
             decoded = rates[name] * unit.spike
-            even = counts[name] * unit.spike / timesteps if counts else np.full_like(decoded, np.nan)
+            even = counts[name] / timesteps * unit.spike if counts else np.full_like(decoded, np.nan)
             activation = plain.activations[name]
             self._sums[name].add(_Parts(activation, clipped.activations[name], even, decoded, received[name]))
             yield name, activation, decoded

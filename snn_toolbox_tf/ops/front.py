@@ -5,12 +5,13 @@ from typing import Any
 
 import tensorflow as tf
 
+from snn_toolbox_tf.foundation.argument_checks import check_one_of
 from snn_toolbox_tf.neurons import IntegrateAndFire, Neuron
 from snn_toolbox_tf.ops import max_pool, native, reference
 from snn_toolbox_tf.ops.max_pool import Window
 from snn_toolbox_tf.ops.selection import implementation
 from snn_toolbox_tf.ops.step import MAXIMAL_CURRENTS, Current, Response, Step
-from snn_toolbox_tf.ops.surrogate import check_surrogate_gradient, with_surrogate_gradient
+from snn_toolbox_tf.ops.surrogate import SURROGATE_GRADIENTS, with_surrogate_gradient
 
 INTEGRATE_FIRE = {"native": native.integrate_fire, "reference": reference.integrate_fire}
 _DEFAULT_NEURON = IntegrateAndFire()
@@ -84,7 +85,7 @@ def integrate_fire(
     run = INTEGRATE_FIRE[_implementation_for(membrane_potential.dtype)]
     if surrogate_gradient is None:
         return run(currents, membrane_potential, threshold, counts, step)
-    check_surrogate_gradient(surrogate_gradient)
+    check_one_of(surrogate_gradient, SURROGATE_GRADIENTS, "surrogate_gradient")
     if neuron.signed_spikes or counts is not None or spike_form != "float":
         raise ValueError(
             "A surrogate gradient is for plain spikes. Expected no `signed_spikes`, no `counts` and spike_form='float'."

@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
-from snn_toolbox_tf.foundation.argument_checks import check_one_of
 from snn_toolbox_tf.ops.step import Current, Response, Step
 
 Forward = Callable[[Sequence[Current], tf.Tensor, tf.Tensor, tf.Tensor | None, Step], Response]
@@ -27,11 +26,6 @@ SURROGATE_GRADIENTS: dict[str, Callable[[tf.Tensor], tf.Tensor]] = {
     # Zenke & Ganguli 2018 (Neural Comput. 30:1514), SuperSpike with beta = 1; its area is 2.
     "fast_sigmoid": lambda x: 1.0 / tf.square(1.0 + tf.abs(x)),
 }
-
-
-def check_surrogate_gradient(name: str) -> str:
-    """Returns the name if it is one of `SURROGATE_GRADIENTS`, or raises an error with the nearest one."""
-    return check_one_of(name, SURROGATE_GRADIENTS, "surrogate_gradient")
 
 
 def with_surrogate_gradient(

@@ -13,11 +13,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from snn_toolbox_tf.foundation.argument_checks import check_one_of
 from snn_toolbox_tf.graph import Synapse
 from snn_toolbox_tf.grid import requantize
 from snn_toolbox_tf.layers import RoundToGrid, straight_through_round
 from snn_toolbox_tf.network import inputs_of
-from snn_toolbox_tf.ops.surrogate import check_surrogate_gradient
+from snn_toolbox_tf.ops.surrogate import SURROGATE_GRADIENTS
 from snn_toolbox_tf.simulation.block import BlockOptions
 from snn_toolbox_tf.simulation.runner import Runner
 from snn_toolbox_tf.synapses import is_weighted, variables_of, weighted_family
@@ -54,7 +55,8 @@ class FineTuning:
         """
         if self.active:
             raise RuntimeError("This network is being fine-tuned already. Expected one fine-tuning at a time.")
-        self._options = BlockOptions(surrogate_gradient=check_surrogate_gradient(surrogate_gradient))
+        checked = check_one_of(surrogate_gradient, SURROGATE_GRADIENTS, "surrogate_gradient")
+        self._options = BlockOptions(surrogate_gradient=checked)
         self._before = [variable.numpy() for _, _, variable in self._weights()]
         for node in inputs_of(self._network.graph):
             self._largest[node.name].assign(node.magnitude)
@@ -111,7 +113,7 @@ class FineTuning:
     def finish(self) -> bool:
         """Ends training: computes the grid for the present weights and rounds these to it.
 
-        What was traced before must not be used again. A network without a grid (form "unnormalized") stays as it is, and so
+        What was traced before must not be used again. A network without a grid (unnormalized) stays as it is, and so
         does one whose weights have not changed.
 
         Returns:
