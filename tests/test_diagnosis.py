@@ -1,5 +1,7 @@
 """Networks that fail for a reason that was built in: the right population is named, and the right next step."""
 
+import re
+
 import keras
 import numpy as np
 import pytest
@@ -134,6 +136,14 @@ def test_too_few_timesteps(model, x):
     assert "but 2 timesteps are too few" in text
     assert text.endswith("Next: more timesteps, for example 8 (now 2).")
     assert diagnosis(model, x, 32) == ""
+
+
+def test_not_all_populations_of_a_deep_network_are_named(x):
+    keras.utils.set_random_seed(0)
+    hidden = [L.Dense(32, "relu", kernel_initializer="he_normal", name=f"layer{n}") for n in range(8)]
+    model = keras.Sequential([keras.Input((16,)), *hidden, L.Dense(4, name="out")])
+    text = diagnosis(model, x, 4)
+    assert re.search(r"^Most is lost at .*by similar amounts at '\w+', '\w+', '\w+' and \d more\)", text), text
 
 
 def test_initial_potential_that_rounds_down(model, x):

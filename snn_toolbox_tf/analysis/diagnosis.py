@@ -16,6 +16,7 @@ OTHER_SCALE = 4.0
 FEW_SAMPLES = 32
 #: Half of the default threshold is the least that rounds more to the nearest rate than down.
 _ROUNDS_DOWN = 0.25
+_MOST_NAMES = 3
 
 
 class OtherScale(NamedTuple):
@@ -64,13 +65,21 @@ def diagnose(fidelity: Fidelity, model_snn: SpikingModel, simulation: Mapping[st
     most = max(row.added for row in adding)
     first, *others = [row for row in adding if row.added >= most / 2]
     facts = _Facts(fidelity, model_snn.conversion, list(other_scales(model_snn, fidelity.largest_inputs)), simulation)
-    also = f" (and by similar amounts at {', '.join(repr(row.name) for row in others)})" if others else ""
     finding, advice = _CAUSES[first.cause](first, facts)
     text = (
-        f"Most is lost at population '{first.name}'{also}, which adds an error of {percent(first.added, 0)} to that of its "
-        f"input: {finding}. Next: {advice}."
+        f"Most is lost at population '{first.name}'{_likewise(others)}, which adds an error of {percent(first.added, 0)} to "
+        f"that of its input: {finding}. Next: {advice}."
     )
     return dataclasses.replace(fidelity, diagnosis=text)
+
+
+def _likewise(others: list[PopulationFidelity]) -> str:
+    """Names the populations that add similar errors, not all of them in a deep network."""
+    if not others:
+        return ""
+    named = ", ".join(repr(row.name) for row in others[:_MOST_NAMES])
+    more = f" and {len(others) - _MOST_NAMES} more" if len(others) > _MOST_NAMES else ""
+    return f" (and by similar amounts at {named}{more})"
 
 
 class _Facts(NamedTuple):
