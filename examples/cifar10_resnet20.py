@@ -108,7 +108,7 @@ def main() -> None:
         path_wd=folder,
         log_dir_of_current_run=folder / "run",
         num_to_test=arguments.images,
-        duration=arguments.timesteps,
+        timesteps=arguments.timesteps,
     )
     finished = snn.run(settings)
     print(summarize(finished.record))

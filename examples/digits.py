@@ -69,7 +69,7 @@ def main() -> None:
         np.savez_compressed(folder / name, array)
 
     settings = snn.read_settings(ROOT / "config_templates" / "digits.ini").replace(
-        path_wd=folder, log_dir_of_current_run=folder / "run", duration=arguments.timesteps
+        path_wd=folder, log_dir_of_current_run=folder / "run", timesteps=arguments.timesteps
     )
     finished = snn.run(settings)
     print(summarize(finished.record))

@@ -10,6 +10,9 @@ from matplotlib.ticker import MaxNLocator
 from snn_toolbox_tf.report import style
 from snn_toolbox_tf.report.text import MISSING, aligned, fixed, number, percent, shorten
 
+#: A relative error of an output that is worth a diagnosis.
+LARGE_ERROR = 0.1
+
 _PARTS = ("clipping", "quantisation", "unevenness")
 _COLUMNS = ("population", "rate", "dead", "clipped", "correlation", "error", *_PARTS, "added", "by")
 
@@ -64,7 +67,8 @@ class Fidelity:
         output_synchronous: The error that would be left if every population integrated all timesteps before it fires
             (schedule "layer_synchronous"), from the closed form; NaN where there is none.
         largest_inputs: The largest absolute value of each input.
-        diagnosis: Where an output's error above 0.1 comes from, and what to try next; "" if no error is that large.
+        diagnosis: Where most of the error comes from, however small it is, and what to try next. It is printed if an output
+            fails, see `fails`.
     """
 
     timesteps: int
@@ -75,6 +79,11 @@ class Fidelity:
     output_synchronous: dict[str, float]
     largest_inputs: dict[str, float]
     diagnosis: str = ""
+
+    @property
+    def fails(self) -> bool:
+        """Whether the relative error of an output is above 0.1."""
+        return any(error > LARGE_ERROR for error in self.output_error.values())
 
     @property
     def worst(self) -> tuple[str, ...]:
@@ -100,7 +109,7 @@ class Fidelity:
                 "",
                 f"relative error of the output after {self.timesteps} timesteps: {outputs}",
                 f"adds most: {', '.join(self.worst[:3])}",
-                *filter(None, [self.diagnosis]),
+                *([self.diagnosis] if self.fails else []),
             ]
         )
 

@@ -14,9 +14,6 @@ from snn_toolbox_tf.graph import Graph, Population
 from snn_toolbox_tf.model import SpikingModel
 from snn_toolbox_tf.network.input_data import Batch
 
-#: An output whose relative error is larger is worth a diagnosis.
-LARGE_ERROR = 0.1
-
 #: Is given, per batch and population, the ANN's activations and theta * rate, float64 `[samples, ...]`.
 Observer = Callable[[str, np.ndarray, np.ndarray], None]
 
@@ -42,10 +39,7 @@ def measure_fidelity(
         for name, activation, decoded in comparison.add(batch, indices):
             if observe:
                 observe(name, activation, decoded)
-    fidelity = comparison.summary()
-    if max(fidelity.output_error.values()) > LARGE_ERROR:
-        return diagnose(fidelity, model_snn, simulation)
-    return fidelity
+    return diagnose(comparison.summary(), model_snn, simulation)
 
 
 class _Parts(NamedTuple):

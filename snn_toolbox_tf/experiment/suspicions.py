@@ -5,8 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from snn_toolbox_tf.analysis.diagnosis import FEW_SAMPLES, other_scales
-from snn_toolbox_tf.analysis.fidelity import Fidelity
-from snn_toolbox_tf.analysis.measurement import LARGE_ERROR
+from snn_toolbox_tf.analysis.fidelity import LARGE_ERROR, Fidelity
 from snn_toolbox_tf.experiment.samples import TestSamples
 from snn_toolbox_tf.graph import MaxPool
 from snn_toolbox_tf.model import SpikingModel
