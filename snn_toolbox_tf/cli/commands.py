@@ -17,9 +17,9 @@ from snn_toolbox_tf.config import ConfigurationError, Settings, read_settings
 from snn_toolbox_tf.conversion.check import CheckReport, check
 from snn_toolbox_tf.experiment.preparation import load_converted, prepare, snn_name
 from snn_toolbox_tf.experiment.run_folder import holds_run
-from snn_toolbox_tf.experiment.runs import convert_prepared, run_prepared, simulate_prepared
+from snn_toolbox_tf.experiment.runs import convert_prepared, run_folder, run_prepared, simulate_prepared
 from snn_toolbox_tf.experiment.sources import Data, data_folder, load_arrays, load_noted
-from snn_toolbox_tf.experiment.sweeps import Sweep, sweep
+from snn_toolbox_tf.experiment.sweeps import Sweep, checked_values, prepare_points, sweep
 from snn_toolbox_tf.model import SpikingModel
 from snn_toolbox_tf.report.key_numbers import headline
 from snn_toolbox_tf.report.summary import summarize
@@ -83,7 +83,13 @@ def run_check(arguments: argparse.Namespace, screen: Screen) -> int:
     if not report.ok:
         return NOT_CONVERTIBLE
     if is_configuration(arguments):
-        prepared = prepare(settings, model)
+        run_folder(settings)
+        asked = settings.parameter_sweep
+        if asked.param_values:
+            values = checked_values(asked.param_name, asked.param_values)
+            prepared = prepare_points(settings, asked.param_name, values, None, Data())[0]
+        else:
+            prepared = prepare(settings, model)
         tested = len(prepared.samples) if prepared.samples is not None else 0
         calibrated = (
             len(keras.tree.flatten(prepared.calibration_data)[0]) if prepared.calibration_data is not None else 0

@@ -95,7 +95,7 @@ class Paths(Section):
         "", values.text(), "Folder of the run; path_wd/<runlabel> if empty.", "nothing"
     )
     runlabel: str = _setting(
-        "", values.text(), "Name of the run; that of the converted network, <filename_snn>, if empty.", "nothing"
+        "", values.label(), "Name of the run; that of the converted network, <filename_snn>, if empty.", "nothing"
     )
 
 

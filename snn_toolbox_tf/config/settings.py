@@ -22,7 +22,7 @@ from snn_toolbox_tf.config.sections import (
     fields_of,
 )
 from snn_toolbox_tf.config.values import InvalidValue, Kind
-from snn_toolbox_tf.foundation.argument_checks import did_you_mean
+from snn_toolbox_tf.foundation.argument_checks import MOST_TIMESTEPS, did_you_mean
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,6 +56,12 @@ class Settings:
         if self.input.poisson_input and self.input.frame_input:
             raise ConfigurationError("[input] poisson_input and frame_input exclude each other. Received: both True.")
         steps = self.simulation.duration / self.simulation.dt
+        if steps > MOST_TIMESTEPS:
+            raise ConfigurationError(
+                f"[simulation] duration / dt is the number of timesteps. Expected at most 2**24 = {MOST_TIMESTEPS:,}, up to "
+                f"which spike counts are exact. Received: duration={self.simulation.duration:g}, "
+                f"dt={self.simulation.dt:g}."
+            )
         if round(steps) < 1 or abs(steps - round(steps)) > 1e-9 * steps:
             raise ConfigurationError(
                 "[simulation] duration must be a whole number of timesteps dt, at least one. "

@@ -70,6 +70,20 @@ def text(expected: str = "text") -> Kind:
     return Kind(expected, "TEXT", check)
 
 
+def label() -> Kind:
+    """A name that may become a folder, or nothing: it stays below the folder that it is put into."""
+    one_line = text()
+
+    def check(value: Any) -> str:
+        name = one_line.check(value)
+        path = pathlib.PurePath(name)
+        if (name and not path.parts) or path.is_absolute() or ".." in path.parts:
+            raise InvalidValue("a name, which becomes a folder below path_wd, without '..' and no absolute path", value)
+        return name
+
+    return dataclasses.replace(one_line, check=check, expected="a name, or nothing")
+
+
 def choice(names: Mapping[str, str]) -> Kind:
     """One of some names; several may stand for the same value.
 

@@ -5,6 +5,7 @@ import warnings
 from typing import Any
 
 import keras
+import numpy as np
 
 from snn_toolbox_tf import calibration
 from snn_toolbox_tf.calibration import ActivationStatistics, ThresholdRule
@@ -19,6 +20,9 @@ from snn_toolbox_tf.network.source_function import SourceFunction
 from snn_toolbox_tf.parse import parse
 from snn_toolbox_tf.passes import to_spiking
 from snn_toolbox_tf.passes.normalize import normalize
+
+#: Input above this, behind which activations are as large, is more often a mistake than a unit.
+_USUAL_SIZE = 1e6
 
 
 def convert_keras(
@@ -166,6 +170,7 @@ def _set_populations(
         thresholds = calibration.thresholds_from_data(statistics, options.rule, per_channel=options.per_channel)
         for node in inputs_of(graph):
             node.magnitude = float(statistics.largest[node.name].max()) or 1.0
+        _warn_of_another_scale(graph, thresholds)
     else:
         warnings.warn(
             f"No `calibration_data` was given for model '{name}': thresholds are estimated from batch-norm statistics and "
@@ -179,6 +184,18 @@ def _set_populations(
     calibration.raise_thresholds(graph, statistics.largest)
     for node in graph.of_type(Population):
         node.neuron = options.neuron
+
+
+def _warn_of_another_scale(graph: Graph, thresholds: dict[str, np.ndarray]) -> None:
+    """Says which populations will be silent if data of this size is a mistake."""
+    inputs = [f"{node.magnitude:.3g} for '{node.name}'" for node in inputs_of(graph) if node.magnitude > _USUAL_SIZE]
+    silenced = [name for name, theta in thresholds.items() if np.max(theta) > _USUAL_SIZE]
+    if inputs and silenced:
+        warnings.warn(
+            f"The calibration data reaches {', '.join(inputs)}, and thresholds are as large: on much smaller input no neuron "
+            f"of {', '.join(silenced)} will spike. Is it scaled as the model expects?",
+            stacklevel=5,
+        )
 
 
 def _warn_of_useless_data(graph: Graph, statistics: ActivationStatistics) -> None:

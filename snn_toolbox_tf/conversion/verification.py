@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from snn_toolbox_tf.network import Network
 from snn_toolbox_tf.network.source_function import SourceFunction
+from snn_toolbox_tf.parse.source_model import flat_layers
 
 TOLERANCE = 1e-4
 #: However much a network amplifies rounding: above this it would be no check.
@@ -53,11 +54,11 @@ def check_same_function(source: SourceFunction, network: Network, inputs: dict[s
 
 def _explanation(model: keras.Model) -> str:
     """Says what may be the reason: a fault of Keras's own, or one of this package."""
-    suspects = [layer.name for layer in model.layers if _adds_bias_along_the_wrong_axis(layer)]
+    suspects = [layer.name for layer in flat_layers(model) if _adds_bias_along_the_wrong_axis(layer)]
     if suspects:
         return (
-            f"The reason is likely Keras, which adds the bias of channels-first layers along the last axis where that has "
-            f"as many elements as there are filters: {', '.join(map(repr, suspects))}. Use channels last, or another "
+            "The reason is likely Keras, which adds the bias of channels-first layers along the last axis where that has "
+            f"as many elements as there are channels: {', '.join(map(repr, suspects))}. Use channels last, or another "
             "number of filters."
         )
     return "Please report this model's architecture."
@@ -66,10 +67,15 @@ def _explanation(model: keras.Model) -> str:
 def _adds_bias_along_the_wrong_axis(layer: Any) -> bool:
     config = layer.get_config()
     kind = type(layer).__name__
-    affected = kind.startswith("SeparableConv") or kind.endswith("Transpose") or kind == "Conv3D"
+    affected = kind.startswith(("SeparableConv", "DepthwiseConv")) or kind.endswith("Transpose") or kind == "Conv3D"
     if not affected or config.get("data_format") != "channels_first" or not config.get("use_bias"):
         return False
-    return layer.output.shape[-1] == config["filters"]
+    try:
+        shape = layer.output.shape
+    except (AttributeError, ValueError):
+        # A layer with several calls, or inside a wrapper, has no one output to tell.
+        return True
+    return shape[-1] == shape[1]
 
 
 def _effect_of_rounding(source: SourceFunction, inputs: dict[str, np.ndarray], expected: Any) -> float:

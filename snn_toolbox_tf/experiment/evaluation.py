@@ -2,7 +2,6 @@
 
 import pathlib
 import time
-import zipfile
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +11,7 @@ import numpy as np
 from snn_toolbox_tf.analysis.activations import AnnOutputs
 from snn_toolbox_tf.experiment.progress import Progress
 from snn_toolbox_tf.experiment.samples import TestSamples
-from snn_toolbox_tf.foundation import atomic_files
+from snn_toolbox_tf.foundation import atomic_files, npz_files
 from snn_toolbox_tf.graph import Graph
 from snn_toolbox_tf.model import SpikingModel
 from snn_toolbox_tf.network.input_data import Batch
@@ -81,12 +80,11 @@ class Evaluation:
         """
         evaluation = cls()
         try:
-            with np.load(path, allow_pickle=False) as file:
-                arrays = {name: file[name] for name in file.files}
-        except (OSError, ValueError, zipfile.BadZipFile):
+            arrays = npz_files.read_arrays(path)
+            done, now = int(arrays.pop("done")), dict(zip(arrays.pop("names").tolist(), names, strict=True))
+        except (ValueError, KeyError):
             return evaluation
-        evaluation.done = int(arrays.pop("done"))
-        now = dict(zip(arrays.pop("names").tolist(), names, strict=True))
+        evaluation.done = done
         for key, value in arrays.items():
             kind, _, name = key.partition("/")
             if kind == "sums":

@@ -3,14 +3,13 @@
 import dataclasses
 import os
 import pathlib
-import zipfile
 from typing import Any
 
 import keras
-import numpy as np
 
 from snn_toolbox_tf.config import ConfigurationError, Settings
 from snn_toolbox_tf.experiment.notes import noted
+from snn_toolbox_tf.foundation.npz_files import read_arrays
 from snn_toolbox_tf.model_files import MODEL_SUFFIXES, ModelFileError
 from snn_toolbox_tf.model_files import load_model as read_model
 
@@ -86,15 +85,8 @@ def load_arrays(path: str | os.PathLike[str]) -> Any:
             "(--dataset-path) names the folder of x_test.npz, y_test.npz and x_norm.npz."
         )
     try:
-        with np.load(source, allow_pickle=False) as file:
-            if not isinstance(file, np.lib.npyio.NpzFile):
-                raise ConfigurationError(
-                    f"'{source}' is a single .npy array. Expected .npz: `numpy.savez(path, array)`."
-                )
-            arrays = {name: file[name] for name in file.files}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zipfile.LargeZipFile) as error:
-        if isinstance(error, ConfigurationError):
-            raise
+        arrays = read_arrays(source)
+    except ValueError as error:
         raise ConfigurationError(
             f"'{source}' cannot be read as an npz file of plain arrays: {error}. Expected one written by `numpy.savez`."
         ) from error

@@ -98,9 +98,7 @@ def sweep(
             f"[parameter_sweep] param_name = timesteps: with dt = {settings.simulation.dt:g}, vary duration."
         )
     name = key_of(name)
-    if not settings.tools.simulate:
-        raise ConfigurationError("[tools] simulate = False: a parameter sweep has nothing to compare.")
-    points = _prepared_points(settings, name, values, model, Data(x_test, y_test, x_norm))
+    points = prepare_points(settings, name, values, model, Data(x_test, y_test, x_norm))
     fingerprint = {
         **points[0].fingerprint,
         f"[{SECTION_OF[name]}] {name}": list(values),
@@ -168,10 +166,23 @@ def point_label(name: str, value: Any) -> str:
     return re.sub(r"[^\w.=+-]+", "_", f"{key}={write_value(key, value)}")
 
 
-def _prepared_points(
+def prepare_points(
     settings: Settings, name: str, values: tuple[Any, ...], model: keras.Model | None, data: Data
 ) -> list[Prepared]:
-    """Returns the parts of every run; all are checked, and what does not depend on the setting is there once."""
+    """Returns the parts of every run; all are checked, and what does not depend on the setting is there once.
+
+    Args:
+        settings: The settings, with absolute paths.
+        name: The setting that is varied.
+        values: Its values, from `checked_values`.
+        model: The source model, or None to read it.
+        data: Arrays in place of files.
+
+    Raises:
+        ConfigurationError: As for `sweep`.
+    """
+    if not settings.tools.simulate:
+        raise ConfigurationError("[tools] simulate = False: a parameter sweep has nothing to compare.")
     given = {"filename_ann": model, "dataset_path": data.x_test}
     if given.get(name) is not None:
         raise ConfigurationError(

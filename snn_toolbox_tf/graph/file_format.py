@@ -3,8 +3,10 @@
 import dataclasses
 from typing import Any
 
+import keras
 import numpy as np
 
+from snn_toolbox_tf.foundation.argument_checks import check_one_of
 from snn_toolbox_tf.graph.graph import Graph
 from snn_toolbox_tf.graph.nodes import InputNode, LayerSpec, MaxPool, Node, Population, Readout, Synapse
 from snn_toolbox_tf.neurons import Neuron, neuron_from_config
@@ -46,7 +48,8 @@ def graph_from_config(config: dict[str, Any]) -> Graph:
     """Returns the graph that `graph_to_config` wrote down.
 
     Raises:
-        ValueError: If another version has written it, or it was changed by hand.
+        ValueError: If another version has written it, or its nodes do not fit together. Whatever else was changed by hand
+            raises the error that it causes.
     """
     written = config.get("format", 1) if isinstance(config, dict) else None
     if written != FORMAT:
@@ -69,12 +72,31 @@ def graph_from_config(config: dict[str, Any]) -> Graph:
     def fields(item: dict[str, Any]) -> dict[str, Any]:
         return {key: decode(key, value) for key, value in item.items() if key != "kind"}
 
-    try:
-        nodes: list[Node] = [_KINDS[item["kind"]](**fields(item)) for item in config["nodes"]]
-        readouts = [Readout(**fields(item)) for item in config["readouts"]]
-        return Graph(config["name"], nodes, readouts, config["input_structure"], config["output_structure"])
-    except (KeyError, TypeError) as error:
-        raise ValueError(
-            f"The file's description of the spiking network is damaged or was changed by hand: {error!r}. Convert the "
-            "source model anew."
-        ) from error
+    nodes: list[Node] = []
+    for item in config["nodes"]:
+        kind = _KINDS[check_one_of(item["kind"], _KINDS, "kind of node")]
+        nodes.append(kind(**fields(item)))
+    readouts = [Readout(**fields(item)) for item in config["readouts"]]
+    _check_wiring(nodes, readouts, config)
+    return Graph(config["name"], nodes, readouts, config["input_structure"], config["output_structure"])
+
+
+def _check_wiring(nodes: list[Node], readouts: list[Readout], config: dict[str, Any]) -> None:
+    """Raises if something is read that is not there, or not there yet."""
+    known: set[str] = set()
+    for node in nodes:
+        missing = [name for name in node.inputs if name not in known]
+        if missing:
+            raise ValueError(f"node '{node.name}' reads {missing}, which no node before it gives")
+        if node.name in known:
+            raise ValueError(f"two nodes are called '{node.name}'")
+        if bool(node.inputs) == isinstance(node, InputNode):
+            raise ValueError(f"node '{node.name}' ({type(node).__name__}) reads {node.inputs or 'nothing'}")
+        known.add(node.name)
+    missing = [readout.node for readout in readouts if readout.node not in known]
+    if missing:
+        raise ValueError(f"outputs read {missing}, which no node gives")
+    inputs = [node.name for node in nodes if isinstance(node, InputNode)]
+    named = keras.tree.flatten(config["input_structure"])
+    if sorted(named) != sorted(inputs) or len(keras.tree.flatten(config["output_structure"])) != len(readouts):
+        raise ValueError(f"its structure names the inputs {named} and does not fit the inputs {inputs} and its outputs")

@@ -8,6 +8,10 @@ import tensorflow as tf
 from numpy.typing import ArrayLike
 
 
+#: Of values on the grid: 2^64 times what float32 holds exactly, where any neuron fires at every timestep, or never.
+_MOST_BITS = 24 + 64
+
+
 def straight_through_round(values: tf.Tensor, bits: ArrayLike) -> tf.Tensor:
     """Rounds to the nearest multiple of 2^-bits (ties to even); the gradient passes as if nothing was rounded."""
     unit = tf.constant(np.exp2(np.asarray(bits, np.float64)), dtype=values.dtype)
@@ -40,8 +44,10 @@ class RoundToGrid(keras.layers.Layer):
         self.bits = bits
 
     def call(self, inputs: Any) -> Any:
-        """Returns the rounded inputs."""
-        return tf.cast(straight_through_round(tf.convert_to_tensor(inputs), self.bits), self.compute_dtype)
+        """Returns the rounded inputs, none of them infinite: two infinite currents could cancel to NaN."""
+        rounded = straight_through_round(tf.convert_to_tensor(inputs), self.bits)
+        largest = min(2.0 ** (_MOST_BITS - self.bits), float(np.finfo(np.float32).max))
+        return tf.cast(tf.clip_by_value(rounded, -largest, largest), self.compute_dtype)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """Returns the input shape."""

@@ -174,7 +174,7 @@ class SpikingModel(TrainableModel):
             **options: `input` ("analog", "poisson" or "frames"; the model's own by default), `seed` (of Poisson input),
                 `block_length` (K), `schedule` ("step" or "layer_synchronous": each population first integrates all
                 timesteps, then fires), `sample_indices` (one per sample, for Poisson draws; their positions by default),
-                `memory_limit` (bytes for the arrays of the result, 2 GiB by default), `verbose` (1 shows a progress bar).
+                `memory_limit` (bytes for the arrays of the result, 2 GiB by default; None for no limit), `verbose` (1 shows a progress bar).
 
         Returns:
             A `SimulationResult`.
@@ -268,8 +268,35 @@ class SpikingModel(TrainableModel):
                 verbose=bool(verbose),
             )
 
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> "SpikingModel":
+        """Returns the model that `get_config` described.
+
+        Raises:
+            ValueError: If the description was changed by hand, is damaged, or is another version's.
+        """
+        try:
+            return cls(**config)
+        except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+            reason = str(error).rstrip(".")
+            if not isinstance(error, ValueError):
+                reason = f"{type(error).__name__}: {reason}"
+            raise ValueError(
+                "This description of a spiking network cannot be used: it is damaged, was changed by hand, or needs another "
+                f"version of snn_toolbox_tf. {reason}. Convert the source model anew."
+            ) from error
+
     def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments; weights are saved by the layers."""
+        """Returns the constructor's arguments; weights are saved by the layers.
+
+        Raises:
+            ValueError: If Keras asks for them to write a file that cannot hold the network.
+        """
+        if _writes_hdf5():
+            raise ValueError(
+                f"SpikingModel '{self.name}' cannot be saved as an HDF5 file. Expected a '.keras' file: "
+                "`model_snn.save('name.keras')`."
+            )
         return {
             "graph": graph_to_config(self._network.graph),
             "timesteps": self._timesteps,
@@ -290,3 +317,9 @@ class SpikingModel(TrainableModel):
     def thresholds(self) -> dict[str, np.ndarray]:
         """Returns theta per population, in units of the source's activations."""
         return dict(self.conversion.thresholds)
+
+
+def _writes_hdf5() -> bool:
+    """Whether Keras is writing one of its old .h5 files: meanwhile it describes layers without their modules."""
+    (layer,) = keras.Sequential([keras.layers.Identity()]).get_config()["layers"]
+    return "module" not in layer

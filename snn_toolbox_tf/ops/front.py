@@ -147,6 +147,8 @@ def accumulate_max_pool(
         window: The windows.
         differentiable: Whether a gradient is wanted, which only the reference has.
 
+    NaN has no place here: implementations differ in what they make of it, and a `SpikingModel` refuses it as input.
+
     Returns:
         J, of the current's dtype, `[timesteps, batch, rows, columns, channels]`, and S after the block.
 

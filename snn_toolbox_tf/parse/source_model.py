@@ -39,7 +39,7 @@ def check_source_model(model: keras.Model) -> None:
             )
     reduced = [
         f"'{layer.name}' ({layer.dtype_policy.name})"
-        for layer in _flat_layers(model)
+        for layer in flat_layers(model)
         if any(kind in layer.dtype_policy.name for kind in ("float16", "float8", "int8"))
     ]
     if reduced:
@@ -49,13 +49,24 @@ def check_source_model(model: keras.Model) -> None:
         )
     broken = [
         f"'{layer.name}'"
-        for layer in _flat_layers(model)
+        for layer in flat_layers(model)
         if not all(np.isfinite(keras.ops.convert_to_numpy(weight)).all() for weight in layer.weights)
     ]
     if broken:
         raise ValueError(
             f"Model '{model.name}' has NaN or infinite weights in: {', '.join(broken)}. Expected finite weights: "
             "the training diverged, or the file is damaged."
+        )
+    impossible = [
+        f"'{layer.name}'"
+        for layer in flat_layers(model)
+        if isinstance(layer, keras.layers.BatchNormalization)
+        and keras.ops.convert_to_numpy(layer.moving_variance).min() < 0
+    ]
+    if impossible:
+        raise ValueError(
+            f"Model '{model.name}' has a negative moving variance in: {', '.join(impossible)}, so that it gives NaN. "
+            "Expected a variance, 0 or more: the file is damaged, or the weights were set in another order."
         )
     if not runs_as_wired(model):
         raise ValueError(
@@ -64,9 +75,10 @@ def check_source_model(model: keras.Model) -> None:
         )
 
 
-def _flat_layers(model: keras.Model) -> list[Any]:
+def flat_layers(model: keras.Model) -> list[Any]:
+    """Returns all layers of a model, those of nested models and inside wrappers included."""
     layers = []
     for layer in model.layers:
         inner = layer.layer if isinstance(layer, keras.layers.Wrapper) else layer
-        layers.extend(_flat_layers(inner) if isinstance(inner, keras.Model) else [inner])
+        layers.extend(flat_layers(inner) if isinstance(inner, keras.Model) else [inner])
     return layers

@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -144,8 +145,8 @@ def _reported_timesteps(
 ) -> tuple[int, Sequence[int], bool]:
     """Returns T, the timesteps to report, and whether these are all of them."""
     listed = not isinstance(outputs, str)
-    if not listed or not isinstance(outputs, Iterable):
-        check_one_of(outputs, ("all", "last", "[t, ...]"), "outputs")
+    if not listed:
+        check_one_of(outputs, ("all", "last"), "outputs")
     wanted = _listed_timesteps(outputs) if listed else []
     if timesteps is not None:
         duration = check_timesteps(timesteps)
@@ -164,7 +165,8 @@ def _reported_timesteps(
 
 
 def _listed_timesteps(outputs: Any) -> list[int]:
-    values = list(outputs)
+    is_list = isinstance(outputs, Iterable) and getattr(outputs, "ndim", 1) == 1
+    values = list(outputs) if is_list else []
     integers = all(
         isinstance(value, (int, np.integer)) and not isinstance(value, bool) and value > 0 for value in values
     )
@@ -202,14 +204,14 @@ class MemoryBudget:
     Args:
         graph: The network's graph.
         request: The request.
-        limit: Bytes that they may take.
+        limit: Bytes that they may take; None for no limit.
 
     Raises:
-        ValueError: If the limit is no positive number.
+        ValueError: If the limit is no positive integer.
     """
 
     def __init__(self, graph: Graph, request: Request, limit: Any) -> None:
-        self._limit = check_positive_integer(limit, "memory_limit")
+        self._limit = math.inf if limit is None else check_positive_integer(limit, "memory_limit")
 
         def neurons(names: Iterable[str]) -> int:
             return sum(int(np.prod(graph[name].shape)) for name in names)

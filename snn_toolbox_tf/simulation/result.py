@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from snn_toolbox_tf.foundation import atomic_files
+from snn_toolbox_tf.foundation import atomic_files, npz_files
 from snn_toolbox_tf.foundation.argument_checks import check_positive_integer
 from snn_toolbox_tf.simulation.classes import class_labels, correct
 
@@ -188,13 +188,17 @@ class SimulationResult:
         if not source.exists():
             raise FileNotFoundError(f"No simulation result at '{path}'. Expected a file written by `result.save`.")
         try:
-            with np.load(source, allow_pickle=False) as file:
-                arrays = {key: file[key] for key in file.files}
-            meta = json.loads(str(arrays["meta"]))
-            if meta["format"] != _FORMAT:
-                raise KeyError("format")
-        except (ValueError, KeyError, OSError, EOFError) as error:
-            raise ValueError(f"'{source}' is not a simulation result written by `result.save`.") from error
+            return cls._from_arrays(npz_files.read_arrays(source))
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(
+                f"'{source}' is not a simulation result written by `result.save`, or it is damaged: {error}."
+            ) from error
+
+    @classmethod
+    def _from_arrays(cls, arrays: dict[str, np.ndarray]) -> "SimulationResult":
+        meta = json.loads(str(arrays["meta"]))
+        if meta["format"] != _FORMAT:
+            raise ValueError(f"its format is {meta['format']!r}")
         fields: dict[str, dict[str, np.ndarray]] = {field: {} for field in _ARRAY_FIELDS}
         for key, array in arrays.items():
             field, _, name = key.partition("/")

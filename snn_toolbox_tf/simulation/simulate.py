@@ -28,7 +28,7 @@ def simulate(
     block_length: int | None = None,
     schedule: str = "step",
     sample_indices: Any = None,
-    memory_limit: int = 2**31,
+    memory_limit: int | None = 2**31,
     verbose: int = 0,
 ) -> SimulationResult:
     """Runs a network and returns what happened; see `SpikingModel.simulate` for the arguments."""
