@@ -54,8 +54,7 @@ def graph_from_config(config: dict[str, Any]) -> Graph:
     written = config.get("format", 1) if isinstance(config, dict) else None
     if written != FORMAT:
         raise ValueError(
-            f"This spiking network is stored in format {written!r}; this version of snn_toolbox_tf reads format {FORMAT}. "
-            "Convert the source model anew, or use the version that wrote it."
+            f"it is stored in format {written!r}; this version of snn_toolbox_tf reads format {FORMAT}"
         )
 
     def decode(key: str, value: Any) -> Any:
@@ -97,6 +96,7 @@ def _check_wiring(nodes: list[Node], readouts: list[Readout], config: dict[str, 
     if missing:
         raise ValueError(f"outputs read {missing}, which no node gives")
     inputs = [node.name for node in nodes if isinstance(node, InputNode)]
-    named = keras.tree.flatten(config["input_structure"])
-    if sorted(named) != sorted(inputs) or len(keras.tree.flatten(config["output_structure"])) != len(readouts):
-        raise ValueError(f"its structure names the inputs {named} and does not fit the inputs {inputs} and its outputs")
+    for kind, names in (("input", inputs), ("output", [readout.name for readout in readouts])):
+        named = keras.tree.flatten(config[f"{kind}_structure"])
+        if sorted(named) != sorted(names):
+            raise ValueError(f"the {kind}s are {names}, but their structure names {named}")

@@ -65,8 +65,8 @@ class ConversionRecord:
         unknown = sorted(set(data) - {field.name for field in dataclasses.fields(cls)})
         if unknown:
             raise ValueError(
-                f"The record of the conversion holds {', '.join(map(repr, unknown))}, which this version of snn_toolbox_tf "
-                "does not know. Convert the source model anew, or use the version that wrote it."
+                f"the record of the conversion holds {', '.join(map(repr, unknown))}, which this version of snn_toolbox_tf "
+                "does not know"
             )
         thresholds = {name: np.asarray(theta, np.float64) for name, theta in data.get("thresholds", {}).items()}
         exceptions = tuple(data.get("platform_exceptions", ()))

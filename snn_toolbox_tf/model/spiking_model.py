@@ -38,6 +38,9 @@ class SpikingModel(TrainableModel):
     It is a `keras.Model`: `predict` and `evaluate` run it for `timesteps` timesteps and give the decoded outputs, `save` and
     `keras.saving.load_model` keep it, `summary` shows its layers. `simulate` gives everything else that happened.
 
+    Weights that are changed in a layer (`layer.kernel.assign`) are put on a grid when the model is used next; `step` looks for
+    them at the first timestep only.
+
     The decoded output after t timesteps is the output nonlinearity of (readout current summed over t timesteps / t).
 
     Args:
@@ -136,6 +139,8 @@ class SpikingModel(TrainableModel):
         if self._fine_tuning.active:
             with self._fine_tuning.on_grid():
                 return self.run(inputs)
+        if tf.executing_eagerly():
+            self._settle()
         finite = {
             name: tf.debugging.assert_all_finite(tensor, f"Input '{name}' holds NaN or infinite values.")
             for name, tensor in self._checked(inputs).items()
@@ -193,6 +198,7 @@ class SpikingModel(TrainableModel):
             >>> result.outputs.shape, result.spikes["a_relu"].shape
             ((16, 10, 3), (16, 10, 8))
         """
+        self._settle()
         with self._fine_tuning.held_on_grid():
             return simulate(
                 self._runner,
@@ -218,6 +224,8 @@ class SpikingModel(TrainableModel):
         Raises:
             ValueError: If the batch size differs from that of the state that is kept; call `reset_state()` first.
         """
+        if not self._runner.is_streaming:
+            self._settle()
         with self._fine_tuning.held_on_grid():
             return self._runner.step(frame)
 
@@ -236,6 +244,7 @@ class SpikingModel(TrainableModel):
             raise ValueError(f"A SpikingModel is saved as a '.keras' file. Received: '{filepath}'")
         if not overwrite and pathlib.Path(filepath).exists():
             raise FileExistsError(f"'{filepath}' exists. Pass `overwrite=True` or another path.")
+        self._settle()
         with self._fine_tuning.held_on_grid(), replacing_path(filepath) as written:
             super().save(os.fspath(written), zipped=zipped, **kwargs)
 
@@ -259,6 +268,7 @@ class SpikingModel(TrainableModel):
                 "A SpikingModel exports to format='tf_saved_model', without further options. "
                 f"Received: format={format!r}, {sorted(kwargs)}"
             )
+        self._settle()
         with self._fine_tuning.held_on_grid():
             export_saved_model(
                 filepath,
@@ -282,8 +292,8 @@ class SpikingModel(TrainableModel):
             if not isinstance(error, ValueError):
                 reason = f"{type(error).__name__}: {reason}"
             raise ValueError(
-                "This description of a spiking network cannot be used: it is damaged, was changed by hand, or needs another "
-                f"version of snn_toolbox_tf. {reason}. Convert the source model anew."
+                f"This description of a spiking network cannot be used: {reason}. It is damaged, was changed by hand, or was "
+                "written by another version of snn_toolbox_tf: use that version, or convert the source model anew."
             ) from error
 
     def get_config(self) -> dict[str, Any]:

@@ -46,6 +46,12 @@ class TrainableModel(keras.Model):
         self.test_function = None
         self.train_function = None
 
+    def _settle(self) -> None:
+        """Puts weights that were changed in a layer, behind the model's back, on a grid computed for them."""
+        if self._fine_tuning.settle():
+            self.conversion = dataclasses.replace(self.conversion, fine_tuned=True)
+            self._trace_anew()
+
     def compile(self, *args: Any, **kwargs: Any) -> None:
         """Configures loss and metrics for `evaluate`, see `keras.Model.compile`; a loss is not needed."""
         # Keras keeps the old loss if none is given; here a new `compile` replaces everything.
@@ -136,6 +142,7 @@ class TrainableModel(keras.Model):
                 f"The file's weights are not those of SpikingModel '{self.name}'. Expected weights that its `save_weights` "
                 "wrote, in units of its thresholds; to take over new weights of the source, convert the source anew."
             )
+        self._fine_tuning.trust()
 
     def _fingerprint(self) -> np.ndarray:
         """Sizes of all weights, in order."""
@@ -164,7 +171,7 @@ class TrainableModel(keras.Model):
             ValueError: If arrays hold NaN or infinite values. Batches of a stream are checked as they come, with a
                 `tf.errors.InvalidArgumentError`.
         """
-        self._check_finite(x)
+        self._prepare_for(x)
         return super().predict(x, *args, **kwargs)
 
     def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
@@ -173,10 +180,11 @@ class TrainableModel(keras.Model):
         Raises:
             ValueError: As `predict`.
         """
-        self._check_finite(x)
+        self._prepare_for(x)
         return super().evaluate(x, *args, **kwargs)
 
-    def _check_finite(self, x: Any) -> None:
+    def _prepare_for(self, x: Any) -> None:
+        self._settle()
         if x is not None and not is_stream(x):
             as_arrays(x, self._runner.network.graph, argument="x", frames=self._runner.input_options.mode == "frames")
 

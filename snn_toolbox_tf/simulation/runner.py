@@ -178,6 +178,11 @@ class Runner:
             self._stream = segment.state
         return segment.outputs
 
+    @property
+    def is_streaming(self) -> bool:
+        """Whether `step` keeps a state."""
+        return self._stream is not None
+
     def reset_state(self) -> None:
         """Forgets the state that `step` keeps."""
         with self._stream_lock:

@@ -6,6 +6,7 @@ computed anew for the weights that it led to, and the layers hold weights on the
 """
 
 import contextlib
+import zlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -39,6 +40,7 @@ class FineTuning:
         self._network = runner.network
         self._options = BlockOptions(surrogate_gradient="arctan")
         self._before: list[np.ndarray] = []
+        self._settled: int | None = self._checksum()
         # What the data will bring is known only as it passes by.
         self._largest = {
             node.name: tf.Variable(node.magnitude, dtype=tf.float32, trainable=False)
@@ -124,13 +126,62 @@ class FineTuning:
         """
         self.active = False
         before, self._before = self._before, []
-        weights = self._weights()
-        after = [variable.numpy() for _, _, variable in weights]
+        after = [variable.numpy() for _, _, variable in self._weights()]
         if all(np.array_equal(old, new) for old, new in zip(before, after, strict=True)):
             return False
-        self._check_finite(before, after)
-        if not any(node.layer.fractional_bits for node in self._network.graph.of_type(Synapse)):
-            return True
+        bad = self._not_finite()
+        if bad:
+            for (_, _, variable), value in zip(self._weights(), before, strict=True):
+                variable.assign(value)
+            raise FloatingPointError(
+                f"Training has met infinite values or NaN: {', '.join(bad)}. The weights from before it were put back. "
+                "Check the data, or lower the learning rate."
+            )
+        self._put_on_grid()
+        return True
+
+    def trust(self) -> None:
+        """Takes the weights for on their grid, as they come from a file, the next time that `settle` is called."""
+        self._settled = None
+
+    def settle(self) -> bool:
+        """Computes the grid for weights that were changed in a layer, and rounds them to it.
+
+        What was traced before must not be used again if they were.
+
+        Returns:
+            Whether they were.
+
+        Raises:
+            FloatingPointError: If they are no numbers.
+        """
+        if self.active or self._checksum() == self._settled:
+            return False
+        if self._settled is None:
+            self._settled = self._checksum()
+            return False
+        bad = self._not_finite()
+        if bad:
+            raise FloatingPointError(
+                f"Infinite values or NaN were put into {', '.join(bad)}. Expected finite weights: set them again."
+            )
+        self._put_on_grid()
+        return True
+
+    def _checksum(self) -> int:
+        """Of all weights; of a network without a grid, which may have any, a constant."""
+        checksum = 0
+        if self._has_grid():
+            for _, _, variable in self._weights():
+                checksum = zlib.crc32(np.ascontiguousarray(variable.numpy()), checksum)
+        return checksum
+
+    def _has_grid(self) -> bool:
+        return any(node.layer.fractional_bits for node in self._network.graph.of_type(Synapse))
+
+    def _put_on_grid(self) -> None:
+        if not self._has_grid():
+            return
         # On a copy, so that an error leaves nothing half-done.
         graph = self._network.graph_with_weights()
         requantize(graph, {name: float(value.numpy()) for name, value in self._largest.items()})
@@ -142,21 +193,17 @@ class FineTuning:
                 variable.assign(spec.weights[name])
             if isinstance(layer, RoundToGrid):
                 layer.bits = node.layer.config["bits"] = spec.config["bits"]
-        return True
+        self._settled = self._checksum()
 
-    def _check_finite(self, before: list[np.ndarray], after: list[np.ndarray]) -> None:
-        weights = self._weights()
-        pairs = zip(weights, after, strict=True)
-        bad = [f"the weights of '{node.name}'" for (node, _, _), value in pairs if not np.isfinite(value).all()]
+    def _not_finite(self) -> list[str]:
+        """Names what is infinite or NaN."""
+        bad = [
+            f"the weights of '{node.name}'"
+            for node, _, variable in self._weights()
+            if not np.isfinite(variable.numpy()).all()
+        ]
         bad += [f"input '{name}'" for name, value in self._largest.items() if not np.isfinite(value.numpy())]
-        if not bad:
-            return
-        for (_, _, variable), value in zip(weights, before, strict=True):
-            variable.assign(value)
-        raise FloatingPointError(
-            f"Training has met infinite values or NaN: {', '.join(dict.fromkeys(bad))}. The weights from before it were "
-            "put back. Check the data, or lower the learning rate."
-        )
+        return list(dict.fromkeys(bad))
 
     def _rounded(self) -> list[tuple[keras.Variable, tf.Tensor]]:
         """Pairs of a weight that has a grid, and its rounded value."""
