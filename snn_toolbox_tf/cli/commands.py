@@ -141,8 +141,10 @@ def run_convert(arguments: argparse.Namespace, screen: Screen) -> int:
     target = pathlib.Path(arguments.output) if arguments.output else folder / f"{snn_name(settings)}.keras"
     if target.suffix != ".keras":
         raise ConfigurationError(f"--output: Expected a file name that ends in .keras. Received: '{target}'.")
-    if target.exists() and not settings.output.overwrite:
+    if target.is_file() and not settings.output.overwrite:
         raise ConfigurationError(f"'{target}' exists. Choose another --output, or replace it with --overwrite.")
+    if target.is_dir():
+        raise ConfigurationError(f"--output: '{target}' is a folder. Expected a file name that ends in .keras.")
     if not target.parent.is_dir():
         raise ConfigurationError(f"--output: there is no folder '{target.parent}'.")
     data = Data(x_norm=load_arrays(arguments.calibration_data)) if arguments.calibration_data else None

@@ -121,6 +121,8 @@ class RunFolder:
             self._overwrite = self._overwrite or bool(_read_marker(self.path).get("overwrite"))
 
     def _check_target(self) -> None:
+        if self.target.is_symlink():
+            raise ConfigurationError(f"'{self.target}' is a link to itself. Choose another folder for the run.")
         if not self.target.exists() or (self.target.is_dir() and not any(self.target.iterdir())):
             return
         if not self.target.is_dir():
@@ -138,11 +140,14 @@ class RunFolder:
     def _take_up(self) -> None:
         """Goes on with what an unfinished run has left, or starts anew."""
         there = self.path.exists()
+        if there and not self.path.is_dir():
+            raise ConfigurationError(f"'{self.path}' is a file. Remove it, or choose another runlabel.")
         if there and not holds_run(self.path):
             atomic_files.remove_leftovers(self.path)
             if any(self.path.iterdir()):
                 raise ConfigurationError(
-                    f"'{self.path}' holds no unfinished run. Remove it, or choose another runlabel."
+                    f"'{self.path}' holds no unfinished run, or its {_MARKER} is damaged. Remove it, or choose another "
+                    "runlabel."
                 )
         elif there and self._resume:
             self._check_same(_read_marker(self.path)["fingerprint"])
@@ -189,6 +194,6 @@ def holds_run(folder: pathlib.Path) -> bool:
 def _read_marker(folder: pathlib.Path) -> dict[str, Any]:
     """Returns what the marker of a run's folder says."""
     marker = json.loads((folder / _MARKER).read_text())
-    if marker["format"] != _FORMAT:
+    if marker["format"] != _FORMAT or not isinstance(marker["fingerprint"], dict):
         raise ValueError(folder)
     return marker

@@ -165,7 +165,11 @@ def convert_prepared(prepared: Prepared) -> Converted:
     with noted(notes):
         # Of a copy: a sweep converts the same graph several times.
         graph, options = network.copy(), conversion_options(settings)
-        model_snn = convert_graph(prepared.source, graph, prepared.calibration_data, options)
+        try:
+            model_snn = convert_graph(prepared.source, graph, prepared.calibration_data, options)
+        except (TypeError, ValueError) as error:
+            # What is wrong with model or data, but shows only when they meet.
+            raise ConfigurationError(str(error)) from error
     return Converted(model_snn, tuple(notes))
 
 

@@ -20,6 +20,9 @@ def replacing_path(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
 
     Yields:
         A path with the same ending, in a folder beside the target, where nothing is yet.
+
+    Raises:
+        IsADirectoryError: At the end, if a file was written and `path` is a folder, which is not replaced by one.
     """
     # A link stays one: what it leads to is replaced.
     target = pathlib.Path(os.path.realpath(path))
@@ -27,6 +30,8 @@ def replacing_path(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
     with tempfile.TemporaryDirectory(prefix=f".{target.stem}-", dir=target.parent) as folder:
         written = pathlib.Path(folder) / target.name
         yield written
+        if target.is_dir() and not written.is_dir():
+            raise IsADirectoryError(f"'{path}' is a folder, which no file replaces. Choose another file name.")
         if target.is_dir() and not target.is_symlink():
             replaced = pathlib.Path(folder) / "replaced"
             os.rename(target, replaced)

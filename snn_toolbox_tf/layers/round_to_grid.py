@@ -10,6 +10,8 @@ from numpy.typing import ArrayLike
 
 #: Of values on the grid: 2^64 times what float32 holds exactly, where any neuron fires at every timestep, or never.
 _MOST_BITS = 24 + 64
+#: Of float32.
+_LARGEST_EXPONENT = 127
 
 
 def straight_through_round(values: tf.Tensor, bits: ArrayLike) -> tf.Tensor:
@@ -46,7 +48,7 @@ class RoundToGrid(keras.layers.Layer):
     def call(self, inputs: Any) -> Any:
         """Returns the rounded inputs, none of them infinite: two infinite currents could cancel to NaN."""
         rounded = straight_through_round(tf.convert_to_tensor(inputs), self.bits)
-        largest = min(2.0 ** (_MOST_BITS - self.bits), float(np.finfo(np.float32).max))
+        largest = 2.0 ** min(_MOST_BITS - self.bits, _LARGEST_EXPONENT)
         return tf.cast(tf.clip_by_value(rounded, -largest, largest), self.compute_dtype)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:

@@ -239,11 +239,15 @@ class SpikingModel(TrainableModel):
         Raises:
             ValueError: For another file type, which could not hold the network.
             FileExistsError: If the file exists and `overwrite` is False.
+            IsADirectoryError: If it is a folder that holds something else.
         """
         if not str(filepath).endswith(".keras"):
             raise ValueError(f"A SpikingModel is saved as a '.keras' file. Received: '{filepath}'")
-        if not overwrite and pathlib.Path(filepath).exists():
+        target = pathlib.Path(filepath)
+        if not overwrite and target.exists():
             raise FileExistsError(f"'{filepath}' exists. Pass `overwrite=True` or another path.")
+        if target.is_dir() and not (target / "config.json").is_file():
+            raise IsADirectoryError(f"'{filepath}' is a folder, and no saved model. Choose another file name.")
         self._settle()
         with self._fine_tuning.held_on_grid(), replacing_path(filepath) as written:
             super().save(os.fspath(written), zipped=zipped, **kwargs)

@@ -87,7 +87,9 @@ class Network:
 
     def apply(self, node: Node, inputs: list[Any]) -> Any:
         """Runs a node's layer."""
-        return self.layers[node.name](inputs if len(inputs) > 1 else inputs[0])
+        # In TensorFlow, a name may begin with an underscore inside a scope only.
+        with tf.name_scope("network"):
+            return self.layers[node.name](inputs if len(inputs) > 1 else inputs[0])
 
     def run_as_ann(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """Runs the network with each population replaced by the ReLU that it stands for.
@@ -121,8 +123,9 @@ class Network:
             output = tf.cast(mean, tf.float32)
             if decoder:
                 output = tf.cast(output, tf.float64)
-            for layer in decoder:
-                output = layer(output)
+            with tf.name_scope("decoder"):
+                for layer in decoder:
+                    output = layer(output)
             outputs.append(tf.cast(output, tf.float32))
         return pack(self.graph.output_structure, outputs)
 

@@ -1,11 +1,14 @@
 """What a source model must be before it can be read."""
 
+import re
 from typing import Any
 
 import keras
 import numpy as np
 
 from snn_toolbox_tf.parse.trace import runs_as_wired
+
+_NAME = re.compile(r"[A-Za-z0-9_.\\/>-]+")
 
 
 def check_source_model(model: keras.Model) -> None:
@@ -31,6 +34,7 @@ def check_source_model(model: keras.Model) -> None:
             "Expected a Sequential or Functional model. Rebuild it as `keras.Model(inputs, outputs)` and copy the "
             "weights with `set_weights`."
         )
+    _check_names(model)
     for tensor in model.inputs:
         if None in tensor.shape[1:]:
             raise ValueError(
@@ -72,6 +76,19 @@ def check_source_model(model: keras.Model) -> None:
         raise ValueError(
             f"Model '{model.name}' ({type(model).__name__}) overrides `call`, so it does not compute what its layers are "
             "wired to. Expected a Sequential or Functional model. Rebuild it as `keras.Model(inputs, outputs)`."
+        )
+
+
+def _check_names(model: keras.Model) -> None:
+    """Refuses names with which Keras itself cannot `predict`."""
+    layers = [layer.name for layer in flat_layers(model) if not isinstance(layer, keras.layers.InputLayer)]
+    bad = [name for name in layers if not _NAME.fullmatch(name)]
+    bad += [] if _NAME.fullmatch(model.name) and model.name[0] not in "_-" else [model.name]
+    if bad:
+        raise ValueError(
+            f"Model '{model.name}' has names that TensorFlow refuses: {', '.join(map(repr, bad))}. Expected letters, digits "
+            "and any of '_', '-', '.', '>', and a model's name to begin with a letter or digit. Rebuild the model with other "
+            "names."
         )
 
 
