@@ -192,8 +192,8 @@ def _warn_of_another_scale(graph: Graph, thresholds: dict[str, np.ndarray]) -> N
     silenced = [name for name, theta in thresholds.items() if np.max(theta) > _USUAL_SIZE]
     if inputs and silenced:
         warnings.warn(
-            f"The calibration data reaches {', '.join(inputs)}, and thresholds are as large: on much smaller input no neuron "
-            f"of {', '.join(silenced)} will spike. Is it scaled as the model expects?",
+            f"The calibration data reaches {', '.join(inputs)}, and thresholds are as large: on much smaller input no "
+            f"neuron of {', '.join(silenced)} will spike. Is it scaled as the model expects?",
             stacklevel=5,
         )
 

@@ -53,9 +53,7 @@ def graph_from_config(config: dict[str, Any]) -> Graph:
     """
     written = config.get("format", 1) if isinstance(config, dict) else None
     if written != FORMAT:
-        raise ValueError(
-            f"it is stored in format {written!r}; this version of snn_toolbox_tf reads format {FORMAT}"
-        )
+        raise ValueError(f"it is stored in format {written!r}; this version of snn_toolbox_tf reads format {FORMAT}")
 
     def decode(key: str, value: Any) -> Any:
         if key == "layer":

@@ -7,7 +7,6 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import ArrayLike
 
-
 #: Of values on the grid: 2^64 times what float32 holds exactly, where any neuron fires at every timestep, or never.
 _MOST_BITS = 24 + 64
 #: Of float32.

@@ -38,8 +38,8 @@ class SpikingModel(TrainableModel):
     It is a `keras.Model`: `predict` and `evaluate` run it for `timesteps` timesteps and give the decoded outputs, `save` and
     `keras.saving.load_model` keep it, `summary` shows its layers. `simulate` gives everything else that happened.
 
-    Weights that are changed in a layer (`layer.kernel.assign`) are put on a grid when the model is used next; `step` looks for
-    them at the first timestep only.
+    Weights that are changed in a layer (`layer.kernel.assign`) are put on a grid when the model is used next; `step` looks
+    for them at the first timestep only.
 
     The decoded output after t timesteps is the output nonlinearity of (readout current summed over t timesteps / t).
 
@@ -179,7 +179,8 @@ class SpikingModel(TrainableModel):
             **options: `input` ("analog", "poisson" or "frames"; the model's own by default), `seed` (of Poisson input),
                 `block_length` (K), `schedule` ("step" or "layer_synchronous": each population first integrates all
                 timesteps, then fires), `sample_indices` (one per sample, for Poisson draws; their positions by default),
-                `memory_limit` (bytes for the arrays of the result, 2 GiB by default; None for no limit), `verbose` (1 shows a progress bar).
+                `memory_limit` (bytes for the arrays of the result, 2 GiB by default; None: no limit), `verbose` (1 shows a
+                progress bar).
 
         Returns:
             A `SimulationResult`.
@@ -296,8 +297,8 @@ class SpikingModel(TrainableModel):
             if not isinstance(error, ValueError):
                 reason = f"{type(error).__name__}: {reason}"
             raise ValueError(
-                f"This description of a spiking network cannot be used: {reason}. It is damaged, was changed by hand, or was "
-                "written by another version of snn_toolbox_tf: use that version, or convert the source model anew."
+                f"This description of a spiking network cannot be used: {reason}. It is damaged, was changed by hand, or "
+                "was written by another version of snn_toolbox_tf: use that version, or convert the source model anew."
             ) from error
 
     def get_config(self) -> dict[str, Any]:

@@ -116,15 +116,26 @@ class TrainableModel(keras.Model):
 
         Raises:
             ValueError: For weights of another model, the source's above all: those of a spiking network are in units of its
-                thresholds.
+                thresholds. The weights from before are kept.
         """
         if not str(filepath).endswith((".weights.h5", ".keras")):
             raise ValueError(
                 "A SpikingModel loads weights from a '.weights.h5' file that its `save_weights` wrote. "
                 f"Received: '{filepath}'"
             )
-        with contextlib.nullcontext() if self._fine_tuning.active else self.fine_tuning():
+        with contextlib.nullcontext() if self._fine_tuning.active else self.fine_tuning(), self._kept_weights():
             super().load_weights(filepath, *args, **kwargs)
+
+    @contextlib.contextmanager
+    def _kept_weights(self) -> Iterator[None]:
+        """Puts the weights back after an error: Keras tells of one only when it has loaded all that it can."""
+        before = [weight.numpy() for weight in self.weights]
+        try:
+            yield
+        except BaseException:
+            for weight, value in zip(self.weights, before, strict=True):
+                weight.assign(value)
+            raise
 
     def save_own_variables(self, store: Any) -> None:
         """Marks a file's weights as those of a spiking network."""

@@ -87,8 +87,8 @@ def _check_names(model: keras.Model) -> None:
     if bad:
         raise ValueError(
             f"Model '{model.name}' has names that TensorFlow refuses: {', '.join(map(repr, bad))}. Expected letters, digits "
-            "and any of '_', '-', '.', '>', and a model's name to begin with a letter or digit. Rebuild the model with other "
-            "names."
+            "and any of '_', '-', '.', '>', and a model's name to begin with a letter or digit. Rebuild the model with "
+            "other names."
         )
 
 

@@ -173,7 +173,7 @@ class FineTuning:
         checksum = 0
         if self._has_grid():
             for _, _, variable in self._weights():
-                checksum = zlib.crc32(np.ascontiguousarray(variable.numpy()), checksum)
+                checksum = zlib.crc32(np.ascontiguousarray(variable.numpy()).data, checksum)
         return checksum
 
     def _has_grid(self) -> bool:

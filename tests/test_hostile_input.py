@@ -1,0 +1,207 @@
+"""Numbers, types and calls that no one means: one clear error, or the right answer; never zeros, NaN or a dead process."""
+
+import threading
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import snn_toolbox_tf as snn
+
+L = keras.layers
+NAN = np.full((4, 6), np.nan, np.float32)
+
+
+@pytest.fixture
+def model_snn(mlp, x_mlp):
+    return snn.convert_keras(mlp, x_mlp, timesteps=8)
+
+
+CALLS = {
+    "simulate": lambda model, x: model.simulate(x),
+    "step": lambda model, x: model.step(x),
+    "predict": lambda model, x: model.predict(x, verbose=0),
+    "evaluate": lambda model, x: model.evaluate(x, np.zeros((len(x), 3)), verbose=0),
+    "convert": lambda model, x: snn.convert_keras(model, x),
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [
+        (np.full((4, 6), 1e300), r"beyond float32's range for input '.*', first in sample 0: up to 1e\+300"),
+        (NAN, r"NaN or infinite values for input '.*', first in sample 0"),
+    ],
+    ids=["1e300", "NaN"],
+)
+def test_numbers_that_float32_cannot_hold_are_refused_everywhere(mlp, model_snn, name, x, message):
+    model_snn.compile(loss="mse")
+    with pytest.raises(ValueError, match=message):
+        CALLS[name](mlp if name == "convert" else model_snn, x)
+
+
+@pytest.mark.parametrize("x", [NAN, np.full((4, 6), 1e300)])
+def test_streams_are_checked_as_they_come(model_snn, x):
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"Input '.*' holds NaN or infinite values"):
+        model_snn.predict(tf.data.Dataset.from_tensors(x), verbose=0)
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"Input '.*' holds NaN or infinite values"):
+        model_snn(tf.constant(x, tf.float32))
+
+
+def test_the_largest_float32_saturates_a_network_and_does_not_become_nan():
+    """Infinite currents that meet would cancel to NaN, which never fires."""
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((6,))
+    hidden = L.Dense(6)(L.Dense(10, "relu")(inputs))
+    joined = L.Concatenate()([L.ReLU()(L.Add()([hidden, inputs])), inputs])
+    model = keras.Model(inputs, L.Dense(4)(L.ReLU()(L.Dense(5)(joined))))
+    x = np.random.default_rng(0).normal(size=(20, 6)).astype(np.float32)
+    model_snn = snn.convert_keras(model, x)
+    large, larger = (model_snn.simulate(x * np.float32(size)) for size in (1e20, 1e38))
+    assert larger.firing_rates == pytest.approx(large.firing_rates, abs=0.05)
+    assert min(larger.firing_rates.values()) > 0.2
+    assert np.isfinite(larger.outputs).all()
+
+
+def test_calibration_data_of_another_scale_is_questioned(mlp, x_mlp):
+    with pytest.warns(UserWarning, match=r"reaches 1e\+30 for '.*'.*no neuron of hidden_relu will spike"):
+        model_snn = snn.convert_keras(mlp, np.full_like(x_mlp, 1e30))
+    assert model_snn.simulate(x_mlp).firing_rates == {"hidden_relu": 0.0}
+
+
+def test_large_calibration_data_behind_a_normalization_is_not_questioned(mlp, x_mlp, recwarn):
+    model = keras.Sequential([keras.Input((6,)), L.Rescaling(1e-9), mlp])
+    snn.convert_keras(model, 1e9 * x_mlp)
+    assert [warning for warning in recwarn if "reaches" in str(warning.message)] == []
+
+
+MANY = r"`timesteps` to be a positive integer of at most 2\*\*24 = 16,777,216, up to which spike counts are exact"
+
+
+@pytest.mark.parametrize("timesteps", [2**31, 10**9, 2**24 + 1, 2**62])
+def test_more_timesteps_than_float32_can_count_are_refused_at_once(mlp, x_mlp, model_snn, timesteps):
+    with pytest.raises(ValueError, match=MANY):
+        model_snn.simulate(x_mlp, timesteps=timesteps)
+    with pytest.raises(ValueError, match=MANY):
+        model_snn.timesteps = timesteps
+    with pytest.raises(ValueError, match=MANY):
+        snn.convert_keras(mlp, x_mlp, timesteps=timesteps)
+    with pytest.raises(ValueError, match=MANY):
+        snn.ops.integrate_fire(tf.ones([1, 1]), tf.zeros([1, 1]), tf.constant(1.0), timesteps=timesteps)
+
+
+def test_spike_counts_are_exact_up_to_the_last_timestep():
+    most = 2**24
+    counts = tf.constant([[most - 8.0]])
+    block = snn.ops.integrate_fire(tf.ones([1, 1]), tf.zeros([1, 1]), tf.constant(1.0), timesteps=8, counts=counts)
+    assert float(block.counts[0, 0]) == most
+
+
+def test_memory_is_checked_before_the_run(x_mlp, model_snn):
+    with pytest.raises(MemoryError, match=r"would take .* MiB, most of it for 'outputs'.*raise `memory_limit`"):
+        model_snn.simulate(x_mlp, timesteps=2**24)
+
+
+def test_memory_without_a_limit(x_mlp, model_snn):
+    assert model_snn.simulate(x_mlp, memory_limit=None).samples == 40
+    with pytest.raises(ValueError, match=r"`memory_limit` to be a positive integer.*memory_limit='2 GB'"):
+        model_snn.simulate(x_mlp, memory_limit="2 GB")
+
+
+@pytest.mark.parametrize("outputs", [[np.int64(4)], np.arange(1, 5), range(1, 5), (2, np.uint8(3))])
+def test_timesteps_may_be_numbers_of_numpy(x_mlp, model_snn, outputs):
+    result = model_snn.simulate(x_mlp, outputs=outputs)
+    np.testing.assert_array_equal(result.timesteps, [int(value) for value in outputs])
+    np.testing.assert_array_equal(result.outputs, model_snn.simulate(x_mlp).outputs[result.timesteps - 1])
+
+
+@pytest.mark.parametrize("outputs", [4, None, np.array(4), np.array([[1, 2]]), [1.0, 2.0], [True], "[t, ...]"])
+def test_other_outputs_are_refused(x_mlp, model_snn, outputs):
+    with pytest.raises(ValueError, match=r"(increasing positive numbers of timesteps|Unknown `outputs`).*Received"):
+        model_snn.simulate(x_mlp, outputs=outputs)
+
+
+def test_threads_that_step_lose_nothing(x_mlp, model_snn):
+    expected = model_snn.simulate(x_mlp, timesteps=41, outputs="last").outputs[0]
+    model_snn.step(x_mlp)
+    done = []
+
+    def steps():
+        done.extend(model_snn.step(x_mlp) for _ in range(13))
+
+    threads = [threading.Thread(target=steps) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(done) == 39
+    np.testing.assert_array_equal(model_snn.step(x_mlp), expected)
+
+
+def test_an_implementation_is_chosen_for_all_threads():
+    found = []
+    with snn.ops.use("reference"):
+        thread = threading.Thread(target=lambda: found.append(snn.ops.implementation().name))
+        thread.start()
+        thread.join()
+    assert found == ["reference"]
+
+
+CHANGES = {
+    "set_weights": lambda model: model.set_weights([1.00123 * weight for weight in model.get_weights()]),
+    "assign": lambda model: model.network.layers["logits"].kernel.assign(
+        1.00123 * model.network.layers["logits"].get_weights()[0]
+    ),
+    "analog layer": lambda model: model.network.layers["hidden"].kernel.assign(
+        1.00123 * model.network.layers["hidden"].get_weights()[0]
+    ),
+}
+USES = {
+    "simulate": lambda model, x: model.simulate(x, outputs="last").outputs[0],
+    "predict": lambda model, x: model.predict(x, verbose=0),
+    "call": lambda model, x: model(x).numpy(),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("use", USES)
+def test_weights_that_are_changed_are_put_on_a_grid(x_mlp, model_snn, change, use):
+    before = USES[use](model_snn, x_mlp)
+    CHANGES[change](model_snn)
+    after = USES[use](model_snn, x_mlp)
+    assert not np.array_equal(before, after)
+    assert model_snn.conversion.fine_tuned
+    kernel, bits = model_snn.network.layers["logits"].kernel, model_snn.network.graph["logits"].layer.fractional_bits
+    np.testing.assert_array_equal(kernel * 2.0 ** bits["kernel"] % 1, np.zeros(kernel.shape))
+    np.testing.assert_array_equal(model_snn.simulate(x_mlp, batch_size=3, outputs="last").outputs[0], after)
+
+
+def test_weights_that_become_nan_are_noticed(x_mlp, model_snn):
+    model_snn.network.layers["logits"].kernel.assign(np.full((10, 3), np.nan))
+    with pytest.raises(FloatingPointError, match=r"NaN were put into the weights of 'logits'.*set them again"):
+        model_snn.simulate(x_mlp)
+
+
+def test_a_network_is_not_quantized_again(model_snn):
+    with pytest.raises(ValueError, match=r"cannot be quantized by Keras.*Quantize the source model's weights before"):
+        model_snn.quantize("int8")
+
+
+def test_outputs_behind_a_nonlinearity_are_no_promise_but_spikes_are():
+    documented = snn.SpikingModel.reproducibility_exceptions.__doc__
+    assert "softmax" in documented
+    assert "last bit" in documented
+
+
+def test_nan_is_refused_before_max_pooling(rng):
+    model = keras.Sequential(
+        [keras.Input((4, 4, 1)), L.Conv2D(2, 1, activation="relu"), L.MaxPooling2D(2), L.Flatten(), L.Dense(2)]
+    )
+    x = rng.random((4, 4, 4, 1))
+    model_snn = snn.convert_keras(model, x)
+    x[2, 0, 0, 0] = np.nan
+    with pytest.raises(ValueError, match=r"NaN or infinite values for input '.*', first in sample 2"):
+        model_snn.simulate(x)
+    assert "NaN has no place here" in snn.ops.accumulate_max_pool.__doc__
