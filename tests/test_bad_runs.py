@@ -89,6 +89,18 @@ BAD = {
     "negative duration": setting("a positive number.*-5", "duration", "-5", -5),
     "duration is not a number": setting("a positive number.*nan", "duration", "nan", float("nan")),
     "duration is code": setting("a positive number", "duration", "open('x').read()", "open('x').read()"),
+    "a run that never ends": Bad(
+        r"number of timesteps. Expected at most 2\*\*24.*dt=1e-09", {"dt": "1e-9"}, values={"dt": 1e-9}
+    ),
+    "timesteps beyond all numbers": Bad(
+        r"number of timesteps. Expected at most 2\*\*24",
+        {"dt": "1e-300", "duration": "1e300"},
+        values={"dt": 1e-300, "duration": 1e300},
+    ),
+    "a label that leads elsewhere": setting("a folder below log/gui.*'../evil'", "runlabel", "../evil", "../evil"),
+    "a label that leads elsewhere by a detour": setting("a folder below log/gui", "runlabel", "a/../../b", "a/../../b"),
+    "a label that is a path": setting("a folder below log/gui", "runlabel", "/tmp/evil", "/tmp/evil"),
+    "no label": setting("a folder below log/gui.*''", "runlabel", "", ""),
     "half a timestep": Bad("whole number of timesteps", {"duration": "1.5"}, values={"duration": 1.5}),
     "no batch": setting("integer of 1 or more", "batch_size", "0", 0),
     "half a sample": setting("integer of 1 or more", "batch_size", "2.5", 2.5),
@@ -285,6 +297,41 @@ def test_bad_input_is_one_error_before_any_work(bad, channel, folder, capsys, mo
         assert captured.err.count("error: ") == 1
         assert captured.out == ""
     assert contents(folder) == before
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(name for name, bad in BAD.items() if "param_values" in bad.settings),
+        *("percentile above 100", "negative duration", "a label that is a path", "more samples than there are"),
+    ],
+)
+def test_check_refuses_what_run_refuses(name, folder, capsys):
+    bad = BAD[name]
+    bad.prepare(folder)
+    write_config(folder, bad.settings)
+    before = contents(folder)
+    assert main(["check", str(folder / "config.ini")]) == 2
+    assert re.search(bad.message, capsys.readouterr().err, flags=re.DOTALL)
+    assert contents(folder) == before
+
+
+def test_check_accepts_a_sweep(folder, capsys):
+    write_config(folder, {"param_name": "v_thresh", "param_values": "0.5, 1"})
+    assert main(["check", str(folder / "config.ini")]) == 0
+    assert "settings and data can be used: 20 samples to test" in capsys.readouterr().err
+
+
+def test_a_model_that_meets_data_which_it_cannot_take_is_one_error(folder, capsys):
+    network = mlp()
+    network.layers[0].kernel.assign(np.full((6, 10), 3e38))
+    network.save(folder / "net.keras")
+    assert main(["run", str(folder / "net.keras"), "--duration=4"]) == 2
+    error = capsys.readouterr().err
+    assert re.match(
+        r"error: The activations of model 'small' are no finite numbers on this data, first in 'hidden'", error
+    )
+    assert list(folder.glob("log/gui/*")) == []
 
 
 def in_python(bad):
