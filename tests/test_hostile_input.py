@@ -117,10 +117,62 @@ def test_timesteps_may_be_numbers_of_numpy(x_mlp, model_snn, outputs):
     np.testing.assert_array_equal(result.outputs, model_snn.simulate(x_mlp).outputs[result.timesteps - 1])
 
 
-@pytest.mark.parametrize("outputs", [4, None, np.array(4), np.array([[1, 2]]), [1.0, 2.0], [True], "[t, ...]"])
+@pytest.mark.parametrize("outputs", [4, None, np.array(4), np.array([[1, 2]]), [1.0, 2.0], [True], b"1", "[t, ...]"])
 def test_other_outputs_are_refused(x_mlp, model_snn, outputs):
     with pytest.raises(ValueError, match=r"(increasing positive numbers of timesteps|Unknown `outputs`).*Received"):
         model_snn.simulate(x_mlp, outputs=outputs)
+
+
+@pytest.mark.parametrize("record", [-1, True, float("nan"), np.array([1, 2]), int, b"spikes", {"spikes": 1}, [[]], [3]])
+def test_what_cannot_be_recorded_is_refused(x_mlp, model_snn, record):
+    with pytest.raises(ValueError, match=r"(Expected `?record|Unknown `record`).*Received: "):
+        model_snn.simulate(x_mlp, record=record)
+
+
+@pytest.mark.parametrize("name", ["_m", "a b", "", 3, np.array([1, 2]), ["a"]])
+def test_names_of_models_are_checked(mlp, x_mlp, name):
+    with pytest.raises(ValueError, match=r"`name` to be a name of letters, digits.*Received: name="):
+        snn.convert_keras(mlp, x_mlp, name=name)
+
+
+def test_array_likes_are_what_simulate_takes_them_for(x_mlp, model_snn):
+    expected = model_snn.predict(x_mlp, verbose=0)
+    for data in (x_mlp.tolist(), [x_mlp], x_mlp.astype(np.longdouble), np.asfortranarray(x_mlp), tf.constant(x_mlp)):
+        np.testing.assert_array_equal(model_snn.predict(data, verbose=0), expected)
+        np.testing.assert_array_equal(model_snn.simulate(data, outputs="last").outputs[0], expected)
+    integers = np.arange(24, dtype=np.uint64).reshape(4, 6)
+    np.testing.assert_array_equal(
+        model_snn.predict(integers, verbose=0), model_snn.predict(integers.astype(np.float32), verbose=0)
+    )
+
+
+@pytest.mark.parametrize("use", ["simulate", "predict", "step", "convert"])
+def test_masked_values_are_not_used(mlp, x_mlp, model_snn, use):
+    with pytest.raises(ValueError, match=r"is masked in places. Expected values everywhere"):
+        CALLS[use](mlp if use == "convert" else model_snn, np.ma.masked_array(x_mlp, x_mlp > 0.5))
+    whole = np.ma.masked_array(x_mlp)
+    assert model_snn.predict(whole, verbose=0).shape == (40, 3)
+
+
+def test_predict_without_data_and_with_a_dataset_that_is_not_batched(x_mlp, model_snn):
+    with pytest.raises(ValueError, match=r"`x` is None; expected an array"):
+        model_snn.predict(None)
+    with pytest.raises(
+        ValueError, match=r"(has no known number of axes|wrong shape).*Expected an array \[samples, 6\]"
+    ):
+        model_snn.predict(tf.data.Dataset.from_tensor_slices(x_mlp), verbose=0)
+
+
+def test_a_generator_that_breaks_off_leaves_the_model_usable(mlp, x_mlp, model_snn):
+    def broken():
+        yield x_mlp[:3]
+        raise RuntimeError("no more")
+
+    expected = model_snn.simulate(x_mlp).outputs
+    for use in (model_snn.simulate, lambda data: snn.convert_keras(mlp, data)):
+        with pytest.raises(RuntimeError, match="no more"):
+            use(broken())
+    np.testing.assert_array_equal(model_snn.simulate(x_mlp).outputs, expected)
 
 
 def test_threads_that_step_lose_nothing(x_mlp, model_snn):

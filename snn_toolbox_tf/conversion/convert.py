@@ -11,6 +11,7 @@ from snn_toolbox_tf import calibration
 from snn_toolbox_tf.calibration import ActivationStatistics, ThresholdRule
 from snn_toolbox_tf.conversion import verification
 from snn_toolbox_tf.conversion.options import ConversionOptions
+from snn_toolbox_tf.foundation.argument_checks import check_model_name
 from snn_toolbox_tf.graph import Graph, Population
 from snn_toolbox_tf.grid import observed, quantize
 from snn_toolbox_tf.model import DEFAULT_TIMESTEPS, ConversionRecord, SpikingModel, take_over_compilation
@@ -103,6 +104,8 @@ def convert_keras(
         seed=seed,
         block_length=block_length,
     )
+    if name is not None:
+        check_model_name(name)
     graph = to_spiking(parse(model).graph, options.max_pooling)
     return convert_graph(model, graph, calibration_data, options, name=name)
 

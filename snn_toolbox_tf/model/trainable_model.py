@@ -182,8 +182,7 @@ class TrainableModel(keras.Model):
             ValueError: If arrays hold NaN or infinite values. Batches of a stream are checked as they come, with a
                 `tf.errors.InvalidArgumentError`.
         """
-        self._prepare_for(x)
-        return super().predict(x, *args, **kwargs)
+        return super().predict(self._prepared(x), *args, **kwargs)
 
     def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Returns loss and metrics after `timesteps` timesteps, see `keras.Model.evaluate`.
@@ -191,13 +190,16 @@ class TrainableModel(keras.Model):
         Raises:
             ValueError: As `predict`.
         """
-        self._prepare_for(x)
-        return super().evaluate(x, *args, **kwargs)
+        return super().evaluate(self._prepared(x), *args, **kwargs)
 
-    def _prepare_for(self, x: Any) -> None:
+    def _prepared(self, x: Any) -> Any:
+        """Returns checked data as Keras takes it: float32 arrays in the structure of the inputs; streams as they are."""
         self._settle()
-        if x is not None and not is_stream(x):
-            as_arrays(x, self._runner.network.graph, argument="x", frames=self._runner.input_options.mode == "frames")
+        if is_stream(x):
+            return x
+        graph = self._runner.network.graph
+        arrays = as_arrays(x, graph, argument="x", frames=self._runner.input_options.mode == "frames")
+        return keras.tree.map_structure(lambda name: np.asarray(arrays[name], np.float32), graph.input_structure)
 
     def train_step(self, data: Any) -> dict[str, Any]:
         """Does one step of training; see `keras.Model.train_step`."""

@@ -128,8 +128,13 @@ def check_static_shapes(tensors: dict[str, Any], graph: Graph, *, frames: bool) 
     """Raises if tensors whose shapes are known do not fit the inputs; the batch axis may be of unknown size."""
     for node in inputs_of(graph):
         shape = getattr(tensors[node.name], "shape", None)
-        if shape is None or getattr(shape, "rank", 0) is None:
+        if shape is None:
             continue
+        if getattr(shape, "rank", 0) is None:
+            raise ValueError(
+                f"Input '{node.name}' has no known number of axes. Expected {_describe([node], frames)}. Of a dataset, "
+                "batch it (`.batch(n)`) and say its shape (`tf.ensure_shape`)."
+            )
         expected = (None, *([None] if frames else []), *node.shape)
         sizes = tuple(shape)
         fits = len(sizes) == len(expected) and all(
@@ -162,6 +167,10 @@ def _split(arrays: Batch, batch_size: int) -> Iterator[Batch]:
 
 
 def _as_array(part: Any, node: InputNode, argument: str) -> np.ndarray:
+    if isinstance(part, np.ma.MaskedArray) and np.ma.is_masked(part):
+        raise ValueError(
+            f"`{argument}` for input '{node.name}' is masked in places. Expected values everywhere: `x.filled(value)`."
+        )
     try:
         array = np.asarray(part)
     except ValueError as error:

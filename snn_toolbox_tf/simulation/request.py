@@ -165,7 +165,7 @@ def _reported_timesteps(
 
 
 def _listed_timesteps(outputs: Any) -> list[int]:
-    is_list = isinstance(outputs, Iterable) and getattr(outputs, "ndim", 1) == 1
+    is_list = isinstance(outputs, Iterable) and not isinstance(outputs, bytes) and getattr(outputs, "ndim", 1) == 1
     values = list(outputs) if is_list else []
     integers = all(
         isinstance(value, (int, np.integer)) and not isinstance(value, bool) and value > 0 for value in values
@@ -179,8 +179,18 @@ def _listed_timesteps(outputs: Any) -> list[int]:
 
 def _recorded(graph: Graph, record: Any) -> dict[str, tuple[str, ...]]:
     populations = tuple(node.name for node in graph.of_type(Population))
+    if isinstance(record, str):
+        record = [record]
+    if record is None or (isinstance(record, Iterable) and not isinstance(record, (dict, np.ndarray, bytes))):
+        record = {check_one_of(kind, RECORDABLE, "record"): populations for kind in record or ()}
     if not isinstance(record, dict):
-        record = dict.fromkeys([record] if isinstance(record, str) else record or (), populations)
+        raise ValueError(
+            f"Expected `record` to hold any of {RECORDABLE}, or to be a dict of lists of populations. "
+            f"Received: record={record!r}"
+        )
+    for kind, names in record.items():
+        if not isinstance(names, (str, list, tuple, set)):
+            raise ValueError(f"Expected record[{kind!r}] to be a list of names of populations. Received: {names!r}")
     record = {kind: (names,) if isinstance(names, str) else tuple(names) for kind, names in record.items()}
     for kind, names in record.items():
         check_one_of(kind, RECORDABLE, "record")
