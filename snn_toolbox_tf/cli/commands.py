@@ -14,8 +14,9 @@ from snn_toolbox_tf.cli.arguments import flags_of, is_configuration, settings_fr
 from snn_toolbox_tf.cli.console_progress import ConsoleProgress
 from snn_toolbox_tf.cli.interruption import Interruption
 from snn_toolbox_tf.config import ConfigurationError, Settings, read_settings
+from snn_toolbox_tf.config.settings import key_of
 from snn_toolbox_tf.conversion.check import CheckReport, check
-from snn_toolbox_tf.experiment.preparation import load_converted, prepare, snn_name
+from snn_toolbox_tf.experiment.preparation import file_stem, load_converted, prepare, snn_name
 from snn_toolbox_tf.experiment.run_folder import holds_run
 from snn_toolbox_tf.experiment.runs import convert_prepared, run_folder, run_prepared, simulate_prepared
 from snn_toolbox_tf.experiment.sources import Data, data_folder, load_arrays, load_noted
@@ -83,13 +84,14 @@ def run_check(arguments: argparse.Namespace, screen: Screen) -> int:
     if not report.ok:
         return NOT_CONVERTIBLE
     if is_configuration(arguments):
-        run_folder(settings)
         asked = settings.parameter_sweep
         if asked.param_values:
             values = checked_values(asked.param_name, asked.param_values)
-            prepared = prepare_points(settings, asked.param_name, values, None, Data())[0]
+            points = prepare_points(settings, key_of(asked.param_name), values, None, Data())
+            prepared = points[0]
         else:
             prepared = prepare(settings, model)
+        run_folder(settings, file_stem(settings, prepared.name))
         tested = len(prepared.samples) if prepared.samples is not None else 0
         calibrated = (
             len(keras.tree.flatten(prepared.calibration_data)[0]) if prepared.calibration_data is not None else 0
