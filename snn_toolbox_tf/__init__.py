@@ -4,31 +4,28 @@ model_snn = snn_toolbox_tf.convert_keras(model, calibration_data=x)
 result = model_snn.simulate(x, timesteps=64)
 """
 
-from snn_toolbox_tf.foundation.startup import quiet_as_command_line as _quiet_as_command_line
-
-with _quiet_as_command_line():
-    import keras as _keras
-
-if _keras.config.backend() != "tensorflow":
-    raise ImportError(
-        "snn_toolbox_tf needs Keras to run on TensorFlow. "
-        f"Received Keras backend: '{_keras.config.backend()}'. "
-        "Set the environment variable KERAS_BACKEND=tensorflow before Python starts."
-    )
-
-from snn_toolbox_tf import layers, neurons, ops, synapses
-from snn_toolbox_tf.analysis.compare import compare
-from snn_toolbox_tf.analysis.fidelity import Fidelity, PopulationFidelity
-from snn_toolbox_tf.config import ConfigurationError, Settings, read_settings
-from snn_toolbox_tf.conversion import CheckReport, ConversionError, check, convert_keras
-from snn_toolbox_tf.experiment import Run, Sweep, run, sweep
-from snn_toolbox_tf.layers import SpikingNeurons
-from snn_toolbox_tf.model import ConversionRecord, SpikingModel
-from snn_toolbox_tf.model_files import ModelFileError, load_model
-from snn_toolbox_tf.passes.refuse import UnsupportedModelError
-from snn_toolbox_tf.simulation.result import SimulationResult
-from snn_toolbox_tf.synapses import register_layer
+from snn_toolbox_tf.foundation.startup import is_command_line as _is_command_line
+from snn_toolbox_tf.foundation.startup import require_tensorflow_backend as _require_tensorflow_backend
 from snn_toolbox_tf.version import __version__
+
+# All names are there at once, not when they are first used: this import registers our layers, without which
+# `keras.saving.load_model` could not read a converted network. Only the command line's own process goes without them. It
+# parses its arguments before it imports what a command needs, because TensorFlow takes seconds and `--help` should not.
+if not _is_command_line():
+    _require_tensorflow_backend()
+
+    from snn_toolbox_tf import layers, neurons, ops, synapses
+    from snn_toolbox_tf.analysis.compare import compare
+    from snn_toolbox_tf.analysis.fidelity import Fidelity, PopulationFidelity
+    from snn_toolbox_tf.config import ConfigurationError, Settings, read_settings
+    from snn_toolbox_tf.conversion import CheckReport, check, convert_keras
+    from snn_toolbox_tf.experiment import Run, Sweep, run, sweep
+    from snn_toolbox_tf.foundation.errors import ConversionError, UnsupportedModelError
+    from snn_toolbox_tf.layers import SpikingNeurons
+    from snn_toolbox_tf.model import ConversionRecord, SpikingModel
+    from snn_toolbox_tf.model_files import ModelFileError, load_model
+    from snn_toolbox_tf.simulation.result import SimulationResult
+    from snn_toolbox_tf.synapses import register_layer
 
 __all__ = [
     "CheckReport",

@@ -171,7 +171,7 @@ def test_what_the_machine_cannot_do_is_no_bad_input(folder, capsys, monkeypatch)
     def full(*args, **kwargs):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("snn_toolbox_tf.experiment.runs.write_report", full)
+    monkeypatch.setattr("snn_toolbox_tf.report.write.write_report", full)
     assert main(["run", str(folder / "config.ini")]) == 3
     assert "No space left on device" in capsys.readouterr().err
 

@@ -1,20 +1,20 @@
 """`Fidelity`: how well a spiking network stands for its source, population by population."""
 
 import dataclasses
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
-from snn_toolbox_tf.report import style
 from snn_toolbox_tf.report.text import MISSING, aligned, fixed, number, percent, shorten
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 #: A relative error of an output that is worth a diagnosis.
 LARGE_ERROR = 0.1
-
-_PARTS = ("clipping", "quantisation", "unevenness")
-_COLUMNS = ("population", "rate", "dead", "clipped", "correlation", "error", *_PARTS, "added", "by")
+#: The parts of an error, which `PopulationFidelity` explains.
+PARTS = ("clipping", "quantisation", "unevenness")
+_COLUMNS = ("population", "rate", "dead", "clipped", "correlation", "error", *PARTS, "added", "by")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,28 +113,12 @@ class Fidelity:
             ]
         )
 
-    @style.styled()
-    def plot(self) -> Figure:
+    def plot(self) -> "Figure":
         """Draws the parts of the error and the correlation of every population."""
-        rows = self.populations
-        figure = Figure(figsize=(style.WIDTH, 1.6 + 0.26 * len(rows)), layout="constrained")
-        left, right = figure.subplots(1, 2, sharey=True, width_ratios=(2, 1))
-        places = np.arange(len(rows))
-        colours = (style.ATTENTION, style.SNN_LIGHT, style.SNN)
-        for shift, part, colour in zip((-0.27, 0.0, 0.27), _PARTS, colours, strict=True):
-            values = [getattr(row, part) for row in rows]
-            if not np.isnan(values).all():
-                left.barh(places + shift, values, 0.25, color=colour, label=part)
-        left.plot([row.relative_error for row in rows], places, "|", color=style.INK, markersize=12, label="error")
-        left.set(title="Parts of the error", xlabel="relative to the activation")
-        left.set_yticks(places, [style.label(row.name) for row in rows])
-        left.set_ylim(len(rows) - 0.5, -0.5)
-        left.legend()
-        right.plot([row.correlation for row in rows], places, "o", color=style.SNN, markersize=4)
-        right.set(title="Correlation", xlabel="Pearson r")
-        # Correlations are long numbers, near 1: more ticks than these would overlap.
-        right.xaxis.set_major_locator(MaxNLocator(2))
-        return figure
+        # Only drawing imports matplotlib.
+        from snn_toolbox_tf.analysis.fidelity_figure import fidelity_figure
+
+        return fidelity_figure(self)
 
 
 def _cells(row: PopulationFidelity) -> list[str]:

@@ -1,20 +1,16 @@
 """The command line's arguments: a flag for every setting, generated from the settings."""
 
 import argparse
-import os
-import pathlib
 from collections.abc import Sequence
 from typing import Any
 
-from snn_toolbox_tf.config import SECTIONS, Settings, fields_of, read_settings, read_values, resolve_paths
-from snn_toolbox_tf.config.ini import PATH_KEYS
+from snn_toolbox_tf.config import SECTIONS, Settings, fields_of
 from snn_toolbox_tf.config.sections import ALIASES, SECTION_OF
 from snn_toolbox_tf.foundation.argument_checks import did_you_mean
-from snn_toolbox_tf.model_files import MODEL_SUFFIXES
 from snn_toolbox_tf.version import __version__
 
 _EPILOG = """exit status: 0 done; 1 the model cannot be converted (check); 2 something in the input is wrong, and nothing was
-written; 3 a run could not be finished (memory, disk); 130 interrupted. All settings are in config_templates/default.ini."""
+written; 3 a run could not be finished (memory, disk); 130 interrupted. All settings: `snn-toolbox-tf template default`."""
 
 
 #: The settings that matter to converting, and to evaluating without a report; to the other commands, all do.
@@ -122,6 +118,16 @@ def build_parser() -> argparse.ArgumentParser:
     )
     _add_common(evaluate)
     _add_settings(evaluate, _OF_EVALUATE)
+
+    template = commands.add_parser(
+        "template",
+        help="print a configuration file to start from",
+        description="Prints one of the configuration templates; without a name, what each of them is for.",
+        epilog="example: snn-toolbox-tf template default > config.ini",
+        allow_abbrev=False,
+    )
+    template.add_argument("name", metavar="NAME", nargs="?", help="the template; all are listed if left out")
+    _add_common(template)
     return parser
 
 
@@ -153,40 +159,3 @@ def _add_settings(parser: argparse.ArgumentParser, keys: Sequence[str] = tuple(S
                 placeholder = "INT" if alias == "timesteps" else metadata["kind"].placeholder
                 options = {"dest": f"setting_{alias}", "default": None, "help": f"Python's name for {_flag(key)}."}
                 group.add_argument(_flag(alias), metavar=placeholder, **options)
-
-
-def settings_from(arguments: argparse.Namespace, model_key: str = "filename_ann", **defaults: Any) -> Settings:
-    """Returns the settings of a command: those of its file or model, overridden by its flags.
-
-    Args:
-        arguments: What the parser gave.
-        model_key: What a model file is to the command: filename_ann or filename_snn.
-        **defaults: Settings that are others here than usual if a model is given; flags override them.
-
-    Raises:
-        ConfigurationError: If a file or a flag is not usable.
-    """
-    source = pathlib.Path(arguments.source)
-    if is_configuration(arguments):
-        settings = read_settings(source)
-    else:
-        settings = Settings().replace(path_wd=str(source.parent), **{model_key: source.name}, **defaults)
-        settings = resolve_paths(settings, os.getcwd())
-    flags = flags_of(arguments)
-    values = flags | read_values({key: value for key, value in flags.items() if isinstance(value, str)})
-    values |= {key: os.path.abspath(values[key]) for key in PATH_KEYS if values.get(key)}
-    return settings.replace(**values)
-
-
-def is_configuration(arguments: argparse.Namespace) -> bool:
-    """Whether the source is a configuration file: anything but a model, as snn_toolbox's are often called `config`."""
-    return pathlib.Path(arguments.source).suffix not in MODEL_SUFFIXES
-
-
-def flags_of(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Returns the settings that were given as flags, by key; text where it has not been read yet."""
-    return {
-        name.removeprefix("setting_"): value
-        for name, value in vars(arguments).items()
-        if name.startswith("setting_") and value is not None
-    }

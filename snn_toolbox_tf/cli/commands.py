@@ -1,81 +1,40 @@
 """What each command does; each returns its exit status."""
 
-import argparse
-import json
 import pathlib
-import sys
+from collections.abc import Callable
 from typing import Any
 
 import keras
-from rich.console import Console
 from rich.table import Table
 
-from snn_toolbox_tf.cli.arguments import flags_of, is_configuration, settings_from
 from snn_toolbox_tf.cli.console_progress import ConsoleProgress
-from snn_toolbox_tf.cli.interruption import Interruption
-from snn_toolbox_tf.config import ConfigurationError, Settings, read_settings
+from snn_toolbox_tf.cli.request import Request
+from snn_toolbox_tf.cli.screen import Screen
+from snn_toolbox_tf.config import Settings, read_settings
+from snn_toolbox_tf.config.files import file_stem
 from snn_toolbox_tf.config.settings import key_of
 from snn_toolbox_tf.conversion.check import CheckReport, check
-from snn_toolbox_tf.experiment.preparation import file_stem, load_converted, prepare, snn_name
+from snn_toolbox_tf.experiment.preparation import load_converted, prepare
 from snn_toolbox_tf.experiment.run_folder import holds_run
 from snn_toolbox_tf.experiment.runs import convert_prepared, run_folder, run_prepared, simulate_prepared
 from snn_toolbox_tf.experiment.sources import Data, data_folder, load_arrays, load_noted
 from snn_toolbox_tf.experiment.sweeps import Sweep, checked_values, prepare_points, sweep
 from snn_toolbox_tf.model import SpikingModel
 from snn_toolbox_tf.report.key_numbers import headline
+from snn_toolbox_tf.report.record_as_json import record_as_json
 from snn_toolbox_tf.report.summary import summarize
-from snn_toolbox_tf.report.write import record_as_json
 
 NOT_CONVERTIBLE = 1
 
 
-class Screen:
-    """Where a command writes: results on standard output, progress and notes on standard error.
-
-    Args:
-        arguments: The command's arguments.
-
-    Attributes:
-        interruption: What remembers Ctrl-C.
-    """
-
-    def __init__(self, arguments: argparse.Namespace) -> None:
-        self.interruption = Interruption()
-        self.json: bool = arguments.json
-        self._quiet: bool = arguments.quiet or arguments.json
-        self._out = _plain_console(stderr=False)
-        self._err = _plain_console(stderr=True)
-
-    @property
-    def is_terminal(self) -> bool:
-        """Whether results go to a terminal, whose width then counts."""
-        return self._out.is_terminal
-
-    def progress(self, settings: Settings) -> ConsoleProgress:
-        """Returns what shows progress."""
-        quiet = self._quiet or settings.output.verbose == 0
-        return ConsoleProgress(self._err, quiet=quiet, interruption=self.interruption)
-
-    def result(self, text: Any, data: dict[str, Any]) -> None:
-        """Shows a result: as text, or as one JSON object."""
-        if self.json:
-            sys.stdout.write(f"{json.dumps(data, indent=1, allow_nan=False)}\n")
-        else:
-            self._out.print(text if isinstance(text, Table) else str(text))
-
-    def note(self, text: str) -> None:
-        """Shows a line beside the results."""
-        self._err.print(text)
+def _progress(settings: Settings, screen: Screen) -> ConsoleProgress:
+    quiet = screen.quiet or settings.output.verbose == 0
+    return ConsoleProgress(screen.notes, quiet=quiet, interruption=screen.interruption)
 
 
-def _plain_console(*, stderr: bool) -> Console:
-    """Returns a console that prints what it is given: names may look like markup."""
-    return Console(stderr=stderr, soft_wrap=True, highlight=False, markup=False, emoji=False)
-
-
-def run_check(arguments: argparse.Namespace, screen: Screen) -> int:
+def run_check(request: Request, screen: Screen) -> int:
     """Tells what becomes of a model; with a configuration file, checks settings and data as well."""
-    settings, model = load_noted(settings_from(arguments))
+    settings, model = load_noted(request.settings)
     for note in settings.notes:
         screen.note(f"Note: {note}")
     report = check(model, max_pooling=settings.conversion.maxpool_type)
@@ -83,7 +42,7 @@ def run_check(arguments: argparse.Namespace, screen: Screen) -> int:
     screen.result(_check_table(report) if screen.is_terminal else report, data)
     if not report.ok:
         return NOT_CONVERTIBLE
-    if is_configuration(arguments):
+    if request.configured:
         asked = settings.parameter_sweep
         if asked.param_values:
             values = checked_values(asked.param_name, asked.param_values)
@@ -111,17 +70,17 @@ def _check_table(report: CheckReport) -> Any:
     return table
 
 
-def run_run(arguments: argparse.Namespace, screen: Screen) -> int:
+def run_run(request: Request, screen: Screen) -> int:
     """Converts, simulates and reports; for every value, if there is a parameter sweep."""
-    settings = settings_from(arguments)
+    settings = request.settings
     if settings.parameter_sweep.param_values:
-        with screen.progress(settings) as progress:
-            swept = sweep(settings, resume=arguments.resume, progress=progress)
+        with _progress(settings, screen) as progress:
+            swept = sweep(settings, resume=request.resume, progress=progress)
         screen.result(_sweep_text(swept), {"folder": str(swept.folder), "table": swept.table})
         return 0
     prepared = prepare(settings)
-    with screen.progress(settings) as progress:
-        finished = run_prepared(prepared, resume=arguments.resume, progress=progress)
+    with _progress(settings, screen) as progress:
+        finished = run_prepared(prepared, resume=request.resume, progress=progress)
     data: dict[str, Any] = {"folder": str(finished.folder), "network": str(finished.network)}
     if finished.record is None:
         screen.result(f"spiking network: {finished.network}", data)
@@ -136,25 +95,16 @@ def _sweep_text(swept: Sweep) -> str:
     return f"{swept.text()}\n\nreport: {swept.folder / 'report.html'}"
 
 
-def run_convert(arguments: argparse.Namespace, screen: Screen) -> int:
+def run_convert(request: Request, screen: Screen) -> int:
     """Converts a model and writes it."""
-    settings = settings_from(arguments).replace(simulate=False, convert=True)
-    folder = pathlib.Path(settings.paths.path_wd)
-    target = pathlib.Path(arguments.output) if arguments.output else folder / f"{snn_name(settings)}.keras"
-    if target.suffix != ".keras":
-        raise ConfigurationError(f"--output: Expected a file name that ends in .keras. Received: '{target}'.")
-    if target.is_file() and not settings.output.overwrite:
-        raise ConfigurationError(f"'{target}' exists. Choose another --output, or replace it with --overwrite.")
-    if target.is_dir():
-        raise ConfigurationError(f"--output: '{target}' is a folder. Expected a file name that ends in .keras.")
-    if not target.parent.is_dir():
-        raise ConfigurationError(f"--output: there is no folder '{target.parent}'.")
-    data = Data(x_norm=load_arrays(arguments.calibration_data)) if arguments.calibration_data else None
+    settings = request.settings
+    data = Data(x_norm=load_arrays(request.calibration_data)) if request.calibration_data else None
     prepared = prepare(settings, data=data)
-    with screen.progress(settings) as progress:
+    with _progress(settings, screen) as progress:
         progress.stage("converting")
         converted = convert_prepared(prepared)
     model_snn, notes = converted.model_snn, [*prepared.settings.notes, *converted.notes]
+    target = request.output
     model_snn.save(target)
     conversion = model_snn.conversion.summary
     populations = len(model_snn.thresholds())
@@ -167,15 +117,14 @@ def run_convert(arguments: argparse.Namespace, screen: Screen) -> int:
     return 0
 
 
-def run_evaluate(arguments: argparse.Namespace, screen: Screen) -> int:
+def run_evaluate(request: Request, screen: Screen) -> int:
     """Simulates a converted network and prints what a report would show."""
-    defaults = {"convert": False, "evaluate_ann": False}
-    settings = settings_from(arguments, "filename_snn", **defaults)
+    settings = request.settings
     model_snn = None if settings.tools.convert else load_converted(settings)
-    if model_snn is not None and not is_configuration(arguments):
-        settings = _as_converted(settings, model_snn, flags_of(arguments))
+    if model_snn is not None and not request.configured:
+        settings = _as_converted(settings, model_snn, request.flags)
     prepared = prepare(settings, model_snn=model_snn)
-    with screen.progress(settings) as progress:
+    with _progress(settings, screen) as progress:
         record = simulate_prepared(prepared, convert_prepared(prepared), progress)
     screen.result(summarize(record), record_as_json(record))
     return 0
@@ -198,4 +147,9 @@ def _as_converted(settings: Settings, model_snn: SpikingModel, flags: dict[str, 
     return settings.replace(**changes)
 
 
-COMMANDS = {"check": run_check, "run": run_run, "convert": run_convert, "evaluate": run_evaluate}
+COMMANDS: dict[str, Callable[[Request, Screen], int]] = {
+    "check": run_check,
+    "run": run_run,
+    "convert": run_convert,
+    "evaluate": run_evaluate,
+}

@@ -1,14 +1,17 @@
 """Reads the arguments, runs a command, and turns errors into one message and an exit status."""
 
+import argparse
 import logging
 import warnings
 from collections.abc import Sequence
 
 from snn_toolbox_tf.cli.arguments import parse_arguments
-from snn_toolbox_tf.cli.commands import COMMANDS, Screen
+from snn_toolbox_tf.cli.request import read_request
+from snn_toolbox_tf.cli.screen import Screen
+from snn_toolbox_tf.cli.templates import show_template
 from snn_toolbox_tf.config import ConfigurationError
-from snn_toolbox_tf.conversion.verification import ConversionError
-from snn_toolbox_tf.passes.refuse import UnsupportedModelError
+from snn_toolbox_tf.foundation import startup
+from snn_toolbox_tf.foundation.errors import ConversionError, UnsupportedModelError
 
 BAD_INPUT = 2
 FAILED = 3
@@ -23,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns:
         The exit status: 0 done, 1 the model cannot be converted (check), 2 bad input, 3 the machine could not do it (memory,
-        disk) or the conversion is not exact, 130 interrupted.
+        disk, no TensorFlow) or the conversion is not exact, 130 interrupted.
     """
     parsed = parse_arguments(arguments)
     screen = Screen(parsed)
@@ -32,14 +35,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
             # They are shown as notes, with the results; what Keras logs about optimizers matters to nobody here.
             warnings.simplefilter("ignore")
             logging.getLogger("absl").setLevel(logging.ERROR)
-            return COMMANDS[parsed.command](parsed, screen)
+            return _run(parsed, screen)
     except KeyboardInterrupt:
         screen.note("interrupted. Finished runs are whole; an unfinished one goes on with `run --resume`.")
         return INTERRUPTED
     except (ConfigurationError, UnsupportedModelError, FileNotFoundError) as error:
         return _failed(error, BAD_INPUT, parsed.traceback, screen)
-    except (ConversionError, MemoryError, OSError) as error:
+    except (ConversionError, ImportError, MemoryError, OSError) as error:
         return _failed(error, FAILED, parsed.traceback, screen)
+
+
+def _run(parsed: argparse.Namespace, screen: Screen) -> int:
+    """Runs a command; all that can be said without TensorFlow is said before it is imported."""
+    if parsed.command == "template":
+        return show_template(parsed.name, screen)
+    request = read_request(parsed)
+    with startup.native_messages_hidden():
+        startup.require_tensorflow_backend()
+    from snn_toolbox_tf.cli import commands
+
+    return commands.COMMANDS[parsed.command](request, screen)
 
 
 def _failed(error: BaseException, status: int, traceback: bool, screen: Screen) -> int:

@@ -8,10 +8,11 @@ from typing import Any
 import keras
 
 from snn_toolbox_tf.foundation.argument_checks import check_one_of
+from snn_toolbox_tf.foundation.errors import UnsupportedModelError
 from snn_toolbox_tf.graph import Graph, InputNode, MaxPool, Node, Population
 from snn_toolbox_tf.parse import Parsed, parse
 from snn_toolbox_tf.passes import MAX_POOLINGS, SPIKING_PASSES, set_max_pooling
-from snn_toolbox_tf.passes.refuse import UnsupportedModelError, find_unsupported, refuse_unsupported
+from snn_toolbox_tf.passes.refuse import find_unsupported, refuse_unsupported
 from snn_toolbox_tf.report.text import aligned
 from snn_toolbox_tf.synapses import is_scale
 

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from snn_toolbox_tf.foundation.errors import ConversionError
 from snn_toolbox_tf.network import Network
 from snn_toolbox_tf.network.source_function import SourceFunction
 from snn_toolbox_tf.parse.source_model import flat_layers
@@ -14,10 +15,6 @@ TOLERANCE = 1e-4
 #: However much a network amplifies rounding: above this it would be no check.
 LARGEST_TOLERANCE = 1e-2
 GRID_TOLERANCE = 1e-2
-
-
-class ConversionError(RuntimeError):
-    """The converted graph does not compute what the source computes: a bug of this package, or of a layer's kernel."""
 
 
 def check_same_function(source: SourceFunction, network: Network, inputs: dict[str, np.ndarray]) -> float:

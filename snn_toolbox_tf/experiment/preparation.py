@@ -1,24 +1,23 @@
 """Everything that a run needs, read and checked before the first long computation."""
 
 import dataclasses
-import pathlib
 import re
 from typing import Any
 
 import keras
 
 from snn_toolbox_tf.config import ConfigurationError, Settings
+from snn_toolbox_tf.config.files import ann_stem, snn_name
 from snn_toolbox_tf.config.sections import SECTION_OF, affects
 from snn_toolbox_tf.experiment import fingerprint, samples, sources
 from snn_toolbox_tf.experiment.sample_trace import chosen_neurons
 from snn_toolbox_tf.experiment.samples import TestSamples
 from snn_toolbox_tf.experiment.sources import Data
+from snn_toolbox_tf.foundation.errors import UnsupportedModelError
 from snn_toolbox_tf.graph import Graph, Population
 from snn_toolbox_tf.model import SpikingModel
-from snn_toolbox_tf.model_files import MODEL_SUFFIXES
 from snn_toolbox_tf.parse import parse
 from snn_toolbox_tf.passes import to_spiking
-from snn_toolbox_tf.passes.refuse import UnsupportedModelError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,30 +131,10 @@ def load_converted(settings: Settings) -> SpikingModel:
     return model
 
 
-def snn_name(settings: Settings, source_name: str = "ann") -> str:
-    """Returns the file name of the converted network, without ending.
-
-    Args:
-        settings: The settings.
-        source_name: Name of a source that comes from no file.
-    """
-    return settings.paths.filename_snn.removesuffix(".keras") or f"{_ann_stem(settings) or source_name}_snn"
-
-
-def file_stem(settings: Settings, source_name: str) -> str:
-    """Returns the name of the converted network within a run's folder: `snn_name` without folders."""
-    return pathlib.PurePath(snn_name(settings, source_name)).name
-
-
-def _ann_stem(settings: Settings) -> str:
-    ann = pathlib.PurePath(settings.paths.filename_ann)
-    return ann.stem if ann.suffix in MODEL_SUFFIXES else ann.name
-
-
 def _title(settings: Settings, name: str) -> str:
     """Returns a source's name; where Keras made that up, its file's, or what Keras has numbered."""
     made_up = re.fullmatch(r"(functional|sequential|model)(_\d+)?", name)
-    return (_ann_stem(settings) or made_up[1]) if made_up else name
+    return (ann_stem(settings) or made_up[1]) if made_up else name
 
 
 def _spiking_graph(source: Any, settings: Settings) -> Graph:

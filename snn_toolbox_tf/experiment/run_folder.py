@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
 
-import filelock
-
 from snn_toolbox_tf.config import ConfigurationError
 from snn_toolbox_tf.foundation import atomic_files
 
@@ -50,6 +48,9 @@ class RunFolder:
         # As it will be when it has been read back.
         self._fingerprint = json.loads(json.dumps(fingerprint, default=str))
         self._overwrite, self._resume = overwrite, resume
+        # Only a run imports it; `import snn_toolbox_tf` does without.
+        import filelock
+
         self._lock = filelock.FileLock(self._beside("lock"), timeout=0)
         self._finished = False
 
@@ -61,7 +62,7 @@ class RunFolder:
         try:
             self.target.parent.mkdir(parents=True, exist_ok=True)
             self._lock.acquire()
-        except filelock.Timeout:
+        except TimeoutError:
             raise ConfigurationError(
                 f"Another process is writing the run '{self.target}'. Wait for it, or choose another runlabel."
             ) from None

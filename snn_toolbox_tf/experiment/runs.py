@@ -12,13 +12,14 @@ import keras
 
 from snn_toolbox_tf.analysis.activations import AnnOutputs, ann_outputs_of
 from snn_toolbox_tf.config import ConfigurationError, Settings, read_settings, resolve_paths, write_settings
+from snn_toolbox_tf.config.files import file_stem
 from snn_toolbox_tf.conversion import convert_graph
 from snn_toolbox_tf.experiment.build_record import build_record
 from snn_toolbox_tf.experiment.comparison import compare_activity
 from snn_toolbox_tf.experiment.evaluation import Evaluation, Evaluator, names_of
 from snn_toolbox_tf.experiment.notes import noted
 from snn_toolbox_tf.experiment.options import conversion_options, simulation_arguments, wanted_figures
-from snn_toolbox_tf.experiment.preparation import Prepared, file_stem, prepare
+from snn_toolbox_tf.experiment.preparation import Prepared, prepare
 from snn_toolbox_tf.experiment.progress import Progress
 from snn_toolbox_tf.experiment.recorder import Recorder
 from snn_toolbox_tf.experiment.run_folder import RunFolder
@@ -29,7 +30,6 @@ from snn_toolbox_tf.experiment.suspicions import suspicions
 from snn_toolbox_tf.foundation import atomic_files
 from snn_toolbox_tf.model import SpikingModel
 from snn_toolbox_tf.report.record import RunRecord
-from snn_toolbox_tf.report.write import write_report
 
 _CHECKPOINT = "evaluation.npz"
 
@@ -202,6 +202,9 @@ def run_prepared(
         if prepared.samples is not None:
             record = simulate_prepared(prepared, converted, progress, folder.path, seconds)
             progress.stage("writing the report")
+            # Only a report imports matplotlib and Jinja.
+            from snn_toolbox_tf.report.write import write_report
+
             write_report(folder.path, record, wanted_figures(settings))
         (folder.path / _CHECKPOINT).unlink(missing_ok=True)
         with atomic_files.replacing(folder.path / "config.ini") as file:

@@ -8,9 +8,10 @@ from typing import Any
 import keras
 
 from snn_toolbox_tf.config import ConfigurationError, Settings
+from snn_toolbox_tf.config.files import find_arrays, find_model
 from snn_toolbox_tf.experiment.notes import noted
 from snn_toolbox_tf.foundation.npz_files import read_arrays
-from snn_toolbox_tf.model_files import MODEL_SUFFIXES, ModelFileError
+from snn_toolbox_tf.model_files import ModelFileError
 from snn_toolbox_tf.model_files import load_model as read_model
 
 
@@ -39,20 +40,9 @@ def load_model(settings: Settings, name: str | None = None) -> keras.Model:
     Raises:
         ConfigurationError: If there is no such file, or it holds no model that can be read.
     """
-    wanted = settings.paths.filename_ann if name is None else name
-    if not wanted:
-        raise ConfigurationError("[paths] filename_ann: Expected the file name of a Keras model. Received: ''.")
-    base = pathlib.Path(settings.paths.path_wd) / wanted
-    found = [
-        path for path in (base.with_name(base.name + suffix) for suffix in ("", *MODEL_SUFFIXES)) if path.is_file()
-    ]
-    if not found:
-        there = sorted(p.name for p in base.parent.glob("*") if p.suffix in MODEL_SUFFIXES)
-        raise ConfigurationError(
-            f"There is no model '{base}' (.keras or .h5). Models in that folder: {', '.join(there) or 'none'}."
-        )
+    path = find_model(settings, name)
     try:
-        return read_model(found[0])
+        return read_model(path)
     except ModelFileError as error:
         raise ConfigurationError(str(error)) from error
 
@@ -78,12 +68,7 @@ def load_arrays(path: str | os.PathLike[str]) -> Any:
     Raises:
         ConfigurationError: If there is no such file, or it is damaged, empty or holds Python objects.
     """
-    source = pathlib.Path(path)
-    if not source.is_file():
-        raise ConfigurationError(
-            f"There is no data file '{source}'. Expected one written by `numpy.savez`; [paths] dataset_path "
-            "(--dataset-path) names the folder of x_test.npz, y_test.npz and x_norm.npz."
-        )
+    source = find_arrays(path)
     try:
         arrays = read_arrays(source)
     except ValueError as error:

@@ -11,18 +11,19 @@ from typing import Any
 import keras
 
 from snn_toolbox_tf.config import ConfigurationError, Settings, read_value, write_settings
+from snn_toolbox_tf.config.files import file_stem
 from snn_toolbox_tf.config.sections import SECTION_OF, affects
 from snn_toolbox_tf.config.settings import key_of, section_of, write_value
 from snn_toolbox_tf.experiment import sources
 from snn_toolbox_tf.experiment.options import conversion_options
-from snn_toolbox_tf.experiment.preparation import Prepared, file_stem, load_converted, prepare
+from snn_toolbox_tf.experiment.preparation import Prepared, load_converted, prepare
 from snn_toolbox_tf.experiment.progress import Progress
 from snn_toolbox_tf.experiment.run_folder import RunFolder
 from snn_toolbox_tf.experiment.runs import Converted, absolute, convert_prepared, run_folder, run_prepared
 from snn_toolbox_tf.experiment.sources import Data
 from snn_toolbox_tf.foundation import atomic_files
 from snn_toolbox_tf.report.key_numbers import headline
-from snn_toolbox_tf.report.sweep import sweep_as_text, write_sweep_report
+from snn_toolbox_tf.report.sweep_table import sweep_as_text
 
 _POINTS = "points.json"
 _FIXED = ("path_wd", "log_dir_of_current_run", "runlabel")
@@ -120,6 +121,9 @@ def sweep(
             table.append({name: value, **headline(finished.simulated), "folder": label})
             with atomic_files.replacing(folder.path / _POINTS) as file:
                 file.write(json.dumps(table).encode())
+        # Only a report imports matplotlib and Jinja.
+        from snn_toolbox_tf.report.sweep import write_sweep_report
+
         write_sweep_report(
             folder.path, points[0].name, name, table, settings.as_dict(), logarithmic=asked.param_logscale
         )

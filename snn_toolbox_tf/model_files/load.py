@@ -18,8 +18,6 @@ _METRICS = {
     *("mse", "mae", "mean_squared_error", "mean_absolute_error"),
 }
 
-MODEL_SUFFIXES = (".keras", ".h5", ".hdf5")
-
 
 def load_model(path: str | os.PathLike[str]) -> keras.Model:
     """Reads a trained model from a .keras or .h5 file that Keras 1, 2 or 3 wrote.

@@ -1,11 +1,8 @@
 """One error for all nodes that have no place in a spiking network."""
 
 from snn_toolbox_tf.activations import refusal_of
+from snn_toolbox_tf.foundation.errors import UnsupportedModelError
 from snn_toolbox_tf.graph import Activation, Graph, Refusal, Unsupported
-
-
-class UnsupportedModelError(ValueError):
-    """The model holds operations that cannot become synapses or populations; the message lists all of them."""
 
 
 def find_unsupported(graph: Graph) -> dict[str, tuple[str, Refusal]]:

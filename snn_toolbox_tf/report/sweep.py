@@ -14,27 +14,9 @@ from snn_toolbox_tf.foundation import atomic_files
 from snn_toolbox_tf.foundation.versions import versions
 from snn_toolbox_tf.report import style
 from snn_toolbox_tf.report.html import embedded, environment
-from snn_toolbox_tf.report.page_tables import Table
+from snn_toolbox_tf.report.sweep_table import Row, columns_of, sweep_table
 from snn_toolbox_tf.report.tables import csv_text
-from snn_toolbox_tf.report.text import MISSING, aligned, number, percent, quantity, setting
-
-Row = dict[str, Any]
-
-#: How the columns of a sweep's table are called; the first is the setting itself.
-_COLUMNS = {
-    "samples": "samples",
-    "accuracy": "SNN accuracy",
-    "ann_accuracy": "ANN accuracy",
-    "agreement": "agreement",
-    "relative_error": "relative error",
-    "firing_rate": "firing rate",
-    "synaptic_operations": "synaptic operations",
-    "multiply_accumulates": "MACs",
-    "operations_per_ann_mac": "operations per ANN MAC",
-}
-_FRACTIONS = ("accuracy", "ann_accuracy", "agreement")
-_LARGE = ("synaptic_operations", "multiply_accumulates")
-
+from snn_toolbox_tf.report.text import setting
 
 #: What the left panel shows: the first of these that there is.
 _QUALITIES = {
@@ -55,15 +37,15 @@ def sweep_figure(name: str, rows: Sequence[Row], *, logarithmic: bool) -> Figure
     """
     figure = Figure(figsize=(style.WIDTH, 3.8), layout="constrained")
     left, right = figure.subplots(1, 2)
-    quality = next(key for key in _QUALITIES if _columns_of(rows, key))
+    quality = next(key for key in _QUALITIES if columns_of(rows, key))
     title, label, factor = _QUALITIES[quality]
-    for place, key in enumerate(_columns_of(rows, quality)):
+    for place, key in enumerate(columns_of(rows, quality)):
         output = key.partition("/")[2]
         colour = (style.SNN, style.ATTENTION, style.SNN_LIGHT)[place % 3]
         line = {"color": colour, "marker": "o", "markersize": 4, "label": f"SNN {output}".strip()}
         _plot(left, name, rows, key, factor, line, logarithmic)
     if quality == "accuracy":
-        for key in _columns_of(rows, "ann_accuracy"):
+        for key in columns_of(rows, "ann_accuracy"):
             line = {"color": style.ANN, "linestyle": "--", "label": f"ANN {key.partition('/')[2]}".strip()}
             _plot(left, name, rows, key, factor, line, logarithmic)
     left.set(title=title, ylabel=label)
@@ -82,14 +64,6 @@ def sweep_figure(name: str, rows: Sequence[Row], *, logarithmic: bool) -> Figure
     return figure
 
 
-def _columns_of(rows: Sequence[Row], quantity_name: str) -> list[str]:
-    """Returns the columns of a quantity, one per output, that any run has: not all data may have labels."""
-    keys = dict.fromkeys(key for row in rows for key in row)
-    return [
-        key for key in keys if key.partition("/")[0] == quantity_name and any(row.get(key) is not None for row in rows)
-    ]
-
-
 def _plot(
     axes: Axes, name: str, rows: Sequence[Row], key: str, factor: float, line: dict[str, Any], logarithmic: bool
 ) -> None:
@@ -105,36 +79,6 @@ def _plot(
         axes.xaxis.set_minor_locator(NullLocator())
     elif not numeric:
         axes.set_xticks(places, [style.label(str(value), 14) for value in settings])
-
-
-def sweep_as_text(name: str, rows: Sequence[Row]) -> str:
-    """Returns the table as plain text."""
-    table = _table(name, rows)
-    return aligned(table.columns, table.rows, texts=0)
-
-
-def _table(name: str, rows: Sequence[Row]) -> Table:
-    columns = {
-        key: f"{title} ({key.partition('/')[2]})" if "/" in key else title
-        for quantity_name, title in _COLUMNS.items()
-        for key in _columns_of(rows, quantity_name)
-    }
-    cells = [[_value(row[name]), *(_cell(key.partition("/")[0], row.get(key)) for key in columns)] for row in rows]
-    return Table([name, *columns.values()], cells)
-
-
-def _cell(quantity_name: str, value: float | None) -> str:
-    if value is None:
-        return MISSING
-    if quantity_name in _FRACTIONS:
-        return percent(value)
-    if quantity_name == "samples":
-        return f"{value:,}"
-    return quantity(value) if quantity_name in _LARGE else number(value)
-
-
-def _value(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def write_sweep_report(
@@ -163,7 +107,7 @@ def write_sweep_report(
         .render(
             title=title,
             name=name,
-            contents=_table(name, rows),
+            contents=sweep_table(name, rows),
             folders=[row["folder"] for row in rows],
             picture=embedded(figure, f"Accuracy and operations per MAC of the ANN against {name}"),
             groups={

@@ -1,11 +1,9 @@
 """Writes the report of a run: a page for readers, and the same numbers for programs."""
 
-import dataclasses
 import json
-import math
 import os
 import pathlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -13,8 +11,8 @@ import numpy as np
 from snn_toolbox_tf.foundation import atomic_files
 from snn_toolbox_tf.report import html, style
 from snn_toolbox_tf.report.figures import figures
-from snn_toolbox_tf.report.key_numbers import operations
 from snn_toolbox_tf.report.record import RunRecord, TraceRecord
+from snn_toolbox_tf.report.record_as_json import record_as_json
 from snn_toolbox_tf.report.summary import summarize
 from snn_toolbox_tf.report.tables import tables
 
@@ -53,26 +51,6 @@ def write_report(
     return folder / "report.html"
 
 
-def record_as_json(record: RunRecord) -> dict[str, Any]:
-    """Returns the record as JSON data: without the scatter's points, and with names where trace.npz has the arrays."""
-    values = {field.name: getattr(record, field.name) for field in dataclasses.fields(record)}
-    values["populations"] = [
-        {name: value for name, value in vars(population).items() if name not in ("activation", "decoded")}
-        for population in record.populations
-    ]
-    values["operations"] = operations(record).as_dict()
-    if record.trace is not None:
-        values["trace"] = {
-            "sample": record.trace.sample,
-            "rasters": {name: f"raster_{place}" for place, name in enumerate(record.trace.rasters)},
-            "membranes": [
-                {"population": population, "index": index, "arrays": f"membrane_{place}"}
-                for place, (population, index, _, _) in enumerate(record.trace.membranes)
-            ],
-        }
-    return _plain(values)
-
-
 def _trace_arrays(trace: TraceRecord) -> dict[str, Any]:
     """Arrays by place, not by population: names of layers may be no names of files."""
     arrays: dict[str, Any] = {}
@@ -83,18 +61,3 @@ def _trace_arrays(trace: TraceRecord) -> dict[str, Any]:
     if trace.input is not None:
         arrays["input"] = trace.input
     return arrays
-
-
-def _plain(value: Any) -> Any:
-    """Returns only what JSON knows: numbers that are none become null, and what is unknown becomes text."""
-    if dataclasses.is_dataclass(value):
-        return {name: _plain(inner) for name, inner in vars(value).items()}
-    if isinstance(value, Mapping):
-        return {str(key): _plain(inner) for key, inner in value.items()}
-    if isinstance(value, np.ndarray | np.generic):
-        return _plain(value.tolist())
-    if isinstance(value, list | tuple | set | frozenset):
-        return [_plain(inner) for inner in value]
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    return value if value is None or isinstance(value, bool | int | str) else str(value)
