@@ -30,6 +30,11 @@ def python(*arguments, **environment):
     )
 
 
+def imported_modules(importtime):
+    """The modules that Python's -X importtime lists."""
+    return set(re.findall(r"^import time:.*\| +([\w.]+)$", importtime, flags=re.MULTILINE))
+
+
 @pytest.fixture
 def network(tmp_path, mlp, x_mlp):
     """A file with a converted network."""
@@ -92,7 +97,7 @@ def test_the_command_line_answers_before_it_imports_tensorflow(script, tmp_path,
     started = [script] if start == "script" else ["-m", "snn_toolbox_tf"]
     filled = [word.format(network=network, folder=tmp_path) for word in arguments]
     done = python("-X", "importtime", *started, *filled)
-    imported = set(re.findall(r"^import time:.*\| +([\w.]+)$", done.stderr, flags=re.MULTILINE))
+    imported = imported_modules(done.stderr)
     assert done.returncode == status
     assert said in done.stdout + done.stderr
     assert "snn_toolbox_tf.config.sections" in imported
@@ -131,6 +136,24 @@ print(*sorted(keras.saving.get_custom_objects()), hasattr(snn_toolbox_tf, "conve
     ours = [name for name in keras.saving.get_custom_objects() if name.startswith("SnnToolbox>")]
     assert ours
     assert set(ours) <= set(known)
+
+
+def test_check_imports_no_library_that_only_reports_need(script, mlp, tmp_path):
+    """Not even where Keras would."""
+    mlp.save(tmp_path / "net.keras")
+    code = f"""
+import sys
+sys.argv = [{str(script)!r}, "check", {str(tmp_path / "net.keras")!r}]
+from snn_toolbox_tf.cli import main
+assert main() == 0
+print(*sys.modules)
+import sklearn, matplotlib
+"""
+    done = python("-c", code)
+    assert done.returncode == 0, done.stderr
+    imported = set(done.stdout.split())
+    assert "keras" in imported
+    assert not imported & {"matplotlib", "jinja2", "filelock", "sklearn"}
 
 
 def test_another_backend_is_refused_by_the_command_line(script, network):

@@ -50,7 +50,7 @@ def _run(parsed: argparse.Namespace, screen: Screen) -> int:
     if parsed.command == "template":
         return show_template(parsed.name, screen)
     request = read_request(parsed)
-    with startup.native_messages_hidden():
+    with startup.native_messages_hidden(), startup.optional_libraries_hidden():
         startup.require_tensorflow_backend()
     from snn_toolbox_tf.cli import commands
 
