@@ -24,6 +24,13 @@ from snn_toolbox_tf.report.text import shorten
 from snn_toolbox_tf.report.write import write_report
 
 
+def by_hand(confusion):
+    """Precision, recall and F1 from a confusion matrix, by their definitions."""
+    right, samples, decided = np.diag(confusion), confusion.sum(1), confusion.sum(0)
+    with np.errstate(invalid="ignore"):
+        return {"precision": right / decided, "recall": right / samples, "f1": 2 * right / (samples + decided)}
+
+
 def an_output(rng, timesteps, *, name="predictions", kind="labels", classes=10, samples=1000):
     time = np.arange(1, timesteps + 1)
     error = 0.9 / time**0.8 + 0.01 * rng.random(timesteps)
@@ -40,7 +47,8 @@ def an_output(rng, timesteps, *, name="predictions", kind="labels", classes=10, 
         confusion = np.zeros((classes, classes), np.int64)
         for true in truth:
             confusion[true, rng.choice(classes, p=weights[true] / weights[true].sum())] += 1
-    return OutputRecord(name, error, agreement, accuracy, 0.9815, 1, confusion)
+    scores = {} if confusion is None else by_hand(confusion)
+    return OutputRecord(name, error, agreement, accuracy, 0.9815, 1, confusion, scores)
 
 
 def a_population(rng, name, shape, *, points=1200):
@@ -333,7 +341,8 @@ def test_tables_hold_the_records_numbers(written):
     texts = {file.name: file.read_text() for file in (path.parent / "tables").iterdir()}
     assert texts == tables(record)
     read = {name: list(csv.DictReader(io.StringIO(text))) for name, text in texts.items()}
-    assert set(read) == {"timesteps.csv", "populations.csv", "synapses.csv", "operations.csv", "confusion.csv"}
+    names = ("timesteps", "populations", "synapses", "operations", "confusion", "classes")
+    assert set(read) == {f"{name}.csv" for name in names}
     output = record.outputs[0]
     for column in ("accuracy", "agreement", "relative_error"):
         values = [float(row[f"predictions:{column}"]) for row in read["timesteps.csv"]]
@@ -352,11 +361,14 @@ def test_tables_hold_the_records_numbers(written):
         [[int(value) for key, value in row.items() if key != "true_class"] for row in read["confusion.csv"]]
     )
     np.testing.assert_array_equal(matrix, output.confusion)
+    assert [int(row["samples"]) for row in read["classes.csv"]] == output.confusion.sum(1).tolist()
+    for column, scores in output.class_scores.items():
+        np.testing.assert_array_equal([float(row[column]) for row in read["classes.csv"]], scores)
 
 
 def test_tables_of_several_outputs_and_missing_numbers():
     texts = tables(awkward_record())
-    assert {"confusion_many.csv", "confusion_two.csv"} <= set(texts)
+    assert {"confusion_many.csv", "confusion_two.csv", "classes_many.csv", "classes_two.csv"} <= set(texts)
     rows = list(csv.DictReader(io.StringIO(texts["populations.csv"])))
     assert (rows[0]["population"], rows[0]["correlation"], rows[1]["relative_error"]) == (WILD, "", "")
     assert f"{WILD}:relative_error" in next(csv.reader(io.StringIO(texts["timesteps.csv"])))

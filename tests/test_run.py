@@ -75,6 +75,8 @@ def test_a_run_agrees_with_convert_and_simulate(classifier, data, settings):
     np.testing.assert_allclose(output.relative_error, error, rtol=1e-5)
     assert output.confusion.sum() == 50
     assert np.trace(output.confusion) == round(50 * output.accuracy[-1])
+    right = np.diag(output.confusion)
+    np.testing.assert_allclose(output.class_scores["recall"], right / output.confusion.sum(1))
     (population,) = finished.record.populations
     assert population.firing_rate == pytest.approx(result.firing_rates["conv_relu"], rel=1e-12)
     operations = {synapse.name: synapse.synaptic_operations for synapse in finished.record.synapses}

@@ -1,9 +1,10 @@
-"""The configuration templates run, on the files that the examples write."""
+"""The configuration templates run, on the files that the examples write, and are printed."""
 
 import configparser
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -21,6 +22,30 @@ def test_templates_are_read(path):
     settings = snn.read_settings(path)
     assert settings.notes == ()
     assert pathlib.Path(settings.paths.path_wd).is_absolute()
+
+
+def test_templates_are_listed_and_printed(capsys):
+    assert main(["template"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == [path.stem for path in TEMPLATES]
+    assert "digits             scikit-learn's digits." in lines
+    assert main(["template", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"templates": [path.stem for path in TEMPLATES]}
+    for path in TEMPLATES:
+        assert main(["template", path.name]) == 0
+        assert capsys.readouterr().out == path.read_text()
+
+
+def test_an_unknown_template_has_a_nearest_one(capsys):
+    assert main(["template", "digit"]) == 2
+    message = "There is no template 'digit'. Expected one of: cifar10_resnet20, default, .*Did you mean 'digits'?"
+    assert re.search(message, capsys.readouterr().err)
+
+
+def test_an_installation_without_templates_says_so(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr("snn_toolbox_tf.cli.templates.FOLDERS", (tmp_path,))
+    assert main(["template"]) == 2
+    assert re.search(f"There are no configuration templates in '{tmp_path}'. Install", capsys.readouterr().err)
 
 
 def run_example(name, folder, *arguments):

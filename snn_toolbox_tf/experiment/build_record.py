@@ -6,6 +6,7 @@ import numpy as np
 
 from snn_toolbox_tf.analysis.activations import units
 from snn_toolbox_tf.config import Settings
+from snn_toolbox_tf.experiment.class_scores import class_scores, confusion_matrix
 from snn_toolbox_tf.experiment.comparison import Comparison
 from snn_toolbox_tf.experiment.evaluation import Evaluation, reported_timesteps
 from snn_toolbox_tf.experiment.options import settings_of_conversion
@@ -72,10 +73,10 @@ def _output(
     agreement = sums.get(f"agreement/{name}")
     labelled = name in data.labels
     classes = max(shape[-1], 2)
-    confusion = None
+    confusion, scores = None, {}
     if labelled and classes <= _LARGEST_CONFUSION:
-        confusion = np.zeros((classes, classes), np.int64)
-        np.add.at(confusion, (data.labels[name], evaluation.decisions[name]), 1)
+        labels, decided = data.labels[name], evaluation.decisions[name]
+        confusion, scores = confusion_matrix(labels, decided, classes), class_scores(labels, decided, classes)
     evaluate_ann = settings.tools.evaluate_ann
     return OutputRecord(
         name=name,
@@ -86,6 +87,7 @@ def _output(
         # One unit decides between two classes: its second guess is no guess.
         top_k=settings.simulation.top_k if shape[-1] > 1 else 1,
         confusion=confusion,
+        class_scores=scores,
     )
 
 

@@ -82,6 +82,7 @@ def render(record: RunRecord, figures: Mapping[str, Figure]) -> str:
             outputs=page_tables.output_table(record),
             populations=page_tables.population_table(record),
             synapses=page_tables.synapse_table(record),
+            classes=page_tables.class_tables(record),
             groups=page_tables.setting_groups(record),
             last=int(record.timesteps[-1]),
         )

@@ -109,6 +109,25 @@ def synapse_table(record: RunRecord) -> Table:
     )
 
 
+def class_tables(record: RunRecord) -> dict[str, Table]:
+    """Returns precision, recall and F1 of every class, by the title of each output that has them."""
+    tables = {}
+    for output in record.outputs:
+        if output.confusion is None or not output.class_scores:
+            continue
+        columns = [output.class_scores[name] for name in ("precision", "recall", "f1")]
+        samples = output.confusion.sum(axis=1)
+        rows = [
+            [str(index), f"{samples[index]:,}", *(fixed(column[index], 4) for column in columns)]
+            for index in range(len(samples))
+        ]
+        suffix = f": {output.name}" if len(record.outputs) > 1 else ""
+        tables[f"Precision, recall and F1 by class{suffix}"] = Table(
+            ["Class", "Samples", "Precision", "Recall", "F1"], rows
+        )
+    return tables
+
+
 def setting_groups(record: RunRecord) -> list[Group]:
     """Returns everything that says how the run was made."""
     run = [

@@ -21,6 +21,8 @@ class OutputRecord:
         top_k: k of the accuracies.
         confusion: Samples by true class (row) and the SNN's last decision (column), int64 `[classes, classes]`; None without
             labels or with more than 100 classes.
+        class_scores: "precision", "recall" and "f1" of every class by that matrix, float64 `[classes]`, NaN where a score
+            has no meaning; empty without it.
     """
 
     name: str
@@ -30,6 +32,7 @@ class OutputRecord:
     ann_accuracy: float | None = None
     top_k: int = 1
     confusion: np.ndarray | None = None
+    class_scores: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -20,7 +20,7 @@ def tables(record: RunRecord) -> dict[str, str]:
         "populations.csv": _populations(record),
         "synapses.csv": _synapses(record),
         "operations.csv": csv_text(["quantity", "per_sample"], operations(record).as_dict().items()),
-        **_confusions(record),
+        **_by_class(record),
     }
 
 
@@ -106,19 +106,25 @@ def _synapses(record: RunRecord) -> str:
     return csv_text(columns, rows)
 
 
-def _confusions(record: RunRecord) -> dict[str, str]:
-    """One matrix per output: rows are true classes, columns decisions."""
+def _by_class(record: RunRecord) -> dict[str, str]:
+    """Two tables per output: the matrix, whose rows are true classes and whose columns are decisions, and the scores."""
     texts: dict[str, str] = {}
     for output in record.outputs:
         if output.confusion is None:
             continue
-        rows = [[true, *row] for true, row in enumerate(output.confusion)]
-        name = "confusion.csv"
+        ending = ""
         if len(record.outputs) > 1:
             # Layer names may hold characters that file names cannot, and may then coincide.
-            stem = "confusion_" + re.sub(r"[^\w.-]+", "_", output.name)
-            name = f"{stem}.csv" if f"{stem}.csv" not in texts else f"{stem}_{len(texts)}.csv"
-        texts[name] = csv_text(["true_class", *range(len(output.confusion))], rows)
+            ending = "_" + re.sub(r"[^\w.-]+", "_", output.name)
+            ending += f"_{len(texts)}" if f"confusion{ending}.csv" in texts else ""
+        rows = [[true, *row] for true, row in enumerate(output.confusion)]
+        texts[f"confusion{ending}.csv"] = csv_text(["true_class", *range(len(output.confusion))], rows)
+        if output.class_scores:
+            rows = [list(row) for row in zip(*output.class_scores.values(), strict=True)]
+            rows = [
+                [true, count, *row] for true, (count, row) in enumerate(zip(output.confusion.sum(1), rows, strict=True))
+            ]
+            texts[f"classes{ending}.csv"] = csv_text(["class", "samples", *output.class_scores], rows)
     return texts
 
 
