@@ -6,13 +6,17 @@ BIN := $(VENV)/bin
 PROCESSES ?= 2
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: demo test test-slow fuzz lint format docs clean
+.PHONY: demo test test-quick test-slow fuzz lint format docs clean
 
 demo: $(VENV)/.installed
 	$(BIN)/python examples/digits.py
 
 test: lint
 	$(BIN)/python -m pytest -n $(PROCESSES)
+
+# While you work: of every test its first case, and none that is long.
+test-quick: $(VENV)/.installed
+	$(BIN)/python -m pytest -n $(PROCESSES) --quick
 
 test-slow: $(VENV)/.installed
 	$(BIN)/python -m pytest -m slow
@@ -42,7 +46,7 @@ NATIVE := $(wildcard snn_toolbox_tf/ops/*.cc snn_toolbox_tf/ops/*.h snn_toolbox_
 
 # Installing compiles the native ops, too.
 $(VENV)/.installed: pyproject.toml setup.py $(NATIVE)
-	$(PYTHON) -c "import sys; sys.exit('Python 3.10 or newer is needed') if sys.version_info < (3, 10) else None"
+	@$(PYTHON) -c "import sys; sys.version_info >= (3, 10) or sys.exit('Python 3.10 or newer is needed, as in: make PYTHON=python3.12')"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --editable ".[dev]"

@@ -14,6 +14,23 @@ needs_native = pytest.mark.skipif(not native.LIBRARY.exists(), reason="the nativ
 IMPLEMENTATIONS = [pytest.param("native", marks=needs_native), "reference"]
 
 
+def pytest_addoption(parser):
+    parser.addoption("--quick", action="store_true", help="of every test its first case only, and no test that is long")
+
+
+def pytest_collection_modifyitems(config, items):
+    """Leaves out what --quick leaves out."""
+    if not config.getoption("--quick"):
+        return
+    first_cases = {}
+    for item in items:
+        if item.get_closest_marker("long") is None:
+            first_cases.setdefault(item.nodeid.partition("[")[0], item)
+    kept = list(first_cases.values())
+    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+    items[:] = kept
+
+
 @pytest.fixture(autouse=True)
 def _seeded():
     keras.utils.set_random_seed(0)

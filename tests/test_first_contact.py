@@ -42,6 +42,7 @@ def network(tmp_path, mlp, x_mlp):
     return tmp_path / "net_snn.keras"
 
 
+@pytest.mark.long
 def test_import_needs_no_library_that_only_reports_need_and_registers_all_layers(network, x_mlp, tmp_path):
     np.save(tmp_path / "x.npy", x_mlp)
     code = """
@@ -123,6 +124,7 @@ def test_the_command_line_is_told_from_other_programs(monkeypatch, program, star
     assert is_command_line() is expected
 
 
+@pytest.mark.long
 def test_the_command_line_knows_all_layers_once_it_runs_a_command(script):
     code = f"""
 import sys
@@ -138,6 +140,7 @@ print(*sorted(keras.saving.get_custom_objects()), hasattr(snn_toolbox_tf, "conve
     assert set(ours) <= set(known)
 
 
+@pytest.mark.long
 def test_check_imports_no_library_that_only_reports_need(script, mlp, tmp_path):
     """Not even where Keras would."""
     mlp.save(tmp_path / "net.keras")

@@ -22,18 +22,6 @@ COMPILER = run_fuzz.find_compiler()
 needs_compiler = pytest.mark.skipif(COMPILER is None, reason="there is no C++ compiler")
 
 
-def python(code, **environment):
-    """Runs Python code in a process of its own; returns what it printed, and its errors."""
-    result = subprocess.run(
-        [sys.executable, "-c", code],
-        env={**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3", **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return result.stdout.strip(), result.stderr
-
-
 @pytest.mark.skipif(COMPILER is None or sys.platform == "win32", reason="there is no C++ compiler")
 def test_where_there_is_a_compiler_the_op_is_there():
     """Fails, and does not skip, if the op did not load: everything else would silently test the reference."""
@@ -55,26 +43,6 @@ def test_implementation_says_what_is_active_and_why():
         pass
 
 
-REPORT = "import snn_toolbox_tf as snn; print(snn.ops.implementation())"
-
-
-def test_the_environment_variable_turns_it_off():
-    output, errors = python(REPORT, SNN_TOOLBOX_TF_NATIVE="0")
-    assert "name='reference', reason='SNN_TOOLBOX_TF_NATIVE=0'" in output
-    assert "not available" not in errors
-    _, errors = python(REPORT, SNN_TOOLBOX_TF_NATIVE="maybe")
-    assert (
-        "Expected the environment variable SNN_TOOLBOX_TF_NATIVE to be 0 (off) or 1 (on). Received: 'maybe'" in errors
-    )
-
-
-@needs_native
-def test_threads_follow_tensorflows_setting():
-    code = "import tensorflow as tf; tf.config.threading.set_intra_op_parallelism_threads(3);" + REPORT
-    assert "threads=3" in python(code)[0]
-    assert "threads=5" in python(REPORT, TF_NUM_INTRAOP_THREADS="5")[0]
-
-
 @pytest.fixture
 def forgotten():
     """Forgets what was decided, before and after."""
@@ -83,6 +51,35 @@ def forgotten():
     yield
     for cached in (native.library, selection._default):
         cached.cache_clear()
+
+
+def test_the_environment_variable_turns_it_off(forgotten, monkeypatch):
+    monkeypatch.setenv("SNN_TOOLBOX_TF_NATIVE", "0")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        active = ops.implementation()
+    assert (active.name, active.reason) == ("reference", "SNN_TOOLBOX_TF_NATIVE=0")
+    selection._default.cache_clear()
+    monkeypatch.setenv("SNN_TOOLBOX_TF_NATIVE", "maybe")
+    message = r"Expected the environment variable SNN_TOOLBOX_TF_NATIVE to be 0 \(off\) or 1 \(on\). Received: 'maybe'"
+    with pytest.raises(ValueError, match=message):
+        ops.implementation()
+
+
+@needs_native
+def test_threads_follow_tensorflows_setting(monkeypatch):
+    library = native.library()
+    with monkeypatch.context() as patch:
+        # It cannot be set any more in a process that has computed something.
+        patch.setattr(tf.config.threading, "get_intra_op_parallelism_threads", lambda: 3)
+        library.adopt_threads()
+        assert library.threads == 3
+    with monkeypatch.context() as patch:
+        patch.setenv("TF_NUM_INTRAOP_THREADS", "5")
+        library.adopt_threads()
+        assert library.threads == 5
+    library.adopt_threads()
+    assert library.threads != 5
 
 
 @pytest.mark.parametrize(
@@ -162,6 +159,7 @@ def test_a_build_that_fails_is_an_error_and_can_be_left_out(tmp_path):
     assert not list(tmp_path.rglob("*.so"))
 
 
+@pytest.mark.long
 @needs_compiler
 def test_the_build_needs_no_tensorflow_and_its_library_needs_tensorflows_by_name(tmp_path):
     pytest.importorskip("setuptools", minversion="77")
@@ -183,6 +181,7 @@ def test_the_build_needs_no_tensorflow_and_its_library_needs_tensorflows_by_name
         assert "libtensorflow_framework.so.2" in needed
 
 
+@pytest.mark.long
 @needs_compiler
 @pytest.mark.parametrize("sanitizers", ["address,undefined", "thread"])
 def test_kernels_are_clean_under_sanitizers_on_arbitrary_problems(tmp_path, sanitizers):

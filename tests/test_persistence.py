@@ -11,6 +11,8 @@ import zoo
 
 import snn_toolbox_tf as snn
 
+NETWORKS = {"one": zoo.channels_first, "two": zoo.multi_input}
+
 
 def run_python(code, *arguments):
     """Runs code in a fresh interpreter; its last line is a sum of absolute differences."""
@@ -21,58 +23,63 @@ def run_python(code, *arguments):
     return done.stdout.splitlines()[-1]
 
 
-@pytest.fixture(params=[zoo.channels_first, zoo.multi_input], ids=["one input", "two inputs"])
-def saved(request, tmp_path):
-    model = zoo.build(request.param)
-    x = zoo.data_for(model, 6)
-    model.compile("sgd", "mse")
-    model_snn = snn.convert_keras(model, x, timesteps=9)
-    expected = keras.tree.flatten(model_snn.predict(x, verbose=0))
-    np.savez(tmp_path / "x.npz", *keras.tree.flatten(x))
-    np.savez(tmp_path / "y.npz", *expected)
-    return model_snn, tmp_path
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    """A folder per network, with one and two inputs: its file, its SavedModel, an input and the outputs."""
+    folder = tmp_path_factory.mktemp("saved")
+    for name, make in NETWORKS.items():
+        (folder / name).mkdir()
+        model = zoo.build(make)
+        x = zoo.data_for(model, 6)
+        model.compile("sgd", "mse")
+        model_snn = snn.convert_keras(model, x, timesteps=9)
+        np.savez(folder / name / "x.npz", *keras.tree.flatten(x))
+        np.savez(folder / name / "y.npz", *keras.tree.flatten(model_snn.predict(x, verbose=0)))
+        model_snn.save(folder / name / "net.keras")
+        model_snn.export(folder / name / "serving")
+    return folder
 
 
+@pytest.mark.long
 def test_keras_file_gives_bit_equal_outputs_in_a_fresh_process(saved):
-    model_snn, folder = saved
-    model_snn.save(folder / "net.keras")
     code = """
 import sys, keras, numpy as np, snn_toolbox_tf
-folder = sys.argv[1]
-model = keras.saving.load_model(folder + "/net.keras")
-x, y = (list(np.load(folder + name).values()) for name in ("/x.npz", "/y.npz"))
-assert model.compiled and model.loss == "mse", model.loss
-structure = model.network.graph.input_structure
-out = keras.tree.flatten(model.predict(keras.tree.pack_sequence_as(structure, x), verbose=0))
-print(sum(np.abs(a - b).sum() for a, b in zip(out, y, strict=True)))
+difference = 0.0
+for folder in sys.argv[1:]:
+    model = keras.saving.load_model(folder + "/net.keras")
+    x, y = (list(np.load(folder + name).values()) for name in ("/x.npz", "/y.npz"))
+    assert model.compiled and model.loss == "mse", model.loss
+    structure = model.network.graph.input_structure
+    out = keras.tree.flatten(model.predict(keras.tree.pack_sequence_as(structure, x), verbose=0))
+    difference += sum(np.abs(a - b).sum() for a, b in zip(out, y, strict=True))
+print(difference)
 """
-    assert float(run_python(code, folder)) == 0.0
+    assert float(run_python(code, *(saved / name for name in NETWORKS))) == 0.0
 
 
+@pytest.mark.long
 def test_saved_model_runs_without_the_package_and_with_any_batch_size(saved):
-    model_snn, folder = saved
-    model_snn.export(folder / "serving")
     code = """
 import sys, numpy as np, tensorflow as tf
 sys.modules["snn_toolbox_tf"] = sys.modules["keras"] = None  # importing either would fail
-folder = sys.argv[1]
-x, y = (list(np.load(folder + name).values()) for name in ("/x.npz", "/y.npz"))
-serve = tf.saved_model.load(folder + "/serving").signatures["serving_default"]
-names = sorted(serve.structured_input_signature[1])
 difference = 0.0
-for rows in (slice(0, 6), slice(2, 3)):
-    out = serve(**{name: tf.constant(array[rows]) for name, array in zip(names, x, strict=True)})
-    out = [out[name].numpy() for name in sorted(out)]
-    difference += sum(np.abs(a - b[rows]).sum() for a, b in zip(out, y, strict=True))
+for folder in sys.argv[1:]:
+    x, y = (list(np.load(folder + name).values()) for name in ("/x.npz", "/y.npz"))
+    serve = tf.saved_model.load(folder + "/serving").signatures["serving_default"]
+    names = sorted(serve.structured_input_signature[1])
+    for rows in (slice(0, 6), slice(2, 3)):
+        out = serve(**{name: tf.constant(array[rows]) for name, array in zip(names, x, strict=True)})
+        out = [out[name].numpy() for name in sorted(out)]
+        difference += sum(np.abs(a - b[rows]).sum() for a, b in zip(out, y, strict=True))
 print(difference)
 """
-    assert float(run_python(code, folder)) == 0.0
+    assert float(run_python(code, *(saved / name for name in NETWORKS))) == 0.0
 
 
-def test_saved_model_holds_stock_operations_only(saved):
-    model_snn, folder = saved
-    model_snn.export(folder / "serving")
-    loaded = tf.saved_model.load(str(folder / "serving"))
+@pytest.mark.long
+@pytest.mark.parametrize("name", NETWORKS)
+def test_saved_model_holds_stock_operations_only(saved, name):
+    loaded = tf.saved_model.load(str(saved / name / "serving"))
     graph = loaded.signatures["serving_default"].graph.as_graph_def()
     types = {node.op for node in graph.node} | {node.op for f in graph.library.function for node in f.node_def}
     assert not [name for name in types if name.startswith("SnnToolbox") or name in ("PyFunc", "EagerPyFunc")]
