@@ -3,6 +3,8 @@
 The trained networks and the data are found through the environment variable SNN_TOOLBOX_TF_DATA.
 
     python benchmarks/accuracy.py [--models lenet5_mnist ...] [--images 10000] [--output accuracy.json]
+
+benchmarks/accuracy_figure.py draws the record.
 """
 
 import argparse
@@ -17,13 +19,17 @@ import snn_toolbox_tf as snn
 from snn_toolbox_tf.foundation.versions import versions
 
 TIMESTEPS = [8, 16, 32, 64, 128]
-
-
 DEFAULT = ["lenet5_mnist", "cnn_bn_cifar10", "resnet8_cifar10", "resnet20_cifar10"]
 
 
 def measure(
-    name: str, folder: pathlib.Path, images: int, calibration_images: int, batch_size: int, options: dict
+    name: str,
+    folder: pathlib.Path,
+    timesteps: list[int],
+    images: int,
+    calibration_images: int,
+    batch_size: int,
+    options: dict,
 ) -> dict:
     """Returns ANN and SNN accuracy of one network, in percent."""
     case = CASES[name]
@@ -33,7 +39,7 @@ def measure(
     ann = float((model.predict(x, batch_size=256, verbose=0).argmax(axis=-1) == y).mean())
     model_snn = snn.convert_keras(model, x_calibration, **options)
     start = time.perf_counter()
-    result = model_snn.simulate(x, outputs=TIMESTEPS, batch_size=batch_size)
+    result = model_snn.simulate(x, outputs=timesteps, batch_size=batch_size)
     return {
         "model": name,
         "images": len(x),
@@ -50,6 +56,7 @@ def main() -> None:
     """Prints a Markdown table, and writes a JSON record if asked."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--models", nargs="+", choices=list(CASES), default=DEFAULT)
+    parser.add_argument("--timesteps", nargs="+", type=int, default=TIMESTEPS, help="when accuracy is measured")
     parser.add_argument("--images", type=int, default=10000)
     parser.add_argument("--calibration-images", type=int, default=1000)
     parser.add_argument("--batch-size", type=int, default=32)
@@ -57,14 +64,16 @@ def main() -> None:
     parser.add_argument("--v0", type=float, default=0.5, help="initial potential in units of the threshold")
     parser.add_argument("--output", help="JSON file for the record")
     arguments = parser.parse_args()
-    folder = data_folder()
-    print(f"| network | images | ANN | {' | '.join(f'T = {t}' for t in TIMESTEPS)} |")
-    print("|---" * (3 + len(TIMESTEPS)) + "|")
+    folder, timesteps = data_folder(), sorted(arguments.timesteps)
+    print(f"| network | images | ANN | {' | '.join(f'T = {t}' for t in timesteps)} |")
+    print("|---" * (3 + len(timesteps)) + "|")
     rows = []
     options = {"percentile": arguments.percentile, "v0": arguments.v0}
     for name in arguments.models:
-        row = measure(name, folder, arguments.images, arguments.calibration_images, arguments.batch_size, options)
-        cells = " | ".join(f"{row['snn'][t]:.2f}" for t in TIMESTEPS)
+        row = measure(
+            name, folder, timesteps, arguments.images, arguments.calibration_images, arguments.batch_size, options
+        )
+        cells = " | ".join(f"{row['snn'][t]:.2f}" for t in timesteps)
         print(f"| {name} | {row['images']} | {row['ann']:.2f} | {cells} |", flush=True)
         rows.append(row)
     print(", ".join(f"{key} {value}" for key, value in versions().items()))
