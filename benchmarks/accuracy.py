@@ -4,7 +4,7 @@ The trained networks and the data are found through the environment variable SNN
 
     python benchmarks/accuracy.py [--models lenet5_mnist ...] [--images 10000] [--output accuracy.json]
 
-benchmarks/accuracy_figure.py draws the record.
+benchmarks/accuracy_figure.py draws the table.
 """
 
 import argparse

@@ -1,8 +1,9 @@
-"""The documentation: the tutorial runs, generated parts are whole, links lead somewhere, the site builds."""
+"""The documentation: tutorial and guide run, generated parts are whole, links lead somewhere, the site builds."""
 
 import concurrent.futures
 import contextlib
 import importlib.util
+import inspect
 import os
 import pathlib
 import re
@@ -10,12 +11,16 @@ import shlex
 import subprocess
 import sys
 
+import keras
+import numpy as np
 import pytest
 
 import snn_toolbox_tf as snn
+from snn_toolbox_tf.cli import main
 from snn_toolbox_tf.config import SECTIONS, fields_of
 from snn_toolbox_tf.config.foreign import FOREIGN_KEYS
 from snn_toolbox_tf.config.sections import ALIASES, LOG_VARIABLES, SECTION_OF
+from snn_toolbox_tf.conversion.options import DEFAULT_PERCENTILE
 
 ROOT = pathlib.Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -59,6 +64,59 @@ def test_tutorial_runs_as_it_stands(tmp_path):
         for done in pool.map(lambda command: run(["-m", "snn_toolbox_tf", *command], tmp_path), commands):
             assert done.returncode == 0, done.stderr
     assert (tmp_path / "durations" / "duration=4" / "report.html").is_file()
+
+
+def test_guide_runs_as_it_stands(tmp_path):
+    """These pages are one script; the first says so."""
+    pages = [DOCS / f"{name}.md" for name in ("converting", "simulating", "fine-tuning", "deploying")]
+    script = "\n".join(block for page in pages for block in blocks(page.read_text(), "python"))
+    done = run(["-c", script], tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "serving_folder" / "saved_model.pb").is_file()
+    assert len(list(tmp_path.rglob("report.html"))) == 5  # a run, and a sweep with its three runs
+
+
+def test_extending_runs_as_it_stands(tmp_path):
+    done = run(["-c", "\n".join(blocks((DOCS / "extending.md").read_text(), "python"))], tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
+def test_commands_of_the_report_page_run_as_they_stand(tmp_path, monkeypatch, capsys):
+    page = (DOCS / "reporting.md").read_text()
+    model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(8, "relu"), keras.layers.Dense(3, "softmax")])
+    model.save(tmp_path / "net.keras")
+    generator = np.random.default_rng(0)
+    for name in ("x_test", "x_norm"):
+        np.savez(tmp_path / f"{name}.npz", generator.random((120, 6), dtype=np.float32))
+    np.savez(tmp_path / "y_test.npz", generator.integers(0, 3, 120))
+    (tmp_path / "config.ini").write_text(blocks(page, "ini")[0])
+    monkeypatch.chdir(tmp_path)
+    commands = [line.removeprefix("$ snn-toolbox-tf ") for block in blocks(page, "console") for line in block.splitlines()]
+    assert len(commands) == 7
+    for command in commands:
+        try:
+            status = main(shlex.split(command))
+        except SystemExit as done:
+            status = done.code
+        assert status == 0, f"{command}: {capsys.readouterr().err}"
+    assert len(list(tmp_path.rglob("report.html"))) == 6  # a run, and a sweep with its four runs
+
+
+def test_every_page_is_in_the_navigation():
+    navigation = (ROOT / "mkdocs.yml").read_text()
+    for path in PAGES:
+        assert f": {path.relative_to(DOCS).as_posix()}\n" in navigation, path
+
+
+def test_every_option_of_a_conversion_is_in_the_guide():
+    described = re.findall(r"^\| `(\w+)` \| (\S+) \|", (DOCS / "converting.md").read_text(), flags=re.MULTILINE)
+    parameters = inspect.signature(snn.convert_keras).parameters.values()
+    defaults = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+    assert {name for name, _ in described} == set(defaults)
+    for name, default in described:
+        # The percentile's default is said by the rule that uses it.
+        expected = DEFAULT_PERCENTILE if name == "percentile" else defaults[name]
+        assert default.strip('"') == str(expected), name
 
 
 def test_configuration_reference_names_every_key_with_its_default(hooks):
@@ -105,7 +163,8 @@ def test_pages_mention_settings_that_exist():
     for path in PAGES:
         for command in re.findall(r"^\$ snn-toolbox-tf (.*)$", path.read_text(), flags=re.MULTILINE):
             for flag in re.findall(r"--([a-z-]+)", command):
-                known = flag.replace("-", "_") in {**SECTION_OF, **ALIASES} or flag in ("json", "resume", "quiet")
+                own = ("json", "resume", "quiet", "help", "output")
+                known = flag.replace("-", "_") in {**SECTION_OF, **ALIASES} or flag in own
                 assert known, f"{path.name}: --{flag}"
 
 

@@ -1,4 +1,4 @@
-"""The README's code runs, in order, as a reader would type it."""
+"""The README's code runs, in order, as a reader would type it; its links lead somewhere, its numbers are the documentation's."""
 
 import os
 import pathlib
@@ -11,49 +11,80 @@ import numpy as np
 
 from snn_toolbox_tf.cli import main
 
-README = pathlib.Path(__file__).parents[1] / "README.md"
+ROOT = pathlib.Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+SPEED = ("ResNet-20", "VGG-16", "LeNet-5")
 
 
 def test_readme_code_runs_as_it_stands(tmp_path):
-    blocks = re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.DOTALL)
-    first, script = blocks[0], "\n".join(blocks[1:])
-    assert "convert_keras(model, calibration_data=x_cal)" in first
-    # The first block shows the idea with the reader's own model and data; give it some.
-    own = "model.save('lenet.keras'); x_cal = x\n" + first
+    script = "\n".join(re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL))
     done = subprocess.run(
-        [sys.executable, "-c", script + own],
+        [sys.executable, "-c", script],
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(README.parent)},
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         timeout=300,
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert (tmp_path / "serving_folder" / "saved_model.pb").exists()
+    ann, snn = (float(accuracy) for accuracy in re.findall(r"^[AS]NN \[.*, (.*)\]$", done.stdout, flags=re.MULTILINE))
+    assert ann > 0.8
+    assert abs(ann - snn) < 0.05
+    assert not list(tmp_path.iterdir())
 
 
 def test_readme_commands_run_as_they_stand(tmp_path, monkeypatch, capsys):
-    text = README.read_text()
-    (config,) = re.findall(r"```ini\n(.*?)```", text, flags=re.DOTALL)
-    blocks = re.findall(r"```console\n(.*?)```", text, flags=re.DOTALL)
-    commands = [
-        line for block in blocks for line in re.findall(r"^\$ snn-toolbox-tf (.*?)(?:  +#.*)?$", block, flags=re.M)
-    ]
-    assert len(commands) >= 7
+    commands = re.findall(r"^\$ snn-toolbox-tf (.*?)(?:  +#.*)?$", README, flags=re.MULTILINE)
+    assert [command.split()[0] for command in commands] == ["check", "run"]
     model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(8, "relu"), keras.layers.Dense(3, "softmax")])
     generator = np.random.default_rng(0)
     model.save(tmp_path / "net.keras")
     for name in ("x_test", "x_norm"):
         np.savez(tmp_path / f"{name}.npz", generator.random((120, 6), dtype=np.float32))
     np.savez(tmp_path / "y_test.npz", generator.integers(0, 3, 120))
-    (tmp_path / "config.ini").write_text(config)
     monkeypatch.chdir(tmp_path)
     for command in commands:
-        try:
-            status = main(command.split())
-        except SystemExit as done:
-            status = done.code
-        assert status == 0, f"{command}: {capsys.readouterr().err}"
-    for name in ("net_snn", "thresholds"):
-        assert (tmp_path / name / "report.html").is_file()
+        assert main(command.split()) == 0, f"{command}: {capsys.readouterr().err}"
+    assert len(list(tmp_path.rglob("report.html"))) == 1
+
+
+def test_readme_is_short():
+    assert len(README.splitlines()) <= 150
+
+
+def test_links_lead_somewhere():
+    links = re.findall(r"\]\((?!https?:)([^)#]+)", README)
+    assert len(links) > 15
+    for link in links:
+        assert (ROOT / link).is_file(), link
+
+
+def table(text, first):
+    """The rows of a Markdown page whose first cell is one of these."""
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("|")]
+    return [row for row in rows if row[0] in first]
+
+
+def test_numbers_are_those_of_the_documentation():
+    networks = ("lenet5_mnist", "cnn_bn_cifar10", "resnet8_cifar10", "resnet20_cifar10")
+    assert len(table(README, networks)) == len(networks)
+    assert table(README, networks) == table((ROOT / "docs" / "accuracy.md").read_text(), networks)
+    measured = {tuple(row[:2]): row for row in table((ROOT / "docs" / "performance.md").read_text(), SPEED)}
+    rows = table(README, SPEED)
+    assert len(rows) == 6
+    for row in rows:
+        # Of T = 8, 32 and 128 the README has 32.
+        whole = measured[tuple(row[:2])]
+        assert row[2:] == [whole[3], whole[6], whole[9]]
+
+
+def test_the_figure_shows_the_numbers(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    import accuracy_figure
+
+    figure = accuracy_figure.draw(accuracy_figure.read_table(README))
+    lines = {line.get_label(): list(line.get_ydata()) for line in figure.axes[0].get_lines()}
+    for name, _, ann, *snn in table(README, accuracy_figure.TITLES):
+        assert lines[accuracy_figure.TITLES[name]] == [float(value) for value in snn]
+        assert [float(ann)] * 2 in lines.values()
