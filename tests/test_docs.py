@@ -14,6 +14,7 @@ import sys
 import keras
 import numpy as np
 import pytest
+from test_architecture import LEVEL
 
 import snn_toolbox_tf as snn
 from snn_toolbox_tf.cli import main
@@ -108,6 +109,20 @@ def test_every_page_is_in_the_navigation():
         assert f": {path.relative_to(DOCS).as_posix()}\n" in navigation, path
 
 
+def test_every_path_in_contributing_exists():
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    paths = set(re.findall(r"`((?:[\w.]+/)+[\w.]*)`", text)) - {"site/", "core/"}
+    assert len(paths) > 30
+    for path in paths:
+        assert (ROOT / path).exists(), path
+
+
+def test_contributing_names_every_room_in_the_order_of_imports():
+    rooms = re.findall(r"^\| `(\w+)` \|", (ROOT / "CONTRIBUTING.md").read_text(), flags=re.MULTILINE)
+    assert set(rooms) == {path.parent.name for path in (ROOT / "snn_toolbox_tf").glob("*/__init__.py")}
+    assert rooms == sorted(rooms, key=LEVEL.get)
+
+
 def test_every_option_of_a_conversion_is_in_the_guide():
     described = re.findall(r"^\| `(\w+)` \| (\S+) \|", (DOCS / "converting.md").read_text(), flags=re.MULTILINE)
     parameters = inspect.signature(snn.convert_keras).parameters.values()
@@ -187,7 +202,7 @@ def test_internal_links_lead_somewhere(path):
 
 def anchors(path):
     """Anchors of a page's own headings, and of what its API directives show."""
-    text = path.read_text()
+    text = re.sub(r"<!-- generated: include (.+?) -->", lambda match: (ROOT / match[1]).read_text(), path.read_text())
     titles = re.findall(r"^#+ (.+)$", text, flags=re.MULTILINE)
     slugs = {re.sub(r"[-\s]+", "-", re.sub(r"[^\w\s-]", "", title).strip().lower()) for title in titles}
     return slugs | set(re.findall(r"^::: (\S+)$", text, flags=re.MULTILINE))
