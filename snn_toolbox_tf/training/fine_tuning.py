@@ -115,7 +115,7 @@ class FineTuning:
     def finish(self) -> bool:
         """Ends training: computes the grid for the present weights and rounds these to it.
 
-        What was traced before must not be used again. A network without a grid (unnormalized) stays as it is, and so
+        What was traced before must not be used again. A network without a grid (the unnormalized form) stays as it is, and so
         does one whose weights have not changed.
 
         Returns:
