@@ -134,7 +134,7 @@ def foreign_keys() -> str:
             harmless = "any value" if known.harmless is None else _listed(known.harmless)
             otherwise = "" if known.harmless is None else "error" if known.refused else "note"
             rows.append([_code(key), harmless, otherwise, _sentence(known.answer)])
-        columns = ["Key", "Read in silence", "Any other value", "What serves instead"]
+        columns = ["Key", "Read without comment", "Any other value", "What to use instead"]
         parts += [f"### [{section}] of snn_toolbox", _table(columns, rows, "settings foreign")]
     rows = [
         [_code(f"[{section}] {key} = {value}"), _sentence(answer)]
@@ -143,7 +143,7 @@ def foreign_keys() -> str:
     ]
     parts += [
         "### Values and sections of snn_toolbox that are refused",
-        _table(["Value", "What serves instead"], rows),
+        _table(["Value", "What to use instead"], rows),
         f"Sections of other simulators are refused, too: {_listed(FOREIGN_SECTIONS)}.",
     ]
     return "\n\n".join(parts)

@@ -92,7 +92,9 @@ def test_commands_of_the_report_page_run_as_they_stand(tmp_path, monkeypatch, ca
     np.savez(tmp_path / "y_test.npz", generator.integers(0, 3, 120))
     (tmp_path / "config.ini").write_text(blocks(page, "ini")[0])
     monkeypatch.chdir(tmp_path)
-    commands = [line.removeprefix("$ snn-toolbox-tf ") for block in blocks(page, "console") for line in block.splitlines()]
+    commands = [
+        line.removeprefix("$ snn-toolbox-tf ") for block in blocks(page, "console") for line in block.splitlines()
+    ]
     assert len(commands) == 7
     for command in commands:
         try:

@@ -114,7 +114,7 @@ def test_without_the_library_there_is_one_warning_and_the_reference(
 @needs_native
 def test_a_library_of_other_sources_is_not_used(forgotten, monkeypatch):
     monkeypatch.setattr(native, "source_digest", lambda folder: "0123456789abcdef")
-    with pytest.raises(ops.NotAvailableError, match="was built from other sources than those beside it"):
+    with pytest.raises(ops.NotAvailableError, match="was built from sources other than those beside it"):
         native.library()
 
 

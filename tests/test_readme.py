@@ -1,4 +1,4 @@
-"""The README's code runs, in order, as a reader would type it; its links lead somewhere, its numbers are the documentation's."""
+"""The README's code runs, in order, as a reader would type it; links lead somewhere, numbers are the documentation's."""
 
 import os
 import pathlib

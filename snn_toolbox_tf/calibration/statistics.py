@@ -50,7 +50,7 @@ def observe_activations(network: Network, data: InputData) -> ActivationStatisti
         Statistics that do not depend on the order of the data or on its division into batches.
 
     Raises:
-        TypeError, ValueError: For unusable data in a stream, see `InputData`; and if activations are no finite numbers.
+        TypeError, ValueError: For unusable data in a stream, see `InputData`; and if activations are not finite.
     """
     graph = network.graph
     populations = graph.of_type(Population)
@@ -85,7 +85,7 @@ def _check_finite(name: str, largest: dict[str, np.ndarray]) -> None:
     bad = [node for node, values in largest.items() if not np.isfinite(values).all()]
     if bad:
         raise ValueError(
-            f"The activations of model '{name}' are no finite numbers on this data, first in '{bad[0]}'. Expected weights "
+            f"The activations of model '{name}' are not finite on this data, first in '{bad[0]}'. Expected weights "
             "and inputs for which float32 suffices: is the data scaled as the model expects, and did the training converge?"
         )
 

@@ -80,7 +80,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="a configuration file, or a Keras model with x_test.npz, y_test.npz and x_norm.npz beside it or in "
         "--dataset-path",
     )
-    run.add_argument("--resume", action="store_true", help="go on with a run that was interrupted")
+    run.add_argument("--resume", action="store_true", help="continue a run that was interrupted")
     _add_common(run)
     _add_settings(run)
 

@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             logging.getLogger("absl").setLevel(logging.ERROR)
             return _run(parsed, screen)
     except KeyboardInterrupt:
-        screen.note("interrupted. Finished runs are whole; an unfinished one goes on with `run --resume`.")
+        screen.note("interrupted. Finished runs are complete; `run --resume` continues an unfinished one.")
         return INTERRUPTED
     except (ConfigurationError, UnsupportedModelError, FileNotFoundError) as error:
         return _failed(error, BAD_INPUT, parsed.traceback, screen)

@@ -37,7 +37,7 @@ def read_settings(path: str | os.PathLike[str]) -> Settings:
     Raises:
         FileNotFoundError: If there is no such file.
         ConfigurationError: One error that lists everything that is wrong with the file: its format, unknown sections and
-            keys with the nearest known name, values, and options of other simulators with what serves instead.
+            keys with the nearest known name, values, and options of other simulators with what to use instead.
     """
     source = pathlib.Path(path)
     if not source.is_file():

@@ -29,14 +29,14 @@ def check_same_function(source: SourceFunction, network: Network, inputs: dict[s
         max |difference| / max |output|, the largest over all outputs.
 
     Raises:
-        ValueError: If the source's outputs are no finite numbers.
+        ValueError: If the source's outputs are not finite.
         ConversionError: If it is 1e-4 or more, and more than rounding explains: what a relative change of the input by 1e-6
             (8 times float32's precision) does to the source's own output.
     """
     expected, name = source(inputs), source.model.name
     if not all(np.isfinite(np.asarray(output)).all() for output in keras.tree.flatten(expected)):
         raise ValueError(
-            f"Model '{name}' gives NaN or infinite outputs on data of usual size. Expected weights for which float32 "
+            f"Model '{name}' gives NaN or infinite outputs on ordinary data. Expected weights for which float32 "
             "suffices: the training diverged, or the file is damaged."
         )
     error = _relative(network.decoded_ann_outputs(inputs), expected)

@@ -27,7 +27,7 @@ class RunFolder:
         target: Folder of the run.
         fingerprint: What the results depend on, by name; JSON values.
         overwrite: Whether a finished run in `target` may be replaced, and an unfinished one discarded.
-        resume: Whether to go on with an unfinished run.
+        resume: Whether to continue an unfinished run.
 
     Attributes:
         path: The folder to write to.

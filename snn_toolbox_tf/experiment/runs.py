@@ -85,7 +85,7 @@ def run(
         x_test: Samples to simulate, in the structure of the model's inputs, in place of x_test.npz.
         y_test: Their labels, in place of y_test.npz: class indices or one-hot; a dict by output name for several outputs.
         x_norm: Calibration data, in place of x_norm.npz.
-        resume: Whether to go on with an unfinished run of the same settings, model and data.
+        resume: Whether to continue an unfinished run of the same settings, model and data.
         progress: Is told how the run proceeds.
 
     Returns:
@@ -185,7 +185,7 @@ def run_prepared(
 
     Args:
         prepared: The parts of the run.
-        resume: Whether to go on with an unfinished run.
+        resume: Whether to continue an unfinished run.
         progress: Is told how the run proceeds.
         convert: Gives the spiking network.
         place: Where to write, if the run's folder belongs to a larger whole that is put into its place later.

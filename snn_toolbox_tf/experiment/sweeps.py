@@ -60,7 +60,7 @@ def sweep(
     resume: bool = False,
     progress: Progress | None = None,
 ) -> Sweep:
-    """Runs once per value of a setting. The network is converted anew whenever it depends on the setting.
+    """Runs once per value of a setting. The network is converted again whenever it depends on the setting.
 
     Args:
         settings: Settings, or the path of a configuration file.
@@ -70,7 +70,7 @@ def sweep(
         x_test: Samples to simulate.
         y_test: Labels.
         x_norm: Calibration data.
-        resume: Whether to go on with an unfinished sweep.
+        resume: Whether to continue an unfinished sweep.
         progress: Is told how it proceeds.
 
     Returns:

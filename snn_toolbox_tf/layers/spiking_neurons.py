@@ -16,7 +16,7 @@ SPIKE_HEIGHTS = ("unit", "threshold")
 
 @keras.saving.register_keras_serializable(package="SnnToolbox")
 class SpikingNeurons(keras.layers.Layer):
-    """Spiking neurons with the manners of a Keras RNN cell: state in, state out.
+    """Spiking neurons that behave like a Keras RNN cell: state in, state out.
 
     At each timestep the membrane potential v takes up the input current; a neuron fires where `v >= threshold`, and is
     reset. What that means in detail is the neuron's: see `snn_toolbox_tf.neurons`.
@@ -43,7 +43,7 @@ class SpikingNeurons(keras.layers.Layer):
         `(spikes, state)`, `state` in the form in which it came; with `stateful=True` and no `state`, the spikes only.
 
     Raises:
-        TypeError: If `neuron` is none.
+        TypeError: If `neuron` is not a neuron model.
         ValueError: For a threshold that is not positive, an unknown `spike_height` or `surrogate_gradient`, and, with
             `stateful=True`, a batch of another size than the last one.
 

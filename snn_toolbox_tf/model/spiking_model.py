@@ -129,7 +129,7 @@ class SpikingModel(TrainableModel):
 
         Args:
             inputs: In the structure of the source's inputs, `[batch, ...]`.
-            training: Whether the outputs shall have a (surrogate) gradient; keeps all timesteps in memory.
+            training: Whether the outputs have a (surrogate) gradient; keeps all timesteps in memory.
 
         Returns:
             The decoded outputs, `[batch, ...]`.

@@ -77,7 +77,7 @@ class TrainableModel(keras.Model):
         """Fine-tunes the network at its number of timesteps, by backpropagation through time; see `keras.Model.fit`.
 
         The layers hold float weights meanwhile, which every forward pass (and what callbacks save) rounds to the grid; at
-        the end, also after an error or Ctrl-C, the grid is computed anew and holds the weights again. Thresholds stay what
+        the end, also after an error or Ctrl-C, the grid is recomputed and holds the weights again. Thresholds stay what
         they are; all timesteps of a batch are kept in memory. The optimizer is the source's, unless `compile` gives another.
 
         Args:
@@ -151,7 +151,7 @@ class TrainableModel(keras.Model):
         if _MARKER not in store or not np.array_equal(np.asarray(store[_MARKER]), self._fingerprint()):
             raise ValueError(
                 f"The file's weights are not those of SpikingModel '{self.name}'. Expected weights that its `save_weights` "
-                "wrote, in units of its thresholds; to take over new weights of the source, convert the source anew."
+                "wrote, in units of its thresholds; to take over new weights of the source, convert it again."
             )
         self._fine_tuning.trust()
 
@@ -210,7 +210,7 @@ class TrainableModel(keras.Model):
         """Lets a training loop of your own, or of a model around this one, change the weights in a `with` block.
 
         Inside it `model_snn(x, training=True)` has gradients, and every use of the model rounds its weights to the grid. At
-        its end the grid is computed anew.
+        its end the grid is recomputed.
 
         Args:
             surrogate_gradient: As in `fit`.

@@ -27,7 +27,7 @@ class Neuron(abc.ABC):
             emits -1, and the potential gains the threshold (or becomes 0). After Wang et al. (2022, IJCAI).
 
     Raises:
-        ValueError: For an unknown `reset`, or a `v0` that is no finite number.
+        ValueError: For an unknown `reset`, or a `v0` that is not finite.
     """
 
     #: The model's name in files, and in the native op.

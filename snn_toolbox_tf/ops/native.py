@@ -45,7 +45,7 @@ class Library:
         present = source_digest(LIBRARY.parent)
         if present and digest != present:
             raise NotAvailableError(
-                f"'{LIBRARY}' was built from other sources than those beside it. Build it anew: `pip install --editable .`"
+                f"'{LIBRARY}' was built from sources other than those beside it. Rebuild it: `pip install --editable .`"
             )
         self._control.SnnToolboxVariant.restype = ctypes.c_char_p
         names = map(self._control.SnnToolboxVariant, itertools.count())

@@ -115,8 +115,8 @@ class FineTuning:
     def finish(self) -> bool:
         """Ends training: computes the grid for the present weights and rounds these to it.
 
-        What was traced before must not be used again. A network without a grid (the unnormalized form) stays as it is, and so
-        does one whose weights have not changed.
+        What was traced before must not be used again. A network without a grid (the unnormalized form) stays as it is, and
+        so does one whose weights have not changed.
 
         Returns:
             Whether the weights have changed.
