@@ -1,0 +1,196 @@
+"""Random networks of all layers: each converges to its source as fast as it must, or is refused by name.
+
+A failure prints seed and steps: `random_network(seed, steps)` builds the network again, and an `@example` keeps it.
+"""
+
+import pathlib
+import tempfile
+import warnings
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+from quantization_bound import bounded
+from random_networks import random_network
+
+import snn_toolbox_tf as snn
+from snn_toolbox_tf import ops
+from snn_toolbox_tf.analysis.closed_form import closed_form, inexact_nodes
+from snn_toolbox_tf.graph import Population
+from snn_toolbox_tf.ops import native
+
+TIMESTEPS = 10
+#: For the closed form, which costs the same at any T.
+LONG = 2**16
+#: What conversion promises of its grid, in parts of the largest output.
+GRID_TOLERANCE = 1e-2
+#: Edges of what hypothesis draws.
+SEEDS, STEPS = 2**32 - 1, 9
+PIECES = 10
+
+
+def converted(network):
+    """Returns the spiking network, or None if it is refused as it should be."""
+    report = snn.check(network.model)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            # The data is its own calibration: nothing is clipped but what rounding lifts above its threshold.
+            model_snn = snn.convert_keras(network.model, network.x, threshold_rule="maximum", timesteps=TIMESTEPS)
+    except snn.UnsupportedModelError as error:
+        assert network.unsupported, f"refused, though all of it can be converted: {error}\n{network}"
+        assert not report.ok, f"`check` says that it can be converted: {error}\n{network}"
+        assert all(row.reason and row.remedy for row in report.refused), f"{report}\n{network}"
+        for row in report.refused:
+            assert f"'{row.name}'" in str(error), f"'{row.name}' is not named: {error}\n{network}"
+        assert "remedy" in str(error), f"{error}\n{network}"
+        return None
+    assert report.ok, f"converted, but `check` says:\n{report}\n{network}"
+    assert not network.unsupported, f"converted, but not all of it can be\n{network}"
+    return model_snn
+
+
+def described(network, model_snn, timesteps):
+    """What a failure tells: T, the errors, and the populations that add most to them."""
+    return f"\nT = {timesteps}\n{snn.compare(network.model, model_snn, network.x, timesteps)}\n{network}"
+
+
+def assert_within(bound, outputs, timesteps, what, network, model_snn):
+    for index, (ours, limit, actual) in enumerate(
+        zip(bound.outputs, bound.at(timesteps), keras.tree.flatten(outputs), strict=True)
+    ):
+        error = np.abs(np.asarray(actual, np.float64) - ours).max()
+        assert error <= limit, (
+            f"{what}: output {index} is {error:.3g} from what it must converge to, the bound is {limit:.3g}"
+            + described(network, model_snn, min(timesteps, 512))
+        )
+
+
+def assert_converges(network, model_snn, result):
+    """Both runs are within the derived bound of the clipped ANN on the grid, and that is close to the source."""
+    bound = bounded(model_snn, network.x)
+    last = keras.tree.map_structure(lambda array: array[-1], result.outputs)
+    assert_within(bound, last, TIMESTEPS, "simulation", network, model_snn)
+    for timesteps in (TIMESTEPS, LONG):
+        _, outputs = closed_form(model_snn, network.x, timesteps)
+        assert_within(bound, outputs, timesteps, "closed form", network, model_snn)
+    sources = keras.tree.flatten(network.model.predict_on_batch(network.x))
+    for index, (limit, source) in enumerate(zip(bound.outputs, sources, strict=True)):
+        error, largest = np.abs(limit - source).max(), np.abs(source).max()
+        assert error <= GRID_TOLERANCE * largest + 1e-30, (
+            f"output {index} converges to something that is {error:.3g} from the source, whose largest is {largest:.3g}"
+            + described(network, model_snn, 512)
+        )
+
+
+def assert_same(first, second, what, network):
+    """The same spikes, and the same outputs up to the last bit behind a softmax."""
+    for name, spikes in first.spikes.items():
+        differing = int((spikes != second.spikes[name]).sum())
+        assert not differing, f"{what}: {differing} of {spikes.size} spikes of '{name}' differ\n{network}"
+    assert_same_outputs(first.outputs, second.outputs, what, network)
+
+
+def assert_same_outputs(first, second, what, network):
+    for index, (one, other) in enumerate(zip(keras.tree.flatten(first), keras.tree.flatten(second), strict=True)):
+        np.testing.assert_array_max_ulp(np.asarray(one), np.asarray(other), 1), f"{what}: output {index}\n{network}"
+
+
+def batch_and_block(network, model_snn, result, folder):
+    other = model_snn.simulate(network.x, timesteps=TIMESTEPS, record="spikes", batch_size=4, block_length=3)
+    assert_same(result, other, "batches of 4, blocks of 3", network)
+
+
+def implementation(network, model_snn, result, folder):
+    if native.LIBRARY.exists():
+        with ops.use("reference"):
+            plain = model_snn.run(network.x)
+        last = keras.tree.map_structure(lambda array: array[-1], result.outputs)
+        assert_same_outputs(last, plain, "the reference implementation", network)
+
+
+def layer_synchronous(network, model_snn, result, folder):
+    run = model_snn.simulate(network.x, timesteps=TIMESTEPS, schedule="layer_synchronous", record="spike_counts")
+    counts, outputs = closed_form(model_snn, network.x, TIMESTEPS)
+    if inexact_nodes(model_snn):
+        return
+    for name, expected in counts.items():
+        difference = np.abs(run.sample_spike_counts[name] - expected).max()
+        assert difference == 0, f"layer-synchronous: '{name}' is {difference} spikes from the closed form\n{network}"
+    last = keras.tree.map_structure(lambda array: array[-1], run.outputs)
+    assert_same_outputs(last, outputs, "layer-synchronous", network)
+
+
+def save_and_load(network, model_snn, result, folder):
+    model_snn.save(folder / "net.keras")
+    loaded = keras.saving.load_model(folder / "net.keras")
+    again = loaded.simulate(network.x, timesteps=TIMESTEPS, record="spikes")
+    assert_same(result, again, "saved and loaded", network)
+    for kind in ("synaptic_operations", "multiply_accumulates"):
+        before, after = getattr(result, kind), getattr(again, kind)
+        assert before.keys() == after.keys(), f"{kind}: {before.keys()} became {after.keys()}\n{network}"
+        for name, operations in before.items():
+            assert np.array_equal(operations, after[name]), f"{kind} of '{name}' changed by loading\n{network}"
+
+
+def export(network, model_snn, result, folder):
+    model_snn.export(folder / "serving")
+    serve = tf.saved_model.load(str(folder / "serving")).signatures["serving_default"]
+    arrays = keras.tree.flatten(network.x)
+    names = [spec.name for spec in model_snn._serving_signature()]
+    served = serve(**{name: tf.constant(array) for name, array in zip(names, arrays, strict=True)})
+    last = keras.tree.map_structure(lambda array: array[-1], result.outputs)
+    assert_same_outputs(last, [served[name] for name in sorted(served)], "exported", network)
+
+
+CHECKS = (batch_and_block, layer_synchronous, save_and_load, implementation, batch_and_block, layer_synchronous, export)
+
+
+def check(seed, steps, checks):
+    network = random_network(seed, steps)
+    model_snn = converted(network)
+    if model_snn is None:
+        return "refused"
+    assert model_snn.network.graph.of_type(Population)
+    result = model_snn.simulate(network.x, timesteps=TIMESTEPS, record="spikes")
+    assert_converges(network, model_snn, result)
+    with tempfile.TemporaryDirectory() as folder:
+        for one in checks:
+            one(network, model_snn, result, pathlib.Path(folder))
+    return "converted"
+
+
+def hypothesis(count, seeds):
+    """Draws networks, the same ones in every run."""
+
+    def decorate(function):
+        drawn = given(seed=seeds, steps=st.integers(1, STEPS))(function)
+        return settings(
+            max_examples=count,
+            derandomize=True,
+            deadline=None,
+            print_blob=False,
+            suppress_health_check=[HealthCheck.too_slow],
+        )(drawn)
+
+    return decorate
+
+
+@hypothesis(50, st.integers(0, SEEDS))
+def test_random_networks(seed, steps):
+    check(seed, steps, [CHECKS[seed % len(CHECKS)]])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("piece", range(PIECES))
+def test_many_random_networks(piece):
+    """In pieces, so that they can run side by side; each has all checks."""
+
+    @hypothesis(50, st.integers(piece * SEEDS // PIECES, (piece + 1) * SEEDS // PIECES))
+    def run(seed, steps):
+        check(seed, steps, dict.fromkeys(CHECKS))
+
+    run()
