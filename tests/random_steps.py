@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 L, ops = keras.layers, keras.ops
 
@@ -142,7 +143,15 @@ def global_pooling(draw: Draw, x: Any) -> Any:
 
 def adaptive_pooling(draw: Draw, x: Any) -> Any:
     layer = getattr(L, f"AdaptiveAveragePooling{len(x.shape) - 2}D", None)
-    return layer and layer([draw.integer(1, size) for size in spatial(draw, x)])(x)
+    if layer is None:
+        return None
+    pooling = layer([draw.integer(1, size) for size in spatial(draw, x)])
+    try:
+        pooling(np.zeros((1, *x.shape[1:]), np.float32))
+    except (ValueError, tf.errors.InvalidArgumentError):
+        # Keras 3.15 cannot run some sizes, such as 5 to 4.
+        return None
+    return pooling(x)
 
 
 def batch_normalization(draw: Draw, x: Any) -> Any:

@@ -82,7 +82,7 @@ def test_interpolation_converges(name):
     make, shape = RESAMPLING[name]
     if name == "smaller" and "antialias" not in inspect.signature(L.Resizing).parameters:
         pytest.skip("this Keras has no antialiasing")
-    assert_converges(model_around(make(), shape), data(), tolerance=0.03)
+    assert_converges(model_around(make(), shape), data())
 
 
 @pytest.mark.skipif(not hasattr(L, "AdaptiveAveragePooling1D"), reason="this Keras has no adaptive pooling")
@@ -203,7 +203,7 @@ def test_time_distributed_converges(name):
     if name == "Conv2DTranspose" and KERAS < (3, 7):
         pytest.skip("this Keras infers another shape than it computes")
     model = model_around(L.TimeDistributed(make()), shape)
-    assert_converges(model, data(), tolerance=0.03)
+    assert_converges(model, data())
     assert snn.check(model).ok
 
 

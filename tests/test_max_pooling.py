@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from convergence import assert_converges
+from convergence import assert_close, assert_converges
 
 import snn_toolbox_tf as snn
 from snn_toolbox_tf import analysis
@@ -93,8 +93,12 @@ def test_max_pooling_converges_wherever_it_stands(place, rule):
     """Winners take longer: a neuron that is ahead for a while passes its spikes, and near ties are decided late."""
     keras.utils.set_random_seed(1)
     model = PLACES[place]()
-    timesteps, tolerance = {"accumulated": (512, 0.01), "winner_take_all": (2048, 0.06)}[rule]
-    assert_converges(model, data(model.inputs[0].shape[1:]), timesteps, tolerance, max_pooling=rule)
+    x = data(model.inputs[0].shape[1:])
+    if rule == "accumulated":
+        assert_converges(model, x)
+    else:
+        # No bound: it depends on when spikes come which neuron wins.
+        assert_close(model, snn.convert_keras(model, x, percentile=100, max_pooling=rule), x, 2048, tolerance=0.06)
 
 
 def reference(spikes, counts, pool, strides):

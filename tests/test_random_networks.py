@@ -11,9 +11,9 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from convergence import assert_within_bounds
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from quantization_bound import bounded
 from random_networks import random_network
 
 import snn_toolbox_tf as snn
@@ -23,10 +23,6 @@ from snn_toolbox_tf.graph import Population
 from snn_toolbox_tf.ops import native
 
 TIMESTEPS = 10
-#: For the closed form, which costs the same at any T.
-LONG = 2**16
-#: What conversion promises of its grid, in parts of the largest output.
-GRID_TOLERANCE = 1e-2
 #: Edges of what hypothesis draws.
 SEEDS, STEPS = 2**32 - 1, 9
 PIECES = 10
@@ -51,39 +47,6 @@ def converted(network):
     assert report.ok, f"converted, but `check` says:\n{report}\n{network}"
     assert not network.unsupported, f"converted, but not all of it can be\n{network}"
     return model_snn
-
-
-def described(network, model_snn, timesteps):
-    """What a failure tells: T, the errors, and the populations that add most to them."""
-    return f"\nT = {timesteps}\n{snn.compare(network.model, model_snn, network.x, timesteps)}\n{network}"
-
-
-def assert_within(bound, outputs, timesteps, what, network, model_snn):
-    for index, (ours, limit, actual) in enumerate(
-        zip(bound.outputs, bound.at(timesteps), keras.tree.flatten(outputs), strict=True)
-    ):
-        error = np.abs(np.asarray(actual, np.float64) - ours).max()
-        assert error <= limit, (
-            f"{what}: output {index} is {error:.3g} from what it must converge to, the bound is {limit:.3g}"
-            + described(network, model_snn, min(timesteps, 512))
-        )
-
-
-def assert_converges(network, model_snn, result):
-    """Both runs are within the derived bound of the clipped ANN on the grid, and that is close to the source."""
-    bound = bounded(model_snn, network.x)
-    last = keras.tree.map_structure(lambda array: array[-1], result.outputs)
-    assert_within(bound, last, TIMESTEPS, "simulation", network, model_snn)
-    for timesteps in (TIMESTEPS, LONG):
-        _, outputs = closed_form(model_snn, network.x, timesteps)
-        assert_within(bound, outputs, timesteps, "closed form", network, model_snn)
-    sources = keras.tree.flatten(network.model.predict_on_batch(network.x))
-    for index, (limit, source) in enumerate(zip(bound.outputs, sources, strict=True)):
-        error, largest = np.abs(limit - source).max(), np.abs(source).max()
-        assert error <= GRID_TOLERANCE * largest + 1e-30, (
-            f"output {index} converges to something that is {error:.3g} from the source, whose largest is {largest:.3g}"
-            + described(network, model_snn, 512)
-        )
 
 
 def assert_same(first, second, what, network):
@@ -156,7 +119,8 @@ def check(seed, steps, checks):
         return "refused"
     assert model_snn.network.graph.of_type(Population)
     result = model_snn.simulate(network.x, timesteps=TIMESTEPS, record="spikes")
-    assert_converges(network, model_snn, result)
+    last = keras.tree.map_structure(lambda array: array[-1], result.outputs)
+    assert_within_bounds(network.model, model_snn, network.x, last, TIMESTEPS, network)
     with tempfile.TemporaryDirectory() as folder:
         for one in checks:
             one(network, model_snn, result, pathlib.Path(folder))

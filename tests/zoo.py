@@ -177,9 +177,22 @@ def volume_channels_first():
     return keras.Model(inputs, L.Dense(3)(L.Flatten()(L.Conv3D(3, 2, activation="relu", **kwargs)(x))))
 
 
+def resampled():
+    """Interpolation both ways, slices, a clip, a PReLU."""
+    slopes = keras.initializers.RandomUniform(0.05, 0.4, seed=1)
+    inputs = keras.Input((6, 5, 2))
+    x = L.Conv2D(4, 3, padding="same", activation="relu")(inputs)
+    x = L.Conv2D(4, 3)(L.UpSampling2D(2, interpolation="bilinear")(x))
+    x = L.PReLU(alpha_initializer=slopes, shared_axes=[1, 2])(x)
+    x = L.Resizing(5, 4, interpolation="bilinear")(x)[:, 1:, ::2]
+    x = keras.ops.clip(L.Conv2D(5, 2)(x), -0.2, 0.6)
+    x = L.Dense(6, activation="relu")(L.Flatten()(x)[:, ::-2])
+    return keras.Model(inputs, L.Dense(3)(x))
+
+
 BUILDERS = [
     cnn, channels_first, residual, separable, branches, operators, multi_input, sequence, preprocessing, volume,
-    volume_pooling, volume_channels_first,
+    volume_pooling, volume_channels_first, resampled,
 ]  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from snn_toolbox_tf.foundation.argument_checks import (
     check_timesteps,
 )
 from snn_toolbox_tf.foundation.atomic_files import replacing_path
+from snn_toolbox_tf.foundation.names import argument_names
 from snn_toolbox_tf.graph import Graph
 from snn_toolbox_tf.graph.file_format import graph_from_config, graph_to_config
 from snn_toolbox_tf.grid import reproducibility_exceptions
@@ -324,9 +325,10 @@ class SpikingModel(TrainableModel):
 
     def _serving_signature(self) -> list[tf.TensorSpec]:
         frames = (None,) if self.input_options.mode == "frames" else ()
+        nodes = inputs_of(self._network.graph)
         return [
-            tf.TensorSpec((None, *frames, *node.shape), tf.float32, name=node.name)
-            for node in inputs_of(self._network.graph)
+            tf.TensorSpec((None, *frames, *node.shape), tf.float32, name=name)
+            for name, node in zip(argument_names(node.name for node in nodes), nodes, strict=True)
         ]
 
     def thresholds(self) -> dict[str, np.ndarray]:

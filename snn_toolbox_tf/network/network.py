@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from snn_toolbox_tf.foundation.names import scope_name
 from snn_toolbox_tf.graph import Graph, InputNode, LayerSpec, MaxPool, Node, Population, Readout, Synapse
 from snn_toolbox_tf.layers import SpikingNeurons
 from snn_toolbox_tf.synapses import build_layer, variables_of
@@ -164,7 +165,7 @@ def _build_population(node: Population) -> SpikingNeurons:
         neuron=node.neuron,
         spike_height=node.spike_height,
         axis=node.channel_axis + 1,
-        name=node.name,
+        name=scope_name(node.name),
         dtype="float32",
     )
     layer.build((None, *node.shape))

@@ -23,7 +23,6 @@ def split_pooling(graph: Graph) -> None:
 
 
 def _split(graph: Graph, node: MaxPool | Synapse) -> None:
-    """A Reshape at the end takes the node's place."""
     depth, height, width, channels = graph[node.inputs[0]].shape
     new_depth, new_height, new_width, _ = node.shape
     kind = node.layer.class_name.removesuffix("3D")
@@ -42,15 +41,22 @@ def _split(graph: Graph, node: MaxPool | Synapse) -> None:
     sequence.reshape((new_height, new_width, depth, channels)).permute((2, 0, 1, 3))
     sequence.reshape((depth, new_height * new_width * channels))
     sequence.add(pooling("1D", slice(0, 1), (new_depth, new_height * new_width * channels)))
-    sequence.reshape(node.shape, node.channel_axis)
-    graph.redirect(node.name, sequence.node.name)
-    graph.delete(node.name)
-    sequence.end()
+    _put_in_place(graph, node, sequence)
 
 
 def _flatten_depth(graph: Graph, node: MaxPool) -> None:
     """A global maximum does not care for the shape: depth and height become one axis."""
     depth, height, width, channels = graph[node.inputs[0]].shape
+    layer = LayerSpec("GlobalMaxPooling2D", {"keepdims": False, "data_format": "channels_last"})
     sequence = NodeSequence(graph, node.name, node.inputs[0], before=node.name, origin=node.origin)
-    node.inputs = [sequence.reshape((depth * height, width, channels)).node.name]
-    node.layer = LayerSpec("GlobalMaxPooling2D", {**node.layer.config, "data_format": "channels_last"})
+    sequence.reshape((depth * height, width, channels))
+    sequence.add(dataclasses.replace(node, shape=(channels,), channel_axis=-1, layer=layer))
+    _put_in_place(graph, node, sequence)
+
+
+def _put_in_place(graph: Graph, node: MaxPool | Synapse, sequence: NodeSequence) -> None:
+    """What comes out of a sequence, in the node's shape, takes the node's place."""
+    sequence.reshape(node.shape, node.channel_axis)
+    graph.redirect(node.name, sequence.node.name)
+    graph.delete(node.name)
+    sequence.end()

@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from snn_toolbox_tf import layers as own_layers
+from snn_toolbox_tf.foundation.names import scope_name
 from snn_toolbox_tf.graph import LayerSpec
 
 _DISCARDED_SUFFIXES = ("_regularizer", "_constraint", "_initializer", "lora_rank", "lora_alpha", "quantization_config")
@@ -42,7 +43,7 @@ def build_layer(
         input_shapes: The shapes of its inputs, with the batch axis.
     """
     config = {key: value for key, value in spec.config.items() if not key.endswith(_DISCARDED_SUFFIXES)}
-    config.update({"name": name, "dtype": dtype})
+    config.update({"name": scope_name(name), "dtype": dtype})
     # Weights come from the spec or a file: random initial values would be work for nothing.
     config.update({key: "zeros" for key in spec.config if key.endswith("_initializer")})
     layer = layer_class(spec.class_name).from_config(config)
