@@ -71,7 +71,7 @@ def bounded(model_snn: Any, x: Any) -> Bounded:
         outputs,
         [gain * falling[readout.node].max() for readout, gain in zip(graph.readouts, gains, strict=True)],
         [
-            gain * constant[readout.node].max() + _FLOAT32 * max(size, 1.0)
+            gain * constant[readout.node].max() + _FLOAT32 * max(size, 1.0 if readout.decoder else 0.0)
             for readout, gain, size in zip(graph.readouts, gains, sizes, strict=True)
         ],
     )

@@ -147,9 +147,9 @@ def adaptive_pooling(draw: Draw, x: Any) -> Any:
         return None
     pooling = layer([draw.integer(1, size) for size in spatial(draw, x)])
     try:
-        pooling(np.zeros((1, *x.shape[1:]), np.float32))
+        tf.function(pooling.call).get_concrete_function(tf.TensorSpec(x.shape, tf.float32))
     except (ValueError, tf.errors.InvalidArgumentError):
-        # Keras 3.15 cannot run some sizes, such as 5 to 4.
+        # Keras 3.15 runs some sizes, such as 5 x 4 to 1 x 1, outside of graphs only.
         return None
     return pooling(x)
 
@@ -181,7 +181,9 @@ def up_sampling(draw: Draw, x: Any) -> Any:
     if rank != 2:
         return getattr(L, f"UpSampling{rank}D")(2)(x)
     if draw.chance(0.5):
-        return L.UpSampling2D(draw.pick([2, (1, 2)]), interpolation=draw.pick(["nearest", "bilinear"]), **draw.format)(x)
+        return L.UpSampling2D(draw.pick([2, (1, 2)]), interpolation=draw.pick(["nearest", "bilinear"]), **draw.format)(
+            x
+        )
     size = [draw.integer(2, 6) for _ in range(2)]
     return L.Resizing(*size, interpolation=draw.pick(["nearest", "bilinear", "bicubic"]), **draw.format)(x)
 
@@ -256,7 +258,9 @@ def moved(draw: Draw, x: Any) -> Any:
             lambda: ops.flip(x, axis=axis),
             lambda: ops.roll(x, 1, axis=axis),
             lambda: ops.repeat(x, 2, axis=axis),
-            lambda: ops.concatenate(ops.split(x, [max(size // 2, 1)], axis=axis)[::-1], axis=axis) if size > 1 else None,
+            lambda: (
+                ops.concatenate(ops.split(x, [max(size // 2, 1)], axis=axis)[::-1], axis=axis) if size > 1 else None
+            ),
             lambda: ops.take(x, np.array([size - 1, 0]), axis=axis),
             lambda: ops.stack([x, x], axis=axis) if len(x.shape) < 4 and not draw.first else None,
         ]

@@ -66,6 +66,12 @@ def pool_in_three_dimensions():
     return finished(inputs, L.GlobalMaxPooling3D()(L.Conv3D(4, 2, activation="relu")(x)))
 
 
+def pool_a_volume_to_one_place():
+    inputs = keras.Input((4, 4, 4, 2))
+    x = L.GlobalMaxPooling3D(keepdims=True)(L.Conv3D(3, 2, activation="relu")(inputs))
+    return finished(inputs, L.Conv3D(4, 1, activation="relu")(x))
+
+
 def pool_channels_first():
     inputs = keras.Input((2, 8, 8))
     x = L.Permute((3, 1, 2))(L.Conv2D(4, 3, activation="relu")(L.Permute((2, 3, 1))(inputs)))
@@ -82,6 +88,7 @@ PLACES = {
         pool_of_the_input,
         pool_of_pool,
         pool_in_three_dimensions,
+        pool_a_volume_to_one_place,
         pool_channels_first,
     )
 }

@@ -11,7 +11,7 @@ import zoo
 
 import snn_toolbox_tf as snn
 
-NETWORKS = {"one": zoo.channels_first, "two": zoo.multi_input}
+NETWORKS = {"one": zoo.channels_first, "two": zoo.multi_input, "resampled": zoo.resampled}
 
 
 def run_python(code, *arguments):
@@ -107,3 +107,52 @@ def test_a_loaded_model_simulates_and_keeps_its_record(mlp, x_mlp, tmp_path):
     np.testing.assert_array_equal(loaded.simulate(x_mlp).outputs, model_snn.simulate(x_mlp).outputs)
     assert loaded.conversion.percentile == 99.9
     np.testing.assert_array_equal(loaded.thresholds()["hidden_relu"], model_snn.thresholds()["hidden_relu"])
+
+
+@pytest.mark.parametrize("name", ["_hidden", "-hidden"])
+def test_layers_may_have_names_that_are_no_scopes(name, x_mlp, tmp_path):
+    """TensorFlow takes them inside a model only, and Keras's own export does not take them."""
+    model = keras.Sequential(
+        [keras.Input((6,)), keras.layers.Dense(5, "relu", name=name), keras.layers.Dense(2, "softmax", name="_out")]
+    )
+    model_snn = snn.convert_keras(model, x_mlp, timesteps=5)
+    assert f"{name}_relu" in model_snn.thresholds()
+    assert_survives(model_snn, [x_mlp], tmp_path)
+
+
+@pytest.mark.parametrize("names", [["eingang 1", "größe"], ["größe", "gr_ße"], ["_a", "1"]])
+def test_inputs_may_have_names_that_are_no_arguments(names, x_mlp, tmp_path):
+    inputs = [keras.Input((6,), name=name) for name in names]
+    hidden = [keras.layers.Dense(4, "relu")(tensor) for tensor in inputs]
+    model = keras.Model(inputs, keras.layers.Dense(2)(keras.layers.Subtract()(hidden)))
+    data = [x_mlp, 1 - x_mlp]
+    assert_survives(snn.convert_keras(model, data, timesteps=5), data, tmp_path)
+
+
+def assert_survives(model_snn, data, folder):
+    """Saving, loading and exporting keep the outputs."""
+    x = data if len(data) > 1 else data[0]
+    expected = model_snn.predict(x, verbose=0)
+    model_snn.save(folder / "net.keras")
+    np.testing.assert_array_equal(keras.saving.load_model(folder / "net.keras").predict(x, verbose=0), expected)
+    model_snn.export(folder / "serving")
+    loaded = tf.saved_model.load(str(folder / "serving"))
+    # As `serving_default` sorts its arguments by name, the function of the endpoint is called, which takes them in order.
+    np.testing.assert_array_equal(loaded.serve(*map(tf.constant, data)), expected)
+
+
+def test_a_converted_network_holds_its_weights_once(mlp, x_mlp):
+    """The layers have them: in the graph there is no array of real numbers but one value per channel or input."""
+    model_snn = snn.convert_keras(mlp, x_mlp)
+    for spec in model_snn.network.graph.specs():
+        with pytest.raises(RuntimeError, match="in the layers of its network"):
+            list(spec.weights)
+    arrays = {}
+    for node in model_snn.network.graph:
+        held = {**vars(node), **(vars(node.layer) if hasattr(node, "layer") else {})}
+        arrays |= {(node.name, key): value for key, value in held.items() if isinstance(value, np.ndarray)}
+    assert {key: array.size for key, array in arrays.items() if array.dtype.kind == "f"} == {
+        ("hidden_relu", "threshold"): 1
+    }
+    sizes = [int(np.prod(weight.shape)) for weight in model_snn.weights if weight.dtype != "int32"]
+    assert sum(sizes) <= mlp.count_params() + 10

@@ -10,6 +10,7 @@ from sklearn.datasets import load_digits
 
 import snn_toolbox_tf as snn
 from snn_toolbox_tf import ops
+from snn_toolbox_tf.graph import Synapse
 from snn_toolbox_tf.layers import RoundToGrid
 
 
@@ -206,6 +207,32 @@ def test_every_weight_gets_a_gradient(build):
         assert gradient is not None, weight.path
         assert np.isfinite(tf.convert_to_tensor(gradient)).all()
         assert np.any(tf.convert_to_tensor(gradient)), weight.path
+
+
+@pytest.mark.parametrize("build", [zoo.resampled, zoo.residual], ids=lambda build: build.__name__)
+def test_training_goes_the_same_way_after_loading(build, tmp_path):
+    """Grids are computed anew from what the file holds: those of layers without weights of their own as well."""
+    model = zoo.build(build)
+    x = zoo.data_for(model, 32)
+    y = np.random.default_rng(3).normal(size=(32, model.output_shape[-1])).astype(np.float32)
+    model.compile(keras.optimizers.SGD(0.01), "mse")
+    model_snn = snn.convert_keras(model, x, timesteps=5)
+    model_snn.save(tmp_path / "net.keras")
+    loaded = keras.saving.load_model(tmp_path / "net.keras")
+    before = model_snn.simulate(x[:6], record="spikes")
+    for network in (model_snn, loaded):
+        network.fit(x, y, batch_size=16, shuffle=False, verbose=0)
+    after, again = (network.simulate(x[:6], record="spikes") for network in (model_snn, loaded))
+    assert any((before.spikes[name] != after.spikes[name]).any() for name in before.spikes)
+    for node in model_snn.network.graph.of_type(Synapse):
+        layer, other = node.layer, loaded.network.graph[node.name].layer
+        assert layer.config.get("bits") == other.config.get("bits"), node.name
+        assert layer.fractional_bits.keys() == other.fractional_bits.keys(), node.name
+        for name, bits in layer.fractional_bits.items():
+            np.testing.assert_array_equal(other.fractional_bits[name], bits, err_msg=f"{node.name}, {name}")
+    for name, spikes in after.spikes.items():
+        np.testing.assert_array_equal(again.spikes[name], spikes, err_msg=name)
+    np.testing.assert_array_equal(again.outputs, after.outputs)
 
 
 def test_an_interrupted_fit_leaves_the_weights_on_the_grid(converted, digits):
