@@ -112,12 +112,10 @@ def _outputs(draw: Draw, x: Any) -> Any:
     def head() -> Any:
         hidden = flat(draw, x)
         function = draw.pick(OUTPUT_ACTIVATIONS)
-        return L.Dense(draw.integer(1, 5), activation=function)(hidden)
+        return L.Dense(draw.integer(2, 5), activation=function)(hidden)
 
-    first = head() if draw.chance(0.85) else x
-    if draw.chance(0.2):
-        return [first, head() if draw.chance(0.5) or first is x else x]
-    return first
+    first = head() if draw.chance(0.85) else activation(draw, L.Dense(3)(L.Dense(4, "relu")(x)))
+    return [first, head() if draw.chance(0.5) else x] if draw.chance(0.2) else first
 
 
 def randomize(model: keras.Model, numbers: np.random.Generator) -> None:

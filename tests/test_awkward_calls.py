@@ -31,6 +31,9 @@ OUTPUTS = {
     "Softmax": lambda: L.Softmax(),
     "Activation": lambda: L.Activation("softsign"),
 }
+if hasattr(ops, "soft_shrink"):
+    OUTPUTS["soft shrink"] = lambda: ops.soft_shrink
+    OUTPUTS["soft shrink with a threshold"] = lambda: lambda x: ops.soft_shrink(x, threshold=0.1)
 
 
 @pytest.mark.parametrize("name", OUTPUTS)

@@ -1,5 +1,9 @@
 """Every kind of layer through the whole way: function kept, oracle met, spikes reproducible, forms equal."""
 
+import functools
+
+import functools
+
 import keras
 import numpy as np
 import pytest

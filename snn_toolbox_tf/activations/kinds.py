@@ -25,7 +25,8 @@ _JUMPS = Refusal(
 def is_output_nonlinearity(layer: LayerSpec) -> bool:
     """Whether an activation layer may be applied to a decoded readout: it has no weights, and its function is Keras's."""
     if layer.class_name == "Activation":
-        return not layer.config["activation"].startswith(CUSTOM_FUNCTION)
+        # Keras's layer passes its function no parameters.
+        return not layer.config["activation"].startswith(CUSTOM_FUNCTION) and "lambd" not in layer.config
     return layer.class_name != "PReLU"
 
 

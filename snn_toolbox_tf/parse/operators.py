@@ -108,7 +108,7 @@ def _activation_spec(operation: Any) -> LayerSpec:
         return LayerSpec("LeakyReLU", {"negative_slope": operation.negative_slope})
     if class_name == "Softmax":
         return LayerSpec("Softmax", {"axis": operation.axis})
-    if class_name == "SoftShrink":
+    if class_name == "SoftShrink" and operation.threshold != 0.5:
         return LayerSpec("Activation", {"activation": "soft_shrink", "lambd": operation.threshold})
     name = ACTIVATIONS[class_name]
     known = _is_function(operation, name)
