@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from convergence import assert_within_bounds
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from random_networks import random_network
 
@@ -32,9 +32,7 @@ def convert(network, **options):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         # The data is its own calibration: nothing is clipped but what rounding lifts above its threshold.
-        return snn.convert_keras(
-            network.model, network.x, threshold_rule="maximum", timesteps=TIMESTEPS, **options
-        )
+        return snn.convert_keras(network.model, network.x, threshold_rule="maximum", timesteps=TIMESTEPS, **options)
 
 
 def converted(network):

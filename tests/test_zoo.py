@@ -1,9 +1,5 @@
 """Every kind of layer through the whole way: function kept, oracle met, spikes reproducible, forms equal."""
 
-import functools
-
-import functools
-
 import keras
 import numpy as np
 import pytest
