@@ -52,6 +52,17 @@ class Square(Linear):
 
 
 @keras.saving.register_keras_serializable("tests")
+class AlwaysBiased(keras.layers.Dense):
+    """Its configuration does not say that it has a bias."""
+
+    def __init__(self, units, **kwargs):
+        super().__init__(units, **kwargs)
+
+    def get_config(self):
+        return {key: value for key, value in super().get_config().items() if key != "use_bias"}
+
+
+@keras.saving.register_keras_serializable("tests")
 class Pair(keras.layers.Layer):
     """Two inputs."""
 
@@ -124,6 +135,11 @@ def test_what_is_not_registered_or_not_affine_is_refused(registered):
     registered(Square)
     with pytest.raises(snn.UnsupportedModelError, match=r"is not affine: on random input f\(a \+ b\) differs"):
         snn.convert_keras(two_layers(Square))
+    registered(AlwaysBiased)
+    with pytest.raises(
+        snn.UnsupportedModelError, match=r"its configuration has no 'use_bias'.*return it from `get_config"
+    ):
+        snn.convert_keras(two_layers(AlwaysBiased))
     registered(Pair)
     inputs = keras.Input((6,))
     hidden = keras.layers.Dense(6, "relu")(inputs)

@@ -7,7 +7,7 @@ import numpy as np
 
 from snn_toolbox_tf.graph import LayerSpec, Refusal
 from snn_toolbox_tf.parse.place import Place, as_float64
-from snn_toolbox_tf.synapses import registered_name, variables_of
+from snn_toolbox_tf.synapses import FAMILIES, WeightedFamily, registered_name, variables_of
 
 _NOT_AFFINE = Refusal(
     "it was registered with `snn.register_layer`, but is not affine: on random input f(a + b) differs from "
@@ -21,6 +21,14 @@ _NOT_ONE_TENSOR = Refusal(
 _TOLERANCE = 1e-4
 
 
+def _without_bias_option(option: str) -> Refusal:
+    return Refusal(
+        f"it was registered as a layer with weights, but its configuration has no '{option}', by which conversion gives "
+        "a layer a bias (a batch norm behind it is folded into it) or takes it away",
+        f"give its constructor the argument `{option}`, and return it from `get_config()`",
+    )
+
+
 def lower_registered(place: Place, layer: Any) -> str:
     """Adds the node of a registered layer; refuses it if it is not affine."""
     class_name = registered_name(layer) or ""
@@ -28,8 +36,11 @@ def lower_registered(place: Place, layer: Any) -> str:
         return place.refuse(class_name, _NOT_ONE_TENSOR)
     if not _is_affine(layer, place.source.shape):
         return place.refuse(class_name, _NOT_AFFINE)
+    family, config = FAMILIES[class_name], layer.get_config()
+    if isinstance(family, WeightedFamily) and family.uses_bias not in config:
+        return place.refuse(class_name, _without_bias_option(family.uses_bias))
     arrays = {name: _as_array(value) for name, value in variables_of(layer).items()}
-    return place.synapse(LayerSpec(class_name, layer.get_config(), arrays))
+    return place.synapse(LayerSpec(class_name, config, arrays))
 
 
 def _as_array(weight: keras.Variable) -> np.ndarray:

@@ -102,7 +102,7 @@ def register_layer(layer_class: type[keras.layers.Layer], family: SynapseFamily 
             converted networks can be saved.
         family: What passes, grid and counters have to know of it: an object of one of the classes in
             `snn_toolbox_tf.synapses`, or of a subclass of yours. None: a `WeightedFamily`, a kernel
-            `[..., inputs, outputs]` called `kernel`, with or without a `bias`.
+            `[..., inputs, outputs]` called `kernel`, with a `bias` or without one as its option `use_bias` says.
 
     Raises:
         TypeError: If these are no layer class and no family.
