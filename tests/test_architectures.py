@@ -25,6 +25,7 @@ def error_of_the_passes(model):
     return verification.check_same_function(source, Network(graph), dict(zip(names, arrays, strict=True)))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", APPLICATIONS)
 def test_keras_applications_keep_their_function(name):
     """Within 1e-4, or what rounding does: the deepest of these amplify a change of the input a hundred times and more."""
@@ -32,6 +33,7 @@ def test_keras_applications_keep_their_function(name):
     assert error_of_the_passes(model) < 1e-3
 
 
+@pytest.mark.long
 def test_a_wrong_graph_is_found_in_a_deep_network(monkeypatch):
     """What rounding explains is no excuse for a change of the function."""
     model, _ = alive("ResNet101")
@@ -57,6 +59,7 @@ def test_other_architectures_converge_to_their_source(name):
     assert all(row.correlation > 0.99 for row in fidelity[1].populations), str(fidelity[1])
 
 
+@pytest.mark.long
 def test_mobilenet_of_others_converts(data_dir):
     model = keras.saving.load_model(data_dir / "models" / "mobilenet_vww96.keras", compile=False)
     x = np.random.default_rng(0).random((8, 96, 96, 3), dtype=np.float32)

@@ -123,6 +123,7 @@ def test_evaluate_a_configuration_writes_nothing(folder, capsys):
     assert sorted(folder.rglob("*")) == before
 
 
+@pytest.mark.long
 def test_sweep_from_a_file(folder, capsys):
     with (folder / "config.ini").open("a") as file:
         file.write("[parameter_sweep]\nparam_name = duration\nparam_values = 4:8:2\n")
@@ -153,6 +154,7 @@ def test_errors_are_json_too(folder, capsys):
     assert "Traceback" not in captured.err
 
 
+@pytest.mark.long
 def test_notes_are_shown_once(folder, capsys):
     for command in ("run", "evaluate", "convert"):
         assert main([command, str(folder / "config.ini"), "--no-normalize"]) == 0

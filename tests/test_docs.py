@@ -49,6 +49,7 @@ def run(arguments, folder, timeout=300):
     )
 
 
+@pytest.mark.long
 def test_tutorial_runs_as_it_stands(tmp_path):
     page = (DOCS / "tutorial.md").read_text()
     script = "\n".join(blocks(page, "python"))

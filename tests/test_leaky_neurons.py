@@ -72,6 +72,7 @@ def leaky_network(mlp, x, tau_m):
     return snn.SpikingModel(graph, timesteps=16)
 
 
+@pytest.mark.long
 def test_a_network_of_them_runs_trains_saves_and_is_exported(mlp, x_mlp, tmp_path):
     model_snn = leaky_network(mlp, x_mlp, tau_m=10.0)
     plain = snn.convert_keras(mlp, x_mlp, timesteps=16)

@@ -126,6 +126,7 @@ def test_an_interpolation_counts_its_connections():
     np.testing.assert_array_equal(family_of(node).fan_out(node, (2, 1, 1))[:, 0, 0], [3 * 2, 3 * 2])
 
 
+@pytest.mark.long
 def test_constants_of_every_shape_are_taken():
     normalization = L.Normalization(axis=(1, 2, 3))
     normalization.adapt(np.random.default_rng(1).normal(1.0, 2.0, (50, 4, 3, 2)).astype(np.float32))

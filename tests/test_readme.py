@@ -8,6 +8,7 @@ import sys
 
 import keras
 import numpy as np
+import pytest
 
 from snn_toolbox_tf.cli import main
 
@@ -16,6 +17,7 @@ README = (ROOT / "README.md").read_text()
 SPEED = ("ResNet-20", "VGG-16", "LeNet-5")
 
 
+@pytest.mark.long
 def test_readme_code_runs_as_it_stands(tmp_path):
     script = "\n".join(re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL))
     done = subprocess.run(
@@ -34,6 +36,7 @@ def test_readme_code_runs_as_it_stands(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.long
 def test_readme_commands_run_as_they_stand(tmp_path, monkeypatch, capsys):
     commands = re.findall(r"^\$ snn-toolbox-tf (.*?)(?:  +#.*)?$", README, flags=re.MULTILINE)
     assert [command.split()[0] for command in commands] == ["check", "run"]

@@ -68,6 +68,7 @@ def mnist_mlp(data_dir):
     return model, snn.convert_keras(model, x[:500].reshape(-1, 784)), x_test.reshape(-1, 784), y_test
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["resnet20", "lenet5", "mnist_mlp"])
 def test_no_spike_differs_between_batches_of_1_7_28_and_blocks_of_1_4_32(name, request):
     _, model_snn, x, _ = request.getfixturevalue(name)
@@ -97,6 +98,7 @@ def ann_accuracy(model, x, y):
     return float((model.predict(x, verbose=0).argmax(axis=-1) == y).mean())
 
 
+@pytest.mark.long
 def test_resnet20_accuracy(resnet20):
     """100 images: the full table comes from examples/cifar10_resnet20.py."""
     model, model_snn, x, y = resnet20

@@ -68,6 +68,7 @@ def accuracies(report):
     return output["ann_accuracy"], output["accuracy"][-1]
 
 
+@pytest.mark.long
 def test_digits(tmp_path):
     out = run_example("digits", tmp_path)
     report = tmp_path / "run" / "report.html"
@@ -77,6 +78,7 @@ def test_digits(tmp_path):
     assert abs(ann - accuracy) < 0.01
 
 
+@pytest.mark.long
 def test_cifar10_resnet20(data_dir, tmp_path):
     run_example("cifar10_resnet20", tmp_path, "--images", "64", "--timesteps", "8", "--calibration-images", "128")
     ann, accuracy = accuracies(tmp_path / "run" / "report.html")
@@ -84,6 +86,7 @@ def test_cifar10_resnet20(data_dir, tmp_path):
     assert 0.2 < accuracy < ann
 
 
+@pytest.mark.long
 def test_snn_toolbox_mnist_example_runs_unchanged(data_dir, tmp_path):
     """The configuration as that example writes it: by configparser, from Python values, into a file called `config`."""
     run_example("snn_toolbox_mnist", tmp_path)
