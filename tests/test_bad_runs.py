@@ -101,6 +101,12 @@ BAD = {
     "a label that leads elsewhere by a detour": setting("a folder below log/gui", "runlabel", "a/../../b", "a/../../b"),
     "a label that is a path": setting("a folder below log/gui", "runlabel", "/tmp/evil", "/tmp/evil"),
     "no label": setting("a folder below log/gui.*''", "runlabel", "", ""),
+    "a number beyond all floats": Bad(
+        r"\[simulation\] duration: Expected a positive number", values={"duration": 10**400}, channels=("python",)
+    ),
+    "a list where a name is wanted": Bad(
+        r"\[cell\] reset: Expected one of", values={"reset": ["zero"]}, channels=("python",)
+    ),
     "half a timestep": Bad("whole number of timesteps", {"duration": "1.5"}, values={"duration": 1.5}),
     "no batch": setting("integer of 1 or more", "batch_size", "0", 0),
     "half a sample": setting("integer of 1 or more", "batch_size", "2.5", 2.5),

@@ -23,6 +23,7 @@ CALLS = {
     "step": lambda model, x: model.step(x),
     "predict": lambda model, x: model.predict(x, verbose=0),
     "evaluate": lambda model, x: model.evaluate(x, np.zeros((len(x), 3)), verbose=0),
+    "fit": lambda model, x: model.fit(x, np.zeros((len(x), 3)), verbose=0),
     "convert": lambda model, x: snn.convert_keras(model, x),
 }
 
@@ -37,7 +38,7 @@ CALLS = {
     ids=["1e300", "NaN"],
 )
 def test_numbers_that_float32_cannot_hold_are_refused_everywhere(mlp, model_snn, name, x, message):
-    model_snn.compile(loss="mse")
+    model_snn.compile("sgd", "mse")
     with pytest.raises(ValueError, match=message):
         CALLS[name](mlp if name == "convert" else model_snn, x)
 
@@ -144,6 +145,21 @@ def test_array_likes_are_what_simulate_takes_them_for(x_mlp, model_snn):
     np.testing.assert_array_equal(
         model_snn.predict(integers, verbose=0), model_snn.predict(integers.astype(np.float32), verbose=0)
     )
+
+
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [
+        (np.zeros((4, 6), complex), "must hold real numbers.*complex128"),
+        (np.full((4, 6), "1"), "must hold real numbers.*<U1"),
+        (np.zeros((0, 6)), "is empty: it has 0 samples"),
+        (None, "`x` is None"),
+    ],
+)
+def test_training_looks_at_its_data_first(model_snn, x, message):
+    model_snn.compile("sgd", "mse")
+    with pytest.raises((TypeError, ValueError), match=message):
+        model_snn.fit(x, np.zeros((4, 3)), verbose=0)
 
 
 @pytest.mark.parametrize("use", ["simulate", "predict", "step", "convert"])

@@ -94,10 +94,10 @@ def choice(names: Mapping[str, str]) -> Kind:
     expected = f"one of {', '.join(map(repr, names))}"
 
     def check(value: Any) -> str:
-        if value in names:
+        if isinstance(value, str) and value in names:
             return names[value]
-        if value in values:
-            return str(value)
+        if isinstance(value, str) and value in values:
+            return value
         raise InvalidValue(expected, value, did_you_mean(value, names))
 
     return Kind(expected, "NAME", check)
@@ -135,7 +135,10 @@ def number(low: float, high: float, *, open_low: bool = False, expected: str | N
     def check(value: Any) -> float:
         if isinstance(value, bool) or not isinstance(value, numbers.Real):
             raise InvalidValue(expected, value)
-        real = float(value)
+        try:
+            real = float(value)
+        except OverflowError:
+            raise InvalidValue(expected, value) from None
         if not math.isfinite(real) or not low <= real <= high or (open_low and real == low):
             raise InvalidValue(expected, value)
         return real

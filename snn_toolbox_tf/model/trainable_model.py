@@ -73,7 +73,7 @@ class TrainableModel(keras.Model):
             # So that it can take up what was saved of it.
             self.optimizer.build(self.trainable_variables)
 
-    def fit(self, *args: Any, surrogate_gradient: str = "arctan", **kwargs: Any) -> Any:
+    def fit(self, x: Any = None, *args: Any, surrogate_gradient: str = "arctan", **kwargs: Any) -> Any:
         """Fine-tunes the network at its number of timesteps, by backpropagation through time; see `keras.Model.fit`.
 
         The layers hold float weights meanwhile, which every forward pass (and what callbacks save) rounds to the grid; at
@@ -81,7 +81,8 @@ class TrainableModel(keras.Model):
         they are; all timesteps of a batch are kept in memory. The optimizer is the source's, unless `compile` gives another.
 
         Args:
-            *args: As in `keras.Model.fit`.
+            x: As in `keras.Model.fit`.
+            *args: Likewise.
             surrogate_gradient: What stands in for the derivative of a spike: "arctan", "triangle", "rectangle", "sigmoid" or
                 "fast_sigmoid", see `snn_toolbox_tf.ops.surrogate`.
             **kwargs: As in `keras.Model.fit`.
@@ -90,7 +91,7 @@ class TrainableModel(keras.Model):
             A `keras.callbacks.History`.
 
         Raises:
-            ValueError: If the model is not compiled with a loss, and for an unknown surrogate gradient.
+            ValueError: If the model is not compiled with a loss, for an unknown surrogate gradient, and as `predict`.
             FloatingPointError: If training diverged; the weights from before are put back.
 
         Example:
@@ -108,8 +109,9 @@ class TrainableModel(keras.Model):
                 f"SpikingModel '{self.name}' is not compiled with a loss. "
                 "Call `model_snn.compile(optimizer=..., loss=...)` before `fit`."
             )
+        x = self._prepared(x)
         with self.fine_tuning(surrogate_gradient):
-            return super().fit(*args, **kwargs)
+            return super().fit(x, *args, **kwargs)
 
     def load_weights(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
         """Loads weights that `save_weights` of such a network wrote, and computes the grid for them.
