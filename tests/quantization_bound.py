@@ -62,10 +62,7 @@ def bounded(model_snn: Any, x: Any) -> Bounded:
     outputs = [np.asarray(output, np.float64) for output in outputs]
     falling = _propagated(exact, inputs, spikes=0.5, rounding=0.0)
     constant = _propagated(exact, inputs, spikes=0.0, rounding=1.0)
-    gains = [
-        float(np.prod([_LIPSCHITZ.get(spec.config.get("activation", ""), 1.0) for spec in readout.decoder] or [1.0]))
-        for readout in graph.readouts
-    ]
+    gains = [float(np.prod([_gain(spec) for spec in readout.decoder])) for readout in graph.readouts]
     sizes = [np.abs(values[readout.node]).max() * gain for readout, gain in zip(graph.readouts, gains, strict=True)]
     return Bounded(
         outputs,
@@ -75,6 +72,15 @@ def bounded(model_snn: Any, x: Any) -> Bounded:
             for readout, gain, size in zip(graph.readouts, gains, sizes, strict=True)
         ],
     )
+
+
+def _gain(spec: Any) -> float:
+    """How much a part of a decoder can enlarge an error: besides nonlinearities, they scale, rearrange and average."""
+    if spec.class_name == "Scale":
+        return float(np.abs(spec.weights["factor"]).max())
+    if spec.class_name == "Resample":
+        return float(np.prod([np.abs(matrix).sum(axis=1).max() for matrix in spec.weights.values()]))
+    return _LIPSCHITZ.get(spec.config.get("activation", ""), 1.0)
 
 
 def _propagated(exact: Network, inputs: dict[str, Any], *, spikes: float, rounding: float) -> dict[str, np.ndarray]:

@@ -54,8 +54,8 @@ def test_other_architectures_converge_to_their_source(name):
     model_snn = snn.convert_keras(model, x, percentile=100)
     fidelity = [snn.compare(model, model_snn, x, timesteps) for timesteps in (32, 256)]
     for output, error in fidelity[1].output_error.items():
-        assert error < 0.05, str(fidelity[1])
-        assert error < fidelity[0].output_error[output] / 3
+        # Eight times the timesteps: an error that falls as 1 / sqrt(T), as that of random spikes does, is too much.
+        assert error < fidelity[0].output_error[output] / np.sqrt(8), f"{fidelity[0]}\n{fidelity[1]}"
     assert all(row.correlation > 0.99 for row in fidelity[1].populations), str(fidelity[1])
 
 
@@ -76,8 +76,8 @@ def test_the_error_falls_with_time(name):
     row = measure(name, samples=16)
     assert all(np.isfinite(list(row["error"].values())))
     if row["amplification"] < 10:
-        # ResNet-101 has lost more than half of its output at T = 64, where the error cannot grow much any more: 0.653.
-        assert ratio_per_doubling(row) <= (0.66 if name == "ResNet101" else 0.65), row
+        # Random spikes would make it fall as 1 / sqrt(T).
+        assert ratio_per_doubling(row) < 2**-0.5, row
         closed = row["closed_form_error"]
         assert closed[4096] < 1e-2, row
         assert closed[4096] * 6 <= closed[512], row
@@ -86,7 +86,7 @@ def test_the_error_falls_with_time(name):
 def test_an_architecture_is_measured():
     """The benchmark's row of a small network: what the slow tests hold for all of them."""
     row = measure("mlp", samples=16)
-    assert ratio_per_doubling(row) <= 0.65
+    assert ratio_per_doubling(row) < 2**-0.5, row
     assert row["closed_form_error"][4096] * 6 <= row["closed_form_error"][512]
     assert row["populations"] == 2
     assert 0.5 < row["amplification"] < 10

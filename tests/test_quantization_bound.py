@@ -43,7 +43,9 @@ def test_spikes_that_are_lost_are_found(mlp, x_mlp):
     outputs = model_snn.simulate(x_mlp, timesteps=1024, outputs="last").outputs[-1]
     assert_within_bounds(mlp, model_snn, x_mlp, outputs, 1024)
     # A hundredth of the spikes.
-    with pytest.raises(AssertionError, match=r"(?s)output 0 of the simulation at T = 1024 is .* the bound is .*adds most"):
+    with pytest.raises(
+        AssertionError, match=r"(?s)output 0 of the simulation at T = 1024 is .* the bound is .*adds most"
+    ):
         assert_within_bounds(mlp, model_snn, x_mlp, 0.99 * outputs, 1024)
 
 
@@ -52,5 +54,7 @@ def test_a_network_that_converges_to_something_else_is_found(mlp, x_mlp):
     kernel = model_snn.network.layers["hidden"].kernel
     kernel.assign(kernel * np.array([1.0] * 9 + [1.5], np.float32))
     outputs = model_snn.simulate(x_mlp, timesteps=64, outputs="last").outputs[-1]
-    with pytest.raises(AssertionError, match=r"(?s)output 0 converges to what is .* from the source.*adds most: hidden_relu"):
+    with pytest.raises(
+        AssertionError, match=r"(?s)output 0 converges to what is .* from the source.*adds most: hidden_relu"
+    ):
         assert_within_bounds(mlp, model_snn, x_mlp, outputs, 64)
