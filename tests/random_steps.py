@@ -122,7 +122,11 @@ def convolution(draw: Draw, x: Any) -> Any:
     else:
         groups = draw.pick([g for g in (1, 2, 3) if before % g == 0]) if not draw.first else 1
         layer = getattr(L, f"Conv{rank}D")(filters * groups, groups=groups, **options)
-    return maybe_activated(draw, layer(x))
+    convolved = layer(x)
+    if draw.first and convolved.shape[1] == convolved.shape[-1]:
+        # Keras adds biases along the last axis where both have as many elements, for some layers in graphs or outside.
+        return None
+    return maybe_activated(draw, convolved)
 
 
 def pooling(draw: Draw, x: Any) -> Any:

@@ -283,6 +283,20 @@ def test_nan_weights_are_named(mlp):
         snn.convert_keras(mlp)
 
 
+def test_a_bias_that_keras_adds_along_the_wrong_axis_is_named(rng):
+    """Of channels-first depthwise convolutions whose output has as many columns as channels."""
+    inputs = keras.Input((3, 4, 3))
+    layer = L.DepthwiseConv2D(2, padding="same", name="depthwise", bias_initializer="normal", **FIRST)
+    model = keras.Model(inputs, L.Dense(2)(L.Flatten()(L.ReLU()(layer(inputs)))))
+    layer.bias.assign([1.0, 2.0, 3.0])
+    x = rng.normal(size=(4, 3, 4, 3)).astype(np.float32)
+    with_bias = np.asarray(keras.Model(inputs, layer.output)(np.zeros_like(x)))
+    if np.allclose(with_bias[0, :, 0, 0], [1.0, 2.0, 3.0]):
+        pytest.skip("this Keras adds it along the right axis")
+    with pytest.raises(snn.ConversionError, match=r"likely Keras, which adds the bias.*along the last axis.*'depthwise'"):
+        snn.convert_keras(model, x)
+
+
 def test_a_grid_that_changes_the_outputs_is_an_error(mlp, x_mlp, monkeypatch):
     from snn_toolbox_tf.conversion import verification
 
