@@ -308,8 +308,8 @@ def test_a_grid_that_changes_the_outputs_is_an_error(mlp, x_mlp, monkeypatch):
 @pytest.mark.parametrize(
     ("kwargs", "message"),
     [
-        ({"outputs": 4}, r"Unknown `outputs`.*outputs=4"),
-        ({"outputs": None}, r"Unknown `outputs`.*outputs=None"),
+        ({"outputs": 4}, r"`outputs` to be .* numbers of timesteps.*Received: 4"),
+        ({"outputs": None}, r"`outputs` to be .* numbers of timesteps.*Received: None"),
         ({"record": {"spikes": "hidden"}}, r"Did you mean 'hidden_relu'"),
         ({"seed": 1.5}, r"`seed` to be an integer"),
         ({"seed": -1}, r"`seed` to be an integer"),

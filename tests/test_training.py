@@ -255,8 +255,8 @@ def test_training_that_diverges_is_an_error_and_puts_the_weights_back(mlp, x_mlp
     with pytest.raises(FloatingPointError, match=message):
         model_snn.fit(x_mlp, np.full((40, 3), np.nan), verbose=0)
     np.testing.assert_array_equal(model_snn.predict(x_mlp, verbose=0), before)
+    infinite = (np.full((40, 6), np.inf, np.float32), np.zeros((40, 3)))
     with pytest.raises(FloatingPointError, match=r"input 'keras_tensor.*'. The weights"):
-        infinite = (np.full((40, 6), np.inf, np.float32), np.zeros((40, 3)))
         model_snn.fit(tf.data.Dataset.from_tensors(infinite), verbose=0)
     # Nothing of it is left, neither in the optimizer nor in the bounds of the inputs.
     losses = model_snn.fit(x_mlp, np.zeros((40, 3)), epochs=5, verbose=0).history["loss"]

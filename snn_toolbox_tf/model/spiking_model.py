@@ -39,8 +39,8 @@ class SpikingModel(TrainableModel):
     It is a `keras.Model`: `predict` and `evaluate` run it for `timesteps` timesteps and give the decoded outputs, `save` and
     `keras.saving.load_model` keep it, `summary` shows its layers. `simulate` gives everything else that happened.
 
-    Weights that are changed in a layer (`layer.kernel.assign`) are put on a grid when the model is used next; `step` looks
-    for them at the first timestep only.
+    Weights that are changed in a layer (`layer.kernel.assign`) are put on a grid when the model is used next. A direct call,
+    `model_snn(x)`, does not look for them, and `step` does at the first timestep only.
 
     The decoded output after t timesteps is the output nonlinearity of (readout current summed over t timesteps / t).
 
@@ -140,8 +140,6 @@ class SpikingModel(TrainableModel):
         if self._fine_tuning.active:
             with self._fine_tuning.on_grid():
                 return self.run(inputs)
-        if tf.executing_eagerly():
-            self._settle()
         finite = {
             name: tf.debugging.assert_all_finite(tensor, f"Input '{name}' holds NaN or infinite values.")
             for name, tensor in self._checked(inputs).items()

@@ -15,7 +15,7 @@ def check_source_model(model: keras.Model) -> None:
     """Raises one clear error if a model cannot be read; see `parse`."""
     if not isinstance(model, keras.Model):
         raise TypeError(
-            "Expected `model` to be a keras.Model (load one with `keras.saving.load_model`). "
+            "Expected `model` to be a keras.Model (load one with `snn.load_model`). "
             f"Received: {type(model).__module__}.{type(model).__name__}"
         )
     if isinstance(model, keras.Sequential) and not model.built:

@@ -6,7 +6,6 @@ computed anew for the weights that it led to, and the layers hold weights on the
 """
 
 import contextlib
-import zlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -40,7 +39,8 @@ class FineTuning:
         self._network = runner.network
         self._options = BlockOptions(surrogate_gradient="arctan")
         self._before: list[np.ndarray] = []
-        self._settled: int | None = self._checksum()
+        # The weights as they were when they were last known to be on the grid; None: not known.
+        self._settled: list[np.ndarray] | None = self._views()
         # What the data will bring is known only as it passes by.
         self._largest = {
             node.name: tf.Variable(node.magnitude, dtype=tf.float32, trainable=False)
@@ -155,10 +155,11 @@ class FineTuning:
         Raises:
             FloatingPointError: If they are no numbers.
         """
-        if self.active or self._checksum() == self._settled:
+        if self.active:
             return False
-        if self._settled is None:
-            self._settled = self._checksum()
+        before, now = self._settled, self._views()
+        if before is None or all(map(_same, before, now)):
+            self._settled = now
             return False
         bad = self._not_finite()
         if bad:
@@ -168,13 +169,15 @@ class FineTuning:
         self._put_on_grid()
         return True
 
-    def _checksum(self) -> int:
-        """Of all weights; of a network without a grid, which may have any, a constant."""
-        checksum = 0
-        if self._has_grid():
-            for _, _, variable in self._weights():
-                checksum = zlib.crc32(np.ascontiguousarray(variable.numpy()).data, checksum)
-        return checksum
+    def _views(self) -> list[np.ndarray]:
+        """All weights, in TensorFlow's own memory; of a network without a grid, which may have any, none.
+
+        As long as someone looks at it, TensorFlow puts new values elsewhere: where the memory is the same, so are the
+        weights, and nothing has to be read.
+        """
+        if not self._has_grid():
+            return []
+        return [np.asarray(memoryview(tf.convert_to_tensor(variable))) for _, _, variable in self._weights()]
 
     def _has_grid(self) -> bool:
         return any(node.layer.fractional_bits for node in self._network.graph.of_type(Synapse))
@@ -193,7 +196,7 @@ class FineTuning:
                 variable.assign(spec.weights[name])
             if isinstance(layer, RoundToGrid):
                 layer.bits = node.layer.config["bits"] = spec.config["bits"]
-        self._settled = self._checksum()
+        self._settled = self._views()
 
     def _not_finite(self) -> list[str]:
         """Names what is infinite or NaN."""
@@ -220,3 +223,7 @@ class FineTuning:
             if is_weighted(node)
             for name in weighted_family(node).weight_names(node.layer)
         ]
+
+
+def _same(one: np.ndarray, other: np.ndarray) -> bool:
+    return np.may_share_memory(one, other) or np.array_equal(one, other)
