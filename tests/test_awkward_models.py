@@ -293,7 +293,9 @@ def test_a_bias_that_keras_adds_along_the_wrong_axis_is_named(rng):
     with_bias = np.asarray(keras.Model(inputs, layer.output)(np.zeros_like(x)))
     if np.allclose(with_bias[0, :, 0, 0], [1.0, 2.0, 3.0]):
         pytest.skip("this Keras adds it along the right axis")
-    with pytest.raises(snn.ConversionError, match=r"likely Keras, which adds the bias.*along the last axis.*'depthwise'"):
+    with pytest.raises(
+        snn.ConversionError, match=r"likely Keras, which adds the bias.*along the last axis.*'depthwise'"
+    ):
         snn.convert_keras(model, x)
 
 
