@@ -23,6 +23,7 @@ class Draw:
         first: Whether the tensors have their channels first.
         earlier: The tensors so far.
         activations: How many nonlinearities there are.
+        padded: Whether zeros have been added around a tensor.
         unsupported: How many steps cannot be converted.
     """
 
@@ -31,6 +32,7 @@ class Draw:
     first: bool = False
     earlier: list[Any] = dataclasses.field(default_factory=list)
     activations: int = 0
+    padded: bool = False
     unsupported: int = 0
 
     def pick(self, values: Sequence[Any]) -> Any:
@@ -103,6 +105,9 @@ def convolution(draw: Draw, x: Any) -> Any:
     kernel = [draw.integer(1, min(3, size)) for size in sizes]
     options: dict[str, Any] = {"kernel_size": kernel, "use_bias": draw.chance(0.7), **draw.format}
     options["padding"] = draw.pick(["valid", "same"])
+    if rank == 3 and draw.padded and options["padding"] == "same":
+        # TensorFlow's oneDNN takes such a convolution behind a ZeroPadding3D for one with padding "valid".
+        return None
     if kind == "Conv" and rank == 1 and draw.chance(0.3):
         options["padding"] = "causal"
     if draw.chance(0.3):
@@ -168,6 +173,7 @@ def batch_normalization(draw: Draw, x: Any) -> Any:
 def border(draw: Draw, x: Any) -> Any:
     rank = len(x.shape) - 2
     if draw.chance(0.5):
+        draw.padded = True
         amounts: Any = [(draw.integer(0, 1), draw.integer(0, 2)) for _ in range(rank)]
         return getattr(L, f"ZeroPadding{rank}D")(amounts[0] if rank == 1 else amounts, **_format(draw, rank))(x)
     if min(spatial(draw, x)) < 3:

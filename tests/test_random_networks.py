@@ -159,6 +159,8 @@ def hypothesis(count, seeds, most_steps):
 
 
 @hypothesis(50, st.integers(0, SEEDS), most_steps=5)
+# What found a fault once: a clip that only the network rounds.
+@example(seed=1096, steps=8)
 def test_random_networks(seed, steps):
     check(seed, steps, [CHECKS[seed % len(CHECKS)]])
 
@@ -166,10 +168,10 @@ def test_random_networks(seed, steps):
 @pytest.mark.slow
 @pytest.mark.parametrize("piece", range(PIECES))
 def test_many_random_networks(piece):
-    """In pieces, so that they can run side by side; each has all checks."""
+    """In pieces, so that they can run side by side; each has all checks, but for the export, which takes longest."""
 
     @hypothesis(50, st.integers(piece * SEEDS // PIECES, (piece + 1) * SEEDS // PIECES), most_steps=9)
     def run(seed, steps):
-        check(seed, steps, dict.fromkeys(CHECKS))
+        check(seed, steps, [one for one in dict.fromkeys(CHECKS) if one is not export or seed % 4 == 0])
 
     run()

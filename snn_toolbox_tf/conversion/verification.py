@@ -29,17 +29,28 @@ def check_same_function(source: SourceFunction, network: Network, inputs: dict[s
         max |difference| / max |output|, the largest over all outputs.
 
     Raises:
-        ValueError: If the source's outputs are not finite.
-        ConversionError: If it is 1e-4 or more, and more than rounding explains: what a relative change of the input by 1e-6
-            (8 times float32's precision) does to the source's own output.
+        ValueError: If the source does not run, or its outputs are not finite.
+        ConversionError: If it is 1e-4 or more, in float64 as well, and more than rounding explains: what a relative change
+            of the input by 1e-6 (8 times float32's precision) does to the source's own output.
     """
-    expected, name = source(inputs), source.model.name
+    name = source.model.name
+    try:
+        expected = source(inputs)
+    except (tf.errors.InvalidArgumentError, ValueError) as error:
+        raise ValueError(
+            f"Model '{name}' does not run in a graph of TensorFlow, as `predict` runs it: {_last_line(error)}. Expected a "
+            f"model whose `predict` works. {_fault_of_graphs(source.model)}"
+        ) from error
     if not all(np.isfinite(np.asarray(output)).all() for output in keras.tree.flatten(expected)):
         raise ValueError(
             f"Model '{name}' gives NaN or infinite outputs on ordinary data. Expected weights for which float32 "
             "suffices: the training diverged, or the file is damaged."
         )
     error = _relative(network.decoded_ann_outputs(inputs), expected)
+    if not error < TOLERANCE:
+        # The network may round what its source does not: it takes a clip apart into sums.
+        exact = Network(network.graph_with_weights(), dtype="float64")
+        error = min(error, _relative(exact.decoded_ann_outputs(inputs), expected))
     if not error < TOLERANCE and not error < min(_effect_of_rounding(source, inputs, expected), LARGEST_TOLERANCE):
         samples = len(next(iter(inputs.values())))
         raise ConversionError(
@@ -58,7 +69,28 @@ def _explanation(model: keras.Model) -> str:
             f"as many elements as there are channels: {', '.join(map(repr, suspects))}. Use channels last, or another "
             "number of filters."
         )
-    return "Please report this model's architecture."
+    return _fault_of_graphs(model) or "Please report this model's architecture."
+
+
+def _fault_of_graphs(model: keras.Model) -> str:
+    """Says which fault of TensorFlow's graphs may be the reason; nothing if none is known of these layers."""
+    layers = [layer for layer in model.layers if type(layer).__name__ == "ZeroPadding3D"]
+    if not layers or not any(_pads_itself(layer) for layer in model.layers):
+        return ""
+    return (
+        "The reason is likely TensorFlow, which in graphs forgets padding='same' of a Conv3D that stands behind a "
+        f"ZeroPadding3D ({', '.join(repr(layer.name) for layer in layers)}). Pad in one of the two only, or set the "
+        "environment variable TF_ENABLE_ONEDNN_OPTS=0."
+    )
+
+
+def _pads_itself(layer: Any) -> bool:
+    return type(layer).__name__ == "Conv3D" and layer.padding == "same"
+
+
+def _last_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip() and "[[{{" not in line]
+    return lines[-1] if lines else type(error).__name__
 
 
 def _adds_bias_along_the_wrong_axis(layer: Any) -> bool:
