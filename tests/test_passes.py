@@ -230,6 +230,7 @@ def deep_affine_chain():
     return keras.Model(inputs, L.Dense(3)(L.GlobalAveragePooling2D()(L.ReLU(name="last")(stream))))
 
 
+@pytest.mark.long
 def test_affine_layers_in_a_row_do_not_coarsen_the_grid(rng):
     """Their worst case multiplies from layer to layer; what calibration has seen does not."""
     model = deep_affine_chain()

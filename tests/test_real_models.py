@@ -131,6 +131,7 @@ def test_models_by_others_convert_as_they_are(file, data_dir):
     assert (outputs[-1].argmax(axis=-1) == expected.argmax(axis=-1)).mean() >= 0.8
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("file", ["vgg16_cifar10.keras", "models/mobilenet_vww96.keras"])
 @pytest.mark.filterwarnings("ignore:No `calibration_data`")
 def test_large_models_convert(file, data_dir):

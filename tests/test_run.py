@@ -49,7 +49,7 @@ def data(rng):
 
 @pytest.fixture
 def settings(tmp_path):
-    return snn.Settings().replace(path_wd=str(tmp_path), duration=12, batch_size=8, plot_vars=["error_t"])
+    return snn.Settings().replace(path_wd=str(tmp_path), duration=12, batch_size=8, plot_vars=[])
 
 
 def folder_of(settings):
@@ -115,6 +115,7 @@ def test_the_folder_is_whole(classifier, data, settings):
     assert report["versions"]["keras"] == keras.__version__
 
 
+@pytest.mark.long
 def test_files_and_arrays_give_the_same(classifier, data, settings, tmp_path):
     classifier.save(tmp_path / "net.keras")
     for name, array in data.items():
@@ -137,6 +138,7 @@ def test_models_are_found_with_and_without_ending(classifier, data, settings, tm
         assert finished.record is None
 
 
+@pytest.mark.long
 def test_an_architecture_in_a_file_of_its_own(classifier, data, settings, tmp_path):
     classifier.save(tmp_path / "net.h5")
     (tmp_path / "net.json").write_text(classifier.to_json().replace('"classifier"', '"from_json"'))
@@ -193,6 +195,7 @@ def test_a_shared_head_may_be_two_outputs(settings):
     np.testing.assert_array_equal(second.accuracy, result.accuracy([None, np.arange(10) % 2])[1])
 
 
+@pytest.mark.long
 def test_labels_may_be_named_by_the_keys_of_dict_outputs(settings):
     inputs = keras.Input((4,))
     hidden = L.Dense(8, "relu", name="hidden")(inputs)
@@ -216,6 +219,7 @@ def test_an_output_of_zeros_has_no_relative_error(settings):
     assert json.loads((finished.folder / "report.json").read_text())["outputs"][0]["relative_error"] == [None] * 12
 
 
+@pytest.mark.long
 def test_the_frames_that_are_not_simulated_do_not_count(classifier, data, settings):
     frames = np.random.default_rng(0).random((50, 12, 6, 6, 1), dtype=np.float32)
     later = np.concatenate([frames, 5 * frames], axis=1)
@@ -241,6 +245,7 @@ def test_calibration_sequences_are_counted_as_samples(classifier, data, settings
         snn.run(settings.replace(frame_input=True, num_samples=10), model=classifier, **{**data, "x_norm": sequences})
 
 
+@pytest.mark.long
 def test_chosen_samples_have_the_spikes_that_they_have_among_all(classifier, data, settings):
     settings = settings.replace(poisson_input=True, log_vars=["spiketrains_n_b_l_t"])
     every = snn.run(settings, model=classifier, **data)
@@ -281,6 +286,7 @@ def test_names_of_networks_lead_nowhere_else(classifier, data, settings, tmp_pat
     assert (finished.folder / "own.keras").is_file()
 
 
+@pytest.mark.long
 def test_memory_is_bounded_for_large_networks(classifier, data, settings, monkeypatch):
     """As if the network were large: fewer samples compared, populations traced one by one, fewer timesteps reported."""
     from snn_toolbox_tf.experiment import comparison, sample_trace
@@ -360,6 +366,7 @@ def test_a_run_is_no_sweep(classifier, data, settings):
         snn.run(settings.replace(param_values=["1", "2"]), model=classifier, **data)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("mode", ["poisson_input", "frame_input"])
 def test_other_inputs_do_not_depend_on_the_division_into_batches(classifier, data, settings, mode):
     if mode == "frame_input":
@@ -446,6 +453,7 @@ def comparable(folder):
     return report
 
 
+@pytest.mark.long
 def test_an_interrupted_run_is_resumed_and_gives_the_same(classifier, data, settings):
     settings = settings.replace(poisson_input=True)
     whole = snn.run(settings.replace(runlabel="whole"), model=classifier, **data)
@@ -475,6 +483,7 @@ def test_an_interrupted_run_is_resumed_and_gives_the_same(classifier, data, sett
     assert comparable(resumed.folder) == comparable(whole.folder)
 
 
+@pytest.mark.long
 def test_a_batch_counts_whole_or_not_at_all(classifier, data, settings, monkeypatch):
     """Ctrl-C while a batch is added to what there is."""
     whole = snn.run(settings.replace(runlabel="whole"), model=classifier, **data)
@@ -496,6 +505,7 @@ def test_a_batch_counts_whole_or_not_at_all(classifier, data, settings, monkeypa
     assert comparable(resumed.folder) == comparable(whole.folder)
 
 
+@pytest.mark.long
 def test_a_run_is_resumed_with_an_equal_model(classifier, data, settings):
     """The notebook's case: everything is made anew, and Keras gives the layers other names."""
     whole = snn.run(settings.replace(runlabel="whole"), model=classifier, **data)
@@ -514,6 +524,7 @@ def test_a_run_is_resumed_with_an_equal_model(classifier, data, settings):
         assert one.firing_rate == other.firing_rate
 
 
+@pytest.mark.long
 def test_a_run_is_resumed_with_another_batch_size(classifier, data, settings):
     """Memory was short."""
     settings = settings.replace(log_vars=["spiketrains_n_b_l_t"])
@@ -558,6 +569,7 @@ snn.run(folder + "/config.ini", resume="--resume" in sys.argv)
 """
 
 
+@pytest.mark.long
 def test_a_killed_process_leaves_nothing_half_written(classifier, data, settings, tmp_path, monkeypatch):
     """A real process, killed without warning in the middle of a long evaluation, and resumed."""
     classifier.save(tmp_path / "net.keras")

@@ -102,6 +102,7 @@ def test_max_pooling_of_spikes_errs_less_with_time_where_pooling_each_step_does_
     assert errors[1] < errors[0]
 
 
+@pytest.mark.long
 def test_frames_of_a_constant_input_equal_analog_input():
     for builder in (zoo.cnn, zoo.multi_input):
         model = zoo.build(builder)
@@ -234,6 +235,7 @@ def test_a_result_above_the_memory_limit_is_refused_before_the_simulation(model_
         model_snn.simulate(iter([x_mlp] * 100), timesteps=1000, memory_limit=2**20)
 
 
+@pytest.mark.long
 def test_memory_does_not_grow_with_timesteps_or_samples():
     """Peak memory of a fresh process after a short run, and after one of 60 times the timesteps and 8 times the samples.
 

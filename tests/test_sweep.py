@@ -158,6 +158,7 @@ def test_the_mean_firing_rate_is_that_of_the_report(settings, given):
     assert swept.table[0]["firing_rate"] == pytest.approx(np.concatenate([rates["a_relu"], rates["b_relu"]]).mean())
 
 
+@pytest.mark.long
 def test_every_output_has_its_columns(settings):
     inputs = keras.Input((4,), name="x")
     hidden = L.Dense(8, "relu", name="hidden")(inputs)
@@ -191,6 +192,7 @@ class InterruptingAtTheThird(experiment.Progress):
             raise KeyboardInterrupt
 
 
+@pytest.mark.long
 def test_an_interrupted_sweep_is_resumed(settings, given, conversions):
     values = [0.5, 1, 2, 4]
     whole = snn.sweep(settings.replace(runlabel="whole"), "v_thresh", values, **given)

@@ -162,6 +162,7 @@ def on_grid(model_snn):
     return bool(checked) and all(checked)
 
 
+@pytest.mark.long
 def test_fit_gains_accuracy_at_8_timesteps_and_spikes_stay_reproducible(converted, digits, tmp_path):
     x, y, x_test, y_test = digits
     assert on_grid(converted)
@@ -235,6 +236,7 @@ def test_training_goes_the_same_way_after_loading(build, tmp_path):
     np.testing.assert_array_equal(again.outputs, after.outputs)
 
 
+@pytest.mark.long
 def test_an_interrupted_fit_leaves_the_weights_on_the_grid(converted, digits):
     class Interrupt(keras.callbacks.Callback):
         def on_train_batch_end(self, batch, logs=None):
@@ -247,6 +249,7 @@ def test_an_interrupted_fit_leaves_the_weights_on_the_grid(converted, digits):
     assert converted.predict(digits[2][:8], verbose=0).shape == (8, 10)
 
 
+@pytest.mark.long
 def test_training_that_diverges_is_an_error_and_puts_the_weights_back(mlp, x_mlp):
     model_snn = snn.convert_keras(mlp, x_mlp, timesteps=4)
     before = model_snn.predict(x_mlp, verbose=0)
@@ -264,6 +267,7 @@ def test_training_that_diverges_is_an_error_and_puts_the_weights_back(mlp, x_mlp
     assert on_grid(model_snn)
 
 
+@pytest.mark.long
 def test_what_callbacks_see_is_on_the_grid(converted, digits, tmp_path):
     x, y, x_test, _ = digits
     seen = {}
@@ -288,6 +292,7 @@ def test_what_callbacks_see_is_on_the_grid(converted, digits, tmp_path):
     np.testing.assert_allclose(loaded.predict(x_test[:50], verbose=0), seen["predicted"], rtol=1e-4)
 
 
+@pytest.mark.long
 def test_weights_saved_while_training_are_put_on_the_grid_when_loaded(converted, digits, tmp_path):
     x, y, x_test, _ = digits
     checkpoint = keras.callbacks.ModelCheckpoint(tmp_path / "masters.weights.h5", save_weights_only=True)
@@ -303,6 +308,7 @@ def test_weights_saved_while_training_are_put_on_the_grid_when_loaded(converted,
     assert len(loaded.optimizer.variables) == len(converted.optimizer.variables)
 
 
+@pytest.mark.long
 def test_a_fit_that_trains_nothing_changes_nothing(converted, digits):
     x, y, x_test, _ = digits
     before = converted.predict(x_test, verbose=0)
@@ -357,6 +363,7 @@ def test_a_training_step_of_ones_own_has_gradients(mlp, x_mlp):
     assert gradient_norm(tf.constant(x_mlp)) > 0
 
 
+@pytest.mark.long
 def test_the_unnormalized_form_is_trained_without_a_grid(mlp, x_mlp):
     model_snn = snn.convert_keras(mlp, x_mlp, form="unnormalized", timesteps=4)
     model_snn.compile("adam", "mse")
