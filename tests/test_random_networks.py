@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from convergence import assert_within_bounds
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from random_networks import random_network
 

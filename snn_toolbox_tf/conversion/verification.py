@@ -36,11 +36,11 @@ def check_same_function(source: SourceFunction, network: Network, inputs: dict[s
     name = source.model.name
     try:
         expected = source(inputs)
-    except (tf.errors.InvalidArgumentError, ValueError) as error:
+    except (tf.errors.InvalidArgumentError, ValueError) as failure:
         raise ValueError(
-            f"Model '{name}' does not run in a graph of TensorFlow, as `predict` runs it: {_last_line(error)}. Expected a "
+            f"Model '{name}' does not run in a graph of TensorFlow, as `predict` runs it: {_last_line(failure)}. Expected a "
             f"model whose `predict` works. {_fault_of_graphs(source.model)}"
-        ) from error
+        ) from failure
     if not all(np.isfinite(np.asarray(output)).all() for output in keras.tree.flatten(expected)):
         raise ValueError(
             f"Model '{name}' gives NaN or infinite outputs on ordinary data. Expected weights for which float32 "
