@@ -97,10 +97,9 @@ BAD = {
         {"dt": "1e-300", "duration": "1e300"},
         values={"dt": 1e-300, "duration": 1e300},
     ),
-    "a label that leads elsewhere": setting("a folder below log/gui.*'../evil'", "runlabel", "../evil", "../evil"),
-    "a label that leads elsewhere by a detour": setting("a folder below log/gui", "runlabel", "a/../../b", "a/../../b"),
-    "a label that is a path": setting("a folder below log/gui", "runlabel", "/tmp/evil", "/tmp/evil"),
-    "no label": setting("a folder below log/gui.*''", "runlabel", "", ""),
+    "a label that leads elsewhere": setting("a folder below path_wd.*'../evil'", "runlabel", "../evil", "../evil"),
+    "a label that leads elsewhere by a detour": setting("a folder below path_wd", "runlabel", "a/../../b", "a/../../b"),
+    "a label that is a path": setting("a folder below path_wd", "runlabel", "/tmp/evil", "/tmp/evil"),
     "a number beyond all floats": Bad(
         r"\[simulation\] duration: Expected a positive number", values={"duration": 10**400}, channels=("python",)
     ),
@@ -334,10 +333,8 @@ def test_a_model_that_meets_data_which_it_cannot_take_is_one_error(folder, capsy
     network.save(folder / "net.keras")
     assert main(["run", str(folder / "net.keras"), "--duration=4"]) == 2
     error = capsys.readouterr().err
-    assert re.match(
-        r"error: The activations of model 'small' are no finite numbers on this data, first in 'hidden'", error
-    )
-    assert list(folder.glob("log/gui/*")) == []
+    assert re.match(r"error: The activations of model 'small' are not finite on this data, first in 'hidden'", error)
+    assert not (folder / "net_snn").exists()
 
 
 def in_python(bad):

@@ -68,7 +68,7 @@ def test_models_that_were_edited(model_snn, tmp_path, name):
     if message is None:
         assert edited(model_snn, tmp_path, change).timesteps == 8
         return
-    with pytest.raises(ValueError, match=f"(?s){UNUSABLE}.*{message}.*convert the source model anew"):
+    with pytest.raises(ValueError, match=f"(?s){UNUSABLE}.*{message}.*convert the source model again"):
         edited(model_snn, tmp_path, change)
 
 
@@ -87,7 +87,7 @@ def test_weights_of_the_source_are_refused(mlp, model_snn, x_mlp, tmp_path):
     mlp.save_weights(tmp_path / "source.weights.h5")
     mlp.save(tmp_path / "source.keras")
     for name in ("source.weights.h5", "source.keras"):
-        with pytest.raises(ValueError, match=r"not those of SpikingModel.*convert the source anew"):
+        with pytest.raises(ValueError, match=r"not those of SpikingModel.*convert it again"):
             model_snn.load_weights(tmp_path / name)
     with pytest.raises(ValueError, match=r"from a '.weights.h5' file.*source.h5"):
         model_snn.load_weights(tmp_path / "source.h5")

@@ -1,7 +1,6 @@
 """`SpikingModel`: a `keras.Model` that spikes."""
 
 import os
-import pathlib
 from typing import Any
 
 import keras
@@ -21,6 +20,7 @@ from snn_toolbox_tf.graph import Graph
 from snn_toolbox_tf.graph.file_format import graph_from_config, graph_to_config
 from snn_toolbox_tf.grid import reproducibility_exceptions
 from snn_toolbox_tf.model.conversion_record import ConversionRecord
+from snn_toolbox_tf.model.saving import check_target, model_from_description, refuse_hdf5
 from snn_toolbox_tf.model.trainable_model import TrainableModel
 from snn_toolbox_tf.network import Network, inputs_of
 from snn_toolbox_tf.network.input_data import by_input_name, check_static_shapes
@@ -241,13 +241,7 @@ class SpikingModel(TrainableModel):
             FileExistsError: If the file exists and `overwrite` is False.
             IsADirectoryError: If it is a folder that holds something else.
         """
-        if not str(filepath).endswith(".keras"):
-            raise ValueError(f"A SpikingModel is saved as a '.keras' file. Received: '{filepath}'")
-        target = pathlib.Path(filepath)
-        if not overwrite and target.exists():
-            raise FileExistsError(f"'{filepath}' exists. Pass `overwrite=True` or another path.")
-        if target.is_dir() and not (target / "config.json").is_file():
-            raise IsADirectoryError(f"'{filepath}' is a folder, and no saved model. Choose another file name.")
+        check_target(filepath, overwrite=overwrite)
         self._settle()
         with self._fine_tuning.held_on_grid(), replacing_path(filepath) as written:
             super().save(os.fspath(written), zipped=zipped, **kwargs)
@@ -289,16 +283,7 @@ class SpikingModel(TrainableModel):
         Raises:
             ValueError: If the description was changed by hand, is damaged, or is another version's.
         """
-        try:
-            return cls(**config)
-        except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
-            reason = str(error).rstrip(".")
-            if not isinstance(error, ValueError):
-                reason = f"{type(error).__name__}: {reason}"
-            raise ValueError(
-                f"This description of a spiking network cannot be used: {reason}. It is damaged, was changed by hand, or "
-                "was written by another version of snn_toolbox_tf: use that version, or convert the source model anew."
-            ) from error
+        return model_from_description(cls, config)
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments; weights are saved by the layers.
@@ -306,11 +291,7 @@ class SpikingModel(TrainableModel):
         Raises:
             ValueError: If Keras asks for them to write a file that cannot hold the network.
         """
-        if _writes_hdf5():
-            raise ValueError(
-                f"SpikingModel '{self.name}' cannot be saved as an HDF5 file. Expected a '.keras' file: "
-                "`model_snn.save('name.keras')`."
-            )
+        refuse_hdf5(self.name)
         return {
             "graph": graph_to_config(self._network.graph),
             "timesteps": self._timesteps,
@@ -332,9 +313,3 @@ class SpikingModel(TrainableModel):
     def thresholds(self) -> dict[str, np.ndarray]:
         """Returns theta per population, in units of the source's activations."""
         return dict(self.conversion.thresholds)
-
-
-def _writes_hdf5() -> bool:
-    """Whether Keras is writing one of its old .h5 files: meanwhile it describes layers without their modules."""
-    (layer,) = keras.Sequential([keras.layers.Identity()]).get_config()["layers"]
-    return "module" not in layer
