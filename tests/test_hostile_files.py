@@ -205,7 +205,7 @@ HALF = b'{"format": "snn_toolbox_tf.Run"}'
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff", HALF, HALF[:-1] + b', "fingerprint": 3}'])
 def test_an_unfinished_run_whose_marker_is_damaged(folder, capsys, content):
-    unfinished = folder / "log" / "gui" / ".test.unfinished"
+    unfinished = folder / ".net_snn.unfinished"
     unfinished.mkdir(parents=True)
     (unfinished / "run.json").write_bytes(content)
     assert main([*RUN, "--resume"]) == 2
@@ -225,14 +225,12 @@ def test_a_checkpoint_that_is_damaged_is_an_evaluation_of_nothing_yet(folder, co
 
 
 def test_what_is_in_the_way_of_a_run(folder, capsys):
-    gui = folder / "log" / "gui"
-    gui.mkdir(parents=True)
-    (gui / "loop").symlink_to("loop")
+    (folder / "loop").symlink_to("loop")
     assert main([*RUN, "--runlabel=loop"]) == 2
     assert "loop' is a link to itself" in capsys.readouterr().err
-    (gui / ".test.unfinished").write_text("mine")
+    (folder / ".net_snn.unfinished").write_text("mine")
     assert main([*RUN]) == 2
-    assert ".test.unfinished' is a file. Remove it" in capsys.readouterr().err
+    assert ".net_snn.unfinished' is a file. Remove it" in capsys.readouterr().err
     (folder / "a.keras").mkdir()
     assert main(["convert", "net.keras", "--output=a.keras", "--overwrite"]) == 2
     assert "--output: 'a.keras' is a folder" in capsys.readouterr().err
