@@ -10,7 +10,8 @@ from typing import Any
 
 import keras
 import numpy as np
-from random_steps import STEPS, UNSUPPORTED, Draw, activation, flat
+from random_draw import Draw, activation, flat
+from random_steps import STEPS, UNSUPPORTED
 
 L = keras.layers
 #: Values per sample that a tensor may have: small enough that an error bound can be found by trying every element.
