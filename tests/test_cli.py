@@ -295,6 +295,7 @@ def test_an_unknown_flag_has_a_nearest_one(capsys):
     assert "unrecognized arguments: --durration 3. Did you mean '--duration'?" in capsys.readouterr().err
 
 
+@pytest.mark.long
 def test_the_network_of_a_run_is_what_evaluate_takes(folder, capsys, monkeypatch):
     """As in a user's first minutes: one name everywhere, beside the model, and the same data."""
     monkeypatch.chdir(folder)

@@ -68,6 +68,7 @@ def test_tutorial_runs_as_it_stands(tmp_path):
     assert (tmp_path / "durations" / "duration=4" / "report.html").is_file()
 
 
+@pytest.mark.long
 def test_guide_runs_as_it_stands(tmp_path):
     """These pages are one script; the first says so."""
     pages = [DOCS / f"{name}.md" for name in ("converting", "simulating", "fine-tuning", "deploying")]
@@ -78,6 +79,7 @@ def test_guide_runs_as_it_stands(tmp_path):
     assert len(list(tmp_path.rglob("report.html"))) == 5  # a run, and a sweep with its three runs
 
 
+@pytest.mark.long
 def test_extending_runs_as_it_stands(tmp_path):
     done = run(["-c", "\n".join(blocks((DOCS / "extending.md").read_text(), "python"))], tmp_path)
     assert done.returncode == 0, done.stderr

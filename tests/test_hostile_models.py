@@ -92,6 +92,7 @@ def test_names_may_begin_with_an_underscore(x_mlp):
     )
 
 
+@pytest.mark.long
 def test_names_of_inputs_and_files_are_text_in_reports(tmp_path, x_mlp):
     evil = "<img src=x onerror=alert(1)>"
     inputs = keras.Input((6,), name=evil)
