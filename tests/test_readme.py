@@ -39,7 +39,7 @@ def test_readme_code_runs_as_it_stands(tmp_path):
 @pytest.mark.long
 def test_readme_commands_run_as_they_stand(tmp_path, monkeypatch, capsys):
     commands = re.findall(r"^\$ snn-toolbox-tf (.*?)(?:  +#.*)?$", README, flags=re.MULTILINE)
-    assert [command.split()[0] for command in commands] == ["check", "run"]
+    assert [command.split()[0] for command in commands] == ["check", "run", "evaluate"]
     model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(8, "relu"), keras.layers.Dense(3, "softmax")])
     generator = np.random.default_rng(0)
     model.save(tmp_path / "net.keras")
@@ -49,7 +49,7 @@ def test_readme_commands_run_as_they_stand(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     for command in commands:
         assert main(command.split()) == 0, f"{command}: {capsys.readouterr().err}"
-    assert len(list(tmp_path.rglob("report.html"))) == 1
+    assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("report.html")] == ["net_snn/report.html"]
 
 
 def test_readme_is_short():
