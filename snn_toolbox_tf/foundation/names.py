@@ -8,7 +8,7 @@ def scope_name(name: str) -> str:
     """Returns a name with everything replaced that TensorFlow takes in no outermost scope.
 
     >>> scope_name("_größe 1")
-    'layer__gr__e_1'
+    'layer_gr__e_1'
     """
     plain = re.sub(r"[^A-Za-z0-9_.-]", "_", name)
     return plain if re.match(r"[A-Za-z0-9.]", plain) else f"layer{plain}"
