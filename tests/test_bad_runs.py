@@ -160,6 +160,11 @@ BAD = {
         "Unknown setting 'treshold'", {"param_name": "treshold", "param_values": "1, 2"}
     ),
     "sweep of a label": Bad("cannot be varied", {"param_name": "runlabel", "param_values": "a, b"}),
+    "sweep of timesteps of another length": Bad(
+        "with dt = 0.5, vary duration",
+        {"param_name": "timesteps", "param_values": "8, 16", "dt": "0.5"},
+        values={"dt": 0.5},
+    ),
     "sweep over a bad value": Bad("v0: Expected a number.*Received: 7", {"param_name": "v0", "param_values": "0, 7"}),
     "sweep over a value twice": Bad("occurs twice", {"param_name": "v0", "param_values": "0.5, 0.50"}),
     "sweep over more samples than there are": Bad(
@@ -339,5 +344,5 @@ def test_a_model_that_meets_data_which_it_cannot_take_is_one_error(folder, capsy
 
 def in_python(bad):
     if "param_values" in bad.settings:
-        return {"param_values": [text.strip() for text in bad.settings["param_values"].split(",")]}
+        return {**bad.values, "param_values": [text.strip() for text in bad.settings["param_values"].split(",")]}
     return bad.values

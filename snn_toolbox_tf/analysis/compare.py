@@ -10,7 +10,7 @@ from snn_toolbox_tf.analysis.fidelity import Fidelity
 from snn_toolbox_tf.analysis.measurement import measure_fidelity
 from snn_toolbox_tf.foundation.argument_checks import check_positive_integer, check_timesteps
 from snn_toolbox_tf.model import SpikingModel
-from snn_toolbox_tf.network.input_data import as_arrays
+from snn_toolbox_tf.network.input_data import as_arrays, in_batches
 
 
 def compare(
@@ -57,13 +57,10 @@ def compare(
             "Convert it with input='analog'."
         )
     arrays = as_arrays(x, model_snn.network.graph, argument="x")
-    count, size = len(next(iter(arrays.values()))), check_positive_integer(batch_size, "batch_size")
+    size = check_positive_integer(batch_size, "batch_size")
+    indices = np.arange(len(next(iter(arrays.values()))))
     batches = (
-        (
-            {name: np.asarray(array[start : start + size], np.float32) for name, array in arrays.items()},
-            np.arange(start, min(start + size, count)),
-        )
-        for start in range(0, count, size)
+        (batch, indices[number * size : (number + 1) * size]) for number, batch in enumerate(in_batches(arrays, size))
     )
     ann_outputs = ann_outputs_of(model, model_snn, frames=False)
     simulation = {"timesteps": duration, "input": "analog", "schedule": "step"}

@@ -12,13 +12,12 @@ from snn_toolbox_tf.cli.request import Request
 from snn_toolbox_tf.cli.screen import Screen
 from snn_toolbox_tf.config import Settings, read_settings
 from snn_toolbox_tf.config.files import file_stem
-from snn_toolbox_tf.config.settings import key_of
 from snn_toolbox_tf.conversion.check import CheckReport, check
 from snn_toolbox_tf.experiment.preparation import load_converted, prepare
 from snn_toolbox_tf.experiment.run_folder import holds_run
 from snn_toolbox_tf.experiment.runs import convert_prepared, run_folder, run_prepared, simulate_prepared
 from snn_toolbox_tf.experiment.sources import Data, data_folder, load_arrays, load_noted
-from snn_toolbox_tf.experiment.sweeps import Sweep, checked_values, prepare_points, sweep
+from snn_toolbox_tf.experiment.sweeps import Sweep, prepare_sweep, sweep
 from snn_toolbox_tf.model import SpikingModel
 from snn_toolbox_tf.report.key_numbers import headline
 from snn_toolbox_tf.report.record_as_json import record_as_json
@@ -45,12 +44,10 @@ def run_check(request: Request, screen: Screen) -> int:
     if request.configured:
         asked = settings.parameter_sweep
         if asked.param_values:
-            values = checked_values(asked.param_name, asked.param_values)
-            points = prepare_points(settings, key_of(asked.param_name), values, None, Data())
-            prepared = points[0]
+            prepared = prepare_sweep(settings, asked.param_name, asked.param_values, None, Data()).points[0]
         else:
             prepared = prepare(settings, model)
-        run_folder(settings, file_stem(settings, prepared.name))
+            run_folder(settings, file_stem(settings, prepared.name))
         tested = len(prepared.samples) if prepared.samples is not None else 0
         calibrated = (
             len(keras.tree.flatten(prepared.calibration_data)[0]) if prepared.calibration_data is not None else 0

@@ -1,7 +1,7 @@
 """`Settings`: all settings of a run, typed, checked and frozen."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from snn_toolbox_tf.config import values
@@ -125,7 +125,7 @@ class Settings:
             found[key] = value
         if "timesteps" in changes:
             dt = changes.get("dt", self.simulation.dt)
-            timesteps = _checked("timesteps", changes["timesteps"])
+            timesteps = _value("timesteps", lambda kind: kind.check(changes["timesteps"]))
             # What is wrong with dt is said where it is checked.
             found["duration"] = timesteps * (dt if isinstance(dt, (int, float)) and dt > 0 else 1.0)
         return found
@@ -161,9 +161,11 @@ def _kind_of(name: str) -> Kind:
     return values.integer(1) if name == "timesteps" else fields_of(section_of(name))[key_of(name)].metadata["kind"]
 
 
-def _checked(name: str, value: Any) -> Any:
+def _value(name: str, convert: Callable[[Kind], Any]) -> Any:
+    """Returns what `convert` makes of the kind of a setting; its errors name section and key."""
+    kind = _kind_of(name)
     try:
-        return _kind_of(name).check(value)
+        return convert(kind)
     except InvalidValue as error:
         raise ConfigurationError(f"[{section_of(name)}] {name}: {error}") from None
 
@@ -174,10 +176,7 @@ def read_value(key: str, text: str) -> Any:
     Raises:
         ConfigurationError: If the key is unknown or the text is not what is expected; it names section and key.
     """
-    try:
-        return _checked(key, _kind_of(key).read(text))
-    except InvalidValue as error:
-        raise ConfigurationError(f"[{section_of(key)}] {key}: {error}") from None
+    return _value(key, lambda kind: kind.check(kind.read(text)))
 
 
 def write_value(key: str, value: Any) -> str:

@@ -93,19 +93,15 @@ def sweep(
     settings, progress = absolute(settings), progress or Progress()
     asked = settings.parameter_sweep
     name = asked.param_name if param_name is None else param_name
-    values = checked_values(name, asked.param_values if param_values is None else tuple(param_values))
-    if name == "timesteps" and settings.simulation.dt != 1:
-        raise ConfigurationError(
-            f"[parameter_sweep] param_name = timesteps: with dt = {settings.simulation.dt:g}, vary duration."
-        )
-    name = key_of(name)
-    points = prepare_points(settings, name, values, model, Data(x_test, y_test, x_norm))
+    given = asked.param_values if param_values is None else tuple(param_values)
+    prepared_sweep = prepare_sweep(settings, name, given, model, Data(x_test, y_test, x_norm))
+    name, values, points = prepared_sweep.name, prepared_sweep.values, prepared_sweep.points
+    target, networks = prepared_sweep.target, _Networks()
     fingerprint = {
         **points[0].fingerprint,
         f"[{SECTION_OF[name]}] {name}": list(values),
         **{key: [point.digests.get(key) for point in points] for key in points[0].digests},
     }
-    target, networks = run_folder(settings, f"{file_stem(settings, points[0].name)}_{name}"), _Networks()
     with RunFolder(target, fingerprint, overwrite=settings.output.overwrite, resume=resume) as folder:
         table = _finished_points(folder.path / _POINTS)
         for value, prepared in list(zip(values, points, strict=True))[len(table) :]:
@@ -134,12 +130,49 @@ def sweep(
         return Sweep(folder.finish(), name, table)
 
 
-def checked_values(name: str, values: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Returns the values of a setting in their normal form; texts are read.
+@dataclasses.dataclass(frozen=True)
+class PreparedSweep:
+    """The checked parts of a sweep.
+
+    Attributes:
+        name: The setting that is varied, by its key.
+        values: Its values in their normal form.
+        points: The parts of every run.
+        target: Folder of the sweep.
+    """
+
+    name: str
+    values: tuple[Any, ...]
+    points: list[Prepared]
+    target: pathlib.Path
+
+
+def prepare_sweep(
+    settings: Settings, name: str, values: tuple[Any, ...], model: keras.Model | None, data: Data
+) -> PreparedSweep:
+    """Reads and checks everything that a sweep needs, before the first long computation.
+
+    Args:
+        settings: The settings, with absolute paths.
+        name: The setting that is varied.
+        values: Its values; texts are read.
+        model: The source model, or None to read it.
+        data: Arrays in place of files.
 
     Raises:
-        ConfigurationError: If the setting cannot be varied, or a value is not usable or given twice.
+        ConfigurationError: As for `sweep`.
     """
+    checked, key = _checked_values(name, values), key_of(name)
+    if name == "timesteps" and settings.simulation.dt != 1:
+        raise ConfigurationError(
+            f"[parameter_sweep] param_name = timesteps: with dt = {settings.simulation.dt:g}, vary duration."
+        )
+    points = _prepare_points(settings, key, checked, model, data)
+    return PreparedSweep(key, checked, points, run_folder(settings, f"{file_stem(settings, points[0].name)}_{key}"))
+
+
+def _checked_values(name: str, values: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Returns values in their normal form; refuses a setting that cannot be varied, and values given twice."""
     section = section_of(name)
     if section in ("output", "tools", "parameter_sweep") or name in _FIXED:
         raise ConfigurationError(
@@ -170,21 +203,10 @@ def point_label(name: str, value: Any) -> str:
     return re.sub(r"[^\w.=+-]+", "_", f"{key}={write_value(key, value)}")
 
 
-def prepare_points(
+def _prepare_points(
     settings: Settings, name: str, values: tuple[Any, ...], model: keras.Model | None, data: Data
 ) -> list[Prepared]:
-    """Returns the parts of every run; all are checked, and what does not depend on the setting is there once.
-
-    Args:
-        settings: The settings, with absolute paths.
-        name: The setting that is varied.
-        values: Its values, from `checked_values`.
-        model: The source model, or None to read it.
-        data: Arrays in place of files.
-
-    Raises:
-        ConfigurationError: As for `sweep`.
-    """
+    """Returns the parts of every run; all are checked, and what does not depend on the setting is there once."""
     if not settings.tools.simulate:
         raise ConfigurationError("[tools] simulate = False: a parameter sweep has nothing to compare.")
     given = {"filename_ann": model, "dataset_path": data.x_test}

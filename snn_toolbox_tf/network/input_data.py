@@ -54,12 +54,12 @@ class InputData:
     def batches(self, batch_size: int) -> Iterator[Batch]:
         """Yields float32 arrays by input name, of at most `batch_size` samples; the last batch may be smaller."""
         if self._stream is None:
-            yield from _split(self._arrays, batch_size)
+            yield from in_batches(self._arrays, batch_size)
             return
         empty = True
         for element in _elements(self._stream):
             inputs = element[0] if isinstance(element, tuple) else element
-            yield from _split(self._checked(inputs), batch_size)
+            yield from in_batches(self._checked(inputs), batch_size)
             empty = False
         if empty:
             raise ValueError(f"`{self._argument}` is empty: it yielded no batch. A generator can be used only once.")
@@ -160,7 +160,8 @@ def is_stream(data: Any) -> bool:
     return isinstance(data, Iterable) and not is_array
 
 
-def _split(arrays: Batch, batch_size: int) -> Iterator[Batch]:
+def in_batches(arrays: Batch, batch_size: int) -> Iterator[Batch]:
+    """Yields float32 arrays of at most `batch_size` samples; the last batch may be smaller."""
     count = len(next(iter(arrays.values())))
     for start in range(0, count, batch_size):
         yield {name: np.asarray(array[start : start + batch_size], dtype=np.float32) for name, array in arrays.items()}
