@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import threading
 
 import keras
 import numpy as np
@@ -48,6 +49,15 @@ def data_dir():
     if not folder:
         pytest.skip("SNN_TOOLBOX_TF_DATA is not set: no real data")
     return pathlib.Path(folder)
+
+
+def run_in_threads(work, count):
+    """Runs a function in so many threads at once, and waits for all of them."""
+    threads = [threading.Thread(target=work) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
 
 
 @pytest.fixture

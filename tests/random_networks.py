@@ -12,6 +12,7 @@ import keras
 import numpy as np
 from random_draw import Draw, activation, flat
 from random_steps import STEPS, UNSUPPORTED
+from zoo import randomize_batch_norm
 
 L = keras.layers
 #: Values per sample that a tensor may have: small enough that an error bound can be found by trying every element.
@@ -129,13 +130,7 @@ def randomize(model: keras.Model, numbers: np.random.Generator) -> None:
         if isinstance(layer, keras.Model):
             randomize(layer, numbers)
         elif isinstance(layer, L.BatchNormalization):
-            shape = layer.moving_mean.shape
-            if layer.scale:
-                layer.gamma.assign(numbers.uniform(0.5, 1.5, shape) * numbers.choice([1, 1, 1, -1], shape))
-            if layer.center:
-                layer.beta.assign(numbers.normal(0, 0.3, shape))
-            layer.moving_mean.assign(numbers.normal(0, 0.3, shape))
-            layer.moving_variance.assign(numbers.uniform(0.3, 3.0, shape))
+            randomize_batch_norm(layer, numbers, signs=(1, 1, 1, -1), variance=(0.3, 3.0))
         elif getattr(layer, "bias", None) is not None:
             layer.bias.assign(numbers.normal(0, 0.2, layer.bias.shape))
             if numbers.random() < 0.1 and hasattr(layer, "kernel"):

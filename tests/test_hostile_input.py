@@ -1,11 +1,10 @@
 """Numbers, types and calls that no one means: one clear error, or the right answer; never zeros, NaN or a dead process."""
 
-import threading
-
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from conftest import run_in_threads
 
 import snn_toolbox_tf as snn
 
@@ -199,11 +198,7 @@ def test_threads_that_step_lose_nothing(x_mlp, model_snn):
     def steps():
         done.extend(model_snn.step(x_mlp) for _ in range(13))
 
-    threads = [threading.Thread(target=steps) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    run_in_threads(steps, 3)
     assert len(done) == 39
     np.testing.assert_array_equal(model_snn.step(x_mlp), expected)
 
@@ -211,9 +206,7 @@ def test_threads_that_step_lose_nothing(x_mlp, model_snn):
 def test_an_implementation_is_chosen_for_all_threads():
     found = []
     with snn.ops.use("reference"):
-        thread = threading.Thread(target=lambda: found.append(snn.ops.implementation().name))
-        thread.start()
-        thread.join()
+        run_in_threads(lambda: found.append(snn.ops.implementation().name), 1)
     assert found == ["reference"]
 
 

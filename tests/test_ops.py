@@ -2,12 +2,11 @@
 
 import itertools
 import re
-import threading
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import IMPLEMENTATIONS, needs_native
+from conftest import IMPLEMENTATIONS, needs_native, run_in_threads
 
 from snn_toolbox_tf import ops
 from snn_toolbox_tf.neurons import RESETS, IntegrateAndFire
@@ -130,11 +129,7 @@ def test_concurrent_calls_do_not_disturb_one_another(rng):
             actual = run("native", current, v, tf.constant(1.0), timesteps=4)
             failures.append(not np.array_equal(actual.spikes.numpy(), expected.spikes.numpy()))
 
-    threads = [threading.Thread(target=work) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    run_in_threads(work, 4)
     assert len(failures) == 80
     assert not any(failures)
 

@@ -6,6 +6,18 @@ import numpy as np
 L = keras.layers
 
 
+def randomize_batch_norm(layer, generator, signs=(1,), variance=(0.5, 2.0)):
+    """Gives a batch norm statistics as if trained."""
+    shape = layer.moving_mean.shape
+    if layer.scale:
+        gamma = generator.uniform(0.5, 1.5, shape)
+        layer.gamma.assign(gamma * generator.choice(signs, shape) if len(signs) > 1 else gamma)
+    if layer.center:
+        layer.beta.assign(generator.normal(0, 0.3, shape))
+    layer.moving_mean.assign(generator.normal(0, 0.3, shape))
+    layer.moving_variance.assign(generator.uniform(*variance, shape))
+
+
 def _randomize(model):
     """Gives batch norms statistics as if trained, and biases something to do."""
     generator = np.random.default_rng(1)
@@ -13,13 +25,7 @@ def _randomize(model):
         if isinstance(layer, keras.Model):
             _randomize(layer)
         elif isinstance(layer, L.BatchNormalization):
-            shape = layer.moving_mean.shape
-            if layer.scale:
-                layer.gamma.assign(generator.uniform(0.5, 1.5, shape))
-            if layer.center:
-                layer.beta.assign(generator.normal(0, 0.3, shape))
-            layer.moving_mean.assign(generator.normal(0, 0.3, shape))
-            layer.moving_variance.assign(generator.uniform(0.5, 2.0, shape))
+            randomize_batch_norm(layer, generator)
         elif getattr(layer, "bias", None) is not None:
             layer.bias.assign(generator.normal(0, 0.1, layer.bias.shape))
     return model

@@ -74,12 +74,13 @@ def _explanation(model: keras.Model) -> str:
 
 def _fault_of_graphs(model: keras.Model) -> str:
     """Says which fault of TensorFlow's graphs may be the reason; nothing if none is known of these layers."""
-    layers = [layer for layer in model.layers if type(layer).__name__ == "ZeroPadding3D"]
-    if not layers or not any(_pads_itself(layer) for layer in model.layers):
+    layers = flat_layers(model)
+    padding = [repr(layer.name) for layer in layers if type(layer).__name__ == "ZeroPadding3D"]
+    if not padding or not any(_pads_itself(layer) for layer in layers):
         return ""
     return (
         "The reason is likely TensorFlow, which in graphs forgets padding='same' of a Conv3D that stands behind a "
-        f"ZeroPadding3D ({', '.join(repr(layer.name) for layer in layers)}). Pad in one of the two only, or set the "
+        f"ZeroPadding3D ({', '.join(padding)}). Pad in one of the two only, or set the "
         "environment variable TF_ENABLE_ONEDNN_OPTS=0."
     )
 

@@ -2,13 +2,13 @@
 
 import difflib
 import numbers
-import re
 from collections.abc import Iterable
 from typing import Any
 
+from snn_toolbox_tf.foundation.names import is_scope_name
+
 #: As many as float32 spike counts can tell apart; a run of that length takes hours for the smallest network.
 MOST_TIMESTEPS = 2**24
-_MODEL_NAME = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_.\\/>-]*")
 
 
 def check_seed(value: Any) -> int:
@@ -37,7 +37,7 @@ def check_timesteps(value: Any, name: str = "timesteps") -> int:
 
 def check_model_name(value: Any, name: str = "name") -> str:
     """Returns `value` if TensorFlow takes it as the name of a model, or raises an error that names the argument."""
-    if isinstance(value, str) and _MODEL_NAME.fullmatch(value):
+    if isinstance(value, str) and is_scope_name(value, outermost=True):
         return value
     raise ValueError(
         f"Expected `{name}` to be a name of letters, digits and any of '_', '-', '.', '>' that begins with a letter or "

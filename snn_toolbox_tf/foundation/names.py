@@ -3,6 +3,14 @@
 import re
 from collections.abc import Iterable
 
+_INNER = re.compile(r"[A-Za-z0-9_.\\/>-]+")
+_OUTERMOST = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_.\\/>-]*")
+
+
+def is_scope_name(name: str, *, outermost: bool = False) -> bool:
+    """Whether TensorFlow takes a name for a scope inside another one, or for the outermost, as a model's is."""
+    return bool((_OUTERMOST if outermost else _INNER).fullmatch(name))
+
 
 def scope_name(name: str) -> str:
     """Returns a name with everything replaced that TensorFlow takes in no outermost scope.

@@ -10,28 +10,10 @@ _DATA_FORMATS = {"th": "channels_first", "tf": "channels_last"}
 
 #: What matters to training only, or is said elsewhere.
 _WITHOUT_EFFECT = {
-    *(
-        "init",
-        "inner_init",
-        "beta_init",
-        "gamma_init",
-        "weights",
-        "momentum",
-        "input_dim",
-        "input_length",
-        "input_dtype",
-    ),
-    *("create_input_layer", "name", "trainable", "batch_input_shape", "sparse", "cache_enabled", "custom_output_shape"),
-    *(
-        "node_indices",
-        "tensor_indices",
-        "output_mask",
-        "output_mask_type",
-        "arguments",
-        "output_shape_type",
-        "mode_type",
-    ),
-}
+    "init", "inner_init", "beta_init", "gamma_init", "weights", "momentum", "input_dim", "input_length", "input_dtype",
+    "create_input_layer", "name", "trainable", "batch_input_shape", "sparse", "cache_enabled", "custom_output_shape",
+    "node_indices", "tensor_indices", "output_mask", "output_mask_type", "arguments", "output_shape_type", "mode_type",
+}  # fmt: skip
 _ENDINGS_WITHOUT_EFFECT = ("_regularizer", "_constraint")
 _Options = Mapping[str, str | tuple[str, ...]]
 _REMEDY = "Replace the layer in the Keras that wrote the file, and train anew"

@@ -6,21 +6,13 @@ from typing import Any
 
 import keras
 
-from snn_toolbox_tf.model_files.origin import RefusedLayerError
+from snn_toolbox_tf.model_files.origin import RefusedLayerError, in_one_line
 
 #: What matters to training only, or is said elsewhere.
 _WITHOUT_EFFECT = {
-    *(
-        "trainable",
-        "batch_input_shape",
-        "input_dtype",
-        "old_output_shape",
-        "fused",
-        "virtual_batch_size",
-        "renorm_clipping",
-    ),
-    *("renorm_momentum", "synchronized", "input_length", "input_dim", "rng_type"),
-}
+    "trainable", "batch_input_shape", "input_dtype", "old_output_shape", "fused", "virtual_batch_size", "renorm_clipping",
+    "renorm_momentum", "synchronized", "input_length", "input_dim", "rng_type",
+}  # fmt: skip
 _ENDINGS_WITHOUT_EFFECT = ("_initializer", "_regularizer", "_constraint")
 
 
@@ -51,26 +43,15 @@ def _of_dimensions(*names: str, **options: Any) -> dict[str, Step]:
     return {name: Step(name, defaults=_CHANNELS_LAST, **options) for name in classes if hasattr(keras.layers, name)}
 
 
+_UNCHANGED = (
+    "Dense", "Activation", "Dropout", "Reshape", "Permute", "RepeatVector", "Masking", "ActivityRegularization",
+    "GaussianNoise", "GaussianDropout", "AlphaDropout", "Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum",
+    "Concatenate", "Dot", "LayerNormalization", "UnitNormalization", "GroupNormalization", "Normalization", "Rescaling",
+    "ELU", "PReLU", "Softmax", "ReLU", "Embedding", "EinsumDense", "Identity", "ZeroPadding1D", "Cropping1D",
+    "UpSampling1D",
+)  # fmt: skip
 LAYERS: dict[str, Step] = {
-    **{
-        name: Step(name)
-        for name in (
-            *(
-                "Dense",
-                "Activation",
-                "Dropout",
-                "Reshape",
-                "Permute",
-                "RepeatVector",
-                "Masking",
-                "ActivityRegularization",
-            ),
-            *("GaussianNoise", "GaussianDropout", "AlphaDropout", "Add", "Subtract", "Multiply"),
-            *("Average", "Maximum", "Minimum", "Concatenate", "Dot", "LayerNormalization", "UnitNormalization"),
-            *("GroupNormalization", "Normalization", "Rescaling", "ELU", "PReLU", "Softmax", "ReLU"),
-            *("Embedding", "EinsumDense", "Identity", "ZeroPadding1D", "Cropping1D", "UpSampling1D"),
-        )
-    },
+    **{name: Step(name) for name in _UNCHANGED},
     **_of_dimensions(
         *("Conv{}D", "MaxPooling{}D", "AveragePooling{}D", "GlobalMaxPooling{}D", "GlobalAveragePooling{}D"),
     ),
@@ -134,22 +115,9 @@ _NOT_OF_KERAS = (
 
 #: Activations that compute in Keras 3 what they computed before.
 _ACTIVATIONS = {
-    *(
-        "linear",
-        "relu",
-        "relu6",
-        "softmax",
-        "sigmoid",
-        "tanh",
-        "elu",
-        "selu",
-        "softplus",
-        "softsign",
-        "exponential",
-        "gelu",
-    ),
-    *("swish", "silu", "mish", "leaky_relu"),
-}
+    "linear", "relu", "relu6", "softmax", "sigmoid", "tanh", "elu", "selu", "softplus", "softsign", "exponential", "gelu",
+    "swish", "silu", "mish", "leaky_relu",
+}  # fmt: skip
 
 
 def to_keras3(class_name: str, config: dict[str, Any]) -> keras.layers.Layer:
@@ -178,8 +146,8 @@ def to_keras3(class_name: str, config: dict[str, Any]) -> keras.layers.Layer:
     try:
         return getattr(keras.layers, step.class_name).from_config(options)
     except (TypeError, ValueError) as error:
-        reason = " ".join(str(error).split())[:300].rstrip(".")
-        raise RefusedLayerError(f"Keras 3 does not take its options: {reason}", _GONE[1]) from error
+        reason = f"Keras 3 does not take its options: {in_one_line(error, 300)}"
+        raise RefusedLayerError(reason, _GONE[1]) from error
 
 
 def _plain(value: Any) -> Any:

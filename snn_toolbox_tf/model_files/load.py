@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 from snn_toolbox_tf.model_files.build import Built, build_model
-from snn_toolbox_tf.model_files.origin import BACKENDS, ModelFileError, unreadable
+from snn_toolbox_tf.model_files.origin import BACKENDS, ModelFileError, in_one_line, unreadable
 from snn_toolbox_tf.model_files.stored import Group, StoredModel, architecture_beside, opened
 from snn_toolbox_tf.model_files.weights import place_weights
 
@@ -67,9 +67,9 @@ def _rebuilt(stored: StoredModel, weights: Group) -> tuple[keras.Model, str]:
     except (TypeError, ValueError) as error:
         if isinstance(error, ModelFileError):
             raise
-        reason = " ".join(str(error).split())[:500].rstrip(".")
         raise ModelFileError(
-            f"'{origin.path}' was written by {origin.writer} and cannot be rebuilt in Keras {keras.__version__}: {reason}. "
+            f"'{origin.path}' was written by {origin.writer} and cannot be rebuilt in Keras {keras.__version__}: "
+            f"{in_one_line(error)}. "
             "Load and save the model with Keras 2 and TensorFlow."
         ) from error
     model = built.layer

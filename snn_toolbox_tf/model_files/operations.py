@@ -6,7 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from snn_toolbox_tf.model_files.origin import RefusedLayerError
+from snn_toolbox_tf.model_files.origin import RefusedLayerError, in_one_line
 
 _REMEDY = "Replace it by a layer in the Keras that wrote the file"
 
@@ -116,7 +116,7 @@ def call_operation(function: str, name: str, tensor: Any, arguments: dict[str, A
         model = keras.Model(inputs, OPERATIONS[function](first, **given), name=name.replace("/", "_"))
     except (TypeError, ValueError) as error:
         raise RefusedLayerError(
-            f"`keras.ops` does not take the arguments of TensorFlow's `{function}`: {str(error)[:200].rstrip('.')}",
+            f"`keras.ops` does not take the arguments of TensorFlow's `{function}`: {in_one_line(error, 200)}",
             _REMEDY,
         ) from error
     return model(tensors)

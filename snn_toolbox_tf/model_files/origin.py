@@ -57,10 +57,14 @@ class Origin:
         )
 
 
+def in_one_line(reason: object, most: int = 500) -> str:
+    """Returns what an error says as the middle of a sentence: on one line, of so many characters at the most."""
+    return " ".join(str(reason).split())[:most].rstrip(".")
+
+
 def unreadable(path: pathlib.Path, reason: str) -> ModelFileError:
     """Returns the error for a file that is damaged, or no model."""
-    reason = " ".join(reason.split())[:500].rstrip(".")
     return ModelFileError(
-        f"cannot read '{path}' ({path.stat().st_size:,} bytes) as a model: {reason}. "
+        f"cannot read '{path}' ({path.stat().st_size:,} bytes) as a model: {in_one_line(reason)}. "
         "Expected a model that `model.save` wrote as .keras or .h5."
     )

@@ -1,14 +1,12 @@
 """What a source model must be before it can be read."""
 
-import re
 from typing import Any
 
 import keras
 import numpy as np
 
+from snn_toolbox_tf.foundation.names import is_scope_name
 from snn_toolbox_tf.parse.trace import runs_as_wired
-
-_NAME = re.compile(r"[A-Za-z0-9_.\\/>-]+")
 
 
 def check_source_model(model: keras.Model) -> None:
@@ -34,7 +32,8 @@ def check_source_model(model: keras.Model) -> None:
             "Expected a Sequential or Functional model. Rebuild it as `keras.Model(inputs, outputs)` and copy the "
             "weights with `set_weights`."
         )
-    _check_names(model)
+    layers = flat_layers(model)
+    _check_names(model, layers)
     for tensor in model.inputs:
         if None in tensor.shape[1:]:
             raise ValueError(
@@ -43,7 +42,7 @@ def check_source_model(model: keras.Model) -> None:
             )
     reduced = [
         f"'{layer.name}' ({layer.dtype_policy.name})"
-        for layer in flat_layers(model)
+        for layer in layers
         if any(kind in layer.dtype_policy.name for kind in ("float16", "float8", "int8"))
     ]
     if reduced:
@@ -53,7 +52,7 @@ def check_source_model(model: keras.Model) -> None:
         )
     broken = [
         f"'{layer.name}'"
-        for layer in flat_layers(model)
+        for layer in layers
         if not all(np.isfinite(keras.ops.convert_to_numpy(weight)).all() for weight in layer.weights)
     ]
     if broken:
@@ -63,7 +62,7 @@ def check_source_model(model: keras.Model) -> None:
         )
     impossible = [
         f"'{layer.name}'"
-        for layer in flat_layers(model)
+        for layer in layers
         if isinstance(layer, keras.layers.BatchNormalization)
         and keras.ops.convert_to_numpy(layer.moving_variance).min() < 0
     ]
@@ -79,11 +78,11 @@ def check_source_model(model: keras.Model) -> None:
         )
 
 
-def _check_names(model: keras.Model) -> None:
+def _check_names(model: keras.Model, layers: list[Any]) -> None:
     """Refuses names with which Keras itself cannot `predict`."""
-    layers = [layer.name for layer in flat_layers(model) if not isinstance(layer, keras.layers.InputLayer)]
-    bad = [name for name in layers if not _NAME.fullmatch(name)]
-    bad += [] if _NAME.fullmatch(model.name) and model.name[0] not in "_-" else [model.name]
+    names = [layer.name for layer in layers if not isinstance(layer, keras.layers.InputLayer)]
+    bad = [name for name in names if not is_scope_name(name)]
+    bad += [] if is_scope_name(model.name, outermost=True) else [model.name]
     if bad:
         raise ValueError(
             f"Model '{model.name}' has names that TensorFlow refuses: {', '.join(map(repr, bad))}. Expected letters, digits "

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from snn_toolbox_tf.report.record import OutputRecord, RunRecord
+from snn_toolbox_tf.report.record import OutputRecord, RunRecord, SynapseRecord
 
 #: How close to the ANN's accuracy counts as reached: one percentage point.
 CLOSE = 0.01
@@ -62,10 +62,15 @@ class Operations:
 
 def operations(record: RunRecord) -> Operations:
     """Returns the operations per sample of a whole network."""
+    return operations_of(*record.synapses)
+
+
+def operations_of(*synapses: SynapseRecord) -> Operations:
+    """Returns the operations per sample of some synapses."""
     return Operations(
-        sum(synapse.connections for synapse in record.synapses),
-        sum(synapse.synaptic_operations for synapse in record.synapses),
-        sum(synapse.multiply_accumulates for synapse in record.synapses),
+        sum(synapse.connections for synapse in synapses),
+        sum(synapse.synaptic_operations for synapse in synapses),
+        sum(synapse.multiply_accumulates for synapse in synapses),
     )
 
 

@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from snn_toolbox_tf.report.key_numbers import operations, shown_timesteps
+from snn_toolbox_tf.report.key_numbers import operations, operations_of, shown_timesteps
 from snn_toolbox_tf.report.record import RunRecord
 from snn_toolbox_tf.report.text import MISSING, count, fixed, number, percent, setting, shape
 
@@ -88,7 +88,7 @@ def synapse_table(record: RunRecord) -> Table:
             count(synapse.mean_fan_out),
             count(synapse.synaptic_operations),
             count(synapse.multiply_accumulates),
-            number(synapse.operations_per_ann_mac, 3),
+            number(operations_of(synapse).operations_per_ann_mac, 3),
         ]
         for synapse in record.synapses
     ]

@@ -99,12 +99,6 @@ class SynapseRecord:
     synaptic_operations: float
     multiply_accumulates: float
 
-    @property
-    def operations_per_ann_mac(self) -> float:
-        """Additions and MACs of the SNN, together, per MAC of the same layer in the ANN."""
-        operations = self.synaptic_operations + self.multiply_accumulates
-        return operations / self.connections if self.connections else math.nan
-
 
 @dataclasses.dataclass(frozen=True)
 class TraceRecord:

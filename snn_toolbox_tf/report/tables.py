@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from snn_toolbox_tf.report.key_numbers import operations
+from snn_toolbox_tf.report.key_numbers import operations, operations_of
 from snn_toolbox_tf.report.record import RunRecord
 
 
@@ -99,7 +99,7 @@ def _synapses(record: RunRecord) -> str:
             synapse.mean_fan_out,
             synapse.synaptic_operations,
             synapse.multiply_accumulates,
-            synapse.operations_per_ann_mac,
+            operations_of(synapse).operations_per_ann_mac,
         ]
         for synapse in record.synapses
     ]
@@ -120,10 +120,8 @@ def _by_class(record: RunRecord) -> dict[str, str]:
         rows = [[true, *row] for true, row in enumerate(output.confusion)]
         texts[f"confusion{ending}.csv"] = csv_text(["true_class", *range(len(output.confusion))], rows)
         if output.class_scores:
-            rows = [list(row) for row in zip(*output.class_scores.values(), strict=True)]
-            rows = [
-                [true, count, *row] for true, (count, row) in enumerate(zip(output.confusion.sum(1), rows, strict=True))
-            ]
+            columns = output.confusion.sum(axis=1), *output.class_scores.values()
+            rows = [[true, *row] for true, row in enumerate(zip(*columns, strict=True))]
             texts[f"classes{ending}.csv"] = csv_text(["class", "samples", *output.class_scores], rows)
     return texts
 

@@ -126,8 +126,7 @@ class FineTuning:
         """
         self.active = False
         before, self._before = self._before, []
-        after = [variable.numpy() for _, _, variable in self._weights()]
-        if all(np.array_equal(old, new) for old, new in zip(before, after, strict=True)):
+        if all(map(np.array_equal, before, self._values())):
             return False
         bad = self._not_finite()
         if bad:
@@ -170,13 +169,15 @@ class FineTuning:
         return True
 
     def _views(self) -> list[np.ndarray]:
-        """All weights, in TensorFlow's own memory; of a network without a grid, which may have any, none.
+        """All weights, to be compared with those of later; of a network without a grid, which may have any, none.
 
-        As long as someone looks at it, TensorFlow puts new values elsewhere: where the memory is the same, so are the
-        weights, and nothing has to be read.
+        As long as someone looks at its memory, TensorFlow puts new values elsewhere: where the memory is the same, so are
+        the weights, and nothing has to be read.
         """
-        if not self._has_grid():
-            return []
+        return self._values() if self._has_grid() else []
+
+    def _values(self) -> list[np.ndarray]:
+        """All weights, in TensorFlow's own memory."""
         return [np.asarray(memoryview(tf.convert_to_tensor(variable))) for _, _, variable in self._weights()]
 
     def _has_grid(self) -> bool:
@@ -202,8 +203,8 @@ class FineTuning:
         """Names what is infinite or NaN."""
         bad = [
             f"the weights of '{node.name}'"
-            for node, _, variable in self._weights()
-            if not np.isfinite(variable.numpy()).all()
+            for (node, _, _), value in zip(self._weights(), self._values(), strict=True)
+            if not np.isfinite(value).all()
         ]
         bad += [f"input '{name}'" for name, value in self._largest.items() if not np.isfinite(value.numpy())]
         return list(dict.fromkeys(bad))
