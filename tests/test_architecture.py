@@ -21,7 +21,7 @@ LEVELS = [
     ["parse", "grid", "network"],
     ["passes", "calibration"],
     ["simulation"],
-    ["export", "training"],
+    ["export", "training", "corrections"],
     ["model"],
     ["report", "config"],
     ["conversion"],

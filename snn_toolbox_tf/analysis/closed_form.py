@@ -68,7 +68,7 @@ class ClosedForm:
         known = {name: tf.constant(array.astype(np.float32), tf.float64) for name, array in inputs.items()}
         totals = exact.run(
             _analog_totals(exact, known, timesteps),
-            population=lambda node, total: node.neuron.counts(total + node.neuron.v0, timesteps),
+            population=lambda node, total: node.neuron.counts(total + node.v0, timesteps),
             synapse=lambda node, totals: _total(exact, node, totals, timesteps),
         )
         counts = {node.name: totals[node.name].numpy() for node in graph.of_type(Population)}

@@ -146,7 +146,7 @@ class _Sums:
         )
         # What the population makes of its own input: clipped, then rounded to whole spikes, then what it really gave.
         bounded = np.minimum(received, theta)
-        whole = np.floor(bounded * timesteps / theta + self._node.neuron.v0) * theta / timesteps
+        whole = np.floor(bounded * timesteps / theta + self._node.v0) * theta / timesteps
         whole = np.clip(whole, 0.0, theta)
         self._own += _squares(bounded - received, whole - bounded, decoded - whole, decoded - received, received)
         # Rounding on the grid may lift an activation that equals its threshold.

@@ -10,6 +10,7 @@ from snn_toolbox_tf.calibration.statistics import (
 )
 from snn_toolbox_tf.calibration.threshold_rules import (
     THRESHOLD_RULES,
+    RuleSettings,
     ThresholdRule,
     apply_thresholds,
     threshold_rule,
@@ -19,6 +20,7 @@ from snn_toolbox_tf.calibration.threshold_rules import (
 __all__ = [
     "THRESHOLD_RULES",
     "ActivationStatistics",
+    "RuleSettings",
     "ThresholdRule",
     "apply_thresholds",
     "observe_activations",

@@ -162,6 +162,18 @@ class PositiveHistogram:
         result._counts = counts.sum(axis=0, keepdims=True, dtype=np.int64)
         return result
 
+    @property
+    def counts(self) -> np.ndarray:
+        """How many positive values each bin holds, `[channels, bins]`; values rise with the bins."""
+        return self._counts
+
+    @property
+    def values(self) -> np.ndarray:
+        """The middle of each bin, float64 `[channels, bins]`; the largest value of a channel is exact."""
+        unit = np.exp2(self._top - 127.0)[:, np.newaxis]
+        edges = self.layout.edges * unit
+        return np.minimum((edges[:, :-1] + edges[:, 1:]) / 2, self.maximum[:, np.newaxis])
+
     def percentile(self, percentile: float) -> np.ndarray:
         """Returns the percentile of the positive values, per channel; 0 where there are none.
 

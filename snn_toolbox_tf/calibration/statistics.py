@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from snn_toolbox_tf.calibration.histogram import PositiveHistogram, layout_for
+from snn_toolbox_tf.calibration.reservoir import Reservoir
 from snn_toolbox_tf.graph import InputNode, Node, Population
 from snn_toolbox_tf.network import Network, inputs_of
 from snn_toolbox_tf.network.input_data import Batch, InputData
@@ -26,12 +27,14 @@ class ActivationStatistics:
             broadcastable to the node's shape.
         samples: Number of samples seen.
         first_batch: The first samples (at most 64), one float32 array per input.
+        reservoir: Samples drawn from all of them, for what looks at samples again.
     """
 
     histograms: dict[str, PositiveHistogram]
     largest: dict[str, np.ndarray]
     samples: int
     first_batch: Batch
+    reservoir: Reservoir
 
     @property
     def silent_populations(self) -> list[str]:
@@ -67,15 +70,17 @@ def observe_activations(network: Network, data: InputData) -> ActivationStatisti
     channels = {node.name: node.shape[node.channel_axis] for node in populations}
     layout = layout_for(sum(channels.values()), MEMORY)
     histograms = {name: PositiveHistogram(count, layout) for name, count in channels.items()}
-    statistics = ActivationStatistics(histograms, {node.name: node.channel_vector(0.0) for node in others}, 0, {})
+    largest = {node.name: node.channel_vector(0.0) for node in others}
+    statistics = ActivationStatistics(histograms, largest, 0, {}, Reservoir())
     for batch in data.batches(_BATCH_SIZE):
-        activations, largest = traced({name: tf.constant(array) for name, array in batch.items()})
-        _check_finite(graph.name, {name: value.numpy() for name, value in largest.items()})
+        activations, peaks = traced({name: tf.constant(array) for name, array in batch.items()})
+        _check_finite(graph.name, {name: value.numpy() for name, value in peaks.items()})
         for node in populations:
             by_channel = np.moveaxis(activations[node.name].numpy(), node.channel_axis + 1, -1)
             statistics.histograms[node.name].add(by_channel.reshape(-1, by_channel.shape[-1]))
-        for name, value in largest.items():
+        for name, value in peaks.items():
             statistics.largest[name] = np.maximum(statistics.largest[name], value.numpy().astype(np.float64))
+        statistics.reservoir.add(batch)
         statistics.samples += len(next(iter(batch.values())))
         statistics.first_batch = statistics.first_batch or batch
     return statistics

@@ -1,5 +1,6 @@
 """Threshold rules: from activation statistics to one theta per population or per channel."""
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -16,21 +17,90 @@ Thresholds = dict[str, np.ndarray]
 ThresholdRule = Callable[[Statistics], Mapping[str, Any]]
 
 
-def percentile(statistics: Statistics, percentile: float) -> Thresholds:
+#: Numerators of the fractions of a channel's largest activation that `mean_square_error` tries.
+_FRACTIONS = np.arange(1, 101) / 100
+#: Batches that `local_threshold_balancing` stands for.
+_BALANCING_STEPS = 400
+
+
+@dataclasses.dataclass(frozen=True)
+class RuleSettings:
+    """What the rules that have names may use besides statistics.
+
+    Attributes:
+        percentile: Of the positive activations.
+        timesteps: T, for which thresholds shall be good.
+    """
+
+    percentile: float = 99.9
+    timesteps: int = 32
+
+
+def percentile(statistics: Statistics, settings: RuleSettings) -> Thresholds:
     """Theta = the given percentile of the positive activations (Rueckauer et al. 2017, section 2.2.1)."""
-    return {name: histogram.percentile(percentile) for name, histogram in statistics.items()}
+    return {name: histogram.percentile(settings.percentile) for name, histogram in statistics.items()}
 
 
-def maximum(statistics: Statistics, percentile: float) -> Thresholds:
+def maximum(statistics: Statistics, settings: RuleSettings) -> Thresholds:
     """Theta = the largest activation (Diehl et al. 2015, data-based normalization)."""
     return {name: histogram.maximum for name, histogram in statistics.items()}
 
 
-#: The rules by name; each gets the statistics and the percentile that the user has chosen.
-THRESHOLD_RULES: dict[str, Callable[[Statistics, float], Thresholds]] = {"percentile": percentile, "maximum": maximum}
+def mean_square_error(statistics: Statistics, settings: RuleSettings) -> Thresholds:
+    """Theta with the least squared error that T spikes at most make of an activation a.
+
+    The error of `theta / T * clip(floor(T a / theta + 1/2), 0, T)` against a, what clipping and rounding to whole spikes
+    cost (Li et al. 2021, "A Free Lunch From ANN", section 4.1, with rounding to nearest), over the hundredths of the largest
+    activation. Zeros are free of error and left out.
+    """
+    return {name: _least_error(histogram, settings.timesteps) for name, histogram in statistics.items()}
 
 
-def threshold_rule(rule: str | ThresholdRule, percentile: float) -> ThresholdRule:
+def _least_error(histogram: PositiveHistogram, timesteps: int) -> np.ndarray:
+    counts, values = histogram.counts, histogram.values
+    least, best = np.full(histogram.channels, np.inf), histogram.maximum.copy()
+    for fraction in _FRACTIONS:
+        theta = np.maximum(histogram.maximum * fraction, np.finfo(np.float64).tiny)[:, np.newaxis]
+        spikes = np.clip(np.floor(values * (timesteps / theta) + 0.5), 0, timesteps)
+        error = np.einsum("cb,cb->c", counts, np.square(spikes * (theta / timesteps) - values))
+        better = error < least
+        least, best = np.where(better, error, least), np.where(better, histogram.maximum * fraction, best)
+    return best
+
+
+def local_threshold_balancing(statistics: Statistics, settings: RuleSettings) -> Thresholds:
+    """Theta grows from 0 by twice the mean excess over it, batch after batch (Bu et al. 2025, local threshold balancing).
+
+    `theta += 2 E[max(a - theta, 0)]` over the positive activations of all the data, 400 times: what stochastic gradient
+    descent on the squared error of clipping does, without its dependence on the order of batches.
+    """
+
+    def balanced(histogram: PositiveHistogram) -> np.ndarray:
+        counts, values = histogram.counts, histogram.values
+        theta = np.zeros(histogram.channels)
+        share = counts / np.maximum(histogram.total, 1)[:, np.newaxis]
+        # The mean excess is a sum over the bins above theta, which two cumulative sums give for any theta.
+        above = np.cumsum(share[:, ::-1], axis=1)[:, ::-1]
+        weighted = np.cumsum((share * values)[:, ::-1], axis=1)[:, ::-1]
+        rows = np.arange(histogram.channels)
+        for _ in range(_BALANCING_STEPS):
+            place = np.minimum((values <= theta[:, np.newaxis]).sum(axis=1), values.shape[1] - 1)
+            theta = theta + 2 * np.maximum(weighted[rows, place] - theta * above[rows, place], 0.0)
+        return np.minimum(theta, histogram.maximum)
+
+    return {name: balanced(histogram) for name, histogram in statistics.items()}
+
+
+#: The rules by name.
+THRESHOLD_RULES: dict[str, Callable[[Statistics, RuleSettings], Thresholds]] = {
+    "percentile": percentile,
+    "maximum": maximum,
+    "mean_square_error": mean_square_error,
+    "local_threshold_balancing": local_threshold_balancing,
+}
+
+
+def threshold_rule(rule: str | ThresholdRule, settings: RuleSettings) -> ThresholdRule:
     """Returns a rule that needs statistics only, from a name or a user's function.
 
     Raises:
@@ -45,7 +115,7 @@ def threshold_rule(rule: str | ThresholdRule, percentile: float) -> ThresholdRul
             f"Received: threshold_rule={rule!r}"
         )
     named = THRESHOLD_RULES[check_one_of(rule, THRESHOLD_RULES, "threshold_rule")]
-    return lambda statistics: named(statistics, percentile)
+    return lambda statistics: named(statistics, settings)
 
 
 def thresholds_from_data(statistics: ActivationStatistics, rule: ThresholdRule, *, per_channel: bool) -> Thresholds:

@@ -1,41 +1,38 @@
 """`convert_keras`: the whole way from a Keras model to a spiking one, as a table of contents."""
 
 import dataclasses
-import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import keras
-import numpy as np
 
 from snn_toolbox_tf import calibration
-from snn_toolbox_tf.calibration import ActivationStatistics, ThresholdRule
+from snn_toolbox_tf.calibration import ThresholdRule
 from snn_toolbox_tf.conversion import verification
 from snn_toolbox_tf.conversion.options import ConversionOptions
+from snn_toolbox_tf.conversion.populations import Calibrator
 from snn_toolbox_tf.foundation.argument_checks import check_model_name
 from snn_toolbox_tf.graph import Graph, Population
 from snn_toolbox_tf.grid import observed, quantize
 from snn_toolbox_tf.model import DEFAULT_TIMESTEPS, ConversionRecord, SpikingModel, take_over_compilation
-from snn_toolbox_tf.network import Network, inputs_of
+from snn_toolbox_tf.network import Network
 from snn_toolbox_tf.network.input_data import InputData
 from snn_toolbox_tf.network.source_function import SourceFunction
 from snn_toolbox_tf.parse import parse
 from snn_toolbox_tf.passes import to_spiking
 from snn_toolbox_tf.passes.normalize import normalize
 
-#: Input above this, behind which activations are as large, is more often a mistake than a unit.
-_USUAL_SIZE = 1e6
-
-
 def convert_keras(
     model: keras.Model,
     calibration_data: Any = None,
     *,
     timesteps: int = DEFAULT_TIMESTEPS,
-    threshold_rule: str | ThresholdRule = "percentile",
+    threshold_rule: str | ThresholdRule | None = None,
+    corrections: Sequence[str] | None = None,
     percentile: float | None = None,
-    per_channel: bool = True,
+    per_channel: bool | None = None,
     threshold_scale: float = 1.0,
-    v0: float = 0.5,
+    v0: float | None = None,
     reset: str = "subtract",
     input: str = "analog",
     form: str = "normalized",
@@ -93,6 +90,7 @@ def convert_keras(
     options = ConversionOptions(
         timesteps=timesteps,
         threshold_rule=threshold_rule,
+        corrections=corrections,
         percentile=percentile,
         per_channel=per_channel,
         threshold_scale=threshold_scale,
@@ -136,14 +134,17 @@ def convert_graph(
     pass_error = max(
         verification.check_same_function(source, network, inputs) for inputs in (statistics.first_batch, random_input)
     )
-    _set_populations(model.name, graph, statistics, options, calibrated=calibrated)
+    calibrator = Calibrator(network, statistics, options)
+    found = calibrator.from_data() if calibrated else calibrator.without_data()
     record = ConversionRecord(
-        **options.recorded(calibrated=calibrated),
+        **options.recorded(),
+        **found,
         calibration_samples=statistics.samples if calibrated else 0,
         thresholds={node.name: node.threshold for node in graph.of_type(Population)},
         pass_error=pass_error,
     )
-    ann_outputs = network.decoded_ann_outputs(statistics.first_batch)
+    # Not the source's: corrections have changed biases.
+    ann_outputs = Network(graph).decoded_ann_outputs(statistics.first_batch)
     if options.form == "normalized":
         scale = normalize(graph)
         quantize(graph, observed(graph, statistics.largest, scale))
@@ -162,56 +163,3 @@ def convert_graph(
         model_snn.conversion = dataclasses.replace(record, grid_error=error, platform_exceptions=exceptions)
     take_over_compilation(model, model_snn)
     return model_snn
-
-
-def _set_populations(
-    name: str, graph: Graph, statistics: ActivationStatistics, options: ConversionOptions, *, calibrated: bool
-) -> None:
-    """Gives every population its thresholds and its neurons, and every input its magnitude."""
-    if calibrated:
-        _warn_of_useless_data(graph, statistics)
-        thresholds = calibration.thresholds_from_data(statistics, options.rule, per_channel=options.per_channel)
-        for node in inputs_of(graph):
-            node.magnitude = float(statistics.largest[node.name].max()) or 1.0
-        _warn_of_another_scale(graph, thresholds)
-    else:
-        warnings.warn(
-            f"No `calibration_data` was given for model '{name}': thresholds are estimated from batch-norm statistics and "
-            "weights, which costs accuracy or many timesteps. Pass a few hundred typical samples, "
-            "`convert_keras(model, calibration_data=x)`.",
-            stacklevel=4,
-        )
-        thresholds = calibration.thresholds_from_model(graph, options.used_percentile)
-    scaled = {population: theta * options.threshold_scale for population, theta in thresholds.items()}
-    calibration.apply_thresholds(graph, scaled)
-    calibration.raise_thresholds(graph, statistics.largest)
-    for node in graph.of_type(Population):
-        node.neuron = options.neuron
-
-
-def _warn_of_another_scale(graph: Graph, thresholds: dict[str, np.ndarray]) -> None:
-    """Says which populations will be silent if data of this size is a mistake."""
-    inputs = [f"{node.magnitude:.3g} for '{node.name}'" for node in inputs_of(graph) if node.magnitude > _USUAL_SIZE]
-    silenced = [name for name, theta in thresholds.items() if np.max(theta) > _USUAL_SIZE]
-    if inputs and silenced:
-        warnings.warn(
-            f"The calibration data reaches {', '.join(inputs)}, and thresholds are as large: on much smaller input no "
-            f"neuron of {', '.join(silenced)} will spike. Is it scaled as the model expects?",
-            stacklevel=5,
-        )
-
-
-def _warn_of_useless_data(graph: Graph, statistics: ActivationStatistics) -> None:
-    if statistics.silent_populations:
-        warnings.warn(
-            f"The calibration data drives no neuron of {', '.join(statistics.silent_populations)}: their thresholds are "
-            "arbitrary. Is it scaled as the model expects?",
-            stacklevel=5,
-        )
-    zero = [node.name for node in inputs_of(graph) if not statistics.largest[node.name].any()]
-    if zero:
-        warnings.warn(
-            f"The calibration data for {', '.join(map(repr, zero))} is all zeros, so that thresholds come from biases "
-            "alone. Expected samples like those that the network will see.",
-            stacklevel=5,
-        )

@@ -4,11 +4,13 @@ import dataclasses
 import math
 import numbers
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from snn_toolbox_tf.calibration import ThresholdRule, threshold_rule
+from snn_toolbox_tf.calibration import RuleSettings, ThresholdRule, threshold_rule
+from snn_toolbox_tf.corrections import CORRECTIONS, Recipe
 from snn_toolbox_tf.foundation.argument_checks import (
     check_one_of,
     check_positive_integer,
@@ -33,11 +35,12 @@ class ConversionOptions:
     """
 
     timesteps: int = DEFAULT_TIMESTEPS
-    threshold_rule: str | ThresholdRule = "percentile"
+    threshold_rule: str | ThresholdRule | None = None
+    corrections: Sequence[str] | None = None
     percentile: float | None = None
-    per_channel: bool = True
+    per_channel: bool | None = None
     threshold_scale: float = 1.0
-    v0: float = 0.5
+    v0: float | None = None
     reset: str = "subtract"
     input: str = "analog"
     form: str = "normalized"
@@ -48,14 +51,15 @@ class ConversionOptions:
     def __post_init__(self) -> None:
         check_timesteps(self.timesteps)
         _check_percentile(self.percentile)
-        threshold_rule(self.threshold_rule, self.used_percentile)
-        if not isinstance(self.per_channel, (bool, np.bool_)):
+        _ = self.rule
+        _check_corrections(self.corrections)
+        if self.per_channel is not None and not isinstance(self.per_channel, (bool, np.bool_)):
             raise ValueError(f"Expected `per_channel` to be True or False. Received: per_channel={self.per_channel!r}")
         if not (_is_number(self.threshold_scale) and self.threshold_scale > 0):
             raise ValueError(
                 f"Expected `threshold_scale` to be a positive number. Received: threshold_scale={self.threshold_scale!r}"
             )
-        if not (_is_number(self.v0) and -1 <= self.v0 <= 1):
+        if self.v0 is not None and not (_is_number(self.v0) and -1 <= self.v0 <= 1):
             raise ValueError(f"Expected `v0` to be in [-1, 1], in units of the threshold. Received: v0={self.v0!r}")
         _ = self.neuron
         check_one_of(self.input, INPUT_MODES, "input")
@@ -71,24 +75,41 @@ class ConversionOptions:
         return DEFAULT_PERCENTILE if self.percentile is None else float(self.percentile)
 
     @property
+    def automatic(self) -> bool:
+        """Whether nothing is given that would fix thresholds and corrections, so that they are to be found."""
+        given = (self.threshold_rule, self.corrections, self.percentile, self.per_channel, self.v0)
+        return all(value is None for value in given) and self.reset == "subtract" and self.input != "frames"
+
+    @property
+    def recipe(self) -> Recipe:
+        """What is done where nothing is to be found."""
+        named = self.threshold_rule if isinstance(self.threshold_rule, str) else "custom"
+        return Recipe(
+            "percentile" if self.threshold_rule is None else named,
+            per_channel=self.per_channel is None or bool(self.per_channel),
+            corrections=tuple(self.corrections or ()),
+        )
+
+    @property
     def rule(self) -> ThresholdRule:
-        """The threshold rule, a function of statistics."""
-        return threshold_rule(self.threshold_rule, self.used_percentile)
+        """The threshold rule where nothing is to be found, a function of statistics."""
+        return self.rule_named(self.threshold_rule or "percentile")
+
+    def rule_named(self, rule: str | ThresholdRule) -> ThresholdRule:
+        """Returns a rule for the options' percentile and number of timesteps."""
+        return threshold_rule(rule, RuleSettings(self.used_percentile, self.timesteps))
 
     @property
     def neuron(self) -> Neuron:
         """What the network's neurons do."""
-        return IntegrateAndFire(v0=float(self.v0), reset=self.reset)
+        return IntegrateAndFire(v0=0.5 if self.v0 is None else float(self.v0), reset=self.reset)
 
-    def recorded(self, *, calibrated: bool) -> dict[str, Any]:
-        """Returns what a `ConversionRecord` keeps of the options."""
-        rule = self.threshold_rule if isinstance(self.threshold_rule, str) else "custom"
+    def recorded(self) -> dict[str, Any]:
+        """Returns what a `ConversionRecord` keeps of the options, whatever thresholds and corrections are found."""
         return {
             "percentile": self.used_percentile,
-            "per_channel": bool(self.per_channel),
-            "threshold_rule": rule if calibrated else "batch norm and weights",
             "threshold_scale": float(self.threshold_scale),
-            "v0": float(self.v0),
+            "v0": self.neuron.v0,
             "reset": self.reset,
             "form": self.form,
             "max_pooling": self.max_pooling,
@@ -112,3 +133,14 @@ def _check_percentile(percentile: Any) -> None:
             f"Did you mean {100 * percentile:g}?",
             stacklevel=5,
         )
+
+
+def _check_corrections(corrections: Any) -> None:
+    if corrections is None:
+        return
+    if isinstance(corrections, str) or not isinstance(corrections, Sequence):
+        raise TypeError(
+            f"Expected `corrections` to be a list of names of {sorted(CORRECTIONS)}. Received: corrections={corrections!r}"
+        )
+    for name in corrections:
+        check_one_of(name, CORRECTIONS, "corrections")

@@ -62,7 +62,7 @@ def graph_from_config(config: dict[str, Any]) -> Graph:
             return [LayerSpec(**spec) for spec in value]
         if key == "neuron":
             return neuron_from_config(value)
-        if value is not None and key in ("threshold", "max_value"):
+        if value is not None and key in ("threshold", "max_value", "initial_potential"):
             return np.asarray(value, dtype=np.float64)
         return value
 

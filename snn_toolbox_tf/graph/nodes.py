@@ -158,12 +158,20 @@ class Population(Node):
         threshold: theta, positive, broadcastable to `shape`.
         spike_height: "threshold" with the source's own weights, "unit" in the normalised form.
         neuron: What the neurons do in a timestep, how they are reset, and their initial potential.
+        initial_potential: Initial membrane potentials in units of the threshold, broadcastable to `shape`, where calibration
+            has found others than the neuron's `v0`; else None.
     """
 
     max_value: np.ndarray | None = None
     threshold: np.ndarray = dataclasses.field(default_factory=lambda: np.ones(()))
     spike_height: str = "threshold"
     neuron: Neuron = dataclasses.field(default_factory=IntegrateAndFire)
+    initial_potential: np.ndarray | None = None
+
+    @property
+    def v0(self) -> np.ndarray:
+        """Initial membrane potentials in units of the threshold, broadcastable to `shape`."""
+        return self.channel_vector(self.neuron.v0) if self.initial_potential is None else self.initial_potential
 
 
 @dataclasses.dataclass(frozen=True)

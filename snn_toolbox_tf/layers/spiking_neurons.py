@@ -29,7 +29,9 @@ class SpikingNeurons(keras.layers.Layer):
         neuron: What each neuron does in a timestep; `snn_toolbox_tf.neurons.IntegrateAndFire()` if None.
         spike_height: "unit" (spikes are 0 or 1) or "threshold" (a spike is worth theta, so that rate times height is
             the activation).
-        axis: Channel axis of the current, counted with the batch axis; used if `threshold` has several values.
+        axis: Channel axis of the current, counted with the batch axis; used where there is a value per channel.
+        initial_potential: Membrane potential before the first timestep in units of the threshold: one number, one per
+            channel, or an array of the shape of a sample with one per neuron. The neuron's `v0` if None.
         stateful: Whether the layer keeps its membrane potential between calls, in a variable created by the first call.
         surrogate_gradient: What stands in for the derivative of a spike in training: "arctan", "triangle", "rectangle",
             "sigmoid" or "fast_sigmoid", see `snn_toolbox_tf.ops.surrogate`.
@@ -44,8 +46,9 @@ class SpikingNeurons(keras.layers.Layer):
 
     Raises:
         TypeError: If `neuron` is not a neuron model.
-        ValueError: For a threshold that is not positive, an unknown `spike_height` or `surrogate_gradient`, and, with
-            `stateful=True`, a batch of another size than the last one.
+        ValueError: For a threshold that is not positive, an initial potential that is not finite or has another shape, an
+            unknown `spike_height` or `surrogate_gradient`, and, with `stateful=True`, a batch of another size than the last
+            one.
 
     Example:
         >>> import keras, snn_toolbox_tf as snn
@@ -66,6 +69,7 @@ class SpikingNeurons(keras.layers.Layer):
         neuron: Neuron | dict[str, Any] | None = None,
         spike_height: str = "unit",
         axis: int = -1,
+        initial_potential: Any = None,
         stateful: bool = False,
         surrogate_gradient: str = "arctan",
         **kwargs: Any,
@@ -88,6 +92,7 @@ class SpikingNeurons(keras.layers.Layer):
         self.neuron = neuron or IntegrateAndFire()
         self.spike_height = check_one_of(spike_height, SPIKE_HEIGHTS, "spike_height")
         self.axis = axis
+        self.initial_potential = _checked_potential(initial_potential)
         self.stateful = stateful
         self.surrogate_gradient = check_one_of(surrogate_gradient, ops.SURROGATE_GRADIENTS, "surrogate_gradient")
         # XLA's CPU version of the step is several times slower, and refuses custom ops.
@@ -105,12 +110,23 @@ class SpikingNeurons(keras.layers.Layer):
                 f"on axis {self.axis}. Received: current_shape={tuple(current_shape)}"
             )
         self._shape = tuple(current_shape[1:])
-        sizes = [1] * len(current_shape)
         values = np.unique(self.threshold)
-        if values.size > 1:
-            sizes[self.axis], values = self.threshold.size, self.threshold
-        self._broadcast_threshold = values.reshape(sizes)
+        self._broadcast_threshold = self._along_channels(values if values.size == 1 else self.threshold)
+        potential = np.asarray(self.neuron.v0) if self.initial_potential is None else self.initial_potential
+        if potential.size not in (1, channels) and potential.shape != self._shape:
+            raise ValueError(
+                f"Layer '{self.name}' needs one initial potential, one for each of its {channels} channels, or an array of "
+                f"shape {self._shape}. Received: initial_potential of shape {potential.shape}"
+            )
+        per_neuron = potential.ndim > 1 and potential.shape == self._shape
+        self._broadcast_potential = potential[np.newaxis] if per_neuron else self._along_channels(potential)
         self.built = True
+
+    def _along_channels(self, values: np.ndarray) -> np.ndarray:
+        """Returns one value, or one per channel, in a shape that broadcasts against a batch."""
+        sizes = [1] * (len(self._shape) + 1)
+        sizes[self.axis] = values.size
+        return values.reshape(sizes)
 
     @property
     def state_size(self) -> Any:
@@ -126,7 +142,7 @@ class SpikingNeurons(keras.layers.Layer):
         return self.state_size
 
     def get_initial_state(self, batch_size: Any = None, input_shape: tuple[int | None, ...] | None = None) -> tf.Tensor:
-        """Returns the membrane potential before the first timestep: the neuron's `v0`, times the threshold.
+        """Returns the membrane potential before the first timestep: `initial_potential`, or `v0`, times the threshold.
 
         Args:
             batch_size: Number of samples, an integer or a scalar tensor.
@@ -142,7 +158,7 @@ class SpikingNeurons(keras.layers.Layer):
                     "Pass `input_shape=(None, ...)`, or call the layer first."
                 )
             self.build(input_shape)
-        potential = tf.constant(self.neuron.v0 * self._broadcast_threshold[0], dtype=self.compute_dtype)
+        potential = tf.constant((self._broadcast_potential * self._broadcast_threshold)[0], dtype=self.compute_dtype)
         return tf.broadcast_to(potential, tf.concat([tf.reshape(batch_size, [1]), self._shape], axis=0))
 
     def call(self, current: Any, state: Any = None) -> Any:
@@ -247,7 +263,20 @@ class SpikingNeurons(keras.layers.Layer):
             "neuron": self.neuron.get_config(),
             "spike_height": self.spike_height,
             "axis": self.axis,
+            "initial_potential": None if self.initial_potential is None else self.initial_potential.tolist(),
             "stateful": self.stateful,
             "surrogate_gradient": self.surrogate_gradient,
         }
         return {**super().get_config(), **config}
+
+
+def _checked_potential(values: Any) -> np.ndarray | None:
+    if values is None:
+        return None
+    potential = np.asarray(values, dtype=np.float64)
+    if potential.size == 0 or not np.isfinite(potential).all():
+        raise ValueError(
+            "Expected `initial_potential` to be finite: one number, one per channel, or one per neuron, in units of the "
+            f"threshold. Received: {values}"
+        )
+    return potential

@@ -15,6 +15,10 @@ class ConversionRecord:
         percentile: Percentile of the positive activations that thresholds were taken from.
         per_channel: Whether each channel has a threshold of its own.
         threshold_rule: Name of the rule; "custom" for a function, "batch norm and weights" without calibration data.
+        corrections: Names of the corrections, in the order in which they were made.
+        calibrated_timesteps: T that thresholds and corrections were made for; None if they are for any.
+        agreement: Share of calibration samples that were held out for it whose decision is the source's, or None.
+        trials: What was tried, in words, if the choice was left to the conversion.
         threshold_scale: What every threshold was multiplied by.
         v0: Initial membrane potential in units of the threshold.
         reset: "subtract" or "zero".
@@ -31,6 +35,10 @@ class ConversionRecord:
     percentile: float | None = None
     per_channel: bool | None = None
     threshold_rule: str = ""
+    corrections: tuple[str, ...] = ()
+    calibrated_timesteps: int | None = None
+    agreement: float | None = None
+    trials: tuple[str, ...] = ()
     threshold_scale: float | None = None
     v0: float | None = None
     reset: str | None = None
@@ -48,7 +56,7 @@ class ConversionRecord:
         """Everything but the thresholds, as JSON-able data."""
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         del values["thresholds"]
-        return {**values, "platform_exceptions": list(self.platform_exceptions)}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
     def as_dict(self) -> dict[str, Any]:
         """Returns everything as JSON-able data; see `from_dict`."""
@@ -69,5 +77,5 @@ class ConversionRecord:
                 "does not know"
             )
         thresholds = {name: np.asarray(theta, np.float64) for name, theta in data.get("thresholds", {}).items()}
-        exceptions = tuple(data.get("platform_exceptions", ()))
-        return cls(**{**data, "thresholds": thresholds, "platform_exceptions": exceptions})
+        values = {name: tuple(value) if isinstance(value, list) else value for name, value in data.items()}
+        return cls(**{**values, "thresholds": thresholds})

@@ -165,11 +165,19 @@ def _build_population(node: Population) -> SpikingNeurons:
         neuron=node.neuron,
         spike_height=node.spike_height,
         axis=node.channel_axis + 1,
+        initial_potential=_initial_potential(node),
         name=scope_name(node.name),
         dtype="float32",
     )
     layer.build((None, *node.shape))
     return layer
+
+
+def _initial_potential(node: Population) -> np.ndarray | None:
+    potential = node.initial_potential
+    if potential is None or potential.size > node.shape[node.channel_axis]:
+        return None if potential is None else np.broadcast_to(potential, node.shape)
+    return potential.reshape(-1) if potential.size > 1 else potential.reshape(())
 
 
 def inputs_of(graph: Graph) -> list[InputNode]:

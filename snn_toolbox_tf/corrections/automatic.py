@@ -1,0 +1,154 @@
+"""Finds thresholds and corrections for a number of timesteps: tries recipes, and keeps what agrees most with the source."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+
+from snn_toolbox_tf.corrections.setting import Observation, Setting
+from snn_toolbox_tf.corrections.steps import CORRECTIONS
+from snn_toolbox_tf.corrections.walk import Walk, largest_number_of_samples
+from snn_toolbox_tf.graph import Population
+from snn_toolbox_tf.network import Network
+from snn_toolbox_tf.network.input_data import Batch
+from snn_toolbox_tf.simulation.inputs import InputOptions
+
+#: Samples that are looked at again and again, and the share of them that nothing is fitted to.
+MOST_SAMPLES, HELD_OUT = 768, 0.25
+#: Fewer samples tell nothing about a choice.
+FEWEST_SAMPLES = 16
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """A way to thresholds, and what is corrected then.
+
+    Attributes:
+        threshold_rule: Name of the rule.
+        per_channel: Whether each channel has a threshold, and corrections, of its own.
+        corrections: Names of the corrections, in order.
+    """
+
+    threshold_rule: str
+    per_channel: bool = True
+    corrections: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        part = "channel" if self.per_channel else "population"
+        corrections = "+".join(dict.fromkeys(self.corrections)) or "no corrections"
+        return f"{self.threshold_rule} per {part}, {corrections}"
+
+
+#: Two rounds: the best threshold depends on bias and initial potential, and they on it.
+SEARCH = ("thresholds", "biases", "initial_potentials") * 2
+#: What is tried; the first one is what everything else has to beat.
+RECIPES = (
+    Recipe("percentile"),
+    Recipe("mean_square_error", corrections=SEARCH),
+    Recipe("mean_square_error", per_channel=False, corrections=SEARCH),
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Agreement:
+    """How well a network does what its source does, on samples that it was not fitted to.
+
+    Attributes:
+        samples: Number of samples.
+        decisions: Share of them for which the largest output is the source's; the smallest over all outputs. Of outputs that
+            are no classes, 1 less the error, and 0 at least.
+        error: Root mean square of the difference over that of the source's outputs; the largest over all outputs.
+    """
+
+    samples: int
+    decisions: float
+    error: float
+
+    @property
+    def uncertainty(self) -> float:
+        """Standard error of the share of decisions."""
+        share = (self.decisions * self.samples + 1) / (self.samples + 2)
+        return float(np.sqrt(share * (1 - share) / self.samples))
+
+
+def agreement(outputs: Any, expected: Any, rows: slice) -> Agreement:
+    """Compares outputs of the spiking network with its source's, for some of the samples."""
+    shares, errors = [], []
+    for ours, theirs in zip(keras.tree.flatten(outputs), keras.tree.flatten(expected), strict=True):
+        ours, theirs = np.asarray(ours, np.float64)[rows], np.asarray(theirs, np.float64)[rows]
+        error = float(np.sqrt(np.square(ours - theirs).mean() / max(np.square(theirs).mean(), 1e-30)))
+        classes = ours.ndim == 2 and ours.shape[1] > 1
+        shares.append(float((ours.argmax(-1) == theirs.argmax(-1)).mean()) if classes else max(0.0, 1.0 - error))
+        errors.append(error)
+    return Agreement(len(ours), min(shares), max(errors))
+
+
+@dataclasses.dataclass(frozen=True)
+class Trial:
+    """A recipe, what came of it, and how good that is (None: there was nothing to compare it on).
+
+    Attributes:
+        recipe: The recipe.
+        settings: What it gave, by population.
+        agreement: With the source, on samples that were held out.
+    """
+
+    recipe: Recipe
+    settings: Mapping[str, Setting]
+    agreement: Agreement | None
+
+    def __str__(self) -> str:
+        if self.agreement is None:
+            return str(self.recipe)
+        return f"{self.recipe}: {100 * self.agreement.decisions:.1f} % agreement, error {self.agreement.error:.3f}"
+
+
+def tried(
+    network: Network, samples: Batch, recipe: Recipe, timesteps: int, input_options: InputOptions, *, held_out: int
+) -> Trial:
+    """Corrects a network that has its thresholds, population after population.
+
+    Args:
+        network: The network with its source's weights.
+        samples: Calibration samples.
+        recipe: What to correct.
+        timesteps: T.
+        input_options: How input is encoded.
+        held_out: So many samples, the last ones, are for comparison only.
+    """
+    count = len(next(iter(samples.values())))
+    settings: dict[str, Setting] = {}
+
+    def fit(node: Population, observation: Observation) -> Setting:
+        setting = Setting.of(node, per_channel=recipe.per_channel)
+        for name in recipe.corrections:
+            setting = CORRECTIONS[name](observation, setting)
+        settings[node.name] = setting
+        return setting
+
+    outputs, expected = Walk(network, samples, timesteps, input_options, count - held_out).go(fit)
+    rows = slice(count - held_out, None)
+    return Trial(recipe, settings, agreement(outputs, expected, rows) if held_out else None)
+
+
+def held_out_of(samples: int) -> int:
+    """Returns how many of so many samples are held out for comparison: none if they are few."""
+    return int(samples * HELD_OUT) if samples >= FEWEST_SAMPLES else 0
+
+
+def best_of(trials: list[Trial]) -> Trial:
+    """Returns the trial whose network agrees most with the source; among equals, the one with the least error.
+
+    Shares of decisions that differ by less than they are certain to are equal.
+    """
+    found = [(trial, trial.agreement) for trial in trials if trial.agreement is not None]
+    top = max((agreement for _, agreement in found), key=lambda agreement: agreement.decisions)
+    equal = [(trial, a) for trial, a in found if a.decisions >= top.decisions - top.uncertainty]
+    return min(equal, key=lambda pair: pair[1].error)[0]
+
+
+def samples_to_walk(network: Network, timesteps: int, available: int) -> int:
+    """Returns how many samples a walk takes: as many as there are, within memory."""
+    return max(1, min(available, MOST_SAMPLES, largest_number_of_samples(network.graph, timesteps)))
