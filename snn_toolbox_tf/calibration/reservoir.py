@@ -41,6 +41,10 @@ class Reservoir:
             else:
                 self._kept[place] = sample
 
+    def __len__(self) -> int:
+        """Number of samples that are kept."""
+        return len(self._kept)
+
     def samples(self, largest: int) -> Batch:
         """Returns at most so many of them, drawn at random, one array per input.
 

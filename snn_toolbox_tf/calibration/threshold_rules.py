@@ -60,7 +60,7 @@ def _least_error(histogram: PositiveHistogram, timesteps: int) -> np.ndarray:
     counts, values = histogram.counts, histogram.values
     least, best = np.full(histogram.channels, np.inf), histogram.maximum.copy()
     for fraction in _FRACTIONS:
-        theta = np.maximum(histogram.maximum * fraction, np.finfo(np.float64).tiny)[:, np.newaxis]
+        theta = np.where(histogram.maximum > 0, histogram.maximum * fraction, 1.0)[:, np.newaxis]
         spikes = np.clip(np.floor(values * (timesteps / theta) + 0.5), 0, timesteps)
         error = np.einsum("cb,cb->c", counts, np.square(spikes * (theta / timesteps) - values))
         better = error < least

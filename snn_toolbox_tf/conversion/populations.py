@@ -9,7 +9,7 @@ import numpy as np
 from snn_toolbox_tf import calibration, corrections
 from snn_toolbox_tf.calibration import ActivationStatistics
 from snn_toolbox_tf.conversion.options import ConversionOptions
-from snn_toolbox_tf.corrections import Recipe, Trial
+from snn_toolbox_tf.corrections import Recipe, Samples, Trial
 from snn_toolbox_tf.graph import Graph, Population
 from snn_toolbox_tf.network import Network, inputs_of
 from snn_toolbox_tf.simulation.inputs import InputOptions
@@ -50,15 +50,7 @@ class Calibrator:
         self._warn_of_useless_data()
         for node in inputs_of(graph):
             node.magnitude = float(statistics.largest[node.name].max()) or 1.0
-        trials: list[Trial] = []
-        available = min(statistics.samples, corrections.samples_to_walk(self.network, options.timesteps, 2**30))
-        held_out = corrections.held_out_of(available) if options.automatic else 0
-        recipes = corrections.RECIPES if held_out else (options.recipe,)
-        for recipe in recipes:
-            self._set_thresholds(recipe)
-            if held_out or recipe.corrections:
-                trials.append(self._try(recipe, available, held_out))
-        chosen = corrections.best_of(trials) if held_out else next(iter(trials), None)
+        chosen, trials = self._correct()
         recipe = options.recipe if chosen is None else chosen.recipe
         thresholds = self._set_thresholds(recipe)
         _warn_of_another_scale(graph, thresholds)
@@ -73,19 +65,26 @@ class Calibrator:
             "corrections": recipe.corrections,
             "calibrated_timesteps": None if for_any else options.timesteps,
             "agreement": None if found is None else found.decisions,
-            "trials": tuple(map(str, trials)) if held_out else (),
+            "trials": tuple(map(str, trials)),
         }
 
-    def _try(self, recipe: Recipe, samples: int, held_out: int) -> Trial:
+    def _correct(self) -> tuple[Trial | None, list[Trial]]:
+        """Tries recipes; returns the one to take (None: thresholds by the options, and no corrections) and what was tried."""
         options = self.options
-        return corrections.tried(
-            self.network,
-            self.statistics.reservoir.samples(samples),
-            recipe,
-            options.timesteps,
-            InputOptions(options.input, options.seed),
-            held_out=held_out,
+        if not options.automatic and not options.recipe.corrections:
+            return None, []
+        samples = Samples.drawn(
+            self.statistics.reservoir, self.network, options.timesteps, compare=options.automatic
         )
+        if options.automatic and samples.held_out is None:
+            return None, []
+        input_options = InputOptions(options.input, options.seed)
+        trials = []
+        recipes = corrections.recipes_for(len(self.statistics.reservoir))
+        for recipe in recipes if options.automatic else (options.recipe,):
+            self._set_thresholds(recipe)
+            trials.append(corrections.tried(self.network, samples, recipe, options.timesteps, input_options))
+        return (corrections.best_of(trials), trials) if options.automatic else (trials[0], [])
 
     def _set_thresholds(self, recipe: Recipe) -> dict[str, np.ndarray]:
         rule = self.options.rule if recipe.threshold_rule == "custom" else self.options.rule_named(recipe.threshold_rule)

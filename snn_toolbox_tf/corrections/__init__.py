@@ -1,17 +1,16 @@
 """What makes a network accurate at few timesteps, beyond thresholds: found on the spikes that it really emits."""
 
-from snn_toolbox_tf.corrections.automatic import RECIPES, Recipe, Trial, best_of, held_out_of, samples_to_walk, tried
+from snn_toolbox_tf.corrections.automatic import Recipe, Samples, Trial, best_of, recipes_for, tried
 from snn_toolbox_tf.corrections.steps import CORRECTIONS
 from snn_toolbox_tf.corrections.write import write_settings
 
 __all__ = [
     "CORRECTIONS",
-    "RECIPES",
     "Recipe",
+    "Samples",
     "Trial",
     "best_of",
-    "held_out_of",
-    "samples_to_walk",
+    "recipes_for",
     "tried",
     "write_settings",
 ]

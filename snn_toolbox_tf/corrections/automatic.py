@@ -7,18 +7,19 @@ from typing import Any
 import keras
 import numpy as np
 
+from snn_toolbox_tf.calibration.reservoir import Reservoir
 from snn_toolbox_tf.corrections.setting import Observation, Setting
 from snn_toolbox_tf.corrections.steps import CORRECTIONS
-from snn_toolbox_tf.corrections.walk import Walk, largest_number_of_samples
+from snn_toolbox_tf.corrections.walk import Walk, largest_number_of_samples, samples_to_fit
 from snn_toolbox_tf.graph import Population
 from snn_toolbox_tf.network import Network
 from snn_toolbox_tf.network.input_data import Batch
 from snn_toolbox_tf.simulation.inputs import InputOptions
 
-#: Samples that are looked at again and again, and the share of them that nothing is fitted to.
-MOST_SAMPLES, HELD_OUT = 768, 0.25
-#: Fewer samples tell nothing about a choice.
-FEWEST_SAMPLES = 16
+#: So many samples are fitted to, and held out for comparison, at most.
+MOST_FITTED, MOST_HELD_OUT = 512, 256
+#: Of few samples, this share is held out; where there are fewer still, they tell nothing about a choice.
+HELD_OUT, FEWEST_SAMPLES = 0.25, 16
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,13 +43,20 @@ class Recipe:
 
 
 #: Two rounds: the best threshold depends on bias and initial potential, and they on it.
-SEARCH = ("thresholds", "biases", "initial_potentials") * 2
+SEARCH = (*("initial_potentials", "thresholds") * 2, "biases")
 #: What is tried; the first one is what everything else has to beat.
-RECIPES = (
-    Recipe("percentile"),
-    Recipe("mean_square_error", corrections=SEARCH),
+RECIPES = (Recipe("percentile"), Recipe("mean_square_error", corrections=SEARCH))
+#: With fewer samples than this a channel's own statistics may be poor.
+FEW_SAMPLES = 128
+RECIPES_FOR_FEW = (
+    Recipe("percentile", per_channel=False),
     Recipe("mean_square_error", per_channel=False, corrections=SEARCH),
 )
+
+
+def recipes_for(samples: int) -> tuple[Recipe, ...]:
+    """Returns what is tried with so many calibration samples."""
+    return RECIPES + (RECIPES_FOR_FEW if samples < FEW_SAMPLES else ())
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,9 +113,41 @@ class Trial:
         return f"{self.recipe}: {100 * self.agreement.decisions:.1f} % agreement, error {self.agreement.error:.3f}"
 
 
-def tried(
-    network: Network, samples: Batch, recipe: Recipe, timesteps: int, input_options: InputOptions, *, held_out: int
-) -> Trial:
+@dataclasses.dataclass(frozen=True)
+class Samples:
+    """Calibration samples that corrections look at.
+
+    Attributes:
+        fitted: What populations are fitted to.
+        held_out: What recipes are compared on; None if there are too few samples.
+    """
+
+    fitted: Batch
+    held_out: Batch | None
+
+    @classmethod
+    def drawn(cls, reservoir: Reservoir, network: Network, timesteps: int, *, compare: bool) -> "Samples":
+        """Draws samples, as many as there are and as memory and time allow.
+
+        Args:
+            reservoir: The calibration data.
+            network: The network that shall be corrected.
+            timesteps: T.
+            compare: Whether some have to be held out.
+        """
+        limit = largest_number_of_samples(network.graph, timesteps)
+        available = min(len(reservoir), limit)
+        held_out = min(int(available * HELD_OUT), MOST_HELD_OUT) if compare and available >= FEWEST_SAMPLES else 0
+        fitted = min(available - held_out, samples_to_fit(network.graph), MOST_FITTED)
+        rows = reservoir.samples(fitted + held_out)
+        return cls(_rows(rows, slice(fitted)), _rows(rows, slice(fitted, None)) if held_out else None)
+
+
+def _rows(samples: Batch, rows: slice) -> Batch:
+    return {name: array[rows] for name, array in samples.items()}
+
+
+def tried(network: Network, samples: Samples, recipe: Recipe, timesteps: int, input_options: InputOptions) -> Trial:
     """Corrects a network that has its thresholds, population after population.
 
     Args:
@@ -116,9 +156,7 @@ def tried(
         recipe: What to correct.
         timesteps: T.
         input_options: How input is encoded.
-        held_out: So many samples, the last ones, are for comparison only.
     """
-    count = len(next(iter(samples.values())))
     settings: dict[str, Setting] = {}
 
     def fit(node: Population, observation: Observation) -> Setting:
@@ -128,14 +166,13 @@ def tried(
         settings[node.name] = setting
         return setting
 
-    outputs, expected = Walk(network, samples, timesteps, input_options, count - held_out).go(fit)
-    rows = slice(count - held_out, None)
-    return Trial(recipe, settings, agreement(outputs, expected, rows) if held_out else None)
-
-
-def held_out_of(samples: int) -> int:
-    """Returns how many of so many samples are held out for comparison: none if they are few."""
-    return int(samples * HELD_OUT) if samples >= FEWEST_SAMPLES else 0
+    parts = [samples.fitted] if recipe.corrections else []
+    parts += [] if samples.held_out is None else [samples.held_out]
+    together = {name: np.concatenate([part[name] for part in parts]) for name in samples.fitted}
+    fitted = len(next(iter(samples.fitted.values()))) if recipe.corrections else 0
+    outputs, expected = Walk(network, together, timesteps, input_options, fitted).go(fit)
+    compared = None if samples.held_out is None else agreement(outputs, expected, slice(fitted, None))
+    return Trial(recipe, settings, compared)
 
 
 def best_of(trials: list[Trial]) -> Trial:
@@ -147,8 +184,3 @@ def best_of(trials: list[Trial]) -> Trial:
     top = max((agreement for _, agreement in found), key=lambda agreement: agreement.decisions)
     equal = [(trial, a) for trial, a in found if a.decisions >= top.decisions - top.uncertainty]
     return min(equal, key=lambda pair: pair[1].error)[0]
-
-
-def samples_to_walk(network: Network, timesteps: int, available: int) -> int:
-    """Returns how many samples a walk takes: as many as there are, within memory."""
-    return max(1, min(available, MOST_SAMPLES, largest_number_of_samples(network.graph, timesteps)))

@@ -22,11 +22,11 @@ from snn_toolbox_tf.simulation.inputs import InputOptions
 from snn_toolbox_tf.simulation.signal import Signal
 
 #: Bytes of the largest tensor of a chunk of samples, and of what is kept of all chunks.
-CHUNK_MEMORY, KEPT_MEMORY = 2**26, 2**30
+CHUNK_MEMORY, KEPT_MEMORY = 2**25, 2**30
 #: So many values per channel tell which setting is best; elements of a current that may be looked at.
-ENOUGH_VALUES, LARGEST_OBSERVATION = 2**14, 2**25
+ENOUGH_VALUES, LARGEST_OBSERVATION = 2**13, 2**24
 #: However many positions a channel has: values of one sample are alike.
-FEWEST_SAMPLES = 64
+FEWEST_SAMPLES = 32
 
 Fit = Callable[[Population, Observation], Setting]
 
@@ -129,9 +129,7 @@ class Walk:
 
     def _observe(self, node: Population, stage: Stage) -> Observation:
         """Returns what a population receives for as many samples as its setting needs."""
-        positions = int(np.prod(node.shape)) // node.shape[node.channel_axis]
-        wanted = max(FEWEST_SAMPLES, -(-ENOUGH_VALUES // positions))
-        wanted = max(1, min(wanted, self._fitted, LARGEST_OBSERVATION // (self._timesteps * int(np.prod(node.shape)))))
+        wanted = max(1, min(_wanted(node), self._fitted, LARGEST_OBSERVATION // (self._timesteps * int(np.prod(node.shape)))))
         currents, targets, found = [], [], 0
         for chunk in self._chunks:
             if found >= wanted:
@@ -216,6 +214,17 @@ class _Chunk:
     def signal(self, name: str) -> Signal:
         signal = self.signals[name]
         return signal.signal() if isinstance(signal, _Spikes) else signal
+
+
+def _wanted(node: Population) -> int:
+    """Returns how many samples tell which setting of a population is best."""
+    positions = int(np.prod(node.shape)) // node.shape[node.channel_axis]
+    return max(FEWEST_SAMPLES, -(-ENOUGH_VALUES // positions))
+
+
+def samples_to_fit(graph: Graph) -> int:
+    """Returns how many samples a walk fits populations to, if there are enough."""
+    return max(map(_wanted, graph.of_type(Population)), default=1)
 
 
 def largest_number_of_samples(graph: Graph, timesteps: int) -> int:
