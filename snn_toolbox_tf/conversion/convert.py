@@ -55,13 +55,15 @@ def convert_keras(
         timesteps: T of `predict` and `evaluate`.
         threshold_rule: How thresholds follow from the activations that calibration data cause: "percentile" (Rueckauer et
             al. 2017), "maximum" (Diehl et al. 2015), or a function of your own of the statistics, see
-            `snn_toolbox_tf.calibration.threshold_rules`.
+            `snn_toolbox_tf.calibration.threshold_rules`. Those of `snn_toolbox_tf.layers.ThresholdReLU` and
+            `QuantizationClipFloorShift` are taken as they were trained.
         percentile: theta is this percentile of the positive activations, in (0, 100]. 99.9 if None. It is at least 2^-10 of
             the largest current that can come in one timestep, which matters to channels that are hardly ever positive.
         per_channel: One threshold per channel, or one per population.
-        threshold_scale: Every theta is multiplied by it: more than 1 leaves headroom, less clips more activations and needs
-            fewer timesteps.
-        v0: Initial membrane potential in units of the threshold; 0.5 (theta/2) rounds rates to nearest.
+        threshold_scale: Every theta that was not trained is multiplied by it: more than 1 leaves headroom, less clips more
+            activations and needs fewer timesteps.
+        v0: Initial membrane potential in units of the threshold; 0.5 (theta/2) rounds rates to nearest. Neurons that stand
+            for a `QuantizationClipFloorShift` start at theta/2, as they were trained to.
         reset: "subtract" (soft reset) or "zero" (hard reset).
         input: "analog", "poisson" or "frames", see `SpikingModel`.
         form: "normalized" (thresholds 1, spikes 0 or 1, parameters on a grid that makes spikes reproducible) or
@@ -143,7 +145,7 @@ def convert_graph(
         thresholds={node.name: node.threshold for node in graph.of_type(Population)},
         pass_error=pass_error,
     )
-    ann_outputs = network.decoded_ann_outputs(statistics.first_batch)
+    ann_outputs = network.decoded_ann_outputs(statistics.first_batch, steps=False)
     if options.form == "normalized":
         scale = normalize(graph)
         quantize(graph, observed(graph, statistics.largest, scale))
@@ -175,18 +177,20 @@ def _set_populations(
             node.magnitude = float(statistics.largest[node.name].max()) or 1.0
         _warn_of_another_scale(graph, thresholds)
     else:
-        warnings.warn(
-            f"No `calibration_data` was given for model '{name}': thresholds are estimated from batch-norm statistics and "
-            "weights, which costs accuracy or many timesteps. Pass a few hundred typical samples, "
-            "`convert_keras(model, calibration_data=x)`.",
-            stacklevel=4,
-        )
+        if any(node.trained_threshold is None for node in graph.of_type(Population)):
+            warnings.warn(
+                f"No `calibration_data` was given for model '{name}': thresholds are estimated from batch-norm statistics "
+                "and weights, which costs accuracy or many timesteps. Pass a few hundred typical samples, "
+                "`convert_keras(model, calibration_data=x)`.",
+                stacklevel=4,
+            )
         thresholds = calibration.thresholds_from_model(graph, options.used_percentile)
     scaled = {population: theta * options.threshold_scale for population, theta in thresholds.items()}
     calibration.apply_thresholds(graph, scaled)
     calibration.raise_thresholds(graph, statistics.largest)
     for node in graph.of_type(Population):
-        node.neuron = options.neuron
+        # A quantised ReLU rounds to nearest.
+        node.neuron = options.neuron if node.levels is None else dataclasses.replace(options.neuron, v0=0.5)
 
 
 def _warn_of_another_scale(graph: Graph, thresholds: dict[str, np.ndarray]) -> None:
@@ -202,9 +206,11 @@ def _warn_of_another_scale(graph: Graph, thresholds: dict[str, np.ndarray]) -> N
 
 
 def _warn_of_useless_data(graph: Graph, statistics: ActivationStatistics) -> None:
-    if statistics.silent_populations:
+    calibrated = {node.name for node in graph.of_type(Population) if node.trained_threshold is None}
+    silent = [name for name in statistics.silent_populations if name in calibrated]
+    if silent:
         warnings.warn(
-            f"The calibration data drives no neuron of {', '.join(statistics.silent_populations)}: their thresholds are "
+            f"The calibration data drives no neuron of {', '.join(silent)}: their thresholds are "
             "arbitrary. Is it scaled as the model expects?",
             stacklevel=5,
         )

@@ -158,12 +158,17 @@ class Population(Node):
         threshold: theta, positive, broadcastable to `shape`.
         spike_height: "threshold" with the source's own weights, "unit" in the normalised form.
         neuron: What the neurons do in a timestep, how they are reset, and their initial potential.
+        trained_threshold: theta as the source was trained with it, broadcastable to `shape`: calibration takes it as it is.
+            None where thresholds are to be found.
+        levels: Number of steps of the source's quantised ReLU, whose bound is `trained_threshold`; None if it has no steps.
     """
 
     max_value: np.ndarray | None = None
     threshold: np.ndarray = dataclasses.field(default_factory=lambda: np.ones(()))
     spike_height: str = "threshold"
     neuron: Neuron = dataclasses.field(default_factory=IntegrateAndFire)
+    trained_threshold: np.ndarray | None = None
+    levels: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)

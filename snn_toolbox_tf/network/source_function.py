@@ -7,7 +7,9 @@ import keras
 import tensorflow as tf
 
 from snn_toolbox_tf.graph import Graph
+from snn_toolbox_tf.layers import without_steps
 from snn_toolbox_tf.network.network import inputs_of, pack
+from snn_toolbox_tf.parse.source_model import flat_layers
 
 
 class SourceFunction:
@@ -19,10 +21,12 @@ class SourceFunction:
     Args:
         model: The source model.
         graph: Its graph; its inputs have the source's names, shapes and structure.
+        steps: Whether quantised ReLUs (`layers.QuantizationClipFloorShift`) have their steps, or are only clipped.
     """
 
-    def __init__(self, model: keras.Model, graph: Graph) -> None:
+    def __init__(self, model: keras.Model, graph: Graph, *, steps: bool = True) -> None:
         self.model = model
+        self._smoothed = [] if steps else flat_layers(model)
         self._nodes, self._structure = inputs_of(graph), graph.input_structure
         self._function = self._traced(jit_compile=False)
 
@@ -42,7 +46,8 @@ class SourceFunction:
     def _traced(self, *, jit_compile: bool) -> Any:
         def call(tensors: dict[str, tf.Tensor]) -> Any:
             values = pack(self._structure, [tensors[node.name] for node in self._nodes])
-            return self.model(values, training=False)
+            with without_steps(self._smoothed):
+                return self.model(values, training=False)
 
         signature = {node.name: tf.TensorSpec((None, *node.shape)) for node in self._nodes}
         return tf.function(call, input_signature=[signature], autograph=False, jit_compile=jit_compile)
