@@ -145,7 +145,7 @@ def convert_graph(
         thresholds={node.name: node.threshold for node in graph.of_type(Population)},
         pass_error=pass_error,
     )
-    ann_outputs = network.decoded_ann_outputs(statistics.first_batch, steps=False)
+    ann_outputs = network.decoded_ann_outputs(statistics.first_batch, shift=None)
     if options.form == "normalized":
         scale = normalize(graph)
         quantize(graph, observed(graph, statistics.largest, scale))

@@ -2,9 +2,10 @@
 
 from snn_toolbox_tf.layers.clip import Clip
 from snn_toolbox_tf.layers.quantization_clip_floor_shift import (
+    SHIFT,
     QuantizationClipFloorShift,
     clip_floor_shift,
-    without_steps,
+    shifted,
 )
 from snn_toolbox_tf.layers.resample import Resample
 from snn_toolbox_tf.layers.round_to_grid import RoundToGrid, straight_through_round
@@ -14,6 +15,7 @@ from snn_toolbox_tf.layers.spiking_neurons import SpikingNeurons
 from snn_toolbox_tf.layers.threshold_relu import ThresholdReLU
 
 __all__ = [
+    "SHIFT",
     "Clip",
     "QuantizationClipFloorShift",
     "Resample",
@@ -23,6 +25,6 @@ __all__ = [
     "SpikingNeurons",
     "ThresholdReLU",
     "clip_floor_shift",
+    "shifted",
     "straight_through_round",
-    "without_steps",
 ]

@@ -10,13 +10,16 @@ import tensorflow as tf
 from snn_toolbox_tf.foundation.argument_checks import check_positive_integer
 from snn_toolbox_tf.layers.threshold_relu import ThresholdReLU
 
+#: Half a step: rounds to nearest.
+SHIFT = 0.5
 
-def clip_floor_shift(inputs: tf.Tensor, threshold: tf.Tensor, levels: int) -> tf.Tensor:
-    """Returns `theta / L * clip(floor(x L / theta + 1/2), 0, L)`; the floor passes gradients straight through.
+
+def clip_floor_shift(inputs: tf.Tensor, threshold: tf.Tensor, levels: int, shift: float = SHIFT) -> tf.Tensor:
+    """Returns `theta / L * clip(floor(x L / theta + shift), 0, L)`; the floor passes gradients straight through.
 
     The clip stands inside of the floor. That gives the same values, and the gradients of the paper without more ado.
     """
-    steps = tf.clip_by_value(inputs * (levels / threshold) + 0.5, 0.0, float(levels))
+    steps = tf.clip_by_value(inputs * (levels / threshold) + shift, 0.0, float(levels))
     return threshold / levels * tf.grad_pass_through(tf.floor)(steps)
 
 
@@ -66,15 +69,15 @@ class QuantizationClipFloorShift(ThresholdReLU):
     ) -> None:
         super().__init__(threshold=threshold, per_channel=per_channel, axis=axis, **kwargs)
         self.levels = check_positive_integer(levels, "levels")
-        #: Whether there are steps; without them it is a `ThresholdReLU`. See `without_steps`.
-        self.stepped = True
+        #: Is another one while networks are compared: see `shifted`.
+        self.shift: float | None = SHIFT
 
     def call(self, inputs: Any) -> Any:
         """Returns the inputs in steps."""
-        if not self.stepped:
+        if self.shift is None:
             return super().call(inputs)
         threshold = keras.ops.cast(self.broadcast_threshold(), inputs.dtype)
-        return clip_floor_shift(inputs, threshold, self.levels)
+        return clip_floor_shift(inputs, threshold, self.levels, self.shift)
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments; the trained thresholds are a weight."""
@@ -82,16 +85,19 @@ class QuantizationClipFloorShift(ThresholdReLU):
 
 
 @contextmanager
-def without_steps(layers: Iterable[keras.layers.Layer]) -> Iterator[None]:
-    """For what is run or traced inside: every `QuantizationClipFloorShift` among the layers is a `ThresholdReLU`.
+def shifted(layers: Iterable[keras.layers.Layer], shift: float | None) -> Iterator[None]:
+    """For what is run or traced inside: the steps of every `QuantizationClipFloorShift` among the layers are elsewhere.
 
-    Steps magnify what rounding does to sums that lie on one; without them, two networks can be compared.
+    Args:
+        layers: The layers; those of other classes do not mind.
+        shift: In place of 1/2; None: without steps, like a `ThresholdReLU`.
     """
-    stepped = [layer for layer in layers if isinstance(layer, QuantizationClipFloorShift) and layer.stepped]
-    for layer in stepped:
-        layer.stepped = False
+    quantised = [layer for layer in layers if isinstance(layer, QuantizationClipFloorShift)]
+    before = [layer.shift for layer in quantised]
+    for layer in quantised:
+        layer.shift = shift
     try:
         yield
     finally:
-        for layer in stepped:
-            layer.stepped = True
+        for layer, value in zip(quantised, before, strict=True):
+            layer.shift = value

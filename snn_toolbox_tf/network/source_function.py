@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 
 from snn_toolbox_tf.graph import Graph
-from snn_toolbox_tf.layers import without_steps
+from snn_toolbox_tf.layers import SHIFT, shifted
 from snn_toolbox_tf.network.network import inputs_of, pack
 from snn_toolbox_tf.parse.source_model import flat_layers
 
@@ -21,12 +21,12 @@ class SourceFunction:
     Args:
         model: The source model.
         graph: Its graph; its inputs have the source's names, shapes and structure.
-        steps: Whether quantised ReLUs (`layers.QuantizationClipFloorShift`) have their steps, or are only clipped.
+        shift: Of the steps of quantised ReLUs (`layers.QuantizationClipFloorShift`); None: these are only clipped.
     """
 
-    def __init__(self, model: keras.Model, graph: Graph, *, steps: bool = True) -> None:
+    def __init__(self, model: keras.Model, graph: Graph, *, shift: float | None = SHIFT) -> None:
         self.model = model
-        self._smoothed = [] if steps else flat_layers(model)
+        self._layers, self._shift = flat_layers(model), shift
         self._nodes, self._structure = inputs_of(graph), graph.input_structure
         self._function = self._traced(jit_compile=False)
 
@@ -46,7 +46,7 @@ class SourceFunction:
     def _traced(self, *, jit_compile: bool) -> Any:
         def call(tensors: dict[str, tf.Tensor]) -> Any:
             values = pack(self._structure, [tensors[node.name] for node in self._nodes])
-            with without_steps(self._smoothed):
+            with shifted(self._layers, self._shift):
                 return self.model(values, training=False)
 
         signature = {node.name: tf.TensorSpec((None, *node.shape)) for node in self._nodes}
