@@ -253,6 +253,17 @@ def test_a_threshold_relu_is_the_limit_of_many_timesteps(x_mlp):
     np.testing.assert_allclose(outputs, model.predict(x_mlp, verbose=0), atol=1e-4)
 
 
+@pytest.mark.parametrize("axis", [1, 2, -1])
+@pytest.mark.parametrize("form", ["normalized", "unnormalized"])
+def test_thresholds_may_vary_along_any_axis(axis, form, rng):
+    thetas = {1: [0.5, 1.0], 2: [0.25, 0.5, 1.0, 2.0], -1: [0.5, 2.0, 1.0]}[axis]
+    steps = QuantizationClipFloorShift(LEVELS, thetas, axis=axis)
+    model = on_a_grid(keras.Sequential([keras.Input((2, 4, 2)), L.Conv2D(3, 1), steps, L.Flatten(), L.Dense(2)]))
+    x = dyadic(rng.random((20, 2, 4, 2)), 3).astype(np.float32)
+    result = snn.convert_keras(model, x, form=form).simulate(x, timesteps=LEVELS, schedule="layer_synchronous")
+    np.testing.assert_array_equal(result.outputs[-1], model.predict(x, verbose=0))
+
+
 def test_an_output_is_quantised_by_a_population(x_mlp):
     model = on_a_grid(keras.Sequential([keras.Input((6,)), L.Dense(4), QuantizationClipFloorShift(4, 0.5)]))
     x = dyadic(x_mlp, 4).astype(np.float32)
@@ -324,32 +335,27 @@ def test_another_threshold_than_the_source_has_is_noticed(x_cnn):
 
 
 def test_sums_that_lie_on_steps_fail_no_conversion(rng):
-    """A batch norm makes whole numbers of thirds, so that rounding decides on which side of a step each one is."""
+    """A batch norm makes whole numbers of fractions: rounding decides on which side of a step each one is."""
     model = keras.Sequential(
         [keras.Input((6,)), L.Dense(6), L.BatchNormalization(), QuantizationClipFloorShift(8, 8.0)]
     )
     model.add(L.Dense(3))
     dense, norm = model.layers[:2]
-    dense.kernel.assign(3 * np.eye(6))
+    primes = np.array([3, 5, 7, 11, 13, 17])
+    dense.kernel.assign(np.diag(primes))
+    norm.moving_mean.assign(np.full(6, 1 / 3))
     norm.moving_variance.assign(np.full(6, 7.0))
-    norm.gamma.assign(np.full(6, np.sqrt(7.001) / 3))
-    norm.beta.assign(np.full(6, 0.5))
+    norm.gamma.assign(np.sqrt(7.001) / primes)
+    norm.beta.assign(0.5 + 1 / 3 / primes)
     x = rng.integers(0, 8, (40, 6)).astype(np.float32)
-    model_snn = snn.convert_keras(model, x)
+    model_snn = snn.convert_keras(model, x, form="unnormalized")
     assert model_snn.conversion.pass_error < 1e-6
+    network = model_snn.network
+    as_it_runs = network.decoded_ann_outputs({network.graph.input_structure: x})
+    assert np.abs(as_it_runs - model.predict(x, verbose=0)).max() > 0.01
 
 
 # Refusals
-
-
-def test_thresholds_along_another_axis_are_refused():
-    model = keras.Sequential([keras.Input((6, 4, 2)), L.Conv2D(3, 3), ThresholdReLU([1.0] * 4, axis=1, name="rows")])
-    model.add(L.Flatten())
-    model.add(L.Dense(2))
-    with pytest.raises(
-        snn.UnsupportedModelError, match=r"'rows' \(ThresholdReLU\).*does not count channels; remedy: set its `axis`"
-    ):
-        snn.convert_keras(model)
 
 
 def test_thresholds_that_were_set_to_nothing_are_refused():

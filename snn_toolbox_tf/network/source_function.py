@@ -26,7 +26,8 @@ class SourceFunction:
 
     def __init__(self, model: keras.Model, graph: Graph, *, shift: float | None = SHIFT) -> None:
         self.model = model
-        self._layers, self._shift = flat_layers(model), shift
+        self._graph, self._layers, self._shift = graph, flat_layers(model), shift
+        self._others: dict[float | None, SourceFunction] = {}
         self._nodes, self._structure = inputs_of(graph), graph.input_structure
         self._function = self._traced(jit_compile=False)
 
@@ -42,6 +43,12 @@ class SourceFunction:
         except tf.errors.UnimplementedError:
             self._function = self._traced(jit_compile=True)
             return self._function(tensors)
+
+    def with_shift(self, shift: float | None) -> "SourceFunction":
+        """Returns the same function with the steps of quantised ReLUs elsewhere, or without them; traced once as well."""
+        if shift not in self._others:
+            self._others[shift] = SourceFunction(self.model, self._graph, shift=shift)
+        return self._others[shift]
 
     def _traced(self, *, jit_compile: bool) -> Any:
         def call(tensors: dict[str, tf.Tensor]) -> Any:

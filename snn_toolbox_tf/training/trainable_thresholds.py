@@ -109,7 +109,7 @@ def _find_thresholds(graph: Graph, calibration_data: Any, percentile: float, *, 
         warnings.warn(
             f"The calibration data drives no neuron of {', '.join(statistics.silent_populations)}: their thresholds begin "
             "at 1. Is it scaled as the model expects?",
-            stacklevel=4,
+            stacklevel=3,
         )
     rule = calibration.threshold_rule("percentile", percentile)
     found = calibration.thresholds_from_data(statistics, rule, per_channel=per_channel)
