@@ -90,7 +90,7 @@ def with_trainable_thresholds(
             f"Model '{model.name}' has no inner ReLU that a threshold could be given to. Expected ReLUs, with or without an "
             "upper bound; rectifiers with a slope below zero keep it, and outputs stay as they are."
         )
-    _find_thresholds(graph, calibration_data, percentile, per_channel=per_channel)
+    _find_thresholds(graph, {node.name for node in populations}, calibration_data, percentile, per_channel=per_channel)
     replacements: dict[int, Replacement] = {}
     for node in populations:
         source, theta = sources[node.origin], node.threshold.reshape(-1)
@@ -101,13 +101,16 @@ def with_trainable_thresholds(
     return replace_rectifiers(model, replacements, levels if activation == ACTIVATIONS[0] else None, name or model.name)
 
 
-def _find_thresholds(graph: Graph, calibration_data: Any, percentile: float, *, per_channel: bool) -> None:
-    """Writes thresholds into the graph."""
+def _find_thresholds(
+    graph: Graph, names: set[str], calibration_data: Any, percentile: float, *, per_channel: bool
+) -> None:
+    """Writes thresholds into the graph; those of the named populations will be used."""
     data = InputData(calibration_data, graph, argument="calibration_data")
     statistics = calibration.observe_activations(Network(graph), data)
-    if statistics.silent_populations:
+    silent = [name for name in statistics.silent_populations if name in names]
+    if silent:
         warnings.warn(
-            f"The calibration data drives no neuron of {', '.join(statistics.silent_populations)}: their thresholds begin "
+            f"The calibration data drives no neuron of {', '.join(silent)}: their thresholds begin "
             "at 1. Is it scaled as the model expects?",
             stacklevel=3,
         )
