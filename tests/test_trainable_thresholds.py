@@ -100,6 +100,14 @@ def test_layers_names_weights_and_source(mlp, x_mlp, tmp_path):
     np.testing.assert_array_equal(thresholds(loaded)["hidden_relu"], thresholds(tuned)["hidden_relu"])
 
 
+def test_names_that_are_taken_are_not_given_twice(x_mlp):
+    model = keras.Sequential([keras.Input((6,)), L.Dense(5, "relu", name="a"), L.Dense(4, name="a_relu"), L.Dense(2)])
+    model.compile("adam", "mse")
+    tuned = snn.with_trainable_thresholds(model, x_mlp)
+    assert [layer.name for layer in tuned.layers[1:4]] == ["a", "a_relu_2", "a_relu"]
+    assert not tuned.compiled
+
+
 def test_relus_of_every_kind_are_replaced_and_outputs_stay(x_mlp):
     inputs = keras.Input((6,))
     x = L.ReLU(name="layer")(L.Dense(5)(inputs))

@@ -9,6 +9,7 @@ import numpy as np
 
 from snn_toolbox_tf.activations import ACTIVATION_LAYERS
 from snn_toolbox_tf.layers import QuantizationClipFloorShift, ThresholdReLU
+from snn_toolbox_tf.parse.source_model import flat_layers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +36,7 @@ def replace_rectifiers(
         levels: Number of steps of the new layers, or None for ReLUs without steps.
         name: Name of the copy.
     """
-    copier = _Copier(replacements, levels)
+    copier = _Copier(replacements, levels, {layer.name for layer in [*model.layers, *flat_layers(model)]})
     copy = copier.model(model, name)
     copier.copy_weights()
     return copy
@@ -44,8 +45,8 @@ def replace_rectifiers(
 class _Copier:
     """Copies layers, each once, however often it is called."""
 
-    def __init__(self, replacements: Mapping[int, Replacement], levels: int | None) -> None:
-        self._replacements, self._levels = replacements, levels
+    def __init__(self, replacements: Mapping[int, Replacement], levels: int | None, names: set[str]) -> None:
+        self._replacements, self._levels, self._names = replacements, levels, names
         self._copies: dict[int, Any] = {}
         self._pairs: list[tuple[keras.layers.Layer, keras.layers.Layer]] = []
         # What follows a copy, as a layer of its own now, by the copy's `id`.
@@ -97,7 +98,7 @@ class _Copier:
         copy = type(source).from_config(config)
         self._pairs.append((source, copy))
         if replacement:
-            follower = self._rectifier(replacement, f"{source.name}_relu", dtype=source.dtype_policy)
+            follower = self._rectifier(replacement, self._name_behind(source), dtype=source.dtype_policy)
             self._followers[id(copy)] = follower
         return copy
 
@@ -106,9 +107,18 @@ class _Copier:
         inner = self._copy(source.layer)
         wrapper = keras.layers.TimeDistributed(inner, name=source.name, trainable=source.trainable)
         if id(inner) in self._followers:
-            follower = keras.layers.TimeDistributed(self._followers[id(inner)], name=f"{source.name}_relu")
+            follower = keras.layers.TimeDistributed(self._followers[id(inner)], name=self._name_behind(source))
             self._followers[id(wrapper)] = follower
         return wrapper
+
+    def _name_behind(self, source: keras.layers.Layer) -> str:
+        """Returns a name that no layer has yet."""
+        name, number = f"{source.name}_relu", 1
+        while name in self._names:
+            number += 1
+            name = f"{source.name}_relu_{number}"
+        self._names.add(name)
+        return name
 
     def _rectifier(self, replacement: Replacement, name: str, **options: Any) -> ThresholdReLU:
         theta = replacement.threshold
