@@ -26,6 +26,7 @@ if not _is_command_line():
     from snn_toolbox_tf.model_files import ModelFileError, load_model
     from snn_toolbox_tf.simulation.result import SimulationResult
     from snn_toolbox_tf.synapses import register_layer
+    from snn_toolbox_tf.training import with_trainable_thresholds
 
 __all__ = [
     "CheckReport",
@@ -55,4 +56,5 @@ __all__ = [
     "run",
     "sweep",
     "synapses",
+    "with_trainable_thresholds",
 ]

@@ -126,9 +126,9 @@ def test_every_kind_of_data_gives_the_same_thresholds(rng):
         "generator": (x[start : start + 11] for start in range(0, 150, 11)),
         "pydataset": Batches(),
     }
-    expected = thresholds_for(model, x)
+    expected = thresholds_for(model, x, threshold_rule="percentile")
     for kind, data in kinds.items():
-        actual = thresholds_for(model, data)
+        actual = thresholds_for(model, data, threshold_rule="percentile")
         for name in expected:
             np.testing.assert_allclose(actual[name], expected[name], rtol=1e-3, err_msg=kind)
 

@@ -3,6 +3,8 @@
 import keras
 import numpy as np
 
+from snn_toolbox_tf.layers import ThresholdReLU
+
 L = keras.layers
 
 
@@ -196,9 +198,19 @@ def resampled():
     return keras.Model(inputs, L.Dense(3)(x))
 
 
+def trained_thresholds():
+    """ReLUs with thresholds that were trained, one for all and one per channel, in front of max pooling and of a sum."""
+    inputs = keras.Input((8, 8, 3))
+    x = ThresholdReLU(0.8)(L.BatchNormalization()(L.Conv2D(6, 3, padding="same")(inputs)))
+    x = L.MaxPooling2D(2)(x)
+    y = ThresholdReLU([0.2, 0.4, 0.6, 0.8, 1.0])(L.Conv2D(5, 1)(x))
+    x = L.Add()([L.MaxPooling2D(2, 1, padding="same")(y), L.Conv2D(5, 3, padding="same", activation="relu")(x)])
+    return keras.Model(inputs, L.Dense(4, activation="softmax")(L.Flatten()(x)))
+
+
 BUILDERS = [
     cnn, channels_first, residual, separable, branches, operators, multi_input, sequence, preprocessing, volume,
-    volume_pooling, volume_channels_first, resampled,
+    volume_pooling, volume_channels_first, resampled, trained_thresholds,
 ]  # fmt: skip
 
 

@@ -6,12 +6,13 @@ from snn_toolbox_tf.activations.kinds import (
     is_output_nonlinearity,
     refusal_of,
 )
-from snn_toolbox_tf.activations.rectifiers import FUNCTIONS, Piece, Rectifier, rectifier_of
+from snn_toolbox_tf.activations.rectifiers import FUNCTIONS, TRAINED_RECTIFIERS, Piece, Rectifier, rectifier_of
 
 __all__ = [
     "ACTIVATION_LAYERS",
     "CUSTOM_FUNCTION",
     "FUNCTIONS",
+    "TRAINED_RECTIFIERS",
     "Piece",
     "Rectifier",
     "is_output_nonlinearity",

@@ -1,6 +1,6 @@
 """Nonlinear layers and functions: which there are, which may stand at an output, and which are refused inside."""
 
-from snn_toolbox_tf.activations.rectifiers import rectifier_of
+from snn_toolbox_tf.activations.rectifiers import TRAINED_RECTIFIERS, rectifier_of
 from snn_toolbox_tf.graph import LayerSpec, Refusal
 
 #: Layers that are a nonlinearity and nothing else.
@@ -27,7 +27,7 @@ def is_output_nonlinearity(layer: LayerSpec) -> bool:
     if layer.class_name == "Activation":
         # Keras's layer passes its function no parameters.
         return not layer.config["activation"].startswith(CUSTOM_FUNCTION) and "lambd" not in layer.config
-    return layer.class_name != "PReLU"
+    return layer.class_name not in ("PReLU", *TRAINED_RECTIFIERS)
 
 
 def refusal_of(layer: LayerSpec) -> Refusal | None:

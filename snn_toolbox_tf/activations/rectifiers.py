@@ -16,6 +16,9 @@ import numpy as np
 
 from snn_toolbox_tf.graph import LayerSpec
 
+#: Layers of this package whose upper bound is a weight. Steps between 0 and the bound are not part of the rectifier.
+TRAINED_RECTIFIERS = ("ThresholdReLU", "QuantizationClipFloorShift")
+
 
 @dataclasses.dataclass(frozen=True)
 class Piece:
@@ -25,13 +28,13 @@ class Piece:
         gain: One number, or an array that broadcasts against a sample.
         factor: Slope in front of the rectifier.
         offset: Added in front of the rectifier.
-        max_value: Upper bound, or None.
+        max_value: Upper bound, one number or one per channel; or None.
     """
 
     gain: Any = 1.0
     factor: float = 1.0
     offset: float = 0.0
-    max_value: float | None = None
+    max_value: Any = None
 
     @property
     def plain(self) -> bool:
@@ -59,7 +62,7 @@ class Rectifier:
     @property
     def uniform(self) -> bool:
         """Whether it is the same function everywhere, and not one per channel or element."""
-        return all(np.ndim(piece.gain) == 0 for piece in self.pieces)
+        return all(np.ndim(piece.gain) == np.ndim(piece.max_value) == 0 for piece in self.pieces)
 
     @property
     def keeps_zero(self) -> bool:
@@ -79,6 +82,9 @@ def rectifier_of(layer: LayerSpec) -> Rectifier | None:
         return _leaky(config.get("negative_slope", 0.3))
     if layer.class_name == "PReLU":
         return _leaky(layer.weights["alpha"])
+    if layer.class_name in TRAINED_RECTIFIERS:
+        theta = layer.weights["threshold"]
+        return Rectifier((Piece(max_value=theta if theta.size > 1 else float(theta[0])),))
     if layer.class_name == "Clip":
         return _clip(config["minimum"], config["maximum"])
     if layer.class_name != "Activation":
@@ -89,9 +95,9 @@ def rectifier_of(layer: LayerSpec) -> Rectifier | None:
     return function() if function else None
 
 
-def _clipped(value: float, max_value: float | None) -> float:
+def _clipped(value: float, max_value: Any) -> Any:
     rectified = max(value, 0.0)
-    return rectified if max_value is None else min(rectified, max_value)
+    return rectified if max_value is None else np.minimum(rectified, max_value)
 
 
 def _leaky(slope: Any, max_value: float | None = None) -> Rectifier | None:

@@ -97,7 +97,7 @@ def mean_inputs(
 
     def fired(node: Population, current: tf.Tensor) -> tf.Tensor:
         unit = worth[node.name]
-        received[node.name] = relu(node, current).numpy().astype(np.float64) * unit.output
+        received[node.name] = relu(node, current, shift=None).numpy().astype(np.float64) * unit.output
         return tf.constant(rates[node.name] * unit.spike / unit.output, current.dtype)
 
     model_snn.network.run(_inputs(model_snn, batch, frames=frames), population=fired)

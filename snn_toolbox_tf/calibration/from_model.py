@@ -40,6 +40,8 @@ def thresholds_from_model(graph: Graph, percentile: float) -> Thresholds:
                 moments[node.name] = _rectified(source)
             else:
                 theta = np.maximum(largest[node.inputs[0]].max(keepdims=True).reshape(1), 0.0)
+            if node.trained_threshold is not None:
+                theta = node.trained_threshold.reshape(-1)
             thresholds[node.name] = theta
             positive = np.where(theta > 0, theta, max(float(theta.max()), 1e-12))
             largest[node.name] = np.broadcast_to(

@@ -27,8 +27,8 @@ class Reservoir:
         """Takes up a batch, one array per input."""
         rows = len(next(iter(batch.values())))
         if not self._seen:
-            sample = sum(array[:1].nbytes for array in batch.values())
-            self._count = max(1, min(self._count, self._memory // max(sample, 1)))
+            size = sum(array[:1].nbytes for array in batch.values())
+            self._count = max(1, min(self._count, self._memory // max(size, 1)))
         for row in range(rows):
             # The place of the sample that this one replaces, if it replaces any.
             place = self._seen if self._seen < self._count else int(self._generator.integers(self._seen + 1))

@@ -18,7 +18,7 @@ def raise_thresholds(graph: Graph, largest: dict[str, np.ndarray]) -> None:
     thresholds: all other channels would be left with few.
 
     Where several layers with weights follow each other without a population between them, what is possible is far from
-    what happens. Those currents are bounded by the grid instead.
+    what happens. Those currents are bounded by the grid instead. Thresholds that were trained stay as they are, too.
 
     Args:
         graph: The graph with its source's weights and its thresholds, changed in place.
@@ -30,7 +30,7 @@ def raise_thresholds(graph: Graph, largest: dict[str, np.ndarray]) -> None:
     def passed_on(node: Node, bound: np.ndarray) -> np.ndarray:
         if not isinstance(node, Population):
             return bound
-        if node.inputs[0] not in loose:
+        if node.inputs[0] not in loose and node.trained_threshold is None:
             # One value per threshold: per channel, or for all.
             shared = tuple(axis for axis, size in enumerate(np.shape(node.threshold)) if size == 1)
             theta = np.maximum(node.threshold, bound.max(axis=shared, keepdims=True) / LARGEST_CURRENT)

@@ -159,9 +159,13 @@ def apply_thresholds(graph: Graph, thresholds: Thresholds) -> None:
 
     A dead channel, whose threshold would be 0, gets the largest threshold of its population, and a dead population 1:
     any positive value serves, as long as unforeseen input does not make it fire wildly. A ReLU with an upper bound gets
-    no threshold above that bound, where the firing rate then saturates exactly as the ReLU does.
+    no threshold above that bound, where the firing rate then saturates exactly as the ReLU does. A threshold that was
+    trained is taken as it is.
     """
     for node in graph.of_type(Population):
+        if node.trained_threshold is not None:
+            node.threshold = node.trained_threshold
+            continue
         theta = thresholds[node.name]
         largest = theta.max()
         theta = np.where(theta > 0, theta, largest if largest > 0 else 1.0)

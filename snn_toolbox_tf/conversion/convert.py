@@ -22,6 +22,7 @@ from snn_toolbox_tf.parse import parse
 from snn_toolbox_tf.passes import to_spiking
 from snn_toolbox_tf.passes.normalize import normalize
 
+
 def convert_keras(
     model: keras.Model,
     calibration_data: Any = None,
@@ -52,13 +53,15 @@ def convert_keras(
         timesteps: T of `predict` and `evaluate`.
         threshold_rule: How thresholds follow from the activations that calibration data cause: "percentile" (Rueckauer et
             al. 2017), "maximum" (Diehl et al. 2015), or a function of your own of the statistics, see
-            `snn_toolbox_tf.calibration.threshold_rules`.
+            `snn_toolbox_tf.calibration.threshold_rules`. Those of `snn_toolbox_tf.layers.ThresholdReLU` and
+            `QuantizationClipFloorShift` are taken as they were trained.
         percentile: theta is this percentile of the positive activations, in (0, 100]. 99.9 if None. It is at least 2^-10 of
             the largest current that can come in one timestep, which matters to channels that are hardly ever positive.
         per_channel: One threshold per channel, or one per population.
-        threshold_scale: Every theta is multiplied by it: more than 1 leaves headroom, less clips more activations and needs
-            fewer timesteps.
-        v0: Initial membrane potential in units of the threshold; 0.5 (theta/2) rounds rates to nearest.
+        threshold_scale: Every theta that was not trained is multiplied by it: more than 1 leaves headroom, less clips more
+            activations and needs fewer timesteps.
+        v0: Initial membrane potential in units of the threshold; 0.5 (theta/2) rounds rates to nearest. Neurons that stand
+            for a `QuantizationClipFloorShift` start at theta/2, as they were trained to.
         reset: "subtract" (soft reset) or "zero" (hard reset).
         input: "analog", "poisson" or "frames", see `SpikingModel`.
         form: "normalized" (thresholds 1, spikes 0 or 1, parameters on a grid that makes spikes reproducible) or
@@ -144,7 +147,7 @@ def convert_graph(
         pass_error=pass_error,
     )
     # Not the source's: corrections have changed biases.
-    ann_outputs = Network(graph).decoded_ann_outputs(statistics.first_batch)
+    ann_outputs = Network(graph).decoded_ann_outputs(statistics.first_batch, shift=None)
     if options.form == "normalized":
         scale = normalize(graph)
         quantize(graph, observed(graph, statistics.largest, scale))

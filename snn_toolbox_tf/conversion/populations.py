@@ -35,12 +35,13 @@ class Calibrator:
     def without_data(self) -> dict[str, Any]:
         """Sets thresholds from batch-norm statistics and weights; returns what the record says of it."""
         graph, options = self.network.graph, self.options
-        warnings.warn(
-            f"No `calibration_data` was given for model '{graph.name}': thresholds are estimated from batch-norm statistics "
-            "and weights, which costs accuracy or many timesteps. Pass a few hundred typical samples, "
-            "`convert_keras(model, calibration_data=x)`.",
-            stacklevel=4,
-        )
+        if self._to_be_found():
+            warnings.warn(
+                f"No `calibration_data` was given for model '{graph.name}': thresholds are estimated from batch-norm "
+                "statistics and weights, which costs accuracy or many timesteps. Pass a few hundred typical samples, "
+                "`convert_keras(model, calibration_data=x)`.",
+                stacklevel=4,
+            )
         self._apply(calibration.thresholds_from_model(graph, options.used_percentile))
         return {"threshold_rule": "batch norm and weights", "per_channel": options.recipe.per_channel}
 
@@ -71,11 +72,9 @@ class Calibrator:
     def _correct(self) -> tuple[Trial | None, list[Trial]]:
         """Tries recipes; returns the one to take (None: thresholds by the options, and no corrections) and what was tried."""
         options = self.options
-        if not options.automatic and not options.recipe.corrections:
+        if not (options.automatic or options.recipe.corrections) or not self._to_be_found():
             return None, []
-        samples = Samples.drawn(
-            self.statistics.reservoir, self.network, options.timesteps, compare=options.automatic
-        )
+        samples = Samples.drawn(self.statistics.reservoir, self.network, options.timesteps, compare=options.automatic)
         if options.automatic and samples.held_out is None:
             return None, []
         input_options = InputOptions(options.input, options.seed)
@@ -87,7 +86,9 @@ class Calibrator:
         return (corrections.best_of(trials), trials) if options.automatic else (trials[0], [])
 
     def _set_thresholds(self, recipe: Recipe) -> dict[str, np.ndarray]:
-        rule = self.options.rule if recipe.threshold_rule == "custom" else self.options.rule_named(recipe.threshold_rule)
+        rule = (
+            self.options.rule if recipe.threshold_rule == "custom" else self.options.rule_named(recipe.threshold_rule)
+        )
         thresholds = calibration.thresholds_from_data(self.statistics, rule, per_channel=recipe.per_channel)
         self._apply(thresholds)
         return thresholds
@@ -98,13 +99,21 @@ class Calibrator:
         calibration.apply_thresholds(graph, scaled)
         calibration.raise_thresholds(graph, self.statistics.largest)
         for node in graph.of_type(Population):
-            node.neuron = self.options.neuron
+            # A quantised ReLU rounds to nearest.
+            node.neuron = (
+                self.options.neuron if node.levels is None else dataclasses.replace(self.options.neuron, v0=0.5)
+            )
+
+    def _to_be_found(self) -> set[str]:
+        """Names of the populations whose thresholds the source does not bring."""
+        return {node.name for node in self.network.graph.of_type(Population) if node.trained_threshold is None}
 
     def _warn_of_useless_data(self) -> None:
         graph, statistics = self.network.graph, self.statistics
-        if statistics.silent_populations:
+        silent = [name for name in statistics.silent_populations if name in self._to_be_found()]
+        if silent:
             warnings.warn(
-                f"The calibration data drives no neuron of {', '.join(statistics.silent_populations)}: their thresholds are "
+                f"The calibration data drives no neuron of {', '.join(silent)}: their thresholds are "
                 "arbitrary. Is it scaled as the model expects?",
                 stacklevel=5,
             )

@@ -1,5 +1,6 @@
 """Checks that a conversion kept the function, and that this machine's sums are exact on the grid."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -7,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from snn_toolbox_tf.foundation.errors import ConversionError
+from snn_toolbox_tf.graph import Population
 from snn_toolbox_tf.network import Network
 from snn_toolbox_tf.network.source_function import SourceFunction
 from snn_toolbox_tf.parse.source_model import flat_layers
@@ -15,6 +17,10 @@ TOLERANCE = 1e-4
 #: However much a network amplifies rounding: above this it would be no check.
 LARGEST_TOLERANCE = 1e-2
 GRID_TOLERANCE = 1e-2
+#: Of what the steps of quantised ReLUs do to the outputs.
+STEPS_TOLERANCE = 0.25
+#: Of these steps while networks are compared: no fraction of small numbers.
+OTHER_SHIFT = (3 - 5**0.5) / 2
 
 
 def check_same_function(source: SourceFunction, network: Network, inputs: dict[str, np.ndarray]) -> float:
@@ -25,14 +31,25 @@ def check_same_function(source: SourceFunction, network: Network, inputs: dict[s
         network: The network.
         inputs: An array `[batch, ...]` per input.
 
+    Quantised ReLUs are compared twice: without their steps, which turn the last bit of a sum that lies on one into a whole
+    step; and with them, see `_check_steps`.
+
     Returns:
-        max |difference| / max |output|, the largest over all outputs.
+        max |difference| / max |output|, the largest over all outputs; without steps.
 
     Raises:
         ValueError: If the source does not run, or its outputs are not finite.
         ConversionError: If it is 1e-4 or more, in float64 as well, and more than rounding explains: what a relative change
             of the input by 1e-6 (8 times float32's precision) does to the source's own output.
     """
+    if not any(node.levels for node in network.graph.of_type(Population)):
+        return _check_same_function(source, network, inputs)
+    error = _check_same_function(source.with_shift(None), network, inputs)
+    _check_steps(source, network, inputs)
+    return error
+
+
+def _check_same_function(source: SourceFunction, network: Network, inputs: dict[str, np.ndarray]) -> float:
     name = source.model.name
     try:
         expected = source(inputs)
@@ -46,11 +63,11 @@ def check_same_function(source: SourceFunction, network: Network, inputs: dict[s
             f"Model '{name}' gives NaN or infinite outputs on ordinary data. Expected weights for which float32 "
             "suffices: the training diverged, or the file is damaged."
         )
-    error = _relative(network.decoded_ann_outputs(inputs), expected)
+    error = _relative(network.decoded_ann_outputs(inputs, shift=None), expected)
     if not error < TOLERANCE:
         # The network may round what its source does not: it takes a clip apart into sums.
         exact = Network(network.graph_with_weights(), dtype="float64")
-        error = min(error, _relative(exact.decoded_ann_outputs(inputs), expected))
+        error = min(error, _relative(exact.decoded_ann_outputs(inputs, shift=None), expected))
     if not error < TOLERANCE and not error < min(_effect_of_rounding(source, inputs, expected), LARGEST_TOLERANCE):
         samples = len(next(iter(inputs.values())))
         raise ConversionError(
@@ -108,6 +125,28 @@ def _adds_bias_along_the_wrong_axis(layer: Any) -> bool:
     return shape[-1] == shape[1]
 
 
+def _check_steps(source: SourceFunction, network: Network, inputs: dict[str, np.ndarray]) -> None:
+    """Compares the steps of quantised ReLUs, where the network is its source's function without them.
+
+    Rounding moves sums that lie on a step. That these are few, the steps stand elsewhere for this, in both networks: where
+    sums of a few whole steps do not come. Other steps than the source's move all neurons instead, and change the outputs
+    about as much as the source's own do.
+
+    Raises:
+        ConversionError: If the network's steps are not those of its source.
+    """
+    expected = source.with_shift(OTHER_SHIFT)(inputs)
+    without_steps = source.with_shift(None)(inputs)
+    difference = _mean_difference(network.decoded_ann_outputs(inputs, shift=OTHER_SHIFT), expected)
+    allowed = max(TOLERANCE, STEPS_TOLERANCE * _mean_difference(without_steps, expected))
+    if not difference < allowed:
+        raise ConversionError(
+            f"The quantised ReLUs of model '{source.model.name}' have other steps in the converted network: its outputs "
+            f"differ by {difference:.2e} of the largest on average, expected less than {allowed:.2e}. Please report this "
+            "model's architecture."
+        )
+
+
 def _effect_of_rounding(source: SourceFunction, inputs: dict[str, np.ndarray], expected: Any) -> float:
     """Returns how much a relative change of the input by 1e-6 changes the source's output: deep networks amplify it."""
     generator = np.random.default_rng(0)
@@ -122,7 +161,7 @@ def check_grid(expected: Any, normalized: Network, inputs: dict[str, np.ndarray]
     """Compares the normalised network on its grid, run as an ANN, with what it gave before.
 
     Args:
-        expected: The outputs of the network with its source's weights.
+        expected: The outputs of the network with its source's weights, without steps of quantised ReLUs.
         normalized: The normalised network.
         inputs: An array `[batch, ...]` per input.
 
@@ -132,7 +171,7 @@ def check_grid(expected: Any, normalized: Network, inputs: dict[str, np.ndarray]
     Raises:
         ConversionError: If it is 1e-2 or more.
     """
-    error = _relative(normalized.decoded_ann_outputs(inputs), expected)
+    error = _relative(normalized.decoded_ann_outputs(inputs, shift=None), expected)
     if not error < GRID_TOLERANCE:
         raise ConversionError(
             f"The grid of network '{normalized.graph.name}' changes its outputs by {error:.2e} of the largest, expected "
@@ -143,11 +182,18 @@ def check_grid(expected: Any, normalized: Network, inputs: dict[str, np.ndarray]
 
 
 def _relative(actual: Any, expected: Any) -> float:
-    errors = []
+    return max(float(error.max()) for error in _differences(actual, expected))
+
+
+def _mean_difference(actual: Any, expected: Any) -> float:
+    return max(float(error.mean()) for error in _differences(actual, expected))
+
+
+def _differences(actual: Any, expected: Any) -> Iterator[np.ndarray]:
+    """Yields |difference| / max |expected| for every output."""
     for ours, theirs in zip(keras.tree.flatten(actual), keras.tree.flatten(expected), strict=True):
         ours, theirs = np.asarray(ours, dtype=np.float64), np.asarray(theirs, dtype=np.float64)
-        errors.append(float(np.abs(ours - theirs).max() / max(np.abs(theirs).max(), 1e-30)))
-    return max(errors)
+        yield np.abs(ours - theirs) / max(np.abs(theirs).max(), 1e-30)
 
 
 def platform_exceptions() -> list[str]:

@@ -100,12 +100,23 @@ class Trial:
     Attributes:
         recipe: The recipe.
         settings: What it gave, by population.
+        errors: Root mean square of the error of theta * rate over that of the source's activations, by population.
         agreement: With the source, on samples that were held out.
     """
 
     recipe: Recipe
     settings: Mapping[str, Setting]
+    errors: Mapping[str, float]
     agreement: Agreement | None
+
+    @property
+    def worst_population(self) -> str:
+        """Name of the population at which the error rises most above that of all populations before it."""
+        rises, before = dict[str, float](), 0.0
+        for name, error in self.errors.items():
+            rises[name] = error - before
+            before = max(before, error)
+        return max(rises, key=lambda name: rises[name])
 
     def __str__(self) -> str:
         if self.agreement is None:
@@ -157,13 +168,14 @@ def tried(network: Network, samples: Samples, recipe: Recipe, timesteps: int, in
         timesteps: T.
         input_options: How input is encoded.
     """
-    settings: dict[str, Setting] = {}
+    settings, errors = dict[str, Setting](), dict[str, float]()
 
     def fit(node: Population, observation: Observation) -> Setting:
         setting = Setting.of(node, per_channel=recipe.per_channel)
-        for name in recipe.corrections:
+        # What the source was trained with is exact as it is.
+        for name in recipe.corrections if node.trained_threshold is None else ():
             setting = CORRECTIONS[name](observation, setting)
-        settings[node.name] = setting
+        settings[node.name], errors[node.name] = setting, observation.relative_error(setting)
         return setting
 
     parts = [samples.fitted] if recipe.corrections else []
@@ -172,7 +184,7 @@ def tried(network: Network, samples: Samples, recipe: Recipe, timesteps: int, in
     fitted = len(next(iter(samples.fitted.values()))) if recipe.corrections else 0
     outputs, expected = Walk(network, together, timesteps, input_options, fitted).go(fit)
     compared = None if samples.held_out is None else agreement(outputs, expected, slice(fitted, None))
-    return Trial(recipe, settings, compared)
+    return Trial(recipe, settings, errors, compared)
 
 
 def best_of(trials: list[Trial]) -> Trial:

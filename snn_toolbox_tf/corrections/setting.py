@@ -12,7 +12,7 @@ from snn_toolbox_tf.graph import Population
 
 @dataclasses.dataclass(frozen=True)
 class Setting:
-    """A population's parameters: vectors with one value per channel, or all of them with one value for the population.
+    """A population's parameters: arrays of one shape that broadcasts to the population, with one value per channel, or one.
 
     Attributes:
         threshold: theta, in units of the source's activations.
@@ -27,13 +27,10 @@ class Setting:
     @classmethod
     def of(cls, node: Population, *, per_channel: bool) -> "Setting":
         """Returns the setting that a population has."""
-        size = node.shape[node.channel_axis] if per_channel else 1
-
-        def vector(values: np.ndarray) -> np.ndarray:
-            return np.broadcast_to(values.reshape(-1), (size,)).astype(np.float64)
-
-        threshold = node.threshold if per_channel else node.threshold.max()
-        return cls(vector(np.asarray(threshold)), vector(node.v0), np.zeros(size))
+        shape = np.broadcast_shapes(node.threshold.shape, node.v0.shape)
+        if per_channel:
+            shape = np.broadcast_shapes(shape, node.channel_vector(np.ones(node.shape[node.channel_axis])).shape)
+        return cls(np.broadcast_to(node.threshold, shape), np.broadcast_to(node.v0, shape), np.zeros(shape))
 
     def changed(self, **values: Any) -> "Setting":
         """Returns a setting with other values."""
@@ -50,7 +47,7 @@ class Setting:
 
 @dataclasses.dataclass(frozen=True)
 class Errors:
-    """How far decoded activations are off, in one vector each per channel, or for the population.
+    """How far decoded activations are off, in arrays of a setting's shape.
 
     Attributes:
         square: Mean squared error.
@@ -74,29 +71,29 @@ class Observation:
     def __init__(self, node: Population, current: tf.Tensor, target: tf.Tensor, timesteps: int) -> None:
         self.node, self.timesteps = node, timesteps
         self._current, self._target = ops.Current(current), target
-        self._axis = node.channel_axis + 1
-
-    @property
-    def largest(self) -> np.ndarray:
-        """Largest activation of the source per channel."""
-        return tf.reduce_max(self._target, axis=self._others()).numpy().astype(np.float64)
 
     def bounded(self, threshold: np.ndarray) -> np.ndarray:
         """Returns thresholds that are no larger than the bound of the source's ReLU, where firing saturates as it does."""
-        if self.node.max_value is None:
+        bound = self.node.max_value
+        if bound is None:
             return threshold
-        bound = np.broadcast_to(self.node.max_value, self.node.channel_vector(threshold).shape)
-        return np.minimum(threshold, bound.reshape(-1) if bound.size == threshold.size else bound.min())
+        shared = tuple(axis for axis, size in enumerate(threshold.shape) if size == 1)
+        return np.minimum(threshold, np.broadcast_to(bound, self.node.shape).min(axis=shared, keepdims=True))
 
     def errors(self, setting: Setting) -> Errors:
         """Runs the population in a setting, and compares what it gives with the source's activation."""
         spikes = fire(self.node, [self._current], setting, self.timesteps, self._target.shape, spike_form="counts")
-        unit = tf.constant(self.node.channel_vector(setting.threshold / self.timesteps), tf.float32)
+        unit = tf.constant((setting.threshold / self.timesteps)[np.newaxis], tf.float32)
         error = tf.cast(spikes, tf.float32) * unit - self._target
-        axes = self._others() if setting.threshold.size > 1 else None
-        square = tf.reduce_mean(tf.square(error), axis=axes).numpy()
-        mean = tf.reduce_mean(error, axis=axes).numpy()
-        return Errors(np.atleast_1d(square).astype(np.float64), np.atleast_1d(mean).astype(np.float64))
+        axes = [0, *(axis + 1 for axis, size in enumerate(setting.threshold.shape) if size == 1)]
+        square = tf.reduce_mean(tf.square(error), axis=axes, keepdims=True)[0].numpy()
+        mean = tf.reduce_mean(error, axis=axes, keepdims=True)[0].numpy()
+        return Errors(square.astype(np.float64), mean.astype(np.float64))
+
+    def relative_error(self, setting: Setting) -> float:
+        """Returns the root mean square of the error over that of the source's activations; 0 where these are 0."""
+        power = float(tf.reduce_mean(tf.square(self._target)))
+        return float(np.sqrt(self.errors(setting).square.mean() / power)) if power > 0 else 0.0
 
     def best(self, settings: list[Setting]) -> Setting:
         """Returns what has the least squared error, channel by channel; of equals, the first."""
@@ -107,9 +104,6 @@ class Observation:
             better = square < least * (1 - 1e-6)
             best, least = setting.where(better, best), np.where(better, square, least)
         return best
-
-    def _others(self) -> list[int]:
-        return [axis for axis in range(self._target.shape.rank) if axis != self._axis]
 
 
 def fire(
@@ -133,7 +127,7 @@ def fire(
     """
 
     def constant(values: np.ndarray) -> tf.Tensor:
-        return tf.constant(node.channel_vector(values)[np.newaxis], tf.float32)
+        return tf.constant(values[np.newaxis], tf.float32)
 
     bias = [ops.Current(tf.broadcast_to(constant(setting.bias), shape))] if setting.bias.any() else []
     return ops.integrate_fire(

@@ -5,6 +5,7 @@ timesteps are kept, one byte each, for as long as something still reads them.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -113,15 +114,15 @@ class Walk:
         """
         graph = self._network.graph
         for stage in stages(graph, self._elements):
-            node = graph[stage.target] if stage.target in graph else None
-            if isinstance(node, Population):
+            if stage.target in graph:
+                node = graph[stage.target]
                 setting = fit(node, self._observe(node, stage))
+                finish = functools.partial(self._fire, node=node, setting=setting)
+            else:
+                finish = functools.partial(self._read_out, key=stage.target)
             for chunk in self._chunks:
                 self._compute(chunk, stage.nodes)
-                if isinstance(node, Population):
-                    self._fire(chunk, node, setting)
-                else:
-                    self._read_out(chunk, stage.target)
+                finish(chunk)
                 for name in stage.done_with:
                     chunk.signals.pop(name, None)
                     chunk.activations.pop(name, None)
@@ -129,7 +130,9 @@ class Walk:
 
     def _observe(self, node: Population, stage: Stage) -> Observation:
         """Returns what a population receives for as many samples as its setting needs."""
-        wanted = max(1, min(_wanted(node), self._fitted, LARGEST_OBSERVATION // (self._timesteps * int(np.prod(node.shape)))))
+        wanted = max(
+            1, min(_wanted(node), self._fitted, LARGEST_OBSERVATION // (self._timesteps * int(np.prod(node.shape))))
+        )
         currents, targets, found = [], [], 0
         for chunk in self._chunks:
             if found >= wanted:
@@ -172,7 +175,7 @@ class Walk:
         shape = tf.TensorShape([chunk.samples, *node.shape])
         spikes = fire(node, currents, setting, self._timesteps, shape)
         merged = tf.reshape(spikes, [-1, *node.shape])
-        height = tf.constant(node.channel_vector(setting.threshold)[np.newaxis], tf.float32)
+        height = tf.constant(setting.threshold[np.newaxis], tf.float32)
         chunk.signals[node.name] = _Spikes(tf.cast(merged, tf.int8), height)
         chunk.activations[node.name] = self._activation(chunk, node)
 

@@ -13,7 +13,7 @@ from snn_toolbox_tf.neurons import Neuron, neuron_from_config
 
 _KINDS = {kind.__name__: kind for kind in (InputNode, Synapse, MaxPool, Population)}
 #: Raised whenever an older version could not read what this one writes.
-FORMAT = 2
+FORMAT = 3
 
 
 def graph_to_config(graph: Graph) -> dict[str, Any]:
@@ -62,7 +62,7 @@ def graph_from_config(config: dict[str, Any]) -> Graph:
             return [LayerSpec(**spec) for spec in value]
         if key == "neuron":
             return neuron_from_config(value)
-        if value is not None and key in ("threshold", "max_value", "initial_potential"):
+        if value is not None and key in ("threshold", "max_value", "initial_potential", "trained_threshold"):
             return np.asarray(value, dtype=np.float64)
         return value
 

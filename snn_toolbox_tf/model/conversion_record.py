@@ -77,5 +77,5 @@ class ConversionRecord:
                 "does not know"
             )
         thresholds = {name: np.asarray(theta, np.float64) for name, theta in data.get("thresholds", {}).items()}
-        values = {name: tuple(value) if isinstance(value, list) else value for name, value in data.items()}
+        values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in data.items()}
         return cls(**{**values, "thresholds": thresholds})

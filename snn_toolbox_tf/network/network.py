@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from snn_toolbox_tf.foundation.names import scope_name
 from snn_toolbox_tf.graph import Graph, InputNode, LayerSpec, MaxPool, Node, Population, Readout, Synapse
-from snn_toolbox_tf.layers import SpikingNeurons
+from snn_toolbox_tf.layers import SHIFT, SpikingNeurons, clip_floor_shift
 from snn_toolbox_tf.synapses import build_layer, variables_of
 
 
@@ -92,21 +92,22 @@ class Network:
         with tf.name_scope("network"):
             return self.layers[node.name](inputs if len(inputs) > 1 else inputs[0])
 
-    def run_as_ann(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    def run_as_ann(self, inputs: Mapping[str, Any], *, shift: float | None = SHIFT) -> dict[str, Any]:
         """Runs the network with each population replaced by the ReLU that it stands for.
 
         Args:
             inputs: A tensor `[batch, ...]` per input name.
+            shift: Of the steps of quantised ReLUs, see `layers.clip_floor_shift`; None: these are only clipped.
 
         Returns:
             The output of every node by name, float `[batch, ...]`.
         """
         cast = {name: tf.cast(inputs[name], self.input_dtype(name)) for name in inputs}
-        return self.run(cast, population=relu)
+        return self.run(cast, population=lambda node, current: relu(node, current, shift=shift))
 
-    def decoded_ann_outputs(self, inputs: Mapping[str, Any]) -> Any:
+    def decoded_ann_outputs(self, inputs: Mapping[str, Any], *, shift: float | None = SHIFT) -> Any:
         """Returns what `run_as_ann` gives at the outputs, decoded, in the source's structure."""
-        values = self.run_as_ann(inputs)
+        values = self.run_as_ann(inputs, shift=shift)
         return self.decode([values[readout.node] for readout in self.graph.readouts])
 
     def input_dtype(self, name: str) -> str:
@@ -131,8 +132,10 @@ class Network:
         return pack(self.graph.output_structure, outputs)
 
 
-def relu(node: Population, current: Any) -> Any:
-    """Returns what the ReLU gives that a population stands for."""
+def relu(node: Population, current: Any, *, shift: float | None = SHIFT) -> Any:
+    """Returns what the ReLU gives that a population stands for, quantised in steps, or with `shift=None` only clipped."""
+    if node.levels is not None and shift is not None:
+        return clip_floor_shift(current, tf.constant(node.trained_threshold, current.dtype), node.levels, shift)
     rectified = tf.nn.relu(current)
     if node.max_value is None:
         return rectified

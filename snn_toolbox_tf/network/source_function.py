@@ -7,7 +7,9 @@ import keras
 import tensorflow as tf
 
 from snn_toolbox_tf.graph import Graph
+from snn_toolbox_tf.layers import SHIFT, shifted
 from snn_toolbox_tf.network.network import inputs_of, pack
+from snn_toolbox_tf.parse.source_model import flat_layers
 
 
 class SourceFunction:
@@ -19,10 +21,13 @@ class SourceFunction:
     Args:
         model: The source model.
         graph: Its graph; its inputs have the source's names, shapes and structure.
+        shift: Of the steps of quantised ReLUs (`layers.QuantizationClipFloorShift`); None: these are only clipped.
     """
 
-    def __init__(self, model: keras.Model, graph: Graph) -> None:
+    def __init__(self, model: keras.Model, graph: Graph, *, shift: float | None = SHIFT) -> None:
         self.model = model
+        self._graph, self._layers, self._shift = graph, flat_layers(model), shift
+        self._others: dict[float | None, SourceFunction] = {}
         self._nodes, self._structure = inputs_of(graph), graph.input_structure
         self._function = self._traced(jit_compile=False)
 
@@ -39,10 +44,17 @@ class SourceFunction:
             self._function = self._traced(jit_compile=True)
             return self._function(tensors)
 
+    def with_shift(self, shift: float | None) -> "SourceFunction":
+        """Returns the same function with the steps of quantised ReLUs elsewhere, or without them; traced once as well."""
+        if shift not in self._others:
+            self._others[shift] = SourceFunction(self.model, self._graph, shift=shift)
+        return self._others[shift]
+
     def _traced(self, *, jit_compile: bool) -> Any:
         def call(tensors: dict[str, tf.Tensor]) -> Any:
             values = pack(self._structure, [tensors[node.name] for node in self._nodes])
-            return self.model(values, training=False)
+            with shifted(self._layers, self._shift):
+                return self.model(values, training=False)
 
         signature = {node.name: tf.TensorSpec((None, *node.shape)) for node in self._nodes}
         return tf.function(call, input_signature=[signature], autograph=False, jit_compile=jit_compile)

@@ -9,12 +9,14 @@ import numpy as np
 
 from snn_toolbox_tf.activations import ACTIVATION_LAYERS, CUSTOM_FUNCTION
 from snn_toolbox_tf.graph import LayerSpec, Synapse
+from snn_toolbox_tf.layers import QuantizationClipFloorShift, ThresholdReLU
 from snn_toolbox_tf.parse import refusals
 from snn_toolbox_tf.parse.broadcasting import broadcast
 from snn_toolbox_tf.parse.einsum import lower_einsum_dense
 from snn_toolbox_tf.parse.place import Place, as_float64
 from snn_toolbox_tf.parse.registered import lower_registered
 from snn_toolbox_tf.parse.resampling import lower_resampling
+from snn_toolbox_tf.parse.trained_rectifiers import lower_trained_rectifier
 from snn_toolbox_tf.synapses import FAMILIES, MAX_POOLING, registered_name, scale_spec
 
 #: Layers that do nothing at inference.
@@ -45,6 +47,8 @@ def lower_layer(place: Place, layer: Any) -> str:
     class_name = type(layer).__name__
     if registered_name(layer) is not None:
         return lower_registered(place, layer)
+    if type(layer) in (ThresholdReLU, QuantizationClipFloorShift):
+        return lower_trained_rectifier(place, layer)
     if _is_scaled_sum(layer):
         return _scaled_sum(place, layer)
     if not is_keras_layer(layer):

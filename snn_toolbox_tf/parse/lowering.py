@@ -21,11 +21,13 @@ class Origin:
         name: Its name; the nodes that were made of it have it as their `origin`.
         class_name: Class of the layer or operation.
         inactive: Whether it does nothing at inference, so that there is no node.
+        source: The layer or operation itself; None for an input.
     """
 
     name: str
     class_name: str
     inactive: bool = False
+    source: Any = None
 
 
 class Lowering:
@@ -91,7 +93,7 @@ class Lowering:
         origin = len(self.origins)
         is_layer = isinstance(layer, keras.layers.Layer)
         result = lower_layer(place, layer) if is_layer else lower_operation(place, call)
-        self.origins.insert(origin, Origin(name, class_name, inactive=result in inputs))
+        self.origins.insert(origin, Origin(name, class_name, inactive=result in inputs, source=layer))
         if not isinstance(result, str) or isinstance(self.graph[result], (Activation, Unsupported)):
             return result
         return self._add_own_activation(layer, place, result)
@@ -104,7 +106,7 @@ class Lowering:
         spec = function_spec(layer.activation)
         suffix = spec.config.get("activation", spec.class_name.lower())
         name = self.graph.unique_name(f"{place.name}_{suffix}")
-        self.origins.append(Origin(name, f"activation of {type(layer).__name__}"))
+        self.origins.append(Origin(name, f"activation of {type(layer).__name__}", source=layer))
         own = dataclasses.replace(place, name=name, inputs=[result], shape=self.graph[result].shape)
         return own.activation(spec)
 
@@ -132,7 +134,7 @@ class Lowering:
             if not isinstance(wrapper.layer, keras.Model):
                 own = place.name + origin.name.removeprefix(wrapper.layer.name)
             names[origin.name] = own
-            self.origins.append(Origin(own, origin.class_name, origin.inactive))
+            self.origins.append(dataclasses.replace(origin, name=own))
         return distribute(inner.graph, self.graph, place.inputs[0], names)
 
     def _channel_axis(self, layer: Any, inputs: list[str], shape: tuple[int | None, ...]) -> int:

@@ -38,6 +38,8 @@ def normalize(graph: Graph) -> dict[str, Scale]:
     for node in graph.of_type(Population):
         if node.max_value is not None:
             node.max_value = node.max_value / node.threshold
+        if node.trained_threshold is not None:
+            node.trained_threshold = node.trained_threshold / node.threshold
         node.threshold = node.channel_vector(1.0)
         node.spike_height = "unit"
     graph.sort()

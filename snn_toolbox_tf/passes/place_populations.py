@@ -1,6 +1,6 @@
 """Puts a population of spiking neurons where each inner ReLU stood."""
 
-from snn_toolbox_tf.activations import rectifier_of
+from snn_toolbox_tf.activations import TRAINED_RECTIFIERS, rectifier_of
 from snn_toolbox_tf.graph import Activation, Graph, Population
 
 
@@ -12,4 +12,7 @@ def place_populations(graph: Graph) -> None:
         rectifier = rectifier_of(node.layer)
         if rectifier is not None and rectifier.pieces[0].max_value is not None:
             population.max_value = population.channel_vector(rectifier.pieces[0].max_value)
+        if node.layer.class_name in TRAINED_RECTIFIERS:
+            population.trained_threshold = population.max_value
+            population.levels = node.layer.config.get("levels")
         graph.replace(population)
