@@ -27,7 +27,8 @@ def convert_keras(
     model: keras.Model,
     calibration_data: Any = None,
     *,
-    timesteps: int = DEFAULT_TIMESTEPS,
+    timesteps: int | str = DEFAULT_TIMESTEPS,
+    tolerance: float = 0.01,
     threshold_rule: str | ThresholdRule | None = None,
     corrections: Sequence[str] | None = None,
     percentile: float | None = None,
@@ -44,17 +45,28 @@ def convert_keras(
 ) -> SpikingModel:
     """Converts a trained Keras model into a spiking neural network.
 
+    Unless `threshold_rule`, `corrections`, `percentile`, `per_channel` or `v0` is given, thresholds and corrections are found:
+    several ways are tried on one part of the calibration data, and the network whose decisions agree most with the source's
+    on another part is taken. `model_snn.conversion.trials` tells of it. The neurons remain integrate-and-fire neurons
+    with soft reset, weights are not changed, and labels are not used. With `reset="zero"` or `input="frames"` nothing is
+    searched.
+
     Args:
         model: A built Sequential or Functional model with ReLU nonlinearities. It is not changed.
         calibration_data: Samples like those that the network will see, from which thresholds are taken: arrays in the
             structure of the model's inputs, or batches of them (a `tf.data.Dataset`, a `keras.utils.PyDataset`, a
             generator). A few hundred samples do. Without it, thresholds come from batch-norm statistics, or from the
             weights alone (Diehl et al. 2015), and are much worse.
-        timesteps: T of `predict` and `evaluate`.
+        timesteps: T of `predict` and `evaluate`, for which thresholds and corrections are made; or "auto": the smallest T,
+            up to 256, with which the decisions of no more than the share `tolerance` of samples differ from the source's.
+        tolerance: See `timesteps`.
         threshold_rule: How thresholds follow from the activations that calibration data cause: "percentile" (Rueckauer et
-            al. 2017), "maximum" (Diehl et al. 2015), or a function of your own of the statistics, see
-            `snn_toolbox_tf.calibration.threshold_rules`. Those of `snn_toolbox_tf.layers.ThresholdReLU` and
-            `QuantizationClipFloorShift` are taken as they were trained.
+            al. 2017), "maximum" (Diehl et al. 2015), "mean_square_error" (for T timesteps; Li et al. 2021),
+            "local_threshold_balancing" (Bu et al. 2025), or a function of your own of the statistics, see
+            `snn_toolbox_tf.calibration.threshold_rules`.
+        corrections: Names of corrections that are made one after the other, population after population, on the spikes that
+            calibration data really cause: "shift", "biases", "thresholds", "initial_potentials", see
+            `snn_toolbox_tf.corrections.steps`.
         percentile: theta is this percentile of the positive activations, in (0, 100]. 99.9 if None. It is at least 2^-10 of
             the largest current that can come in one timestep, which matters to channels that are hardly ever positive.
         per_channel: One threshold per channel, or one per population.
@@ -92,6 +104,7 @@ def convert_keras(
     """
     options = ConversionOptions(
         timesteps=timesteps,
+        tolerance=tolerance,
         threshold_rule=threshold_rule,
         corrections=corrections,
         percentile=percentile,
@@ -138,10 +151,10 @@ def convert_graph(
         verification.check_same_function(source, network, inputs) for inputs in (statistics.first_batch, random_input)
     )
     calibrator = Calibrator(network, statistics, options)
-    found = calibrator.from_data() if calibrated else calibrator.without_data()
+    populations = calibrator.from_data() if calibrated else calibrator.without_data()
     record = ConversionRecord(
         **options.recorded(),
-        **found,
+        **populations.recorded,
         calibration_samples=statistics.samples if calibrated else 0,
         thresholds={node.name: node.threshold for node in graph.of_type(Population)},
         pass_error=pass_error,
@@ -153,7 +166,7 @@ def convert_graph(
         quantize(graph, observed(graph, statistics.largest, scale))
     model_snn = SpikingModel(
         graph,
-        timesteps=options.timesteps,
+        timesteps=populations.timesteps,
         input=options.input,
         seed=options.seed,
         block_length=options.block_length,

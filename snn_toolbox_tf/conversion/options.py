@@ -34,7 +34,8 @@ class ConversionOptions:
         TypeError, ValueError: If an argument is not usable.
     """
 
-    timesteps: int = DEFAULT_TIMESTEPS
+    timesteps: int | str = DEFAULT_TIMESTEPS
+    tolerance: float = 0.01
     threshold_rule: str | ThresholdRule | None = None
     corrections: Sequence[str] | None = None
     percentile: float | None = None
@@ -49,9 +50,14 @@ class ConversionOptions:
     block_length: int | None = None
 
     def __post_init__(self) -> None:
-        check_timesteps(self.timesteps)
+        _check_timesteps(self.timesteps)
+        if not (_is_number(self.tolerance) and 0 <= self.tolerance < 1):
+            raise ValueError(
+                "Expected `tolerance` to be in [0, 1), the share of decisions that may differ from the source's. "
+                f"Received: tolerance={self.tolerance!r}"
+            )
         _check_percentile(self.percentile)
-        _ = self.rule
+        _ = self.rule_for(self.recipe, self.used_timesteps)
         _check_corrections(self.corrections)
         if self.per_channel is not None and not isinstance(self.per_channel, (bool, np.bool_)):
             raise ValueError(f"Expected `per_channel` to be True or False. Received: per_channel={self.per_channel!r}")
@@ -83,21 +89,22 @@ class ConversionOptions:
     @property
     def recipe(self) -> Recipe:
         """What is done where nothing is to be found."""
-        named = self.threshold_rule if isinstance(self.threshold_rule, str) else "custom"
+        rule = "custom" if callable(self.threshold_rule) else self.threshold_rule
         return Recipe(
-            "percentile" if self.threshold_rule is None else named,
+            "percentile" if rule is None else rule,
             per_channel=self.per_channel is None or bool(self.per_channel),
             corrections=tuple(self.corrections or ()),
         )
 
     @property
-    def rule(self) -> ThresholdRule:
-        """The threshold rule where nothing is to be found, a function of statistics."""
-        return self.rule_named(self.threshold_rule or "percentile")
+    def used_timesteps(self) -> int:
+        """T, or its default where T is to be found."""
+        return DEFAULT_TIMESTEPS if isinstance(self.timesteps, str) else self.timesteps
 
-    def rule_named(self, rule: str | ThresholdRule) -> ThresholdRule:
-        """Returns a rule for the options' percentile and number of timesteps."""
-        return threshold_rule(rule, RuleSettings(self.used_percentile, self.timesteps))
+    def rule_for(self, recipe: Recipe, timesteps: int) -> ThresholdRule:
+        """Returns the rule of a recipe, for the options' percentile; the user's own if the recipe has none of the names."""
+        own = self.threshold_rule if recipe.threshold_rule == "custom" else None
+        return threshold_rule(own or recipe.threshold_rule, RuleSettings(self.used_percentile, timesteps))
 
     @property
     def neuron(self) -> Neuron:
@@ -144,3 +151,13 @@ def _check_corrections(corrections: Any) -> None:
         )
     for name in corrections:
         check_one_of(name, CORRECTIONS, "corrections")
+
+
+def _check_timesteps(timesteps: Any) -> None:
+    if isinstance(timesteps, str):
+        if timesteps != "auto":
+            raise ValueError(
+                f"Expected `timesteps` to be a positive integer or 'auto'. Received: timesteps={timesteps!r}"
+            )
+        return
+    check_timesteps(timesteps)

@@ -1,4 +1,4 @@
-"""Gives populations their thresholds and corrections: those that the user names, or those that agree most with the source."""
+"""Gives populations thresholds and corrections: those that the user names, or what agrees most with the source."""
 
 import dataclasses
 import warnings
@@ -16,6 +16,23 @@ from snn_toolbox_tf.simulation.inputs import InputOptions
 
 #: Input above this, behind which activations are as large, is more often a mistake than a unit.
 _USUAL_SIZE = 1e6
+#: Below this agreement with the source, the user is told what to try.
+_POOR_AGREEMENT = 0.9
+#: The number of timesteps that is found is not larger; nor is it finer than this part of the next power of two.
+LARGEST_TIMESTEPS, _RESOLUTION = 256, 8
+
+
+@dataclasses.dataclass(frozen=True)
+class Calibrated:
+    """How populations were set, and for which number of timesteps.
+
+    Attributes:
+        timesteps: T.
+        recorded: What the record of the conversion says of it.
+    """
+
+    timesteps: int
+    recorded: dict[str, Any]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,8 +49,8 @@ class Calibrator:
     statistics: ActivationStatistics
     options: ConversionOptions
 
-    def without_data(self) -> dict[str, Any]:
-        """Sets thresholds from batch-norm statistics and weights; returns what the record says of it."""
+    def without_data(self) -> Calibrated:
+        """Sets thresholds from batch-norm statistics and weights."""
         graph, options = self.network.graph, self.options
         if self._to_be_found():
             warnings.warn(
@@ -43,52 +60,94 @@ class Calibrator:
                 stacklevel=4,
             )
         self._apply(calibration.thresholds_from_model(graph, options.used_percentile))
-        return {"threshold_rule": "batch norm and weights", "per_channel": options.recipe.per_channel}
+        record = {"threshold_rule": "batch norm and weights", "per_channel": options.recipe.per_channel}
+        return Calibrated(options.used_timesteps, record)
 
-    def from_data(self) -> dict[str, Any]:
-        """Sets thresholds, and corrects populations; returns what the record says of it."""
-        graph, options, statistics = self.network.graph, self.options, self.statistics
+    def from_data(self) -> Calibrated:
+        """Sets thresholds, and corrects populations."""
+        graph, statistics = self.network.graph, self.statistics
         self._warn_of_useless_data()
         for node in inputs_of(graph):
             node.magnitude = float(statistics.largest[node.name].max()) or 1.0
-        chosen, trials = self._correct()
-        recipe = options.recipe if chosen is None else chosen.recipe
-        thresholds = self._set_thresholds(recipe)
+        if self.options.timesteps == "auto":
+            timesteps, trials = self._smallest_timesteps()
+        else:
+            timesteps, trials = self.options.used_timesteps, self._trials(self.options.used_timesteps)
+        chosen = corrections.best_of(trials)
+        recipe = self.options.recipe if chosen is None else chosen.recipe
+        thresholds = self._set_thresholds(recipe, timesteps)
         _warn_of_another_scale(graph, thresholds)
         if chosen is not None and recipe.corrections:
             corrections.write_settings(graph, chosen.settings)
             calibration.raise_thresholds(graph, statistics.largest)
-        for_any = not recipe.corrections and recipe.threshold_rule != "mean_square_error"
         found = None if chosen is None else chosen.agreement
-        return {
+        if chosen is not None and found is not None and found.decisions < _POOR_AGREEMENT:
+            self._warn_of_poor_agreement(chosen, found.decisions, timesteps)
+        for_any = not recipe.corrections and recipe.threshold_rule != "mean_square_error"
+        record = {
             "threshold_rule": recipe.threshold_rule,
             "per_channel": recipe.per_channel,
             "corrections": recipe.corrections,
-            "calibrated_timesteps": None if for_any else options.timesteps,
+            "calibrated_timesteps": None if for_any else timesteps,
             "agreement": None if found is None else found.decisions,
-            "trials": tuple(map(str, trials)),
+            "trials": tuple(map(str, trials)) if len(trials) > 1 else (),
         }
+        return Calibrated(timesteps, record)
 
-    def _correct(self) -> tuple[Trial | None, list[Trial]]:
-        """Tries recipes; returns the one to take (None: thresholds by the options, and no corrections) and what was tried."""
+    def _trials(self, timesteps: int) -> list[Trial]:
+        """Tries all that is to be tried for a number of timesteps; nothing, if thresholds by the options are all."""
         options = self.options
-        if not (options.automatic or options.recipe.corrections) or not self._to_be_found():
-            return None, []
-        samples = Samples.drawn(self.statistics.reservoir, self.network, options.timesteps, compare=options.automatic)
-        if options.automatic and samples.held_out is None:
-            return None, []
+        choose = options.automatic or options.timesteps == "auto"
+        if not (choose or options.recipe.corrections) or not self._to_be_found():
+            return []
+        samples = Samples.drawn(self.statistics.reservoir, self.network, timesteps, compare=choose)
+        if choose and samples.held_out is None:
+            return []
         input_options = InputOptions(options.input, options.seed)
+        recipes = corrections.recipes_for(len(self.statistics.reservoir)) if options.automatic else (options.recipe,)
         trials = []
-        recipes = corrections.recipes_for(len(self.statistics.reservoir))
-        for recipe in recipes if options.automatic else (options.recipe,):
-            self._set_thresholds(recipe)
-            trials.append(corrections.tried(self.network, samples, recipe, options.timesteps, input_options))
-        return (corrections.best_of(trials), trials) if options.automatic else (trials[0], [])
+        for recipe in recipes:
+            self._set_thresholds(recipe, timesteps)
+            trials.append(corrections.tried(self.network, samples, recipe, timesteps, input_options))
+        return trials
 
-    def _set_thresholds(self, recipe: Recipe) -> dict[str, np.ndarray]:
-        rule = (
-            self.options.rule if recipe.threshold_rule == "custom" else self.options.rule_named(recipe.threshold_rule)
-        )
+    def _smallest_timesteps(self) -> tuple[int, list[Trial]]:
+        """Finds the smallest T with which decisions agree to within the tolerance: doubles it, then halves the interval.
+
+        Agreement rises with T but for noise, so that what is found is the smallest T for which it was seen, not a proof.
+        """
+        wanted = 1.0 - self.options.tolerance
+        found: dict[int, list[Trial]] = {}
+
+        def suffices(timesteps: int) -> bool:
+            found[timesteps] = self._trials(timesteps)
+            best = corrections.best_of(found[timesteps])
+            if best is None or best.agreement is None:
+                raise ValueError(
+                    f"`timesteps='auto'` compares decisions on calibration samples that are held out. Expected at least "
+                    f"{corrections.FEWEST_SAMPLES} samples, and thresholds that are to be found. "
+                    f"Received: {self.statistics.samples} samples."
+                )
+            return best.agreement.decisions >= wanted
+
+        high = 4
+        while not suffices(high):
+            if high == LARGEST_TIMESTEPS:
+                warnings.warn(
+                    f"Model '{self.network.graph.name}' does not reach an agreement of {wanted:g} with {high} timesteps, "
+                    "which are taken. Give a larger `tolerance`, or more typical calibration data.",
+                    stacklevel=5,
+                )
+                return high, found[high]
+            high *= 2
+        low = high // 2 if high > 4 else 0
+        while high - low > max(1, high // _RESOLUTION):
+            middle = (low + high) // 2
+            low, high = (low, middle) if suffices(middle) else (middle, high)
+        return high, found[high]
+
+    def _set_thresholds(self, recipe: Recipe, timesteps: int) -> dict[str, np.ndarray]:
+        rule = self.options.rule_for(recipe, timesteps)
         thresholds = calibration.thresholds_from_data(self.statistics, rule, per_channel=recipe.per_channel)
         self._apply(thresholds)
         return thresholds
@@ -124,6 +183,16 @@ class Calibrator:
                 "alone. Expected samples like those that the network will see.",
                 stacklevel=5,
             )
+
+    def _warn_of_poor_agreement(self, chosen: Trial, share: float, timesteps: int) -> None:
+        worst = chosen.worst_population
+        warnings.warn(
+            f"With {timesteps} timesteps the spiking network agrees with model '{self.network.graph.name}' on "
+            f"{100 * share:.1f} % of the calibration samples that were held out. Most is lost at '{worst}', whose rates are "
+            f"off by {100 * chosen.errors[worst]:.0f} %. Try timesteps={2 * timesteps}, more calibration data (there are "
+            f"{self.statistics.samples} samples), or calibration='gradient'.",
+            stacklevel=5,
+        )
 
 
 def _warn_of_another_scale(graph: Graph, thresholds: dict[str, np.ndarray]) -> None:

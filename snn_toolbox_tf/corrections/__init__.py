@@ -1,11 +1,12 @@
 """What makes a network accurate at few timesteps, beyond thresholds: found on the spikes that it really emits."""
 
-from snn_toolbox_tf.corrections.automatic import Recipe, Samples, Trial, best_of, recipes_for, tried
+from snn_toolbox_tf.corrections.automatic import FEWEST_SAMPLES, Recipe, Samples, Trial, best_of, recipes_for, tried
 from snn_toolbox_tf.corrections.steps import CORRECTIONS
 from snn_toolbox_tf.corrections.write import write_settings
 
 __all__ = [
     "CORRECTIONS",
+    "FEWEST_SAMPLES",
     "Recipe",
     "Samples",
     "Trial",

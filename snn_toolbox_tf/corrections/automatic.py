@@ -178,21 +178,26 @@ def tried(network: Network, samples: Samples, recipe: Recipe, timesteps: int, in
         settings[node.name], errors[node.name] = setting, observation.relative_error(setting)
         return setting
 
-    parts = [samples.fitted] if recipe.corrections else []
+    # Where nothing is fitted, those that are held out do.
+    parts = [samples.fitted] if recipe.corrections or samples.held_out is None else []
     parts += [] if samples.held_out is None else [samples.held_out]
     together = {name: np.concatenate([part[name] for part in parts]) for name in samples.fitted}
-    fitted = len(next(iter(samples.fitted.values()))) if recipe.corrections else 0
-    outputs, expected = Walk(network, together, timesteps, input_options, fitted).go(fit)
-    compared = None if samples.held_out is None else agreement(outputs, expected, slice(fitted, None))
+    count = len(next(iter(together.values())))
+    held_out = 0 if samples.held_out is None else len(next(iter(samples.held_out.values())))
+    outputs, expected = Walk(network, together, timesteps, input_options, (count - held_out) or count).go(fit)
+    compared = agreement(outputs, expected, slice(count - held_out, None)) if held_out else None
     return Trial(recipe, settings, errors, compared)
 
 
-def best_of(trials: list[Trial]) -> Trial:
+def best_of(trials: list[Trial]) -> Trial | None:
     """Returns the trial whose network agrees most with the source; among equals, the one with the least error.
 
-    Shares of decisions that differ by less than they are certain to are equal.
+    Shares of decisions that differ by less than they are certain to are equal. Of trials that were not compared, it is the
+    first; None if there is none.
     """
     found = [(trial, trial.agreement) for trial in trials if trial.agreement is not None]
+    if not found:
+        return next(iter(trials), None)
     top = max((agreement for _, agreement in found), key=lambda agreement: agreement.decisions)
     equal = [(trial, a) for trial, a in found if a.decisions >= top.decisions - top.uncertainty]
     return min(equal, key=lambda pair: pair[1].error)[0]

@@ -113,9 +113,10 @@ class Walk:
             Decoded outputs of the spiking network after T timesteps, and of the source, in the source's structure.
         """
         graph = self._network.graph
+        populations: dict[str, Population] = {node.name: node for node in graph.of_type(Population)}
         for stage in stages(graph, self._elements):
-            if stage.target in graph:
-                node = graph[stage.target]
+            if stage.target in populations:
+                node = populations[stage.target]
                 setting = fit(node, self._observe(node, stage))
                 finish = functools.partial(self._fire, node=node, setting=setting)
             else:
