@@ -3,12 +3,12 @@
 import tensorflow as tf
 
 from snn_toolbox_tf.graph import InputNode, MaxPool, Population, Readout, Synapse
-from snn_toolbox_tf.layers import SpikingNeurons
 from snn_toolbox_tf.network import Network
 from snn_toolbox_tf.simulation.block import Block, BlockOptions, Element, NodeState, Outcome, zeros
 from snn_toolbox_tf.simulation.inputs import InputOptions, input_elements
 from snn_toolbox_tf.simulation.pooling import pool
-from snn_toolbox_tf.simulation.signal import Part, Signal, absorbed_synapses, by_timestep, merged
+from snn_toolbox_tf.simulation.population import PopulationElement
+from snn_toolbox_tf.simulation.signal import Part, Signal, absorbed_synapses, by_timestep
 from snn_toolbox_tf.synapses import family_of
 
 
@@ -97,45 +97,6 @@ class MaxPoolElement(Element):
             differentiable=block.options.differentiable,
         )
         return Outcome(Signal.of(pooled, constant=False), {"accumulated": accumulated})
-
-
-class PopulationElement(Element):
-    """Spiking neurons, which keep their membrane potential, and the number of their spikes if it is asked for."""
-
-    def __init__(self, node: Population, layer: SpikingNeurons) -> None:
-        super().__init__(node.inputs)
-        self._node, self._layer = node, layer
-        self.recordable = {"spikes": (tf.uint8, node.shape), "membrane_potential": (tf.float32, node.shape)}
-
-    def initial_state(self, batch_size: tf.Tensor, options: BlockOptions) -> NodeState:
-        """The neuron's initial potential; no spikes yet."""
-        potential = tf.ensure_shape(self._layer.get_initial_state(batch_size), [None, *self._node.shape])
-        state = {"membrane_potential": potential}
-        if options.count or self._node.neuron.signed_spikes:
-            state["spike_count"] = zeros(batch_size, self._node.shape, tf.float32)
-        return state
-
-    def run(self, inputs: list[Signal], state: NodeState, block: Block) -> Outcome:
-        """Integrates and fires."""
-        options, name = block.options, self._node.name
-        stepped = self._layer.integrate(
-            inputs[0].currents(block.timesteps),
-            state["membrane_potential"],
-            timesteps=block.timesteps,
-            counts=state.get("spike_count"),
-            schedule=options.schedule,
-            return_trace=("membrane_potential", name) in options.record,
-            surrogate_gradient=options.surrogate_gradient,
-        )
-        after = {"membrane_potential": stepped.membrane_potential}
-        if stepped.counts is not None:
-            after["spike_count"] = stepped.counts
-        recorded = {}
-        if ("spikes", name) in options.record:
-            recorded["spikes"] = tf.cast(stepped.spikes > 0, tf.uint8)
-        if stepped.trace is not None:
-            recorded["membrane_potential"] = stepped.trace
-        return Outcome(Signal.of(merged(stepped.spikes), constant=False), after, recorded)
 
 
 class ReadoutElement(Element):
