@@ -226,12 +226,21 @@ class Readout:
         node: The node whose output is summed over time.
         decoder: What is applied to the time-averaged current, layer after layer: softmax, for example.
         shape: Shape of the decoded output without the batch axis; that of the node if None.
+        start: Number of timesteps whose current is left out, because the network settles meanwhile: after t > `start`
+            timesteps the current of the last t - `start` of them is averaged, before that of all. They count in T.
+
+    Raises:
+        ValueError: If `start` is no number of timesteps.
     """
 
     name: str
     node: str
     decoder: list[LayerSpec] = dataclasses.field(default_factory=list)
     shape: tuple[int, ...] | None = None
+    start: int = 0
+
+    def __post_init__(self) -> None:
+        self.start = check_start(self.start, f"start of output '{self.name}'")
 
 
 #: Nodes that run as a Keras layer.

@@ -12,9 +12,10 @@ import tensorflow as tf
 
 from snn_toolbox_tf.network import Network
 from snn_toolbox_tf.simulation.block import Block, BlockOptions, State, run_block
-from snn_toolbox_tf.simulation.elements import network_elements, readout_key
+from snn_toolbox_tf.simulation.elements import network_elements
 from snn_toolbox_tf.simulation.inputs import InputOptions
-from snn_toolbox_tf.simulation.signal import Signal
+from snn_toolbox_tf.simulation.readout import readout_key, time_average
+from snn_toolbox_tf.simulation.signal import Signal, merged
 
 Recorded = dict[tuple[str, str], tf.Tensor]
 
@@ -64,6 +65,24 @@ class TimeLoop:
     def readout_sums(self, state: State) -> list[tf.Tensor]:
         """Returns what the readouts' currents have summed up to, float64 `[batch, ...]`, in the order of the readouts."""
         return [state.nodes[key]["sum"] for key in self._readouts]
+
+    def decoded(self, sums: list[tf.Tensor], timesteps: Any) -> Any:
+        """Returns the decoded outputs of what the readouts have summed up.
+
+        Args:
+            sums: A tensor per readout, float64 `[batch, ...]`, or `[points, batch, ...]` for several numbers of timesteps.
+            timesteps: The number of timesteps so far, a scalar integer, or one a point.
+
+        Returns:
+            The outputs, float32, in the source's structure; with an axis of points where the sums have one.
+        """
+        pairs = zip(self.network.graph.readouts, sums, strict=True)
+        means = [time_average(readout, total, timesteps) for readout, total in pairs]
+        points = tf.shape(timesteps)
+        if not points.shape[0]:
+            return self.network.decode(means)
+        decoded = self.network.decode([merged(mean) for mean in means])
+        return tf.nest.map_structure(lambda output: tf.reshape(output, [points[0], -1, *output.shape[1:]]), decoded)
 
     def advance(
         self,
@@ -141,19 +160,10 @@ class TimeLoop:
     def _segment(self, state: State, recorded: Recorded, options: BlockOptions) -> Segment:
         kept = {key: recorded[key] for key in options.record}
         if not options.every_step:
-            elapsed = tf.cast(state.timestep, tf.float64)
-            return Segment(state, self.network.decode([total / elapsed for total in self.readout_sums(state)]), kept)
+            return Segment(state, self.decoded(self.readout_sums(state), state.timestep), kept)
         sums = [recorded["sum", key] for key in self._readouts]
-        means, count = [], tf.shape(sums[0])[0]
-        elapsed = tf.cast(state.timestep - count + 1 + tf.range(count), tf.float64)
-        for total in sums:
-            mean = total / tf.reshape(elapsed, [-1] + [1] * (total.shape.rank - 1))
-            means.append(tf.reshape(mean, [-1, *total.shape[2:]]))
-
-        def unmerge(output: tf.Tensor) -> tf.Tensor:
-            return tf.reshape(output, [count, -1, *output.shape[1:]])
-
-        return Segment(state, tf.nest.map_structure(unmerge, self.network.decode(means)), kept)
+        count = tf.shape(sums[0])[0]
+        return Segment(state, self.decoded(sums, state.timestep - count + 1 + tf.range(count)), kept)
 
 
 def _written(array: tf.TensorArray, at: tf.Tensor, length: int, tensor: tf.Tensor) -> tf.TensorArray:

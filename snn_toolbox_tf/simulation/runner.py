@@ -107,7 +107,7 @@ class Runner:
         else:
             totals = self._run_in_parts(inputs, timesteps, blocking)
         steps = tf.shape(first)[1] if self.input_options.mode == "frames" else timesteps
-        return self.network.decode([total / tf.cast(steps, tf.float64) for total in totals])
+        return self.loop().decoded(totals, steps)
 
     def _run_in_parts(self, inputs: dict[str, tf.Tensor], timesteps: int, blocking: Blocking) -> list[tf.Tensor]:
         count, size = tf.shape(next(iter(inputs.values())))[0], blocking.micro_batch
