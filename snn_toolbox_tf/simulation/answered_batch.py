@@ -5,7 +5,6 @@ import numpy as np
 import tensorflow as tf
 
 from snn_toolbox_tf.graph import Graph
-from snn_toolbox_tf.network.input_data import Batch
 from snn_toolbox_tf.simulation.block import State
 from snn_toolbox_tf.simulation.classes import decisions
 from snn_toolbox_tf.simulation.early_exit import EarlyExit, Watch, holds_logits
@@ -18,7 +17,7 @@ class AnsweredBatch:
     Args:
         graph: The network.
         request: The request, with a rule of early exit.
-        batch: The samples, `[samples, ...]` per input.
+        inputs: Their data, `[samples, ...]` by name.
         indices: Their global indices.
         state: The network's initial state for them.
 
@@ -26,27 +25,25 @@ class AnsweredBatch:
         running: Places of the samples that still run, int64.
         exit_timesteps: The timestep at which each sample answered, T for those that have not, int64 `[samples]`.
         counts: Spikes of the samples that answered, until then: float32 `[samples, ...]` by node.
-        state: The network's state for the samples that still run.
+        inputs: The data of the samples that still run, `[samples, ...]` by name.
+        state: The network's state for them.
     """
 
-    def __init__(self, graph: Graph, request: Request, batch: Batch, indices: np.ndarray, state: State) -> None:
+    def __init__(
+        self, graph: Graph, request: Request, inputs: dict[str, tf.Tensor], indices: np.ndarray, state: State
+    ) -> None:
         samples = len(indices)
         self._rule, self._duration = request.early_exit or EarlyExit(), request.duration
         self._from_logits = bool(holds_logits(graph))
         self._structure = graph.output_structure
         self._answers = np.zeros((samples, *graph.output_shape(graph.readouts[0])), np.float32)
-        self._batch, self._indices = batch, indices
+        self._indices = indices
         self._watch = Watch(self._rule, samples)
         self.running = np.arange(samples)
         self.exit_timesteps = np.full(samples, self._duration)
         counted = [name for name, node in state.nodes.items() if "spike_count" in node]
         self.counts = {name: np.zeros((samples, *graph[name].shape), np.float32) for name in counted}
-        self.state = state
-
-    def inputs(self, frames: tuple[int, int] | None) -> dict[str, tf.Tensor]:
-        """Returns the data of the samples that still run; of frames, those of some timesteps."""
-        arrays = {name: array[:, slice(*frames)] if frames else array for name, array in self._batch.items()}
-        return {name: tf.constant(array[self.running]) for name, array in arrays.items()}
+        self.inputs, self.state = inputs, state
 
     @property
     def sample_index(self) -> tf.Tensor:
@@ -74,6 +71,7 @@ class AnsweredBatch:
         for name, counts in self.counts.items():
             counts[places] = self.state.nodes[name]["spike_count"].numpy()[answered]
         self.running = self.running[kept]
+        self.inputs = {name: tf.gather(tensor, kept) for name, tensor in self.inputs.items()}
         self._watch.keep(kept)
         nodes = {
             name: {key: tf.gather(tensor, kept) for key, tensor in node.items()}

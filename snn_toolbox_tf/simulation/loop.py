@@ -15,7 +15,7 @@ from snn_toolbox_tf.simulation.block import Block, BlockOptions, State, run_bloc
 from snn_toolbox_tf.simulation.elements import network_elements
 from snn_toolbox_tf.simulation.inputs import InputOptions
 from snn_toolbox_tf.simulation.readout import readout_key, time_average
-from snn_toolbox_tf.simulation.signal import Signal, merged
+from snn_toolbox_tf.simulation.signal import Signal, absorbed_synapses, merged
 
 Recorded = dict[tuple[str, str], tf.Tensor]
 
@@ -49,9 +49,13 @@ class TimeLoop:
         self._elements = network_elements(network, input_options)
         self._readouts = [readout_key(readout) for readout in network.graph.readouts]
         # With constant input, what no population stands in front of does not change.
+        absorbed = absorbed_synapses(network.graph)
         changing = network.graph.spiking_ancestry() | set(self._readouts)
         constant = {name: element for name, element in self._elements.items() if name not in changing}
         self._constant = constant if input_options.mode == "analog" else {}
+        layers = {name for name in self._constant if self._elements[name].inputs and name not in absorbed}
+        read = {name for reader, element in self._elements.items() if reader not in layers for name in element.inputs}
+        self._worth_keeping = [name for name in self._constant if name in layers & read]
 
     def initial_state(self, batch_size: tf.Tensor, options: BlockOptions) -> State:
         """Returns the state before the first timestep."""
@@ -61,6 +65,20 @@ class TimeLoop:
             if name not in self._constant
         }
         return State(tf.zeros((), tf.int32), {name: state for name, state in states.items() if state})
+
+    def constants(self, inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """Returns what does not change in time, by node: given to `advance` with the inputs, it is computed once a run."""
+        known = self._known(inputs, Block(1, tf.constant(0), tf.constant(0), inputs, tf.constant([0]), BlockOptions()))
+        return {name: known[name].value for name in self._worth_keeping}
+
+    def _known(self, inputs: Mapping[str, tf.Tensor], block: Block) -> dict[str, Signal]:
+        known: dict[str, Signal] = {}
+        for name, element in self._constant.items():
+            if name in inputs and name in self._worth_keeping:
+                known[name] = Signal.of(inputs[name], constant=True)
+            else:
+                known[name] = element.run([known[source] for source in element.inputs], {}, block).signal
+        return known
 
     def readout_sums(self, state: State) -> list[tf.Tensor]:
         """Returns what the readouts' currents have summed up to, float64 `[batch, ...]`, in the order of the readouts."""
@@ -98,7 +116,7 @@ class TimeLoop:
 
         Args:
             inputs: A tensor per input: `[batch, ...]`, or, in mode "frames", the frames of these timesteps,
-                `[batch, steps, ...]`.
+                `[batch, steps, ...]`; and what `constants` gave for them, if it was asked.
             state: State before the first of these timesteps.
             steps: Number of timesteps, an integer or a scalar tensor.
             block_length: K; of a run that must be one block, the number of timesteps.
@@ -115,9 +133,7 @@ class TimeLoop:
         def block(timestep: tf.Tensor, length: int) -> Block:
             return Block(length, timestep, timestep - start, inputs, sample_index, options)
 
-        known: dict[str, Signal] = {}
-        for name, element in self._constant.items():
-            known[name] = element.run([known[source] for source in element.inputs], {}, block(start, 1)).signal
+        known = self._known(inputs, block(start, 1))
         if options.one_block:
             state, recorded = run_block(self._elements, known, state, block(start, block_length))
             return self._segment(state, recorded, options)

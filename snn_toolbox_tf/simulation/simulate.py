@@ -79,7 +79,7 @@ def _run_batch(
     """Runs all samples of a batch to the end."""
     state = runner.loop(request.input_options).initial_state(tf.constant(len(indices)), request.options)
     outputs, recorded, start = [], [], 0
-    inputs = {name: tf.constant(array) for name, array in batch.items()}
+    inputs = _inputs(runner, request, batch)
     for end in request.ends:
         if request.input_options.mode == "frames":
             _check_frames(batch, end)
@@ -114,15 +114,16 @@ def _run_until_answered(
 ) -> SimulationResult:
     """Runs the samples of a batch until they have their answer, or to the end."""
     state = runner.loop(request.input_options).initial_state(tf.constant(len(indices)), request.options)
-    answered = AnsweredBatch(runner.network.graph, request, batch, indices, state)
+    inputs = _inputs(runner, request, batch)
+    answered = AnsweredBatch(runner.network.graph, request, inputs, indices, state)
     outputs, start = [], 0
     for end in request.ends:
         if len(answered.running):
-            frames = (start, end) if request.input_options.mode == "frames" else None
-            if frames:
+            inputs = answered.inputs
+            if request.input_options.mode == "frames":
                 _check_frames(batch, end)
-            inputs, index = answered.inputs(frames), answered.sample_index
-            segment = _advance(runner, request, inputs, answered.state, end - start, index)
+                inputs = {name: tensor[:, start:end] for name, tensor in inputs.items()}
+            segment = _advance(runner, request, inputs, answered.state, end - start, answered.sample_index)
             answered.state = segment.state
             (output,) = keras.tree.flatten(segment.outputs)
             answered.look(end, output.numpy())
@@ -130,6 +131,14 @@ def _run_until_answered(
             outputs.append(answered.outputs())
         start = end
     return _result(runner, request, concatenate(outputs, 0), answered.counts, counter, answered.exit_timesteps)
+
+
+def _inputs(runner: Runner, request: Request, batch: Batch) -> dict[str, tf.Tensor]:
+    """Returns a batch as tensors, with what does not change in time if more than one segment of the run needs it."""
+    inputs = {name: tf.constant(array) for name, array in batch.items()}
+    if request.input_options.mode == "analog" and len(request.ends) > 1:
+        inputs |= runner.constants(inputs, request.input_options)
+    return inputs
 
 
 def _advance(
