@@ -24,6 +24,7 @@ if not _is_command_line():
     from snn_toolbox_tf.layers import SpikingNeurons
     from snn_toolbox_tf.model import ConversionRecord, SpikingModel
     from snn_toolbox_tf.model_files import ModelFileError, load_model
+    from snn_toolbox_tf.simulation.early_exit import EarlyExit
     from snn_toolbox_tf.simulation.result import SimulationResult
     from snn_toolbox_tf.synapses import register_layer
     from snn_toolbox_tf.training import with_trainable_thresholds
@@ -33,6 +34,7 @@ __all__ = [
     "ConfigurationError",
     "ConversionError",
     "ConversionRecord",
+    "EarlyExit",
     "Fidelity",
     "ModelFileError",
     "PopulationFidelity",

@@ -48,7 +48,9 @@ def an_output(rng, timesteps, *, name="predictions", kind="labels", classes=10, 
         for true in truth:
             confusion[true, rng.choice(classes, p=weights[true] / weights[true].sum())] += 1
     scores = {} if confusion is None else by_hand(confusion)
-    return OutputRecord(name, error, agreement, accuracy, 0.9815, 1, confusion, scores)
+    curve = {"confidence": np.linspace(0, 1, 20), "mean_timesteps": np.linspace(1, timesteps, 20)}
+    curve["accuracy"] = 0.978 - 0.85 * np.exp(-curve["mean_timesteps"] / 2)
+    return OutputRecord(name, error, agreement, accuracy, 0.9815, 1, confusion, scores, curve)
 
 
 def a_population(rng, name, shape, *, points=1200):
@@ -284,6 +286,16 @@ def test_figures_without_data_are_left_out():
     ]
 
 
+def test_early_exit_is_drawn_beside_the_accuracy_at_fixed_timesteps():
+    record = a_record(2, 30)
+    (axes,) = figures(record, ["early_exit"])["early_exit"].axes
+    curve = axes.get_lines()[-1]
+    np.testing.assert_array_equal(curve.get_xdata(), record.outputs[0].early_exit["mean_timesteps"])
+    np.testing.assert_array_equal(curve.get_ydata(), 100 * record.outputs[0].early_exit["accuracy"])
+    assert len(axes.get_lines()) == 3
+    assert "early_exit" not in figures(a_record(2, 30, outputs=[OutputRecord("y", np.ones(30))]))
+
+
 def test_many_populations_are_thinned_and_said_so():
     drawn = figures(a_record(60, 8, long_names=True), ["rate_histograms", "correlation", "raster", "firing_rates"])
     for name in ("rate_histograms", "correlation", "raster"):
@@ -341,7 +353,7 @@ def test_tables_hold_the_records_numbers(written):
     texts = {file.name: file.read_text() for file in (path.parent / "tables").iterdir()}
     assert texts == tables(record)
     read = {name: list(csv.DictReader(io.StringIO(text))) for name, text in texts.items()}
-    names = ("timesteps", "populations", "synapses", "operations", "confusion", "classes")
+    names = ("timesteps", "populations", "synapses", "operations", "early_exit", "confusion", "classes")
     assert set(read) == {f"{name}.csv" for name in names}
     output = record.outputs[0]
     for column in ("accuracy", "agreement", "relative_error"):
@@ -357,6 +369,8 @@ def test_tables_hold_the_records_numbers(written):
             assert float(row[column]) == getattr(synapse, column)
     total = {row["quantity"]: float(row["per_sample"]) for row in read["operations.csv"]}
     assert total == operations(record).as_dict()
+    for column, values in output.early_exit.items():
+        np.testing.assert_array_equal([float(row[column]) for row in read["early_exit.csv"]], values)
     matrix = np.array(
         [[int(value) for key, value in row.items() if key != "true_class"] for row in read["confusion.csv"]]
     )

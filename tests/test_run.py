@@ -115,6 +115,23 @@ def test_the_folder_is_whole(classifier, data, settings):
     assert report["versions"]["keras"] == keras.__version__
 
 
+def test_early_exit_in_the_record_is_that_of_simulations(classifier, data, settings):
+    finished = snn.run(settings.replace(runlabel="exits"), model=classifier, **data)
+    curve = finished.record.outputs[0].early_exit
+    for place in (0, 8, 30):
+        rule = snn.EarlyExit(confidence=curve["confidence"][place])
+        result = finished.model_snn.simulate(data["x_test"], timesteps=12, early_exit=rule, outputs="last")
+        assert curve["mean_timesteps"][place] == result.mean_timesteps
+        assert curve["accuracy"][place] == result.accuracy(data["y_test"])[-1]
+    assert curve["mean_timesteps"][0] == 1.0
+    synchronous = settings.replace(runlabel="synchronous", schedule="layer_synchronous")
+    assert snn.run(synchronous, model=classifier, **data).record.outputs[0].early_exit == {}
+    unlabelled = {name: array for name, array in data.items() if name != "y_test"}
+    assert (
+        snn.run(settings.replace(runlabel="plain"), model=classifier, **unlabelled).record.outputs[0].early_exit == {}
+    )
+
+
 @pytest.mark.long
 def test_files_and_arrays_give_the_same(classifier, data, settings, tmp_path):
     classifier.save(tmp_path / "net.keras")

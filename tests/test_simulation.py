@@ -62,6 +62,24 @@ def test_outputs_last_and_listed_are_rows_of_all(model_snn, x_mlp):
     assert longer.duration == 13
 
 
+@pytest.mark.long
+@pytest.mark.parametrize("builder", [zoo.residual, zoo.operators, zoo.preprocessing, zoo.multi_input])
+def test_what_does_not_change_in_time_is_kept_between_the_segments_of_a_run(builder):
+    model = zoo.build(builder)
+    x = zoo.data_for(model, 3)
+    model_snn = snn.convert_keras(model, x)
+    graph, runner = model_snn.network.graph, model_snn._runner
+    names = [keras.tree.flatten(graph.input_structure), keras.tree.flatten(x)]
+    inputs = {name: tf.constant(array) for name, array in zip(*names, strict=True)}
+    kept = runner.constants(inputs, runner.input_options)
+    assert kept
+    assert not set(kept) & graph.spiking_ancestry()
+    everything = model_snn.simulate(x, timesteps=6, record="spikes")
+    listed = model_snn.simulate(x, timesteps=6, outputs=[1, 4, 6], record="spikes")
+    for name, spikes in everything.spikes.items():
+        np.testing.assert_array_equal(listed.spikes[name], spikes)
+
+
 def test_the_last_partial_batch_counts(model_snn, x_mlp):
     result = model_snn.simulate(x_mlp[:37], batch_size=16)
     assert result.samples == 37

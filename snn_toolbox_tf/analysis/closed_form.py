@@ -68,7 +68,7 @@ class ClosedForm:
         known = {name: tf.constant(array.astype(np.float32), tf.float64) for name, array in inputs.items()}
         totals = exact.run(
             _analog_totals(exact, known, timesteps),
-            population=lambda node, total: node.neuron.counts(total + node.v0, timesteps),
+            population=lambda node, total: _count(node, total, timesteps),
             synapse=lambda node, totals: _total(exact, node, totals, timesteps),
         )
         counts = {node.name: totals[node.name].numpy() for node in graph.of_type(Population)}
@@ -97,6 +97,12 @@ def _analog_totals(network: Network, inputs: dict[str, tf.Tensor], timesteps: in
             # The simulation casts to float32 here; so must the oracle.
             values[node.name] = tf.cast(tf.cast(values[node.name], tf.float32), tf.float64)
     return {name: value * timesteps for name, value in values.items()}
+
+
+def _count(node: Population, total: tf.Tensor, timesteps: int) -> tf.Tensor:
+    """Spikes of a population that has taken up a total current."""
+    own = node.timed_current()[:timesteps].sum(axis=0)
+    return node.neuron.counts(total + own + node.v0, max(timesteps - node.start, 0))
 
 
 def _total(network: Network, node: Synapse, totals: list[tf.Tensor], timesteps: int) -> tf.Tensor:

@@ -16,7 +16,7 @@ RESETS = {"Reset by subtraction": "subtract", "Reset to zero": "zero", "subtract
 LOG_VARIABLES = ("activations_n_b_l", "spiketrains_n_b_l_t", "mem_n_b_l_t", "synaptic_operations_b_t")
 #: The plots of the report that each of snn_toolbox's names asks for; the report's own names mean themselves.
 PLOTS = {
-    "error_t": ("accuracy", "error"),
+    "error_t": ("accuracy", "error", "early_exit"),
     "spikerates": ("firing_rates",),
     "spikecounts": ("rate_histograms",),
     "hist_spikerates_activations": ("rate_histograms",),

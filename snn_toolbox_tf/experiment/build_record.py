@@ -15,6 +15,7 @@ from snn_toolbox_tf.foundation.versions import versions
 from snn_toolbox_tf.graph import Population
 from snn_toolbox_tf.model import SpikingModel
 from snn_toolbox_tf.report.record import OutputRecord, PopulationRecord, RunRecord, SynapseRecord, TraceRecord
+from snn_toolbox_tf.simulation.early_exit import CONFIDENCES
 from snn_toolbox_tf.simulation.operations import synapse_costs
 
 _LARGEST_CONFUSION = 100
@@ -88,7 +89,16 @@ def _output(
         top_k=settings.simulation.top_k if shape[-1] > 1 else 1,
         confusion=confusion,
         class_scores=scores,
+        early_exit=_early_exit(name, evaluation),
     )
+
+
+def _early_exit(name: str, evaluation: Evaluation) -> dict[str, np.ndarray]:
+    timesteps, right = (evaluation.sums.get(f"{kind}/{name}") for kind in ("exit_timesteps", "exit_correct"))
+    if timesteps is None or right is None:
+        return {}
+    samples = evaluation.done
+    return {"confidence": CONFIDENCES, "mean_timesteps": timesteps / samples, "accuracy": right / samples}
 
 
 def _populations(

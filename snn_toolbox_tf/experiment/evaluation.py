@@ -29,8 +29,9 @@ class Evaluation:
     Attributes:
         done: Number of samples.
         sums: Sums over samples by name: "correct/<output>" `[timesteps]`, "ann_correct/<output>", "agreement/<output>",
-            "squared_error/<output>", "squared_output/<output>", "spike_counts/<population>" (per neuron),
-            "synaptic_operations/<synapse>", "multiply_accumulates/<synapse>", "seconds/<stage>".
+            "exit_timesteps/<output>" and "exit_correct/<output>" `[confidences]`, "squared_error/<output>",
+            "squared_output/<output>", "spike_counts/<population>" (per neuron), "synaptic_operations/<synapse>",
+            "multiply_accumulates/<synapse>", "seconds/<stage>".
         decisions: The SNN's last decision per sample, by output.
     """
 
@@ -174,12 +175,23 @@ class Evaluator:
                 labels = self._data.labels[name][start:stop]
                 batch.add(f"correct/{name}", correct(snn[name], labels, self._top_k).sum(axis=-1))
                 batch.add(f"ann_correct/{name}", correct(ann[name], labels, self._top_k).sum())
+                if self._has_early_exit(result):
+                    curve = result.accuracy_latency_curve(labels, top_k=self._top_k)
+                    # Whole numbers, so that a sum does not depend on how samples are divided into batches.
+                    batch.add(f"exit_timesteps/{name}", np.rint(curve.mean_timesteps * batch.done))
+                    batch.add(f"exit_correct/{name}", np.rint(curve.accuracy * batch.done))
         for field in ("synaptic_operations", "multiply_accumulates"):
             for name, values in getattr(result, field).items():
                 batch.add(f"{field}/{name}", values.sum())
         for name, counts in result.spike_counts.items():
             batch.add(f"spike_counts/{name}", counts)
         return batch
+
+    def _has_early_exit(self, result: SimulationResult) -> bool:
+        """Whether each sample's answer could have been taken after every timestep."""
+        is_classes = result.from_logits is not None and isinstance(result.outputs, np.ndarray)
+        everywhere = self._outputs == "all" and self._simulation["timesteps"] > 1
+        return is_classes and everywhere and self._simulation["schedule"] == "step"
 
     def _compare(self, batch: Evaluation, name: str, snn: np.ndarray, ann: np.ndarray, *, classes: bool) -> None:
         others = tuple(range(1, snn.ndim))

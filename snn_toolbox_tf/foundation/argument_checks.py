@@ -35,6 +35,13 @@ def check_timesteps(value: Any, name: str = "timesteps") -> int:
     return int(value)
 
 
+def check_start(value: Any, name: str) -> int:
+    """Returns `value` as an int if so many timesteps can be left out, or raises an error that names the argument."""
+    if not _is_integer(value) or not 0 <= int(value) <= MOST_TIMESTEPS:
+        raise ValueError(f"Expected `{name}` to be a number of timesteps, 0 or more. Received: {value!r}")
+    return int(value)
+
+
 def check_model_name(value: Any, name: str = "name") -> str:
     """Returns `value` if TensorFlow takes it as the name of a model, or raises an error that names the argument."""
     if isinstance(value, str) and is_scope_name(value, outermost=True):

@@ -13,7 +13,11 @@ from snn_toolbox_tf.neurons import Neuron, neuron_from_config
 
 _KINDS = {kind.__name__: kind for kind in (InputNode, Synapse, MaxPool, Population)}
 #: Raised whenever an older version could not read what this one writes.
-FORMAT = 3
+FORMAT = 2
+#: Fields that are written only where they are used, so that earlier versions read all other networks.
+_WHERE_USED = ("initial_potential", "trained_threshold", "levels", "start", "timed_bias")
+#: Fields of populations that are arrays.
+_ARRAYS = ("threshold", "max_value", "initial_potential", "trained_threshold", "timed_bias")
 
 
 def graph_to_config(graph: Graph) -> dict[str, Any]:
@@ -32,7 +36,8 @@ def graph_to_config(graph: Graph) -> dict[str, Any]:
 
     def fields(item: Any) -> dict[str, Any]:
         names = [field.name for field in dataclasses.fields(item) if field.name != "moments"]
-        return {name: encode(getattr(item, name)) for name in names}
+        values = {name: encode(getattr(item, name)) for name in names}
+        return {name: value for name, value in values.items() if value or name not in _WHERE_USED}
 
     return {
         "format": FORMAT,
@@ -62,7 +67,7 @@ def graph_from_config(config: dict[str, Any]) -> Graph:
             return [LayerSpec(**spec) for spec in value]
         if key == "neuron":
             return neuron_from_config(value)
-        if value is not None and key in ("threshold", "max_value", "initial_potential", "trained_threshold"):
+        if value is not None and key in _ARRAYS:
             return np.asarray(value, dtype=np.float64)
         return value
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from snn_toolbox_tf.foundation.argument_checks import check_start
 from snn_toolbox_tf.neurons import IntegrateAndFire, Neuron
 
 
@@ -163,6 +164,13 @@ class Population(Node):
         trained_threshold: theta as the source was trained with it, broadcastable to `shape`: calibration takes it as it is.
             None where thresholds are to be found.
         levels: Number of steps of the source's quantised ReLU, whose bound is `trained_threshold`; None if it has no steps.
+        start: Number of timesteps in which the neurons only integrate, and do not fire: their input settles meanwhile. They
+            count in T.
+        timed_bias: A current of its own for each of the first timesteps, in units of the threshold, float64
+            `[timesteps, channels]`; none after its last timestep. None: there is none.
+
+    Raises:
+        ValueError: If `start` is no number of timesteps, or `timed_bias` does not fit the channels.
     """
 
     max_value: np.ndarray | None = None
@@ -172,6 +180,33 @@ class Population(Node):
     initial_potential: np.ndarray | None = None
     trained_threshold: np.ndarray | None = None
     levels: int | None = None
+    start: int = 0
+    timed_bias: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.start = check_start(self.start, f"start of '{self.name}'")
+        if self.timed_bias is None:
+            return
+        self.timed_bias = np.asarray(self.timed_bias, np.float64)
+        channels = self.shape[self.channel_axis] if self.shape else 1
+        if self.timed_bias.shape[1:] != (channels,) or not np.isfinite(self.timed_bias).all():
+            raise ValueError(
+                f"Expected `timed_bias` of '{self.name}' to hold finite numbers [timesteps, {channels}], one column per "
+                f"channel. Received: shape {self.timed_bias.shape}"
+            )
+
+    @property
+    def settling_time(self) -> int:
+        """The number of timesteps after which all that is left of it is integrating and firing."""
+        return max(self.start, 0 if self.timed_bias is None else len(self.timed_bias))
+
+    def timed_current(self) -> np.ndarray:
+        """Returns `timed_bias` as currents, float64 `[timesteps, 1, ...]`: broadcastable to a batch in each timestep."""
+        if self.timed_bias is None:
+            return np.zeros((0, 1, *self.shape))
+        bias = [self.channel_vector(row) * self.threshold for row in self.timed_bias]
+        return np.stack(bias)[:, np.newaxis] if bias else np.zeros((0, 1, *self.shape))
 
     @property
     def v0(self) -> np.ndarray:
@@ -204,12 +239,21 @@ class Readout:
         node: The node whose output is summed over time.
         decoder: What is applied to the time-averaged current, layer after layer: softmax, for example.
         shape: Shape of the decoded output without the batch axis; that of the node if None.
+        start: Number of timesteps whose current is left out, because the network settles meanwhile: after t > `start`
+            timesteps the current of the last t - `start` of them is averaged, before that of all. They count in T.
+
+    Raises:
+        ValueError: If `start` is no number of timesteps.
     """
 
     name: str
     node: str
     decoder: list[LayerSpec] = dataclasses.field(default_factory=list)
     shape: tuple[int, ...] | None = None
+    start: int = 0
+
+    def __post_init__(self) -> None:
+        self.start = check_start(self.start, f"start of output '{self.name}'")
 
 
 #: Nodes that run as a Keras layer.

@@ -181,6 +181,7 @@ class SpikingNeurons(keras.layers.Layer):
         timesteps: int,
         counts: tf.Tensor | None = None,
         schedule: str = "step",
+        start: int = 0,
         return_trace: bool = False,
         surrogate_gradient: str | None = None,
     ) -> ops.Response:
@@ -192,6 +193,7 @@ class SpikingNeurons(keras.layers.Layer):
             timesteps: Length of the block.
             counts: Number of spikes before the block, `[batch, ...]`, if it is to be kept.
             schedule: "step" (fire at each timestep) or "layer_synchronous" (integrate the whole block, then fire).
+            start: Of a layer-synchronous block, the number of timesteps without spikes at its beginning.
             return_trace: Whether v after each timestep is wanted.
             surrogate_gradient: Name of the gradient that spikes shall have, or None; costs memory for all timesteps.
 
@@ -203,7 +205,7 @@ class SpikingNeurons(keras.layers.Layer):
             current = tf.cast(current, self.compute_dtype)
         if schedule == "layer_synchronous":
             spikes, v = ops.integrate_then_fire(
-                current, membrane_potential, threshold, self.neuron, timesteps=timesteps
+                current, membrane_potential, threshold, self.neuron, timesteps=timesteps, start=start
             )
             after = None if counts is None else counts + tf.reduce_sum(spikes, axis=0)
             block = ops.Response(spikes, v, after, None)

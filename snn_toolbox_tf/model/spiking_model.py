@@ -21,19 +21,17 @@ from snn_toolbox_tf.graph.file_format import graph_from_config, graph_to_config
 from snn_toolbox_tf.grid import reproducibility_exceptions
 from snn_toolbox_tf.model.conversion_record import ConversionRecord
 from snn_toolbox_tf.model.saving import check_target, model_from_description, refuse_hdf5
-from snn_toolbox_tf.model.trainable_model import TrainableModel
+from snn_toolbox_tf.model.simulated_model import SimulatedModel
 from snn_toolbox_tf.network import Network, inputs_of
 from snn_toolbox_tf.network.input_data import by_input_name, check_static_shapes
 from snn_toolbox_tf.simulation.inputs import INPUT_MODES, InputOptions
-from snn_toolbox_tf.simulation.result import SimulationResult
 from snn_toolbox_tf.simulation.runner import Runner
-from snn_toolbox_tf.simulation.simulate import simulate
 
 DEFAULT_TIMESTEPS = 32
 
 
 @keras.saving.register_keras_serializable(package="SnnToolbox")
-class SpikingModel(TrainableModel):
+class SpikingModel(SimulatedModel):
     """A spiking neural network made by `convert_keras`.
 
     It is a `keras.Model`: `predict` and `evaluate` run it for `timesteps` timesteps and give the decoded outputs, `save` and
@@ -42,7 +40,8 @@ class SpikingModel(TrainableModel):
     Weights that are changed in a layer (`layer.kernel.assign`) are put on a grid when the model is used next. A direct call,
     `model_snn(x)`, does not look for them, and `step` does at the first timestep only.
 
-    The decoded output after t timesteps is the output nonlinearity of (readout current summed over t timesteps / t).
+    The decoded output after t timesteps is the output nonlinearity of (readout current summed over t timesteps / t); with
+    `readout_start`, the first timesteps are left out of both.
 
     Args:
         graph: The network, a `Graph` or its configuration.
@@ -102,21 +101,6 @@ class SpikingModel(TrainableModel):
         return self._runner.input_options
 
     @property
-    def timesteps(self) -> int:
-        """T, the number of timesteps of `predict` and `evaluate`."""
-        return self._timesteps
-
-    @timesteps.setter
-    def timesteps(self, value: int) -> None:
-        if self._fine_tuning.active:
-            raise RuntimeError(
-                f"SpikingModel '{self.name}' is being trained at {self._timesteps} timesteps. "
-                "Set `timesteps` before or after."
-            )
-        self._timesteps = check_timesteps(value)
-        self._forget_keras_functions()
-
-    @property
     def reproducibility_exceptions(self) -> list[str]:
         """What is not promised to be bit-equal over batch size and block length, in words; usually nothing.
 
@@ -154,84 +138,6 @@ class SpikingModel(TrainableModel):
         parts = by_input_name(inputs, self._network.graph, "inputs")
         check_static_shapes(parts, self._network.graph, frames=self.input_options.mode == "frames")
         return {name: tf.cast(tensor, tf.float32) for name, tensor in parts.items()}
-
-    def simulate(
-        self,
-        x: Any,
-        timesteps: int | None = None,
-        batch_size: int = 32,
-        record: Any = (),
-        outputs: Any = "all",
-        **options: Any,
-    ) -> SimulationResult:
-        """Runs the network and returns what happened.
-
-        Args:
-            x: Arrays in the structure of the source's inputs, `[samples, ...]` (`[samples, timesteps, ...]` for frames), or
-                batches of them: a `tf.data.Dataset`, a `keras.utils.PyDataset`, a generator.
-            timesteps: T; the model's own if None.
-            batch_size: Samples that run at once, at most. Large networks run fewer, so that their tensors stay in the
-                caches; results do not depend on it.
-            record: What to keep: any of "spikes", "membrane_potential" (both for every timestep), "spike_counts" (per
-                sample); or a dict that names populations, `{"spikes": ["conv1_relu"]}`.
-            outputs: Which decoded outputs to keep: "all" timesteps, the "last", or a list of numbers of timesteps.
-            **options: `input` ("analog", "poisson" or "frames"; the model's own by default), `seed` (of Poisson input),
-                `block_length` (K), `schedule` ("step" or "layer_synchronous": each population first integrates all
-                timesteps, then fires), `sample_indices` (one per sample, for Poisson draws; their positions by default),
-                `memory_limit` (bytes for the arrays of the result, 2 GiB by default; None: no limit), `verbose` (1 shows a
-                progress bar).
-
-        Returns:
-            A `SimulationResult`.
-
-        Raises:
-            TypeError: If data is not numeric or an option is unknown.
-            ValueError: If data, a number or a name is not usable.
-            MemoryError: If the result would exceed `memory_limit`; raised before the simulation.
-
-        Example:
-            >>> import keras, numpy as np, snn_toolbox_tf as snn
-            >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(8, "relu", name="a"), keras.layers.Dense(3)])
-            >>> x = np.random.default_rng(0).random((10, 4), "float32")
-            >>> model_snn = snn.convert_keras(model, x)
-            >>> result = model_snn.simulate(x, timesteps=16, record=["spikes"])
-            >>> result.outputs.shape, result.spikes["a_relu"].shape
-            ((16, 10, 3), (16, 10, 8))
-        """
-        self._settle()
-        with self._fine_tuning.held_on_grid():
-            return simulate(
-                self._runner,
-                x,
-                default_timesteps=self._timesteps,
-                timesteps=timesteps,
-                batch_size=batch_size,
-                record=record,
-                outputs=outputs,
-                **options,
-            )
-
-    def step(self, frame: Any) -> Any:
-        """Runs one timestep and keeps the state: streaming.
-
-        Args:
-            frame: The input of this timestep, in the structure of the source's inputs, `[batch, ...]`. It is real-valued; a
-                model with Poisson input draws its spikes from it.
-
-        Returns:
-            The decoded output so far, float32 `[batch, ...]`.
-
-        Raises:
-            ValueError: If the batch size differs from that of the state that is kept; call `reset_state()` first.
-        """
-        if not self._runner.is_streaming:
-            self._settle()
-        with self._fine_tuning.held_on_grid():
-            return self._runner.step(frame)
-
-    def reset_state(self) -> None:
-        """Forgets the state that `step` keeps; the next `step` starts from the initial state."""
-        self._runner.reset_state()
 
     def save(self, filepath: Any, overwrite: bool = True, zipped: bool | None = None, **kwargs: Any) -> None:
         """Saves the model as a `.keras` file, see `keras.Model.save`; an existing one is replaced once the new one is whole.

@@ -60,11 +60,13 @@ def integrate_then_fire(
     neuron: Neuron,
     *,
     timesteps: int,
+    start: int = 0,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Steps a population layer-synchronously: it first integrates the whole block, then fires for as long.
 
     It emits `neuron.counts(v / threshold)` spikes, in the first timesteps, where v is the membrane potential after all
-    input. The sum over time is taken in float64.
+    input. The sum over time is taken in float64. A population that waits for `start` timesteps emits them behind these, as
+    many as the block has room for.
 
     Args:
         current: As in `integrate_fire`.
@@ -72,6 +74,7 @@ def integrate_then_fire(
         threshold: As in `integrate_fire`.
         neuron: What the neurons do; they lose nothing (`Neuron.integrates_perfectly`).
         timesteps: Length of the block: the whole run.
+        start: Number of timesteps without spikes at its beginning.
 
     Returns:
         The spikes `[timesteps, batch, ...]` and v after the block, float32.
@@ -81,7 +84,7 @@ def integrate_then_fire(
     total = current * timesteps if constant else tf.reduce_sum(current, axis=0)
     threshold = tf.cast(threshold, tf.float64)
     v = tf.cast(membrane_potential, tf.float64) + total
-    count = neuron.counts(v / threshold, timesteps)
-    step = tf.reshape(tf.range(timesteps, dtype=tf.float64), [timesteps] + [1] * membrane_potential.shape.rank)
-    spikes = tf.cast(step < count, membrane_potential.dtype)
+    count = neuron.counts(v / threshold, max(timesteps - start, 0))
+    step = tf.reshape(tf.range(timesteps, dtype=tf.float64), [timesteps] + [1] * membrane_potential.shape.rank) - start
+    spikes = tf.cast((step >= 0.0) & (step < count), membrane_potential.dtype)
     return spikes, tf.cast(v - count * threshold, membrane_potential.dtype)

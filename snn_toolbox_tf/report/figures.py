@@ -1,6 +1,6 @@
 """Figures of a run that belong to no window: curves, bars and matrices of the whole data set."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -64,8 +64,22 @@ def error(record: RunRecord) -> Figure:
     return figure
 
 
-def _output_panels(record: RunRecord) -> tuple[Figure, list[tuple[Axes, OutputRecord]]]:
-    outputs = style.evenly(record.outputs, _MOST_OUTPUTS)
+@style.styled()
+def early_exit(record: RunRecord) -> Figure | None:
+    """Draws accuracy against mean timesteps, where samples answer when they are sure, beside that at fixed timesteps."""
+    with_curve = [output for output in record.outputs if output.early_exit]
+    if not with_curve:
+        return None
+    figure, panels = _output_panels(record, with_curve)
+    for axes, output in panels:
+        _draw_early_exit(axes, record, output)
+    return figure
+
+
+def _output_panels(
+    record: RunRecord, chosen: Sequence[OutputRecord] | None = None
+) -> tuple[Figure, list[tuple[Axes, OutputRecord]]]:
+    outputs = style.evenly(record.outputs if chosen is None else chosen, _MOST_OUTPUTS)
     columns = min(len(outputs), 2)
     rows = -(-len(outputs) // columns)
     figure = Figure(figsize=(_HALF if columns == 1 else style.WIDTH, 3.5 * rows), layout="constrained")
@@ -101,6 +115,23 @@ def _draw_accuracy(axes: Axes, record: RunRecord, output: OutputRecord) -> None:
         _draw_curve(axes, record, 100 * output.accuracy, style.SNN, f"SNN, {percent(output.accuracy[-1])}")
     axes.set_title(_title(record, output, top if output.accuracy is not None else "Agreement with the ANN"))
     axes.set_ylabel("samples (%)")
+    low, high = axes.get_ylim()
+    axes.set_ylim(max(low, 0.0) if low > 15 else 0.0, min(high, 100.0))
+    handles, texts = axes.get_legend_handles_labels()
+    axes.legend(handles[::-1], texts[::-1], loc="best")
+
+
+def _draw_early_exit(axes: Axes, record: RunRecord, output: OutputRecord) -> None:
+    if output.ann_accuracy is not None:
+        text = f"ANN, {percent(output.ann_accuracy)}"
+        axes.axhline(100 * output.ann_accuracy, color=style.ANN, linestyle=(0, (5, 3)), linewidth=1.4, label=text)
+    if output.accuracy is not None:
+        _draw_curve(axes, record, 100 * output.accuracy, style.SNN_LIGHT, "all after the same time", 1.4)
+    timesteps, right = output.early_exit["mean_timesteps"], 100 * output.early_exit["accuracy"]
+    text = "each when it is sure, by the confidence asked for"
+    axes.plot(timesteps, right, color=style.SNN, label=text, linewidth=1.8, marker="o", markersize=2.8, zorder=4)
+    axes.set_title(_title(record, output, "Accuracy with early exit"))
+    axes.set(xlabel="mean timesteps until the answer", ylabel="samples (%)")
     low, high = axes.get_ylim()
     axes.set_ylim(max(low, 0.0) if low > 15 else 0.0, min(high, 100.0))
     handles, texts = axes.get_legend_handles_labels()
@@ -234,6 +265,7 @@ def _draw_confusion(axes: Axes, matrix: np.ndarray, small: bool) -> None:
 FIGURES: dict[str, Callable[[RunRecord], Figure | None]] = {
     "accuracy": accuracy,
     "error": error,
+    "early_exit": early_exit,
     "firing_rates": firing_rates,
     "rate_histograms": small_multiples.rate_histograms,
     "correlation": small_multiples.correlation,

@@ -24,6 +24,7 @@ _MOST_OUTPUTS = 3
 _DESCRIPTIONS = {
     "accuracy": "Accuracy of the SNN and agreement with the ANN against timesteps",
     "error": "Relative error of the SNN's output against timesteps, logarithmic",
+    "early_exit": "Accuracy against mean timesteps where samples answer when they are sure",
     "firing_rates": "Mean firing rate and fractions of dead and saturated neurons of each population",
     "rate_histograms": "Histograms of the neurons' mean firing rates, one panel per population",
     "correlation": "Threshold times firing rate against the activation of the ANN, one panel per population",

@@ -23,6 +23,8 @@ class OutputRecord:
             labels or with more than 100 classes.
         class_scores: "precision", "recall" and "f1" of every class by that matrix, float64 `[classes]`, NaN where a score
             has no meaning; empty without it.
+        early_exit: "confidence", "mean_timesteps" and "accuracy" of runs whose samples answer when they are sure, float64
+            `[confidences]`; empty without labels, and where outputs are not evaluated after every timestep.
     """
 
     name: str
@@ -33,6 +35,7 @@ class OutputRecord:
     top_k: int = 1
     confusion: np.ndarray | None = None
     class_scores: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    early_exit: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -20,6 +20,7 @@ def tables(record: RunRecord) -> dict[str, str]:
         "populations.csv": _populations(record),
         "synapses.csv": _synapses(record),
         "operations.csv": csv_text(["quantity", "per_sample"], operations(record).as_dict().items()),
+        **_early_exit(record),
         **_by_class(record),
     }
 
@@ -36,6 +37,12 @@ def _timesteps(record: RunRecord) -> str:
             if values is not None:
                 columns[f"{output.name}:{quantity}"] = values
     return csv_text(list(columns), zip(*columns.values(), strict=True))
+
+
+def _early_exit(record: RunRecord) -> dict[str, str]:
+    """A row per confidence; networks of several outputs have no early exit."""
+    curve = next((output.early_exit for output in record.outputs if output.early_exit), None)
+    return {"early_exit.csv": csv_text(list(curve), zip(*curve.values(), strict=True))} if curve else {}
 
 
 def _populations(record: RunRecord) -> str:

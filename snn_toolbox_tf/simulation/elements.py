@@ -2,13 +2,14 @@
 
 import tensorflow as tf
 
-from snn_toolbox_tf.graph import InputNode, MaxPool, Population, Readout, Synapse
-from snn_toolbox_tf.layers import SpikingNeurons
+from snn_toolbox_tf.graph import InputNode, MaxPool, Population, Synapse
 from snn_toolbox_tf.network import Network
 from snn_toolbox_tf.simulation.block import Block, BlockOptions, Element, NodeState, Outcome, zeros
 from snn_toolbox_tf.simulation.inputs import InputOptions, input_elements
 from snn_toolbox_tf.simulation.pooling import pool
-from snn_toolbox_tf.simulation.signal import Part, Signal, absorbed_synapses, by_timestep, merged
+from snn_toolbox_tf.simulation.population import PopulationElement
+from snn_toolbox_tf.simulation.readout import ReadoutElement, readout_key
+from snn_toolbox_tf.simulation.signal import Part, Signal, absorbed_synapses
 from snn_toolbox_tf.synapses import family_of
 
 
@@ -35,11 +36,6 @@ def network_elements(network: Network, input_options: InputOptions) -> dict[str,
     return elements | {
         readout_key(readout): ReadoutElement(readout, graph[readout.node].shape) for readout in graph.readouts
     }
-
-
-def readout_key(readout: Readout) -> str:
-    """The name of a readout among the elements; names of layers have no slash."""
-    return f"readout/{readout.name}"
 
 
 class SynapseElement(Element):
@@ -97,68 +93,3 @@ class MaxPoolElement(Element):
             differentiable=block.options.differentiable,
         )
         return Outcome(Signal.of(pooled, constant=False), {"accumulated": accumulated})
-
-
-class PopulationElement(Element):
-    """Spiking neurons, which keep their membrane potential, and the number of their spikes if it is asked for."""
-
-    def __init__(self, node: Population, layer: SpikingNeurons) -> None:
-        super().__init__(node.inputs)
-        self._node, self._layer = node, layer
-        self.recordable = {"spikes": (tf.uint8, node.shape), "membrane_potential": (tf.float32, node.shape)}
-
-    def initial_state(self, batch_size: tf.Tensor, options: BlockOptions) -> NodeState:
-        """The neuron's initial potential; no spikes yet."""
-        potential = tf.ensure_shape(self._layer.get_initial_state(batch_size), [None, *self._node.shape])
-        state = {"membrane_potential": potential}
-        if options.count or self._node.neuron.signed_spikes:
-            state["spike_count"] = zeros(batch_size, self._node.shape, tf.float32)
-        return state
-
-    def run(self, inputs: list[Signal], state: NodeState, block: Block) -> Outcome:
-        """Integrates and fires."""
-        options, name = block.options, self._node.name
-        stepped = self._layer.integrate(
-            inputs[0].currents(block.timesteps),
-            state["membrane_potential"],
-            timesteps=block.timesteps,
-            counts=state.get("spike_count"),
-            schedule=options.schedule,
-            return_trace=("membrane_potential", name) in options.record,
-            surrogate_gradient=options.surrogate_gradient,
-        )
-        after = {"membrane_potential": stepped.membrane_potential}
-        if stepped.counts is not None:
-            after["spike_count"] = stepped.counts
-        recorded = {}
-        if ("spikes", name) in options.record:
-            recorded["spikes"] = tf.cast(stepped.spikes > 0, tf.uint8)
-        if stepped.trace is not None:
-            recorded["membrane_potential"] = stepped.trace
-        return Outcome(Signal.of(merged(stepped.spikes), constant=False), after, recorded)
-
-
-class ReadoutElement(Element):
-    """An output, which keeps the sum of its current over time, in float64.
-
-    Args:
-        readout: The readout.
-        shape: Shape of its current without the batch axis.
-    """
-
-    def __init__(self, readout: Readout, shape: tuple[int, ...]) -> None:
-        super().__init__([readout.node])
-        self._shape = shape
-        self.recordable = {"sum": (tf.float64, shape)}
-
-    def initial_state(self, batch_size: tf.Tensor, options: BlockOptions) -> NodeState:
-        """Nothing has come in yet."""
-        return {"sum": zeros(batch_size, self._shape, tf.float64)}
-
-    def run(self, inputs: list[Signal], state: NodeState, block: Block) -> Outcome:
-        """Adds up the current."""
-        every = by_timestep(tf.cast(inputs[0].at_every_step(block.timesteps), tf.float64), block.timesteps)
-        if not block.options.every_step:
-            return Outcome(inputs[0], {"sum": state["sum"] + tf.reduce_sum(every, axis=0)})
-        sums = state["sum"] + tf.cumsum(every, axis=0)
-        return Outcome(inputs[0], {"sum": sums[-1]}, {"sum": sums})

@@ -12,9 +12,10 @@ import tensorflow as tf
 
 from snn_toolbox_tf.network import Network
 from snn_toolbox_tf.simulation.block import Block, BlockOptions, State, run_block
-from snn_toolbox_tf.simulation.elements import network_elements, readout_key
+from snn_toolbox_tf.simulation.elements import network_elements
 from snn_toolbox_tf.simulation.inputs import InputOptions
-from snn_toolbox_tf.simulation.signal import Signal
+from snn_toolbox_tf.simulation.readout import readout_key, time_average
+from snn_toolbox_tf.simulation.signal import Signal, absorbed_synapses, merged
 
 Recorded = dict[tuple[str, str], tf.Tensor]
 
@@ -48,9 +49,13 @@ class TimeLoop:
         self._elements = network_elements(network, input_options)
         self._readouts = [readout_key(readout) for readout in network.graph.readouts]
         # With constant input, what no population stands in front of does not change.
+        absorbed = absorbed_synapses(network.graph)
         changing = network.graph.spiking_ancestry() | set(self._readouts)
         constant = {name: element for name, element in self._elements.items() if name not in changing}
         self._constant = constant if input_options.mode == "analog" else {}
+        layers = {name for name in self._constant if self._elements[name].inputs and name not in absorbed}
+        read = {name for reader, element in self._elements.items() if reader not in layers for name in element.inputs}
+        self._worth_keeping = [name for name in self._constant if name in layers & read]
 
     def initial_state(self, batch_size: tf.Tensor, options: BlockOptions) -> State:
         """Returns the state before the first timestep."""
@@ -61,9 +66,41 @@ class TimeLoop:
         }
         return State(tf.zeros((), tf.int32), {name: state for name, state in states.items() if state})
 
+    def constants(self, inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """Returns what does not change in time, by node: given to `advance` with the inputs, it is computed once a run."""
+        known = self._known(inputs, Block(1, tf.constant(0), tf.constant(0), inputs, tf.constant([0]), BlockOptions()))
+        return {name: known[name].value for name in self._worth_keeping}
+
+    def _known(self, inputs: Mapping[str, tf.Tensor], block: Block) -> dict[str, Signal]:
+        known: dict[str, Signal] = {}
+        for name, element in self._constant.items():
+            if name in inputs and name in self._worth_keeping:
+                known[name] = Signal.of(inputs[name], constant=True)
+            else:
+                known[name] = element.run([known[source] for source in element.inputs], {}, block).signal
+        return known
+
     def readout_sums(self, state: State) -> list[tf.Tensor]:
         """Returns what the readouts' currents have summed up to, float64 `[batch, ...]`, in the order of the readouts."""
         return [state.nodes[key]["sum"] for key in self._readouts]
+
+    def decoded(self, sums: list[tf.Tensor], timesteps: Any) -> Any:
+        """Returns the decoded outputs of what the readouts have summed up.
+
+        Args:
+            sums: A tensor per readout, float64 `[batch, ...]`, or `[points, batch, ...]` for several numbers of timesteps.
+            timesteps: The number of timesteps so far, a scalar integer, or one a point.
+
+        Returns:
+            The outputs, float32, in the source's structure; with an axis of points where the sums have one.
+        """
+        pairs = zip(self.network.graph.readouts, sums, strict=True)
+        means = [time_average(readout, total, timesteps) for readout, total in pairs]
+        points = tf.shape(timesteps)
+        if not points.shape[0]:
+            return self.network.decode(means)
+        decoded = self.network.decode([merged(mean) for mean in means])
+        return tf.nest.map_structure(lambda output: tf.reshape(output, [points[0], -1, *output.shape[1:]]), decoded)
 
     def advance(
         self,
@@ -79,7 +116,7 @@ class TimeLoop:
 
         Args:
             inputs: A tensor per input: `[batch, ...]`, or, in mode "frames", the frames of these timesteps,
-                `[batch, steps, ...]`.
+                `[batch, steps, ...]`; and what `constants` gave for them, if it was asked.
             state: State before the first of these timesteps.
             steps: Number of timesteps, an integer or a scalar tensor.
             block_length: K; of a run that must be one block, the number of timesteps.
@@ -96,9 +133,7 @@ class TimeLoop:
         def block(timestep: tf.Tensor, length: int) -> Block:
             return Block(length, timestep, timestep - start, inputs, sample_index, options)
 
-        known: dict[str, Signal] = {}
-        for name, element in self._constant.items():
-            known[name] = element.run([known[source] for source in element.inputs], {}, block(start, 1)).signal
+        known = self._known(inputs, block(start, 1))
         if options.one_block:
             state, recorded = run_block(self._elements, known, state, block(start, block_length))
             return self._segment(state, recorded, options)
@@ -141,19 +176,10 @@ class TimeLoop:
     def _segment(self, state: State, recorded: Recorded, options: BlockOptions) -> Segment:
         kept = {key: recorded[key] for key in options.record}
         if not options.every_step:
-            elapsed = tf.cast(state.timestep, tf.float64)
-            return Segment(state, self.network.decode([total / elapsed for total in self.readout_sums(state)]), kept)
+            return Segment(state, self.decoded(self.readout_sums(state), state.timestep), kept)
         sums = [recorded["sum", key] for key in self._readouts]
-        means, count = [], tf.shape(sums[0])[0]
-        elapsed = tf.cast(state.timestep - count + 1 + tf.range(count), tf.float64)
-        for total in sums:
-            mean = total / tf.reshape(elapsed, [-1] + [1] * (total.shape.rank - 1))
-            means.append(tf.reshape(mean, [-1, *total.shape[2:]]))
-
-        def unmerge(output: tf.Tensor) -> tf.Tensor:
-            return tf.reshape(output, [count, -1, *output.shape[1:]])
-
-        return Segment(state, tf.nest.map_structure(unmerge, self.network.decode(means)), kept)
+        count = tf.shape(sums[0])[0]
+        return Segment(state, self.decoded(sums, state.timestep - count + 1 + tf.range(count)), kept)
 
 
 def _written(array: tf.TensorArray, at: tf.Tensor, length: int, tensor: tf.Tensor) -> tf.TensorArray:

@@ -86,14 +86,14 @@ class OperationCounter:
         self._costs = synapse_costs(network, input_mode)
 
     def count(
-        self, spike_counts: Mapping[str, np.ndarray], samples: int, timesteps: int
+        self, spike_counts: Mapping[str, np.ndarray], samples: int, timesteps: int | np.ndarray
     ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
         """Returns the operations of a batch.
 
         Args:
             spike_counts: Spikes per neuron over all timesteps, `[samples, ...]` per population (and input).
             samples: Number of samples.
-            timesteps: Number of timesteps.
+            timesteps: Number of timesteps, of all samples or one of each, `[samples]`.
 
         Returns:
             Synaptic operations and multiply-accumulates, float64 `[samples]` per synapse.
@@ -106,7 +106,7 @@ class OperationCounter:
                 synaptic[cost.name] = tf.reshape(counts, [samples, -1]).numpy() @ cost.fan_out.reshape(-1)
             else:
                 times = 1 if cost.reads == "constant" else timesteps
-                multiply[cost.name] = np.full(samples, cost.fan_out.sum() * times)
+                multiply[cost.name] = np.full(samples, cost.fan_out.sum()) * times
         return synaptic, multiply
 
     def _carried(self, name: str, values: dict[str, tf.Tensor]) -> tf.Tensor:

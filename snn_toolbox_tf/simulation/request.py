@@ -17,6 +17,7 @@ from snn_toolbox_tf.foundation.argument_checks import (
 from snn_toolbox_tf.graph import Graph, Population
 from snn_toolbox_tf.network.input_data import InputData
 from snn_toolbox_tf.simulation.block import BlockOptions
+from snn_toolbox_tf.simulation.early_exit import EarlyExit, check_early_exit
 from snn_toolbox_tf.simulation.inputs import INPUT_MODES, InputOptions
 from snn_toolbox_tf.simulation.runner import Runner
 
@@ -38,6 +39,7 @@ class Request:
         options: What to count and record.
         spike_counts: Populations whose spikes are kept per sample.
         sample_indices: Global indices of the samples; None for their positions.
+        early_exit: When a sample has its answer; None: never before the end.
     """
 
     duration: int
@@ -49,11 +51,15 @@ class Request:
     options: BlockOptions
     spike_counts: tuple[str, ...]
     sample_indices: np.ndarray | None
+    early_exit: EarlyExit | None
 
     @property
     def ends(self) -> Sequence[int]:
         """Where the run pauses for outputs, its end included."""
-        return [self.duration] if self.every_step else sorted({*self.reported, self.duration})
+        if self.every_step:
+            return [self.duration]
+        looks = set(filter(self.early_exit.looks_at, range(1, self.duration + 1))) if self.early_exit else set()
+        return sorted({*self.reported, self.duration, *looks})
 
     def indices_of_batch(self, start: int, count: int) -> np.ndarray:
         """Returns what Poisson input takes as the global indices of the samples from position `start` on."""
@@ -77,6 +83,7 @@ def checked_request(
     block_length: Any,
     schedule: str,
     sample_indices: Any,
+    early_exit: Any,
     memory_limit: Any,
 ) -> Request:
     """Returns a checked request; see `SpikingModel.simulate` for the arguments and the errors."""
@@ -91,11 +98,14 @@ def checked_request(
         block_length, every_step = duration, every_step or list(reported) != [duration]
         _check_layer_synchronous(graph)
     recorded = _recorded(graph, record)
+    by_timestep = tuple((kind, name) for kind in ("spikes", "membrane_potential") for name in recorded[kind])
+    early_exit = check_early_exit(early_exit, graph, schedule=schedule, recorded=by_timestep)
+    every_step = every_step and not early_exit
     options = BlockOptions(
         schedule=schedule,
         count=True,
         every_step=every_step,
-        record=tuple((kind, name) for kind in ("spikes", "membrane_potential") for name in recorded[kind]),
+        record=by_timestep,
     )
     if schedule == "layer_synchronous" and recorded["membrane_potential"]:
         raise ValueError("A layer-synchronous run has no membrane potential per timestep; record 'spikes' only.")
@@ -109,6 +119,7 @@ def checked_request(
         options,
         recorded["spike_counts"],
         _sample_indices(sample_indices, data),
+        early_exit,
     )
     # Before anything is as long as the run.
     MemoryBudget(graph, request, memory_limit).check(data.count or 1)
@@ -205,6 +216,12 @@ def _check_layer_synchronous(graph: Graph) -> None:
         raise ValueError(
             "The layer-synchronous schedule needs neurons that lose nothing, with reset='subtract': otherwise nothing is "
             f"left to fire with. Received other neurons in: {unfit}"
+        )
+    late = {readout.name: readout.start for readout in graph.readouts if readout.start}
+    if late:
+        raise ValueError(
+            "In a layer-synchronous run most spikes come in the first timesteps, which a readout that starts late would "
+            f"leave out. Set `model_snn.readout_start = 0`, or use schedule='step'. Received readouts with start: {late}"
         )
 
 

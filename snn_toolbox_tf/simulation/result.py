@@ -11,7 +11,9 @@ import numpy as np
 
 from snn_toolbox_tf.foundation import atomic_files, npz_files
 from snn_toolbox_tf.foundation.argument_checks import check_positive_integer
+from snn_toolbox_tf.simulation.arrays import RecordedArrays, concatenate
 from snn_toolbox_tf.simulation.classes import class_labels, correct
+from snn_toolbox_tf.simulation.early_exit import CONFIDENCES, AccuracyLatencyCurve, EarlyExit, check_confidences
 
 _FORMAT = "snn_toolbox_tf.SimulationResult"
 _ARRAY_FIELDS = (
@@ -42,6 +44,10 @@ class SimulationResult:
             spikes. Fan-outs are exact at the borders of convolutions; biases are not counted.
         multiply_accumulates: MACs of the synapses that read real values instead (analog input, a current): float64
             `[samples]` per synapse. A constant input counts once per sample, other real values once per timestep.
+        exit_timesteps: The timestep at which each sample had its answer, int64 `[samples]`: T without `early_exit`. With it,
+            `outputs` are the answers of samples that have one, and spikes and operations are those until then.
+        from_logits: Whether the output is logits of classes, or their probabilities (False); None if it is neither, or if
+            there are several.
 
     Example:
         >>> import numpy as np, snn_toolbox_tf as snn
@@ -65,17 +71,27 @@ class SimulationResult:
         sample_spike_counts: dict[str, np.ndarray] | None = None,
         synaptic_operations: dict[str, np.ndarray] | None = None,
         multiply_accumulates: dict[str, np.ndarray] | None = None,
+        exit_timesteps: Any = None,
+        from_logits: bool | None = None,
     ) -> None:
         self.outputs = outputs
         self.timesteps = np.asarray(timesteps, dtype=np.int64)
         self.duration = int(duration)
         self.samples = int(samples)
-        self.spikes = _Recorded("spikes", spikes)
-        self.membrane_potential = _Recorded("membrane_potential", membrane_potential)
+        self.spikes = RecordedArrays("spikes", spikes)
+        self.membrane_potential = RecordedArrays("membrane_potential", membrane_potential)
         self.spike_counts = spike_counts or {}
-        self.sample_spike_counts = _Recorded("spike_counts", sample_spike_counts)
+        self.sample_spike_counts = RecordedArrays("spike_counts", sample_spike_counts)
         self.synaptic_operations = synaptic_operations or {}
         self.multiply_accumulates = multiply_accumulates or {}
+        exits = np.full(self.samples, self.duration) if exit_timesteps is None else exit_timesteps
+        self.exit_timesteps = np.asarray(exits, dtype=np.int64)
+        self.from_logits = from_logits
+
+    @property
+    def mean_timesteps(self) -> float:
+        """Timesteps until the answer, the mean over all samples."""
+        return float(self.exit_timesteps.mean())
 
     @property
     def firing_rates(self) -> dict[str, float]:
@@ -85,7 +101,7 @@ class SimulationResult:
     @property
     def neuron_firing_rates(self) -> dict[str, np.ndarray]:
         """Spikes per timestep of each neuron, the mean over all samples: float64 `[...]` per population."""
-        return {name: counts / (self.samples * self.duration) for name, counts in self.spike_counts.items()}
+        return {name: counts / self.exit_timesteps.sum() for name, counts in self.spike_counts.items()}
 
     def __repr__(self) -> str:
         """Names what there is."""
@@ -125,6 +141,48 @@ class SimulationResult:
             f"`y` must have the structure of the outputs. Expected {expected}. Received: {type(y).__name__} {received}"
         )
 
+    def accuracy_latency_curve(
+        self, y: Any, confidences: Any = CONFIDENCES, *, top_k: int = 1, **rule: Any
+    ) -> AccuracyLatencyCurve:
+        """Returns accuracy against mean timesteps with early exit, over the confidence at which samples answer.
+
+        It is computed from the outputs after every timestep, without another simulation: a sample answers after the first of
+        the reported timesteps at which `EarlyExit` lets it, and after the last at the latest.
+
+        Args:
+            y: Labels, see `accuracy`.
+            confidences: The confidences, numbers from 0 to 1; by default from 0 to almost 1.
+            top_k: As in `accuracy`.
+            **rule: Other arguments of `EarlyExit`: `criterion`, `min_timesteps`, `patience`, `every`.
+
+        Raises:
+            ValueError: If there are outputs after one timestep only, or they are no class probabilities or logits; and as
+                `accuracy` and `EarlyExit`.
+
+        Example:
+            >>> import numpy as np, snn_toolbox_tf as snn
+            >>> outputs = np.array([[[0.5, 0.5], [0.1, 0.9]], [[0.8, 0.2], [0.1, 0.9]]], "float32")
+            >>> result = snn.SimulationResult(outputs, timesteps=[1, 2], duration=2, samples=2, from_logits=False)
+            >>> curve = result.accuracy_latency_curve([0, 1], confidences=[0.75])
+            >>> curve.mean_timesteps.tolist(), curve.accuracy.tolist()
+            ([1.5], [1.0])
+        """
+        if self.from_logits is None or not isinstance(self.outputs, np.ndarray) or len(self.timesteps) < 2:
+            raise ValueError(
+                "An accuracy-latency curve needs class probabilities or logits of one output, after several timesteps: "
+                f'`simulate(outputs="all")`. Received: {self!r}'
+            )
+        places = EarlyExit(**rule).exits(
+            self.outputs, self.timesteps, from_logits=self.from_logits, confidences=check_confidences(confidences)
+        )
+        labels = class_labels(y, *self.outputs.shape[1:])
+        right = correct(self.outputs, labels, check_positive_integer(top_k, "top_k"))
+        return AccuracyLatencyCurve(
+            check_confidences(confidences),
+            self.timesteps[places].mean(axis=1),
+            right[places, np.arange(self.samples)].mean(axis=1),
+        )
+
     @classmethod
     def join(cls, parts: Sequence["SimulationResult"]) -> "SimulationResult":
         """Returns the result of all samples, from results of the same network and settings on some samples each."""
@@ -149,6 +207,8 @@ class SimulationResult:
             sample_spike_counts=joined("sample_spike_counts", 0),
             synaptic_operations=joined("synaptic_operations", 0),
             multiply_accumulates=joined("multiply_accumulates", 0),
+            exit_timesteps=np.concatenate([part.exit_timesteps for part in parts]),
+            from_logits=first.from_logits,
         )
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = True) -> None:
@@ -164,14 +224,15 @@ class SimulationResult:
         target = _npz_path(path)
         if target.exists() and not overwrite:
             raise FileExistsError(f"'{target}' exists. Pass `overwrite=True` or another path.")
-        arrays: dict[str, Any] = {"timesteps": self.timesteps}
+        arrays: dict[str, Any] = {"timesteps": self.timesteps, "exit_timesteps": self.exit_timesteps}
         flat = keras.tree.flatten(self.outputs)
         arrays.update({f"outputs/{index}": array for index, array in enumerate(flat)})
         for field in _ARRAY_FIELDS:
             arrays.update({f"{field}/{name}": array for name, array in getattr(self, field).items()})
         structure = keras.tree.pack_sequence_as(self.outputs, list(range(len(flat))))
         meta = {"format": _FORMAT, "version": 1, "duration": self.duration, "samples": self.samples}
-        arrays["meta"] = np.array(json.dumps({**meta, "structure": structure}))
+        meta |= {"structure": structure, "from_logits": self.from_logits}
+        arrays["meta"] = np.array(json.dumps(meta))
         with atomic_files.replacing(target) as file:
             np.savez(file, **arrays)
 
@@ -199,39 +260,22 @@ class SimulationResult:
         meta = json.loads(str(arrays["meta"]))
         if meta["format"] != _FORMAT:
             raise ValueError(f"its format is {meta['format']!r}")
-        fields: dict[str, dict[str, np.ndarray]] = {field: {} for field in _ARRAY_FIELDS}
+        fields: dict[str, Any] = {field: {} for field in _ARRAY_FIELDS}
         for key, array in arrays.items():
             field, _, name = key.partition("/")
             if field in fields:
                 fields[field][name] = array
         outputs = keras.tree.map_structure(lambda index: arrays[f"outputs/{index}"], meta["structure"])
-        return cls(outputs, arrays["timesteps"], duration=meta["duration"], samples=meta["samples"], **fields)
+        result = cls(outputs, arrays["timesteps"], duration=meta["duration"], samples=meta["samples"], **fields)
+        # Earlier versions knew of no early exit.
+        result.exit_timesteps = arrays.get("exit_timesteps", result.exit_timesteps)
+        result.from_logits = meta.get("from_logits")
+        return result
 
 
 def _npz_path(path: str | os.PathLike[str]) -> pathlib.Path:
     path = pathlib.Path(path)
     return path if path.suffix == ".npz" else path.with_name(path.name + ".npz")
-
-
-class _Recorded(dict[str, np.ndarray]):
-    """Arrays per population, with an error that says how to get what is missing."""
-
-    def __init__(self, kind: str, arrays: dict[str, np.ndarray] | None) -> None:
-        super().__init__(arrays or {})
-        self._kind = kind
-
-    def __missing__(self, name: str) -> np.ndarray:
-        raise KeyError(
-            f"No '{self._kind}' of '{name}' in this result. Recorded: {list(self) or 'none'}. "
-            f"Pass `record={{'{self._kind}': ['{name}']}}` to `simulate`, with the name of a population."
-        )
-
-
-def concatenate(parts: list[Any], axis: int) -> Any:
-    """Returns structures of arrays, joined array by array."""
-    if len(parts) == 1:
-        return parts[0]
-    return keras.tree.map_structure(lambda *arrays: np.concatenate(arrays, axis=axis), *parts)
 
 
 def _accuracy(outputs: np.ndarray, y: Any, top_k: int) -> np.ndarray:

@@ -69,16 +69,39 @@ class Runner:
         sample_index: tf.Tensor,
     ) -> Segment:
         """Does what `TimeLoop.advance` does, traced once for any batch size and number of timesteps."""
-        key = (block_length, input_options, options)
+        names = {node.name for node in inputs_of(self.network.graph)}
+        constants = tuple((name, tensor.dtype.name) for name, tensor in inputs.items() if name not in names)
+        key = (block_length, input_options, options, constants)
         if key not in self._traced:
             self._traced[key] = self._trace(*key)
         return Segment(*self._traced[key](inputs, state, tf.constant(steps, tf.int32), sample_index))
 
-    def _trace(self, block_length: int, input_options: InputOptions, options: BlockOptions) -> Any:
+    def constants(self, inputs: dict[str, tf.Tensor], input_options: InputOptions) -> dict[str, tf.Tensor]:
+        """Does what `TimeLoop.constants` does, traced once."""
+        key = ("constants", input_options)
+        if key not in self._traced:
+            specs = {
+                node.name: tf.TensorSpec((None, *node.shape), tf.float32) for node in inputs_of(self.network.graph)
+            }
+            function = tf.function(self.loop(input_options).constants, input_signature=[specs], autograph=False)
+            self._traced[key] = function.get_concrete_function()
+        return self._traced[key](inputs)
+
+    def _trace(
+        self,
+        block_length: int,
+        input_options: InputOptions,
+        options: BlockOptions,
+        constants: tuple[tuple[str, str], ...],
+    ) -> Any:
         loop = self.loop(input_options)
         frames = (None,) if input_options.mode == "frames" else ()
+        graph = self.network.graph
         signature = [
-            {node.name: tf.TensorSpec((None, *frames, *node.shape)) for node in inputs_of(self.network.graph)},
+            {
+                **{node.name: tf.TensorSpec((None, *frames, *node.shape)) for node in inputs_of(graph)},
+                **{name: tf.TensorSpec((None, *graph[name].shape), dtype) for name, dtype in constants},
+            },
             tf.nest.map_structure(_batch_free_spec, loop.initial_state(tf.constant(1), options)),
             tf.TensorSpec((), tf.int32),
             tf.TensorSpec((None,), tf.int64),
@@ -107,7 +130,7 @@ class Runner:
         else:
             totals = self._run_in_parts(inputs, timesteps, blocking)
         steps = tf.shape(first)[1] if self.input_options.mode == "frames" else timesteps
-        return self.network.decode([total / tf.cast(steps, tf.float64) for total in totals])
+        return self.loop().decoded(totals, steps)
 
     def _run_in_parts(self, inputs: dict[str, tf.Tensor], timesteps: int, blocking: Blocking) -> list[tf.Tensor]:
         count, size = tf.shape(next(iter(inputs.values())))[0], blocking.micro_batch

@@ -8,9 +8,14 @@ import tensorflow as tf
 
 from snn_toolbox_tf.graph import Population
 from snn_toolbox_tf.network.input_data import Batch, InputData
+from snn_toolbox_tf.simulation.answered_batch import AnsweredBatch
+from snn_toolbox_tf.simulation.arrays import concatenate
+from snn_toolbox_tf.simulation.block import State
+from snn_toolbox_tf.simulation.early_exit import holds_logits
+from snn_toolbox_tf.simulation.loop import Segment
 from snn_toolbox_tf.simulation.operations import OperationCounter
 from snn_toolbox_tf.simulation.request import MemoryBudget, Request, checked_input_options, checked_request
-from snn_toolbox_tf.simulation.result import SimulationResult, concatenate
+from snn_toolbox_tf.simulation.result import SimulationResult
 from snn_toolbox_tf.simulation.runner import Runner
 
 
@@ -28,6 +33,7 @@ def simulate(
     block_length: int | None = None,
     schedule: str = "step",
     sample_indices: Any = None,
+    early_exit: Any = None,
     memory_limit: int | None = 2**31,
     verbose: int = 0,
 ) -> SimulationResult:
@@ -47,10 +53,12 @@ def simulate(
         block_length=block_length,
         schedule=schedule,
         sample_indices=sample_indices,
+        early_exit=early_exit,
         memory_limit=memory_limit,
     )
     budget = MemoryBudget(graph, request, memory_limit)
     counter = runner.operation_counter(input_options.mode)
+    run_batch = _run_until_answered if request.early_exit else _run_batch
     parts: list[SimulationResult] = []
     done = 0
     bar = keras.utils.Progbar(data.count, unit_name="sample") if verbose else None
@@ -58,7 +66,7 @@ def simulate(
         count = len(next(iter(batch.values())))
         if data.count is None:
             budget.check(done + count)
-        parts.append(_run_batch(runner, request, batch, request.indices_of_batch(done, count), counter))
+        parts.append(run_batch(runner, request, batch, request.indices_of_batch(done, count), counter))
         done += count
         if bar is not None:
             bar.update(done)
@@ -68,22 +76,15 @@ def simulate(
 def _run_batch(
     runner: Runner, request: Request, batch: Batch, indices: np.ndarray, counter: OperationCounter
 ) -> SimulationResult:
-    count = len(indices)
-    state = runner.loop(request.input_options).initial_state(tf.constant(count), request.options)
+    """Runs all samples of a batch to the end."""
+    state = runner.loop(request.input_options).initial_state(tf.constant(len(indices)), request.options)
     outputs, recorded, start = [], [], 0
-    inputs = {name: tf.constant(array) for name, array in batch.items()}
+    inputs = _inputs(runner, request, batch)
     for end in request.ends:
         if request.input_options.mode == "frames":
-            inputs = _frames_between(batch, start, end)
-        segment = runner.advance(
-            inputs,
-            state,
-            end - start,
-            block_length=request.block_length,
-            input_options=request.input_options,
-            options=request.options,
-            sample_index=tf.constant(indices, tf.int64),
-        )
+            _check_frames(batch, end)
+            inputs = {name: tf.constant(array[:, start:end]) for name, array in batch.items()}
+        segment = _advance(runner, request, inputs, state, end - start, tf.constant(indices, tf.int64))
         state = segment.state
         if request.every_step or end in request.reported:
             first_axis = (slice(None),) if request.every_step else (np.newaxis,)
@@ -91,36 +92,101 @@ def _run_batch(
         recorded.append({key: tensor.numpy() for key, tensor in segment.recorded.items()})
         start = end
     counts = {name: kept["spike_count"].numpy() for name, kept in state.nodes.items() if "spike_count" in kept}
-    synaptic, multiply = counter.count(counts, count, request.duration)
 
     def joined(kind: str) -> dict[str, np.ndarray]:
         parts = [{name: array for (found, name), array in item.items() if found == kind} for item in recorded]
         return concatenate(parts, 0)
 
-    return SimulationResult(
+    return _result(
+        runner,
+        request,
         _pick(concatenate(outputs, 0), request),
-        request.reported,
-        duration=request.duration,
-        samples=count,
+        counts,
+        counter,
+        np.full(len(indices), request.duration),
         spikes=joined("spikes"),
         membrane_potential=joined("membrane_potential"),
-        spike_counts={
-            node.name: counts[node.name].sum(axis=0, dtype=np.float64)
-            for node in runner.network.graph.of_type(Population)
-        },
-        sample_spike_counts={name: counts[name].astype(np.float64) for name in request.spike_counts},
-        synaptic_operations=synaptic,
-        multiply_accumulates=multiply,
     )
 
 
-def _frames_between(batch: Batch, start: int, end: int) -> dict[str, tf.Tensor]:
+def _run_until_answered(
+    runner: Runner, request: Request, batch: Batch, indices: np.ndarray, counter: OperationCounter
+) -> SimulationResult:
+    """Runs the samples of a batch until they have their answer, or to the end."""
+    state = runner.loop(request.input_options).initial_state(tf.constant(len(indices)), request.options)
+    inputs = _inputs(runner, request, batch)
+    answered = AnsweredBatch(runner.network.graph, request, inputs, indices, state)
+    outputs, start = [], 0
+    for end in request.ends:
+        if len(answered.running):
+            inputs = answered.inputs
+            if request.input_options.mode == "frames":
+                _check_frames(batch, end)
+                inputs = {name: tensor[:, start:end] for name, tensor in inputs.items()}
+            segment = _advance(runner, request, inputs, answered.state, end - start, answered.sample_index)
+            answered.state = segment.state
+            (output,) = keras.tree.flatten(segment.outputs)
+            answered.look(end, output.numpy())
+        if end in request.reported:
+            outputs.append(answered.outputs())
+        start = end
+    return _result(runner, request, concatenate(outputs, 0), answered.counts, counter, answered.exit_timesteps)
+
+
+def _inputs(runner: Runner, request: Request, batch: Batch) -> dict[str, tf.Tensor]:
+    """Returns a batch as tensors, with what does not change in time if more than one segment of the run needs it."""
+    inputs = {name: tf.constant(array) for name, array in batch.items()}
+    if request.input_options.mode == "analog" and len(request.ends) > 1:
+        inputs |= runner.constants(inputs, request.input_options)
+    return inputs
+
+
+def _advance(
+    runner: Runner, request: Request, inputs: dict[str, tf.Tensor], state: State, steps: int, index: tf.Tensor
+) -> Segment:
+    return runner.advance(
+        inputs,
+        state,
+        steps,
+        block_length=request.block_length,
+        input_options=request.input_options,
+        options=request.options,
+        sample_index=index,
+    )
+
+
+def _result(
+    runner: Runner,
+    request: Request,
+    outputs: Any,
+    counts: dict[str, np.ndarray],
+    counter: OperationCounter,
+    exit_timesteps: np.ndarray,
+    **recorded: dict[str, np.ndarray],
+) -> SimulationResult:
+    graph, samples = runner.network.graph, len(exit_timesteps)
+    synaptic, multiply = counter.count(counts, samples, exit_timesteps)
+    return SimulationResult(
+        outputs,
+        request.reported,
+        duration=request.duration,
+        samples=samples,
+        spike_counts={node.name: counts[node.name].sum(axis=0, dtype=np.float64) for node in graph.of_type(Population)},
+        sample_spike_counts={name: counts[name].astype(np.float64) for name in request.spike_counts},
+        synaptic_operations=synaptic,
+        multiply_accumulates=multiply,
+        exit_timesteps=exit_timesteps,
+        from_logits=holds_logits(graph),
+        **recorded,
+    )
+
+
+def _check_frames(batch: Batch, end: int) -> None:
     for name, array in batch.items():
         if array.shape[1] < end:
             raise ValueError(
                 f"Input '{name}' has {array.shape[1]} frames per sample, fewer than the {end} timesteps asked for."
             )
-    return {name: tf.constant(array[:, start:end]) for name, array in batch.items()}
 
 
 def _pick(outputs: Any, request: Request) -> Any:

@@ -1,0 +1,94 @@
+"""A population in time: from the currents that meet at its membranes to its spikes."""
+
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+from snn_toolbox_tf.graph import Population
+from snn_toolbox_tf.layers import SpikingNeurons
+from snn_toolbox_tf.ops import Current, Response
+from snn_toolbox_tf.simulation.block import Block, BlockOptions, Element, NodeState, Outcome, zeros
+from snn_toolbox_tf.simulation.settling import timed_current, wait_then_step
+from snn_toolbox_tf.simulation.signal import Signal, merged
+
+
+class PopulationElement(Element):
+    """Spiking neurons, which keep their membrane potential, and the number of their spikes if it is asked for."""
+
+    def __init__(self, node: Population, layer: SpikingNeurons) -> None:
+        super().__init__(node.inputs)
+        self._node, self._layer = node, layer
+        self.recordable = {"spikes": (tf.uint8, node.shape), "membrane_potential": (tf.float32, node.shape)}
+
+    def initial_state(self, batch_size: tf.Tensor, options: BlockOptions) -> NodeState:
+        """The neuron's initial potential; no spikes yet."""
+        potential = tf.ensure_shape(self._layer.get_initial_state(batch_size), [None, *self._node.shape])
+        state = {"membrane_potential": potential}
+        if options.count or self._node.neuron.signed_spikes:
+            state["spike_count"] = zeros(batch_size, self._node.shape, tf.float32)
+        return state
+
+    def run(self, inputs: list[Signal], state: NodeState, block: Block) -> Outcome:
+        """Integrates and fires."""
+        stepped = self._respond(inputs[0].currents(block.timesteps), state, block)
+        after = {"membrane_potential": stepped.membrane_potential}
+        if stepped.counts is not None:
+            after["spike_count"] = stepped.counts
+        recorded = {}
+        if self._is_recorded("spikes", block):
+            recorded["spikes"] = tf.cast(stepped.spikes > 0, tf.uint8)
+        if self._is_recorded("membrane_potential", block):
+            recorded["membrane_potential"] = stepped.trace
+        return Outcome(Signal.of(merged(stepped.spikes), constant=False), after, recorded)
+
+    def _is_recorded(self, kind: str, block: Block) -> bool:
+        return (kind, self._node.name) in block.options.record
+
+    def _respond(self, currents: list[Current], state: NodeState, block: Block) -> Response:
+        """Steps through the block; what is peculiar to the first timesteps costs nothing in later blocks."""
+        settling_time = self._node.settling_time
+        if not settling_time:
+            return self._settled(currents, state, block)
+        if block.options.one_block:
+            return self._settling(currents, state, block)
+
+        def parts(response: Response) -> dict[str, tf.Tensor]:
+            # A condition has no place for None, and a trace only where it is wanted.
+            wanted = response if self._is_recorded("membrane_potential", block) else response._replace(trace=None)
+            return {name: tensor for name, tensor in wanted._asdict().items() if tensor is not None}
+
+        either = tf.cond(
+            block.timestep < settling_time,
+            lambda: parts(self._settling(currents, state, block)),
+            lambda: parts(self._settled(currents, state, block)),
+        )
+        return Response(**{"counts": None, "trace": None, **either})
+
+    def _settling(self, currents: list[Current], state: NodeState, block: Block) -> Response:
+        potential, counts = state["membrane_potential"], state.get("spike_count")
+        if self._node.timed_bias is not None:
+            currents = [*currents, timed_current(self._node, potential, block)]
+        if not self._node.start or block.options.schedule == "layer_synchronous":
+            return self._settled(currents, state, block)
+
+        def step(currents: Sequence[Current], potential: tf.Tensor, counts: tf.Tensor | None, steps: int) -> Response:
+            return self._step(currents, potential, counts, steps, block)
+
+        return wait_then_step(self._node, step, currents, potential, counts, block)
+
+    def _settled(self, currents: list[Current], state: NodeState, block: Block) -> Response:
+        return self._step(currents, state["membrane_potential"], state.get("spike_count"), block.timesteps, block)
+
+    def _step(
+        self, currents: Sequence[Current], potential: tf.Tensor, counts: tf.Tensor | None, timesteps: int, block: Block
+    ) -> Response:
+        return self._layer.integrate(
+            currents,
+            potential,
+            timesteps=timesteps,
+            counts=counts,
+            schedule=block.options.schedule,
+            start=self._node.start,
+            return_trace=self._is_recorded("membrane_potential", block),
+            surrogate_gradient=block.options.surrogate_gradient,
+        )

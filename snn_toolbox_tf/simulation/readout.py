@@ -1,0 +1,66 @@
+"""An output in time: it adds up its current and never fires, and what it adds up is averaged over time."""
+
+from typing import Any
+
+import tensorflow as tf
+
+from snn_toolbox_tf.graph import Readout
+from snn_toolbox_tf.simulation.block import Block, BlockOptions, Element, NodeState, Outcome, zeros
+from snn_toolbox_tf.simulation.signal import Signal, by_timestep
+
+
+def readout_key(readout: Readout) -> str:
+    """The name of a readout among the elements; names of layers have no slash."""
+    return f"readout/{readout.name}"
+
+
+class ReadoutElement(Element):
+    """An output, which keeps the sum of its current over time, in float64: over all timesteps, until its window begins.
+
+    Args:
+        readout: The readout.
+        shape: Shape of its current without the batch axis.
+    """
+
+    def __init__(self, readout: Readout, shape: tuple[int, ...]) -> None:
+        super().__init__([readout.node])
+        self._readout, self._shape = readout, shape
+        self.recordable = {"sum": (tf.float64, shape)}
+
+    def initial_state(self, batch_size: tf.Tensor, options: BlockOptions) -> NodeState:
+        """Nothing has come in yet."""
+        return {"sum": zeros(batch_size, self._shape, tf.float64)}
+
+    def run(self, inputs: list[Signal], state: NodeState, block: Block) -> Outcome:
+        """Adds up the current."""
+        every = by_timestep(tf.cast(inputs[0].at_every_step(block.timesteps), tf.float64), block.timesteps)
+        total, start, added = state["sum"], self._readout.start, every
+        places = block.timestep + tf.range(block.timesteps)
+        inside = tf.reshape(places >= start, [-1] + [1] * total.shape.rank)
+        if start:
+            # Where the window has begun, what came before it is no part of the sum any more.
+            kept, added = tf.where(block.timestep > start, total, 0.0), tf.where(inside, every, 0.0)
+        if not block.options.every_step:
+            last = total + tf.reduce_sum(every, axis=0)
+            if start:
+                last = tf.where(places[-1] >= start, kept + tf.reduce_sum(added, axis=0), last)
+            return Outcome(inputs[0], {"sum": last})
+        sums = total + tf.cumsum(every, axis=0)
+        if start:
+            sums = tf.where(inside, kept + tf.cumsum(added, axis=0), sums)
+        return Outcome(inputs[0], {"sum": sums[-1]}, {"sum": sums})
+
+
+def time_average(readout: Readout, total: tf.Tensor, timesteps: Any) -> tf.Tensor:
+    """Returns a readout's current, averaged over the timesteps that it has summed up.
+
+    Args:
+        readout: The readout.
+        total: What `ReadoutElement` keeps after `timesteps` timesteps, float64 `[batch, ...]`; or after each of several
+            numbers of timesteps, `[points, batch, ...]`.
+        timesteps: The number of timesteps so far, a scalar integer; or one a point, `[points]`.
+    """
+    timesteps = tf.convert_to_tensor(timesteps, tf.int32)
+    summed = tf.where(timesteps > readout.start, timesteps - readout.start, timesteps)
+    shape = tf.concat([tf.shape(summed), tf.ones(total.shape.rank - summed.shape.rank, tf.int32)], axis=0)
+    return total / tf.reshape(tf.cast(summed, tf.float64), shape)
