@@ -10,7 +10,7 @@ import snn_toolbox_tf as snn
 from snn_toolbox_tf.config import SECTIONS, documented_defaults, fields_of, read_value, write_settings
 from snn_toolbox_tf.config.foreign import FOREIGN_KEYS
 from snn_toolbox_tf.config.sections import SECTION_OF
-from snn_toolbox_tf.conversion.options import DEFAULT_PERCENTILE, ConversionOptions
+from snn_toolbox_tf.conversion.options import ConversionOptions
 from snn_toolbox_tf.experiment.options import conversion_options
 
 TEMPLATES = pathlib.Path(__file__).parents[1] / "config_templates"
@@ -112,7 +112,7 @@ def test_what_is_written_is_read_again(section, tmp_path):
 
 def test_who_says_nothing_gets_the_same_network_everywhere():
     """Python's `convert_keras`, the command line and a file without settings."""
-    assert conversion_options(snn.Settings()) == ConversionOptions(percentile=DEFAULT_PERCENTILE)
+    assert conversion_options(snn.Settings()) == ConversionOptions()
     assert snn.Settings().timesteps == 32
 
 

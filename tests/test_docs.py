@@ -21,7 +21,6 @@ from snn_toolbox_tf.cli import main
 from snn_toolbox_tf.config import SECTIONS, fields_of
 from snn_toolbox_tf.config.foreign import FOREIGN_KEYS
 from snn_toolbox_tf.config.sections import ALIASES, LOG_VARIABLES, SECTION_OF
-from snn_toolbox_tf.conversion.options import DEFAULT_PERCENTILE
 
 ROOT = pathlib.Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -134,9 +133,7 @@ def test_every_option_of_a_conversion_is_in_the_guide():
     defaults = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
     assert {name for name, _ in described} == set(defaults)
     for name, default in described:
-        # The percentile's default is said by the rule that uses it.
-        expected = DEFAULT_PERCENTILE if name == "percentile" else defaults[name]
-        assert default.strip('"') == str(expected), name
+        assert default.strip('"') == str(defaults[name]), name
 
 
 def test_configuration_reference_names_every_key_with_its_default(hooks):

@@ -16,6 +16,7 @@ written; 3 a run could not be finished (memory, disk); 130 interrupted. All sett
 #: The settings that matter to converting, and to evaluating without a report; to the other commands, all do.
 _OF_BOTH = (
     *("path_wd", "dataset_path", "filename_ann", "filename_snn", "poisson_input", "frame_input", "normalize"),
+    *("threshold_rule", "corrections"),
     *("percentile", "per_channel", "num_samples", "duration", "dt", "seed", "v_thresh", "v0", "reset", "verbose"),
     "maxpool_type",
 )
@@ -151,7 +152,7 @@ def _add_settings(parser: argparse.ArgumentParser, keys: Sequence[str] = tuple(S
             shown = metadata["kind"].write(default)
             text = f"{metadata['doc']} Default: {shown}." if shown else metadata["doc"]
             options: dict[str, Any] = {"dest": f"setting_{key}", "default": None, "help": text.replace("%", "%%")}
-            if isinstance(default, bool):
+            if metadata["kind"].placeholder == "BOOL":
                 group.add_argument(_flag(key), action=argparse.BooleanOptionalAction, **options)
             else:
                 group.add_argument(_flag(key), metavar=metadata["kind"].placeholder, **options)

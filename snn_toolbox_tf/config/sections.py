@@ -12,6 +12,9 @@ from snn_toolbox_tf.config.values import InvalidValue, Kind
 
 MAX_POOLINGS = {"accumulated": "accumulated", "winner_take_all": "winner_take_all", "fir_max": "winner_take_all"}
 RESETS = {"Reset by subtraction": "subtract", "Reset to zero": "zero", "subtract": "subtract", "zero": "zero"}
+#: Named here once more, because the command line answers before what does them is imported; a test holds both together.
+THRESHOLD_RULES = ("percentile", "maximum", "mean_square_error", "local_threshold_balancing")
+CORRECTIONS = ("shift", "biases", "thresholds", "initial_potentials")
 #: Variables to keep, by snn_toolbox's name.
 LOG_VARIABLES = ("activations_n_b_l", "spiketrains_n_b_l_t", "mem_n_b_l_t", "synaptic_operations_b_t")
 #: The plots of the report that each of snn_toolbox's names asks for; the report's own names mean themselves.
@@ -131,16 +134,31 @@ class Tools(Section):
 
 @dataclasses.dataclass(frozen=True)
 class Normalization(Section):
-    """Thresholds from calibration data."""
+    """Thresholds from calibration data. Found for the timesteps, unless one of the first four, v_thresh or v0 is given."""
 
-    percentile: float = _setting(
-        99.9,
-        values.number(0, 100, open_low=True),
+    threshold_rule: str | None = _setting(
+        None,
+        values.optional(values.choice(_same(*THRESHOLD_RULES))),
+        "How thresholds follow from the activations that x_norm.npz causes.",
+        "conversion",
+    )
+    corrections: tuple[str, ...] = _setting(
+        (),
+        values.sequence(CORRECTIONS, "corrections in the order in which they are made"),
+        "What is corrected then, on the spikes that x_norm.npz causes.",
+        "conversion",
+    )
+    percentile: float | None = _setting(
+        None,
+        values.optional(values.number(0, 100, open_low=True)),
         "theta is this percentile of the positive activations.",
         "conversion",
     )
-    per_channel: bool = _setting(
-        True, values.boolean(), "One threshold per channel; False: one per population.", "conversion"
+    per_channel: bool | None = _setting(
+        None,
+        values.optional(values.boolean()),
+        "One threshold per channel; False: one per population.",
+        "conversion",
     )
     num_samples: int | None = _setting(
         None, values.integer(1, optional=True), "Number of samples of x_norm.npz to use; all if empty.", "calibration"
@@ -194,15 +212,19 @@ class Simulation(Section):
 class Cell(Section):
     """The neurons: integrate-and-fire without leak."""
 
-    v_thresh: float = _setting(
-        1.0,
-        _POSITIVE,
-        "Threshold in units of theta from the calibration data. Python's name `threshold_scale` is understood, too.",
+    v_thresh: float | None = _setting(
+        None,
+        values.optional(_POSITIVE),
+        "Threshold in units of theta from the calibration data, 1 if nothing is said. Python's name `threshold_scale` is "
+        "understood, too.",
         "conversion",
         alias="threshold_scale",
     )
-    v0: float = _setting(
-        0.5, values.number(-1, 1), "Initial membrane potential in units of the threshold.", "conversion"
+    v0: float | None = _setting(
+        None,
+        values.optional(values.number(-1, 1)),
+        "Initial membrane potential in units of the threshold; 0.5 where it is not found, either.",
+        "conversion",
     )
     reset: str = _setting(
         "subtract", values.choice(RESETS), "subtract (soft reset) or zero (hard reset).", "conversion"

@@ -103,6 +103,22 @@ def choice(names: Mapping[str, str]) -> Kind:
     return Kind(expected, "NAME", check)
 
 
+def optional(kind: Kind) -> Kind:
+    """The same, or nothing: None, written "" or "None" in a file."""
+    expected = f"{kind.expected}, or nothing"
+
+    def check(value: Any) -> Any:
+        return None if value is None else kind.check(value)
+
+    def read(text: str) -> Any:
+        return None if text in ("", "None") else kind.read(text)
+
+    def write(value: Any) -> str:
+        return "" if value is None else kind.write(value)
+
+    return dataclasses.replace(kind, expected=expected, check=check, read=read, write=write)
+
+
 def integer(low: int, high: int | None = None, *, optional: bool = False, expected: str | None = None) -> Kind:
     """An integer in [low, high]; None ("" or "None" in a file) if it is optional."""
     bounds = f"an integer of {low} or more" if high is None else f"an integer in [{low}, {high}]"
@@ -170,6 +186,23 @@ def names(allowed: Mapping[str, str] | None, expected: str) -> Kind:
         return split(text, expected)
 
     return Kind(expected, "NAMES", check, read, _written_list)
+
+
+def sequence(allowed: Iterable[str], expected: str) -> Kind:
+    """Names in an order that matters, of which some may come again; kept as a tuple."""
+    known = tuple(allowed)
+    expected = f"{expected}, any of {', '.join(known)}"
+
+    def check(value: Any) -> tuple[str, ...]:
+        if isinstance(value, str) or not isinstance(value, Iterable):
+            raise InvalidValue(expected, value)
+        items = tuple(value)
+        for name in items:
+            if name not in known:
+                raise InvalidValue(expected, name, did_you_mean(str(name), known))
+        return items
+
+    return Kind(expected, "NAMES", check, lambda text: split(text, expected), _written_list)
 
 
 def integers(low: int, expected: str) -> Kind:

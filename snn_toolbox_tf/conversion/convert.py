@@ -33,7 +33,7 @@ def convert_keras(
     corrections: Sequence[str] | None = None,
     percentile: float | None = None,
     per_channel: bool | None = None,
-    threshold_scale: float = 1.0,
+    threshold_scale: float | None = None,
     v0: float | None = None,
     reset: str = "subtract",
     input: str = "analog",
@@ -45,11 +45,11 @@ def convert_keras(
 ) -> SpikingModel:
     """Converts a trained Keras model into a spiking neural network.
 
-    Unless `threshold_rule`, `corrections`, `percentile`, `per_channel` or `v0` is given, thresholds and corrections are
-    found: several ways are tried on one part of the calibration data, and the network whose decisions agree most with the
-    source's on another part is taken. `model_snn.conversion.trials` tells of it. The neurons remain integrate-and-fire
-    neurons with soft reset, weights are not changed, and labels are not used. With `reset="zero"` or `input="frames"`
-    nothing is searched.
+    Unless one of `threshold_rule`, `corrections`, `percentile`, `per_channel`, `threshold_scale` and `v0` is given,
+    thresholds and corrections are found: several ways are tried on one part of the calibration data, and the network whose
+    decisions agree most with the source's on another part is taken. `model_snn.conversion.trials` tells of it. The neurons
+    remain integrate-and-fire neurons with soft reset, weights are not changed, and labels are not used. With
+    `reset="zero"` or `input="frames"` nothing is searched.
 
     Args:
         model: A built Sequential or Functional model with ReLU nonlinearities. It is not changed.

@@ -40,7 +40,7 @@ class ConversionOptions:
     corrections: Sequence[str] | None = None
     percentile: float | None = None
     per_channel: bool | None = None
-    threshold_scale: float = 1.0
+    threshold_scale: float | None = None
     v0: float | None = None
     reset: str = "subtract"
     input: str = "analog"
@@ -61,7 +61,7 @@ class ConversionOptions:
         _check_corrections(self.corrections)
         if self.per_channel is not None and not isinstance(self.per_channel, (bool, np.bool_)):
             raise ValueError(f"Expected `per_channel` to be True or False. Received: per_channel={self.per_channel!r}")
-        if not (_is_number(self.threshold_scale) and self.threshold_scale > 0):
+        if self.threshold_scale is not None and not (_is_number(self.threshold_scale) and self.threshold_scale > 0):
             raise ValueError(
                 f"Expected `threshold_scale` to be a positive number. Received: threshold_scale={self.threshold_scale!r}"
             )
@@ -83,8 +83,16 @@ class ConversionOptions:
     @property
     def automatic(self) -> bool:
         """Whether nothing is given that would fix thresholds and corrections, so that they are to be found."""
-        given = (self.threshold_rule, self.corrections, self.percentile, self.per_channel, self.v0)
+        given = (
+            *(self.threshold_rule, self.corrections, self.percentile),
+            *(self.per_channel, self.threshold_scale, self.v0),
+        )
         return all(value is None for value in given) and self.reset == "subtract" and self.input != "frames"
+
+    @property
+    def depends_on_timesteps(self) -> bool:
+        """Whether thresholds and corrections are made for a number of timesteps."""
+        return self.automatic or self.recipe.depends_on_timesteps
 
     @property
     def recipe(self) -> Recipe:
@@ -95,6 +103,11 @@ class ConversionOptions:
             per_channel=self.per_channel is None or bool(self.per_channel),
             corrections=tuple(self.corrections or ()),
         )
+
+    @property
+    def used_threshold_scale(self) -> float:
+        """The factor of thresholds, or its default."""
+        return 1.0 if self.threshold_scale is None else float(self.threshold_scale)
 
     @property
     def used_timesteps(self) -> int:
@@ -114,8 +127,7 @@ class ConversionOptions:
     def recorded(self) -> dict[str, Any]:
         """Returns what a `ConversionRecord` keeps of the options, whatever thresholds and corrections are found."""
         return {
-            "percentile": self.used_percentile,
-            "threshold_scale": float(self.threshold_scale),
+            "threshold_scale": self.used_threshold_scale,
             "v0": self.neuron.v0,
             "reset": self.reset,
             "form": self.form,

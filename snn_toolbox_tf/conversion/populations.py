@@ -52,6 +52,11 @@ class Calibrator:
     def without_data(self) -> Calibrated:
         """Sets thresholds from batch-norm statistics and weights."""
         graph, options = self.network.graph, self.options
+        if options.timesteps == "auto":
+            raise ValueError(
+                "`timesteps='auto'` needs `calibration_data`, on which decisions are compared. Pass a few hundred samples, "
+                "or a number of timesteps."
+            )
         if self._to_be_found():
             warnings.warn(
                 f"No `calibration_data` was given for model '{graph.name}': thresholds are estimated from batch-norm "
@@ -60,7 +65,11 @@ class Calibrator:
                 stacklevel=4,
             )
         self._apply(calibration.thresholds_from_model(graph, options.used_percentile))
-        record = {"threshold_rule": "batch norm and weights", "per_channel": options.recipe.per_channel}
+        record = {
+            "threshold_rule": "batch norm and weights",
+            "percentile": options.used_percentile,
+            "per_channel": options.recipe.per_channel,
+        }
         return Calibrated(options.used_timesteps, record)
 
     def from_data(self) -> Calibrated:
@@ -77,18 +86,20 @@ class Calibrator:
         recipe = self.options.recipe if chosen is None else chosen.recipe
         thresholds = self._set_thresholds(recipe, timesteps)
         _warn_of_another_scale(graph, thresholds)
+        for readout in graph.readouts:
+            readout.start = 0 if chosen is None else chosen.readout_start
         if chosen is not None and recipe.corrections:
             corrections.write_settings(graph, chosen.settings)
             calibration.raise_thresholds(graph, statistics.largest)
         found = None if chosen is None else chosen.agreement
         if chosen is not None and found is not None and found.decisions < _POOR_AGREEMENT:
             self._warn_of_poor_agreement(chosen, found.decisions, timesteps)
-        for_any = not recipe.corrections and recipe.threshold_rule != "mean_square_error"
         record = {
+            "percentile": self.options.used_percentile if recipe.threshold_rule == "percentile" else None,
             "threshold_rule": recipe.threshold_rule,
             "per_channel": recipe.per_channel,
             "corrections": recipe.corrections,
-            "calibrated_timesteps": None if for_any else timesteps,
+            "calibrated_timesteps": timesteps if recipe.depends_on_timesteps else None,
             "agreement": None if found is None else found.decisions,
             "trials": tuple(map(str, trials)) if len(trials) > 1 else (),
         }
@@ -108,7 +119,9 @@ class Calibrator:
         trials = []
         for recipe in recipes:
             self._set_thresholds(recipe, timesteps)
-            trials.append(corrections.tried(self.network, samples, recipe, timesteps, input_options))
+            same = corrections.tried(self.network, samples, recipe, timesteps, input_options)
+            best = corrections.best_of(same)
+            trials += [] if best is None else [best]
         return trials
 
     def _smallest_timesteps(self) -> tuple[int, list[Trial]]:
@@ -154,7 +167,7 @@ class Calibrator:
 
     def _apply(self, thresholds: dict[str, np.ndarray]) -> None:
         graph = self.network.graph
-        scaled = {population: theta * self.options.threshold_scale for population, theta in thresholds.items()}
+        scaled = {population: theta * self.options.used_threshold_scale for population, theta in thresholds.items()}
         calibration.apply_thresholds(graph, scaled)
         calibration.raise_thresholds(graph, self.statistics.largest)
         for node in graph.of_type(Population):

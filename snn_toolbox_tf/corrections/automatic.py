@@ -18,6 +18,8 @@ from snn_toolbox_tf.simulation.inputs import InputOptions
 
 #: So many samples are fitted to, and held out for comparison, at most.
 MOST_FITTED, MOST_HELD_OUT = 512, 256
+#: Shares of T that the readout may leave out.
+READOUT_STARTS = (0.0, 0.125, 0.25, 0.375, 0.5)
 #: Of few samples, this share is held out; where there are fewer still, they tell nothing about a choice.
 HELD_OUT, FEWEST_SAMPLES = 0.25, 16
 
@@ -35,6 +37,11 @@ class Recipe:
     threshold_rule: str
     per_channel: bool = True
     corrections: tuple[str, ...] = ()
+
+    @property
+    def depends_on_timesteps(self) -> bool:
+        """Whether it gives something else for another number of timesteps."""
+        return bool(self.corrections) or self.threshold_rule == "mean_square_error"
 
     def __str__(self) -> str:
         part = "channel" if self.per_channel else "population"
@@ -102,12 +109,14 @@ class Trial:
         settings: What it gave, by population.
         errors: Root mean square of the error of theta * rate over that of the source's activations, by population.
         agreement: With the source, on samples that were held out.
+        readout_start: Number of timesteps that the readout leaves out.
     """
 
     recipe: Recipe
     settings: Mapping[str, Setting]
     errors: Mapping[str, float]
     agreement: Agreement | None
+    readout_start: int = 0
 
     @property
     def worst_population(self) -> str:
@@ -121,7 +130,9 @@ class Trial:
     def __str__(self) -> str:
         if self.agreement is None:
             return str(self.recipe)
-        return f"{self.recipe}: {100 * self.agreement.decisions:.1f} % agreement, error {self.agreement.error:.3f}"
+        window = f", readout from timestep {self.readout_start + 1} on" if self.readout_start else ""
+        found = f"{100 * self.agreement.decisions:.1f} % agreement, error {self.agreement.error:.3f}"
+        return f"{self.recipe}{window}: {found}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -158,8 +169,12 @@ def _rows(samples: Batch, rows: slice) -> Batch:
     return {name: array[rows] for name, array in samples.items()}
 
 
-def tried(network: Network, samples: Samples, recipe: Recipe, timesteps: int, input_options: InputOptions) -> Trial:
+def tried(
+    network: Network, samples: Samples, recipe: Recipe, timesteps: int, input_options: InputOptions
+) -> list[Trial]:
     """Corrects a network that has its thresholds, population after population.
+
+    In the first timesteps populations fire too much. A readout that leaves some of them out may be better off.
 
     Args:
         network: The network with its source's weights.
@@ -167,13 +182,17 @@ def tried(network: Network, samples: Samples, recipe: Recipe, timesteps: int, in
         recipe: What to correct.
         timesteps: T.
         input_options: How input is encoded.
+
+    Returns:
+        A trial for each start of the readout; where nothing is compared, one.
     """
     settings, errors = dict[str, Setting](), dict[str, float]()
 
     def fit(node: Population, observation: Observation) -> Setting:
-        setting = Setting.of(node, per_channel=recipe.per_channel)
         # What the source was trained with is exact as it is.
-        for name in recipe.corrections if node.trained_threshold is None else ():
+        changes = node.trained_threshold is None
+        setting = Setting.of(node, per_channel=recipe.per_channel and changes)
+        for name in recipe.corrections if changes else ():
             setting = CORRECTIONS[name](observation, setting)
         settings[node.name], errors[node.name] = setting, observation.relative_error(setting)
         return setting
@@ -184,9 +203,16 @@ def tried(network: Network, samples: Samples, recipe: Recipe, timesteps: int, in
     together = {name: np.concatenate([part[name] for part in parts]) for name in samples.fitted}
     count = len(next(iter(together.values())))
     held_out = 0 if samples.held_out is None else len(next(iter(samples.held_out.values())))
-    outputs, expected = Walk(network, together, timesteps, input_options, (count - held_out) or count).go(fit)
-    compared = agreement(outputs, expected, slice(count - held_out, None)) if held_out else None
-    return Trial(recipe, settings, errors, compared)
+    starts = sorted({int(timesteps * share) for share in READOUT_STARTS}) if held_out else [0]
+    walk = Walk(network, together, timesteps, input_options, (count - held_out) or count)
+    outputs, expected = walk.go(fit, starts)
+    if not held_out:
+        return [Trial(recipe, settings, errors, None)]
+    rows = slice(count - held_out, None)
+    return [
+        Trial(recipe, settings, errors, agreement(outputs[start], expected, rows), readout_start=start)
+        for start in starts
+    ]
 
 
 def best_of(trials: list[Trial]) -> Trial | None:

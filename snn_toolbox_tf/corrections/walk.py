@@ -6,7 +6,7 @@ timesteps are kept, one byte each, for as long as something still reads them.
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -87,6 +87,7 @@ class Walk:
         self, network: Network, inputs: Batch, timesteps: int, input_options: InputOptions, fitted: int
     ) -> None:
         self._network, self._timesteps, self._fitted = network, timesteps, fitted
+        self._starts: Sequence[int] = (0,)
         self._elements = network_elements(network, input_options)
         samples = len(next(iter(inputs.values())))
         largest = max(int(np.prod(node.shape)) for node in network.graph)
@@ -100,18 +101,21 @@ class Walk:
         tensors = {name: tf.constant(array, tf.float32) for name, array in inputs.items()}
         index = tf.range(rows.start, rows.stop, dtype=tf.int64)
         zero = tf.zeros((), tf.int32)
-        block = Block(self._timesteps, zero, zero, tensors, index, BlockOptions(every_step=False))
+        block = Block(self._timesteps, zero, zero, tensors, index, BlockOptions(every_step=True))
         return _Chunk(rows.stop - rows.start, block)
 
-    def go(self, fit: Fit) -> tuple[Any, Any]:
+    def go(self, fit: Fit, readout_starts: Sequence[int]) -> tuple[dict[int, Any], Any]:
         """Goes through the network.
 
         Args:
             fit: Returns a population's setting for what it receives.
+            readout_starts: Numbers of timesteps that the readout may leave out.
 
         Returns:
-            Decoded outputs of the spiking network after T timesteps, and of the source, in the source's structure.
+            Decoded outputs of the spiking network after T timesteps for each start of the readout, and those of the source,
+            in the source's structure.
         """
+        self._starts = readout_starts
         graph = self._network.graph
         populations: dict[str, Population] = {node.name: node for node in graph.of_type(Population)}
         for stage in stages(graph, self._elements):
@@ -127,7 +131,10 @@ class Walk:
                 for name in stage.done_with:
                     chunk.signals.pop(name, None)
                     chunk.activations.pop(name, None)
-        return self._decoded("outputs"), self._decoded("expected")
+        expected = self._decoded([chunk.expected for chunk in self._chunks])
+        return {
+            start: self._decoded([chunk.outputs[start] for chunk in self._chunks]) for start in readout_starts
+        }, expected
 
     def _observe(self, node: Population, stage: Stage) -> Observation:
         """Returns what a population receives for as many samples as its setting needs."""
@@ -183,12 +190,13 @@ class Walk:
     def _read_out(self, chunk: "_Chunk", key: str) -> None:
         element = self._elements[key]
         initial = element.initial_state(tf.constant(chunk.samples), chunk.block.options)
-        outcome = element.run([chunk.signal(element.inputs[0])], initial, chunk.block)
-        chunk.outputs.append(outcome.state["sum"] / self._timesteps)
+        sums = element.run([chunk.signal(element.inputs[0])], initial, chunk.block).recorded["sum"]
+        for start in self._starts:
+            total = sums[-1] - sums[start - 1] if start else sums[-1]
+            chunk.outputs.setdefault(start, []).append(total / (self._timesteps - start))
         chunk.expected.append(chunk.activations[element.inputs[0]])
 
-    def _decoded(self, kind: str) -> Any:
-        per_chunk: Iterator[list[tf.Tensor]] = (getattr(chunk, kind) for chunk in self._chunks)
+    def _decoded(self, per_chunk: list[list[tf.Tensor]]) -> Any:
         outputs = [tf.concat(parts, 0) for parts in zip(*per_chunk, strict=True)]
         return tf.nest.map_structure(lambda tensor: tensor.numpy(), self._network.decode(outputs))
 
@@ -212,7 +220,7 @@ class _Chunk:
     block: Block
     signals: dict[str, Signal | _Spikes] = dataclasses.field(default_factory=dict)
     activations: dict[str, tf.Tensor] = dataclasses.field(default_factory=dict)
-    outputs: list[tf.Tensor] = dataclasses.field(default_factory=list)
+    outputs: dict[int, list[tf.Tensor]] = dataclasses.field(default_factory=dict)
     expected: list[tf.Tensor] = dataclasses.field(default_factory=list)
 
     def signal(self, name: str) -> Signal:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from snn_toolbox_tf.config import Settings
-from snn_toolbox_tf.config.sections import PLOTS
+from snn_toolbox_tf.config.sections import PLOTS, THRESHOLD_RULES
 from snn_toolbox_tf.conversion import ConversionOptions
 from snn_toolbox_tf.model import SpikingModel
 
@@ -12,6 +12,8 @@ def conversion_options(settings: Settings) -> ConversionOptions:
     """Returns the settings that a converted network depends on, and its number of timesteps."""
     return ConversionOptions(
         timesteps=settings.timesteps,
+        threshold_rule=settings.normalization.threshold_rule,
+        corrections=settings.normalization.corrections or None,
         percentile=settings.normalization.percentile,
         per_channel=settings.normalization.per_channel,
         threshold_scale=settings.cell.v_thresh,
@@ -27,6 +29,8 @@ def settings_of_conversion(settings: Settings, model_snn: SpikingModel) -> Setti
     """Returns settings as a network was really converted, which may have been another time."""
     made = model_snn.conversion
     known = {
+        "threshold_rule": made.threshold_rule if made.threshold_rule in THRESHOLD_RULES else None,
+        "corrections": made.corrections,
         "percentile": made.percentile,
         "per_channel": made.per_channel,
         "v_thresh": made.threshold_scale,

@@ -255,7 +255,9 @@ class _Networks:
 
     def get(self, prepared: Prepared) -> Converted:
         digests = {key: prepared.digests.get(key) for key in ("network", "calibration data")}
-        key = (dataclasses.replace(conversion_options(prepared.settings), timesteps=1), digests)
+        options = conversion_options(prepared.settings)
+        # Thresholds may be the same for any number of timesteps.
+        key = (options if options.depends_on_timesteps else dataclasses.replace(options, timesteps=1), digests)
         if self._converted is None or key != self._key:
             self._key, self._converted = key, convert_prepared(prepared)
         self._converted.model_snn.timesteps = prepared.settings.timesteps

@@ -1,5 +1,6 @@
 """`SimulatedModel`: a spiking model in time: how many timesteps it runs, what happens in them, and one after the other."""
 
+import warnings
 from typing import Any
 
 from snn_toolbox_tf.foundation.argument_checks import check_start, check_timesteps
@@ -94,6 +95,7 @@ class SimulatedModel(TrainableModel):
             >>> result.outputs.shape, result.spikes["a_relu"].shape
             ((16, 10, 3), (16, 10, 8))
         """
+        self._warn_of_other_timesteps(self._timesteps if timesteps is None else timesteps)
         self._settle()
         with self._fine_tuning.held_on_grid():
             return simulate(
@@ -105,6 +107,15 @@ class SimulatedModel(TrainableModel):
                 record=record,
                 outputs=outputs,
                 **options,
+            )
+
+    def _warn_of_other_timesteps(self, timesteps: Any) -> None:
+        made_for = self.conversion.calibrated_timesteps
+        if made_for is not None and timesteps != made_for:
+            warnings.warn(
+                f"Thresholds and corrections of SpikingModel '{self.name}' were made for {made_for} timesteps, and it is "
+                f"simulated for {timesteps}: another number may cost accuracy. Convert with timesteps={timesteps}.",
+                stacklevel=3,
             )
 
     def step(self, frame: Any) -> Any:

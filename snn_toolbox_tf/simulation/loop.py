@@ -14,7 +14,7 @@ from snn_toolbox_tf.network import Network
 from snn_toolbox_tf.simulation.block import Block, BlockOptions, State, run_block
 from snn_toolbox_tf.simulation.elements import network_elements
 from snn_toolbox_tf.simulation.inputs import InputOptions
-from snn_toolbox_tf.simulation.readout import readout_key, time_average
+from snn_toolbox_tf.simulation.readout import readout_key, time_average, window_start
 from snn_toolbox_tf.simulation.signal import Signal, absorbed_synapses, merged
 
 Recorded = dict[tuple[str, str], tf.Tensor]
@@ -84,18 +84,19 @@ class TimeLoop:
         """Returns what the readouts' currents have summed up to, float64 `[batch, ...]`, in the order of the readouts."""
         return [state.nodes[key]["sum"] for key in self._readouts]
 
-    def decoded(self, sums: list[tf.Tensor], timesteps: Any) -> Any:
+    def decoded(self, sums: list[tf.Tensor], timesteps: Any, schedule: str = "step") -> Any:
         """Returns the decoded outputs of what the readouts have summed up.
 
         Args:
             sums: A tensor per readout, float64 `[batch, ...]`, or `[points, batch, ...]` for several numbers of timesteps.
             timesteps: The number of timesteps so far, a scalar integer, or one a point.
+            schedule: As in `BlockOptions`.
 
         Returns:
             The outputs, float32, in the source's structure; with an axis of points where the sums have one.
         """
         pairs = zip(self.network.graph.readouts, sums, strict=True)
-        means = [time_average(readout, total, timesteps) for readout, total in pairs]
+        means = [time_average(window_start(readout, schedule), total, timesteps) for readout, total in pairs]
         points = tf.shape(timesteps)
         if not points.shape[0]:
             return self.network.decode(means)
@@ -176,10 +177,11 @@ class TimeLoop:
     def _segment(self, state: State, recorded: Recorded, options: BlockOptions) -> Segment:
         kept = {key: recorded[key] for key in options.record}
         if not options.every_step:
-            return Segment(state, self.decoded(self.readout_sums(state), state.timestep), kept)
+            return Segment(state, self.decoded(self.readout_sums(state), state.timestep, options.schedule), kept)
         sums = [recorded["sum", key] for key in self._readouts]
         count = tf.shape(sums[0])[0]
-        return Segment(state, self.decoded(sums, state.timestep - count + 1 + tf.range(count)), kept)
+        timesteps = state.timestep - count + 1 + tf.range(count)
+        return Segment(state, self.decoded(sums, timesteps, options.schedule), kept)
 
 
 def _written(array: tf.TensorArray, at: tf.Tensor, length: int, tensor: tf.Tensor) -> tf.TensorArray:

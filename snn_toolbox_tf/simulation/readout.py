@@ -34,7 +34,8 @@ class ReadoutElement(Element):
     def run(self, inputs: list[Signal], state: NodeState, block: Block) -> Outcome:
         """Adds up the current."""
         every = by_timestep(tf.cast(inputs[0].at_every_step(block.timesteps), tf.float64), block.timesteps)
-        total, start, added = state["sum"], self._readout.start, every
+        total, added = state["sum"], every
+        start = window_start(self._readout, block.options.schedule)
         places = block.timestep + tf.range(block.timesteps)
         inside = tf.reshape(places >= start, [-1] + [1] * total.shape.rank)
         if start:
@@ -51,16 +52,24 @@ class ReadoutElement(Element):
         return Outcome(inputs[0], {"sum": sums[-1]}, {"sum": sums})
 
 
-def time_average(readout: Readout, total: tf.Tensor, timesteps: Any) -> tf.Tensor:
+def window_start(readout: Readout, schedule: str) -> int:
+    """Returns the number of timesteps that a readout leaves out: none where nothing has to settle.
+
+    In a layer-synchronous run most spikes come in the first timesteps, and all of them count.
+    """
+    return 0 if schedule == "layer_synchronous" else readout.start
+
+
+def time_average(start: int, total: tf.Tensor, timesteps: Any) -> tf.Tensor:
     """Returns a readout's current, averaged over the timesteps that it has summed up.
 
     Args:
-        readout: The readout.
+        start: Number of timesteps that the readout leaves out.
         total: What `ReadoutElement` keeps after `timesteps` timesteps, float64 `[batch, ...]`; or after each of several
             numbers of timesteps, `[points, batch, ...]`.
         timesteps: The number of timesteps so far, a scalar integer; or one a point, `[points]`.
     """
     timesteps = tf.convert_to_tensor(timesteps, tf.int32)
-    summed = tf.where(timesteps > readout.start, timesteps - readout.start, timesteps)
+    summed = tf.where(timesteps > start, timesteps - start, timesteps)
     shape = tf.concat([tf.shape(summed), tf.ones(total.shape.rank - summed.shape.rank, tf.int32)], axis=0)
     return total / tf.reshape(tf.cast(summed, tf.float64), shape)

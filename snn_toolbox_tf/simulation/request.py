@@ -217,12 +217,6 @@ def _check_layer_synchronous(graph: Graph) -> None:
             "The layer-synchronous schedule needs neurons that lose nothing, with reset='subtract': otherwise nothing is "
             f"left to fire with. Received other neurons in: {unfit}"
         )
-    late = {readout.name: readout.start for readout in graph.readouts if readout.start}
-    if late:
-        raise ValueError(
-            "In a layer-synchronous run most spikes come in the first timesteps, which a readout that starts late would "
-            f"leave out. Set `model_snn.readout_start = 0`, or use schedule='step'. Received readouts with start: {late}"
-        )
 
 
 class MemoryBudget:

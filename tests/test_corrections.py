@@ -1,0 +1,422 @@
+"""Corrections: each against NumPy, a closed form, or the network that they promise."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+import zoo
+
+import snn_toolbox_tf as snn
+from snn_toolbox_tf.analysis.closed_form import closed_form
+from snn_toolbox_tf.calibration.histogram import PositiveHistogram
+from snn_toolbox_tf.calibration.reservoir import Reservoir
+from snn_toolbox_tf.calibration.threshold_rules import THRESHOLD_RULES, RuleSettings
+from snn_toolbox_tf.corrections import CORRECTIONS, Recipe, Samples, best_of, recipes_for, tried, write_settings
+from snn_toolbox_tf.corrections.automatic import Agreement, Trial, agreement
+from snn_toolbox_tf.corrections.setting import Observation, Setting
+from snn_toolbox_tf.graph import Population
+from snn_toolbox_tf.network import Network
+from snn_toolbox_tf.parse import parse
+from snn_toolbox_tf.passes import to_spiking
+from snn_toolbox_tf.simulation.inputs import InputOptions
+
+L = keras.layers
+T = 8
+
+
+# Threshold rules
+
+
+def histogram_of(values):
+    histogram = PositiveHistogram(values.shape[1])
+    histogram.add(values)
+    return histogram
+
+
+def test_the_least_squared_error_is_the_one_that_trying_finds(rng):
+    values = np.maximum(rng.normal(size=(20_000, 3)) * [1.0, 5.0, 0.01], 0).astype(np.float32)
+    found = THRESHOLD_RULES["mean_square_error"]({"a": histogram_of(values)}, RuleSettings(timesteps=T))["a"]
+    for channel, theta in enumerate(found):
+        largest = values[:, channel].max()
+
+        def error(theta, channel=channel):
+            spikes = np.clip(np.floor(values[:, channel] * T / theta + 0.5), 0, T)
+            return np.square(spikes * theta / T - values[:, channel]).mean()
+
+        least = min(error(largest * share / 100) for share in range(1, 101))
+        assert error(theta) == pytest.approx(least, rel=1e-2)
+        assert error(theta) < error(largest)
+
+
+def test_more_timesteps_allow_for_larger_thresholds(rng):
+    histogram = histogram_of(np.abs(rng.normal(size=(20_000, 1))).astype(np.float32))
+    rule = THRESHOLD_RULES["mean_square_error"]
+    few, many = (rule({"a": histogram}, RuleSettings(timesteps=t))["a"][0] for t in (2, 64))
+    assert few < many <= histogram.maximum[0]
+
+
+def test_balanced_thresholds_are_those_of_gradient_descent(rng):
+    values = rng.exponential(size=(20_000, 2)).astype(np.float32) * [1.0, 3.0]
+    theta = np.zeros(2)
+    for _ in range(400):
+        theta = theta + 2 * np.maximum(values - theta, 0).mean(axis=0)
+    found = THRESHOLD_RULES["local_threshold_balancing"]({"a": histogram_of(values)}, RuleSettings())["a"]
+    np.testing.assert_allclose(found, theta, rtol=5e-3)
+
+
+@pytest.mark.parametrize("rule", THRESHOLD_RULES)
+def test_rules_give_dead_channels_none(rule):
+    histogram = histogram_of(np.array([[0.0, 1.0], [-1.0, 2.0]], np.float32))
+    dead, alive = THRESHOLD_RULES[rule]({"a": histogram}, RuleSettings())["a"]
+    assert dead == 0
+    assert 0 < alive <= 2
+
+
+# The reservoir
+
+
+def test_a_reservoir_keeps_a_fair_draw_in_bounded_memory():
+    counts = np.zeros(100)
+    for seed in range(300):
+        reservoir = Reservoir(count=10, seed=seed)
+        for start in range(0, 100, 7):
+            reservoir.add({"x": np.arange(start, min(start + 7, 100), dtype=np.float32)[:, None]})
+        kept = reservoir.samples(100)["x"].astype(int).ravel()
+        assert len(set(kept)) == len(kept) == len(reservoir) == 10
+        counts[kept] += 1
+    # 30 are expected of each, with a standard deviation of 5.2.
+    assert counts.min() > 10
+    assert counts.max() < 55
+    assert abs(counts[:50].sum() - counts[50:].sum()) < 300
+
+
+def test_a_reservoir_holds_no_more_bytes_than_it_may():
+    reservoir = Reservoir(count=1000, memory=4096)
+    reservoir.add({"x": np.zeros((100, 256), np.float32)})
+    assert len(reservoir) == 4
+
+
+# One population
+
+
+def numpy_counts(current, theta, v0, bias):
+    """Integrate and fire with soft reset, `[timesteps, batch, channels]`."""
+    v = np.broadcast_to(v0 * theta, current.shape[1:]).astype(np.float64).copy()
+    spikes = np.zeros(current.shape[1:])
+    for step in current:
+        v += step + bias
+        fired = v >= theta
+        v[fired] -= np.broadcast_to(theta, v.shape)[fired]
+        spikes += fired
+    return spikes
+
+
+@pytest.fixture
+def observation(rng):
+    """Currents that are excitatory first, and inhibited later: what a deep population receives."""
+    steady = rng.normal(size=(200, 3)) * [1.0, 0.5, 2.0]
+    current = steady + rng.normal(size=(T, 200, 3)) * 0.7
+    current[0] += 1.0
+    node = Population("a", ["b"], (3,), threshold=np.full((1,), 1.5))
+    target = np.maximum(steady, 0)
+    return Observation(node, tf.constant(current, tf.float32), tf.constant(target, tf.float32), T), current, target
+
+
+def test_errors_are_those_of_a_simulation_in_numpy(observation):
+    seen, current, target = observation
+    setting = Setting(np.array([1.0, 0.5, 3.0]), np.array([0.5, -0.25, 0.0]), np.array([0.1, 0.0, -0.2]))
+    errors = seen.errors(setting)
+    counts = numpy_counts(current, setting.threshold, setting.initial_potential, setting.bias)
+    difference = counts * setting.threshold / T - target
+    np.testing.assert_allclose(errors.square, np.square(difference).mean(axis=0), rtol=1e-4)
+    np.testing.assert_allclose(errors.mean, difference.mean(axis=0), atol=1e-5)
+    assert seen.relative_error(setting) == pytest.approx(
+        np.sqrt(np.square(difference).mean() / np.square(target).mean()), rel=1e-4
+    )
+
+
+def test_errors_of_one_setting_for_all_channels_are_averaged(observation):
+    seen, current, target = observation
+    setting = Setting(np.array([2.0]), np.array([0.5]), np.array([0.0]))
+    difference = numpy_counts(current, 2.0, 0.5, 0.0) * 2.0 / T - target
+    np.testing.assert_allclose(seen.errors(setting).square, [np.square(difference).mean()], rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["thresholds", "initial_potentials"])
+@pytest.mark.parametrize("per_channel", [True, False])
+def test_what_is_searched_never_gets_worse(observation, name, per_channel):
+    seen, *_ = observation
+    start = Setting.of(seen.node, per_channel=per_channel)
+    found = CORRECTIONS[name](seen, start)
+    assert found.threshold.size == (3 if per_channel else 1)
+    assert (seen.errors(found).square <= seen.errors(start).square).all()
+    assert seen.errors(found).square.sum() < 0.95 * seen.errors(start).square.sum()
+
+
+def test_biases_take_the_mean_error_away(observation):
+    seen, *_ = observation
+    start = Setting.of(seen.node, per_channel=True)
+    before, after = seen.errors(start).mean, seen.errors(CORRECTIONS["biases"](seen, start)).mean
+    assert np.abs(after).sum() < 0.5 * np.abs(before).sum()
+
+
+def test_the_shift_gives_the_same_counts_for_a_constant_current(rng):
+    """Deng & Gu: theta/2T at every timestep is theta/2 at the end."""
+    current = np.round(rng.normal(size=(500, 1)) * 64) / 64
+    node = Population("a", ["b"], (1,), threshold=np.full((1,), 1.0))
+    seen = Observation(node, tf.constant(current, tf.float32), tf.constant(np.maximum(current, 0), tf.float32), T)
+    start = Setting.of(node, per_channel=True)
+    shifted = CORRECTIONS["shift"](seen, start)
+    assert shifted.initial_potential.tolist() == [0.0]
+    assert shifted.bias.tolist() == [0.5 / T]
+    np.testing.assert_array_equal(seen.errors(shifted).square, seen.errors(start).square)
+    # One timestep less, and they differ.
+    early = Observation(node, tf.constant(current, tf.float32), tf.constant(np.maximum(current, 0), tf.float32), T - 1)
+    assert early.errors(shifted).square[0] != early.errors(start).square[0]
+
+
+def test_thresholds_stay_below_the_bound_of_the_relu(rng):
+    current = np.abs(rng.normal(size=(300, 2))).astype(np.float32)
+    bound = np.array([0.5, 4.0])
+    node = Population("a", ["b"], (2,), threshold=bound.copy(), max_value=bound)
+    seen = Observation(node, tf.constant(current), tf.constant(np.minimum(current, bound), tf.float32), T)
+    assert (CORRECTIONS["thresholds"](seen, Setting.of(node, per_channel=True)).threshold <= bound).all()
+
+
+# The whole network
+
+
+def network_of(model):
+    return Network(to_spiking(parse(model).graph, "accumulated"))
+
+
+@pytest.mark.parametrize("builder", [zoo.cnn, zoo.residual, zoo.channels_first, zoo.branches], ids=lambda b: b.__name__)
+@pytest.mark.parametrize("corrections", [["biases", "initial_potentials", "thresholds"], ["shift"]])
+def test_the_network_does_what_the_walk_through_it_promised(builder, corrections):
+    """Two ways to the same outputs: population by population with whatever it is given, and the converted network."""
+    model = zoo.build(builder)
+    x = zoo.data_for(model, 40)
+    network = network_of(model)
+    for node in network.graph.of_type(Population):
+        node.threshold = node.channel_vector(1.0)
+    (name,) = keras.tree.flatten(network.graph.input_structure)
+    samples = Samples({name: x[:30]}, {name: x[30:]})
+    (trial, *_) = tried(network, samples, Recipe("custom", corrections=tuple(corrections)), T, InputOptions())
+    write_settings(network.graph, trial.settings)
+    model_snn = snn.SpikingModel(network.graph, timesteps=T)
+    expected = model.predict(x[30:], verbose=0)
+    got = agreement(model_snn.predict(x[30:], verbose=0), expected, slice(None))
+    # Initial potentials are rounded to 2^-8 of a threshold, which a spike in a few hundred notices.
+    assert got.error == pytest.approx(trial.agreement.error, rel=0.05, abs=1e-3)
+
+
+def test_a_bias_goes_where_only_its_population_reads_it(rng):
+    """Into the layer in front, through a sum, or into a layer of its own where others read the current, too."""
+    inputs = keras.Input((4,))
+    shared = L.Dense(5, name="shared")(inputs)
+    left = L.ReLU(name="left")(shared)
+    total = L.Add(name="total")([L.Dense(5, name="branch")(left), shared])
+    model = keras.Model(inputs, L.Dense(2, name="out")(L.ReLU(name="right")(total)))
+    network = network_of(model)
+    x = rng.normal(size=(20, 4)).astype(np.float32)
+    biases = {"left": rng.normal(size=5), "right": rng.normal(size=5)}
+    settings = {name: Setting(np.ones(5), np.full(5, 0.5), bias) for name, bias in biases.items()}
+    before = Network(network.graph.copy())
+    write_settings(network.graph, settings)
+    after = Network(network.graph)
+    name = before.graph.input_structure
+    expected = before.run(
+        {name: tf.constant(x, before.input_dtype(name))},
+        population=lambda node, current: tf.nn.relu(current + tf.constant(biases[node.name], current.dtype)),
+    )["out"]
+    np.testing.assert_allclose(after.run_as_ann({name: x})["out"], expected, rtol=1e-4, atol=1e-5)
+    assert "left_bias" in after.graph
+    assert "right_bias" not in after.graph
+
+
+@pytest.fixture(scope="module")
+def deep():
+    """A network whose populations disturb each other, and what it was trained on, so to speak."""
+    keras.utils.set_random_seed(1)
+    model = keras.Sequential([keras.Input((16,)), *(L.Dense(48, "relu") for _ in range(4)), L.Dense(6)])
+    return model, np.random.default_rng(3).normal(size=(400, 16)).astype(np.float32)
+
+
+def test_what_is_found_agrees_more_than_percentiles_do(deep):
+    model, x = deep
+    found = snn.convert_keras(model, x[:300], timesteps=T)
+    plain = snn.convert_keras(model, x[:300], timesteps=T, threshold_rule="percentile")
+    expected = model.predict(x[300:], verbose=0)
+    ours, theirs = (agreement(network.predict(x[300:], verbose=0), expected, slice(None)) for network in (found, plain))
+    assert ours.error < 0.9 * theirs.error
+    assert ours.decisions >= theirs.decisions
+    record = found.conversion
+    assert record.calibrated_timesteps == T
+    assert len(record.trials) == 2
+    assert "percentile per channel, no corrections" in record.trials[0]
+    assert plain.conversion.trials == ()
+    assert plain.conversion.calibrated_timesteps is None
+
+
+def test_it_is_the_same_every_time(deep):
+    model, x = deep
+    first, second = (snn.convert_keras(model, x, timesteps=T).predict(x[:50], verbose=0) for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+
+
+def test_what_was_found_is_saved(deep, tmp_path):
+    model, x = deep
+    model_snn = snn.convert_keras(model, x, timesteps=T)
+    assert any(node.initial_potential is not None for node in model_snn.network.graph.of_type(Population))
+    model_snn.save(tmp_path / "a.keras")
+    loaded = keras.saving.load_model(tmp_path / "a.keras")
+    np.testing.assert_array_equal(loaded.predict(x, verbose=0), model_snn.predict(x, verbose=0))
+    assert loaded.conversion.as_dict() == model_snn.conversion.as_dict()
+
+
+def test_the_closed_form_knows_initial_potentials(deep):
+    model, x = deep
+    model_snn = snn.convert_keras(model, x, timesteps=T)
+    counts, _ = closed_form(model_snn, x[:20], T)
+    result = model_snn.simulate(x[:20], schedule="layer_synchronous", record="spike_counts")
+    for name, expected in counts.items():
+        np.testing.assert_array_equal(result.sample_spike_counts[name], expected)
+
+
+def test_few_samples_try_one_threshold_per_population_too(deep):
+    model, x = deep
+    trials = snn.convert_keras(model, x[:40], timesteps=T).conversion.trials
+    assert any("per population" in trial for trial in trials)
+    assert len(recipes_for(1000)) < len(recipes_for(40)) == len(trials)
+
+
+def test_too_few_samples_leave_nothing_to_compare(deep):
+    model, x = deep
+    record = snn.convert_keras(model, x[:8], timesteps=T).conversion
+    assert record.threshold_rule == "percentile"
+    assert record.trials == ()
+
+
+@pytest.mark.parametrize(
+    "given", [{"percentile": 99}, {"per_channel": True}, {"v0": 0.5}, {"threshold_scale": 1.0}, {"reset": "zero"}]
+)
+def test_what_is_given_is_taken_as_it_is(deep, given):
+    model, x = deep
+    record = snn.convert_keras(model, x, timesteps=T, **given).conversion
+    assert record.threshold_rule == "percentile"
+    assert record.corrections == ()
+    assert record.trials == ()
+
+
+def test_corrections_by_name_are_made_in_order(deep):
+    model, x = deep
+    record = snn.convert_keras(
+        model, x, timesteps=T, threshold_rule="maximum", corrections=["shift", "biases"]
+    ).conversion
+    assert record.threshold_rule == "maximum"
+    assert record.corrections == ("shift", "biases")
+    assert record.calibrated_timesteps == T
+
+
+def test_thresholds_that_were_trained_stay(rng):
+    model = zoo.build(zoo.trained_thresholds)
+    x = zoo.data_for(model, 64)
+    model_snn = snn.convert_keras(model, x, timesteps=4)
+    trained = {
+        layer.name: np.asarray(layer.threshold) for layer in model.layers if isinstance(layer, snn.layers.ThresholdReLU)
+    }
+    assert trained
+    for name, theta in trained.items():
+        np.testing.assert_allclose(model_snn.thresholds()[name].ravel(), np.ravel(theta), rtol=1e-6)
+
+
+# What is told
+
+
+def test_another_number_of_timesteps_is_told(deep):
+    model, x = deep
+    model_snn = snn.convert_keras(model, x, timesteps=T)
+    with pytest.warns(
+        UserWarning, match=r"made for 8 timesteps, and it is simulated for 16.*Convert with timesteps=16"
+    ):
+        model_snn.simulate(x[:2], timesteps=16)
+
+
+def test_poor_agreement_is_told_with_the_place_and_the_remedy(deep):
+    model, x = deep
+    with pytest.warns(
+        UserWarning,
+        match=r"With 1 timesteps the spiking network agrees with model 'sequential.*' on .* % of .* held out. Most is lost "
+        r"at 'dense.*', whose rates are off by .* %. Try timesteps=2, more calibration data \(there are 400 samples\)",
+    ):
+        snn.convert_keras(model, x, timesteps=1)
+
+
+def test_the_error_of_a_population_is_where_it_rises_most():
+    trial = Trial(Recipe("custom"), {}, {"a": 0.1, "b": 0.15, "c": 0.4, "d": 0.3, "e": 0.5}, None)
+    assert trial.worst_population == "c"
+
+
+def test_what_is_within_uncertainty_is_decided_by_the_error():
+    def trial(decisions, error):
+        return Trial(Recipe("custom"), {}, {}, Agreement(100, decisions, error))
+
+    first, second, third = trial(0.90, 0.5), trial(0.91, 0.6), trial(0.70, 0.1)
+    assert best_of([first, second, third]) is first
+    assert best_of([]) is None
+
+
+# The smallest number of timesteps
+
+
+def test_the_smallest_number_of_timesteps_is_found(deep):
+    model, x = deep
+    model_snn = snn.convert_keras(model, x, timesteps="auto", tolerance=0.1)
+    assert 1 <= model_snn.timesteps <= 64
+    assert model_snn.conversion.calibrated_timesteps == model_snn.timesteps
+    assert model_snn.conversion.agreement >= 0.9
+    stricter = snn.convert_keras(model, x, timesteps="auto", tolerance=0.02)
+    assert stricter.timesteps > model_snn.timesteps
+
+
+def test_a_tolerance_out_of_reach_is_told(deep, monkeypatch):
+    monkeypatch.setattr("snn_toolbox_tf.conversion.populations.LARGEST_TIMESTEPS", 4)
+    model, x = deep
+    with pytest.warns(UserWarning, match=r"does not reach an agreement of 1 with 4 timesteps.*larger `tolerance`"):
+        model_snn = snn.convert_keras(model, x, timesteps="auto", tolerance=0.0)
+    assert model_snn.timesteps == 4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            {"timesteps": "automatic"},
+            r"`timesteps` to be a positive integer or 'auto'. Received: timesteps='automatic'",
+        ),
+        ({"tolerance": 1.0}, r"`tolerance` to be in \[0, 1\).*Received: tolerance=1.0"),
+        ({"tolerance": float("nan")}, r"`tolerance` to be in \[0, 1\)"),
+        ({"corrections": ["bias"]}, r"`corrections`.*'bias'"),
+        ({"corrections": "biases"}, r"`corrections` to be a list of names.*Received: corrections='biases'"),
+        ({"threshold_rule": "mse"}, r"`threshold_rule`.*'mse'"),
+    ],
+)
+def test_unusable_arguments_are_told(deep, arguments, message):
+    model, x = deep
+    with pytest.raises((ValueError, TypeError), match=message):
+        snn.convert_keras(model, x, **arguments)
+
+
+def test_automatic_timesteps_need_samples_to_compare(deep):
+    model, x = deep
+    with pytest.raises(ValueError, match=r"Expected at least 16 samples.*Received: 8 samples"):
+        snn.convert_keras(model, x[:8], timesteps="auto")
+    with pytest.raises(ValueError, match=r"`timesteps='auto'` needs `calibration_data`"):
+        snn.convert_keras(model, timesteps="auto")
+
+
+def test_the_settings_know_all_rules_and_corrections():
+    from snn_toolbox_tf.config import sections
+
+    assert tuple(THRESHOLD_RULES) == sections.THRESHOLD_RULES
+    assert tuple(CORRECTIONS) == sections.CORRECTIONS
