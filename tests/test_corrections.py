@@ -183,6 +183,42 @@ def test_thresholds_stay_below_the_bound_of_the_relu(rng):
     assert (CORRECTIONS["thresholds"](seen, Setting.of(node, per_channel=True)).threshold <= bound).all()
 
 
+def test_each_neuron_gets_what_it_lacks(observation):
+    seen, current, target = observation
+    start = Setting.of(seen.node, per_channel=True)
+    found = CORRECTIONS["neuron_potentials"](seen, start)
+    missing = T * (target - numpy_counts(current, 1.5, 0.5, 0.0) * 1.5 / T).mean(axis=0) / 1.5
+    np.testing.assert_allclose(found.initial_potential, 0.5 + np.clip(missing, -0.5, 0.5), atol=1e-4)
+
+
+def test_timed_biases_make_every_timesteps_mean_spike_the_mean_activation(observation):
+    seen, current, target = observation
+    found = CORRECTIONS["timed_biases"](seen, Setting.of(seen.node, per_channel=True))
+    assert found.timed_bias.shape == (T, 3)
+    v, means = np.full((200, 3), 0.75), []
+    for step, bias in zip(current, found.timed_bias, strict=True):
+        v = v + step + bias
+        fired = v >= 1.5
+        v -= 1.5 * fired
+        means.append((1.5 * fired).mean(axis=0))
+    expected = target.mean(axis=0)
+    before = seen.errors(Setting.of(seen.node, per_channel=True)).mean
+    assert np.abs(np.mean(means, axis=0) - expected).sum() < 0.5 * np.abs(before).sum()
+    # The first timestep, too, in which all of them would fire.
+    assert np.abs(means[0] - expected).max() < 0.25 * expected.max()
+    assert (found.timed_bias[0] < 0).all()
+
+
+def test_layer_synchronous_errors_are_those_of_the_closed_form(observation):
+    _, current, target = observation
+    node = Population("a", ["b"], (3,), threshold=np.full((1,), 1.5))
+    tensors = (tf.constant(current, tf.float32), tf.constant(target, tf.float32))
+    seen = Observation(node, *tensors, T, "layer_synchronous")
+    counts = np.clip(np.floor(current.sum(axis=0) / 1.5 + 0.5), 0, T)
+    expected = np.square(counts * 1.5 / T - target).mean(axis=0)
+    np.testing.assert_allclose(seen.errors(Setting.of(node, per_channel=True)).square, expected, rtol=1e-3)
+
+
 # The whole network
 
 
@@ -191,7 +227,9 @@ def network_of(model):
 
 
 @pytest.mark.parametrize("builder", [zoo.cnn, zoo.residual, zoo.channels_first, zoo.branches], ids=lambda b: b.__name__)
-@pytest.mark.parametrize("corrections", [["biases", "initial_potentials", "thresholds"], ["shift"]])
+@pytest.mark.parametrize(
+    "corrections", [["biases", "initial_potentials", "thresholds"], ["shift"], ["neuron_potentials"], ["timed_biases"]]
+)
 def test_the_network_does_what_the_walk_through_it_promised(builder, corrections):
     """Two ways to the same outputs: population by population with whatever it is given, and the converted network."""
     model = zoo.build(builder)
@@ -328,6 +366,63 @@ def test_thresholds_that_were_trained_stay(rng):
     assert trained
     for name, theta in trained.items():
         np.testing.assert_allclose(model_snn.thresholds()[name].ravel(), np.ravel(theta), rtol=1e-6)
+
+
+@pytest.mark.parametrize("options", [{"signed_spikes": True}, {"schedule": "layer_synchronous"}])
+def test_other_neurons_and_schedules_are_calibrated_and_kept(deep, options, tmp_path):
+    model, x = deep
+    model_snn = snn.convert_keras(model, x[:300], timesteps=T, **options)
+    expected = model.predict(x[300:], verbose=0)
+    plain = snn.convert_keras(model, x[:300], timesteps=T).predict(x[300:], verbose=0)
+    outputs = model_snn.predict(x[300:], verbose=0)
+    assert agreement(outputs, expected, slice(None)).error < agreement(plain, expected, slice(None)).error
+    np.testing.assert_allclose(outputs, model_snn.simulate(x[300:], outputs="last").outputs[-1], atol=1e-5)
+    model_snn.save(tmp_path / "a.keras")
+    np.testing.assert_array_equal(keras.saving.load_model(tmp_path / "a.keras").predict(x[300:], verbose=0), outputs)
+    model_snn.export(tmp_path / "served")
+    served = tf.saved_model.load(tmp_path / "served").signatures["serving_default"]
+    (name,) = served.structured_input_signature[1]
+    (got,) = served(**{name: tf.constant(x[300:])}).values()
+    np.testing.assert_allclose(got, outputs, atol=1e-5)
+
+
+def test_a_layer_synchronous_network_is_its_closed_form(deep):
+    model, x = deep
+    model_snn = snn.convert_keras(model, x, timesteps=T, schedule="layer_synchronous")
+    _, expected = closed_form(model_snn, x[:20], T)
+    np.testing.assert_allclose(model_snn.predict(x[:20], verbose=0), expected, atol=1e-5)
+
+
+def test_a_layer_synchronous_network_has_no_single_timesteps(deep):
+    model, x = deep
+    model_snn = snn.convert_keras(model, x, timesteps=T, schedule="layer_synchronous")
+    with pytest.raises(ValueError, match=r"fires only when all timesteps have been integrated.*schedule='step'"):
+        model_snn.step(x[:2])
+    model_snn.compile("adam", "mse")
+    with pytest.raises(ValueError, match=r"has schedule='layer_synchronous', which has no surrogate gradient"):
+        model_snn.fit(x[:2], np.zeros((2, 6)), verbose=0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"schedule": "layers"}, r"`schedule`.*'layers'"),
+        ({"schedule": "layer_synchronous", "reset": "zero"}, r"needs neurons that lose nothing, with reset='subtract'"),
+        (
+            {"schedule": "layer_synchronous", "signed_spikes": True},
+            r"no spike to take back. Expected signed_spikes=False",
+        ),
+        (
+            {"schedule": "layer_synchronous", "input": "frames"},
+            r"takes no frames. Expected input 'analog' or 'poisson'",
+        ),
+        ({"signed_spikes": "yes"}, r"`signed_spikes` to be True or False. Received: signed_spikes='yes'"),
+    ],
+)
+def test_schedules_and_neurons_that_do_not_go_together_are_told(deep, arguments, message):
+    model, x = deep
+    with pytest.raises(ValueError, match=message):
+        snn.convert_keras(model, x, timesteps=T, **arguments)
 
 
 # What is told

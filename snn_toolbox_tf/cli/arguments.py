@@ -16,14 +16,14 @@ written; 3 a run could not be finished (memory, disk); 130 interrupted. All sett
 #: The settings that matter to converting, and to evaluating without a report; to the other commands, all do.
 _OF_BOTH = (
     *("path_wd", "dataset_path", "filename_ann", "filename_snn", "poisson_input", "frame_input", "normalize"),
-    *("threshold_rule", "corrections"),
+    *("threshold_rule", "corrections", "signed_spikes", "schedule"),
     *("percentile", "per_channel", "num_samples", "duration", "dt", "seed", "v_thresh", "v0", "reset", "verbose"),
     "maxpool_type",
 )
 _OF_CONVERT = (*_OF_BOTH, "overwrite")
 _OF_EVALUATE = (
     *_OF_BOTH,
-    *("evaluate_ann", "num_to_test", "sample_idxs_to_test", "batch_size", "top_k", "schedule", "block_length"),
+    *("evaluate_ann", "num_to_test", "sample_idxs_to_test", "batch_size", "top_k", "block_length"),
 )
 
 

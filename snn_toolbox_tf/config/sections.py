@@ -14,7 +14,7 @@ MAX_POOLINGS = {"accumulated": "accumulated", "winner_take_all": "winner_take_al
 RESETS = {"Reset by subtraction": "subtract", "Reset to zero": "zero", "subtract": "subtract", "zero": "zero"}
 #: Named here once more, because the command line answers before what does them is imported; a test holds both together.
 THRESHOLD_RULES = ("percentile", "maximum", "mean_square_error", "local_threshold_balancing")
-CORRECTIONS = ("shift", "biases", "thresholds", "initial_potentials")
+CORRECTIONS = ("shift", "biases", "thresholds", "initial_potentials", "neuron_potentials", "timed_biases")
 #: Variables to keep, by snn_toolbox's name.
 LOG_VARIABLES = ("activations_n_b_l", "spiketrains_n_b_l_t", "mem_n_b_l_t", "synaptic_operations_b_t")
 #: The plots of the report that each of snn_toolbox's names asks for; the report's own names mean themselves.
@@ -197,7 +197,7 @@ class Simulation(Section):
     schedule: str = _setting(
         "step",
         values.choice(_same("step", "layer_synchronous")),
-        "layer_synchronous: integrate all timesteps, then fire.",
+        "layer_synchronous: integrate all timesteps, then fire. A network is calibrated for its schedule.",
         "simulation",
     )
     block_length: int | None = _setting(
@@ -228,6 +228,12 @@ class Cell(Section):
     )
     reset: str = _setting(
         "subtract", values.choice(RESETS), "subtract (soft reset) or zero (hard reset).", "conversion"
+    )
+    signed_spikes: bool = _setting(
+        False,
+        values.boolean(),
+        "Neurons take spikes back, with spikes of -1, for hardware that has them.",
+        "conversion",
     )
 
 

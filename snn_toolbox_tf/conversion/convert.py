@@ -36,6 +36,8 @@ def convert_keras(
     threshold_scale: float | None = None,
     v0: float | None = None,
     reset: str = "subtract",
+    signed_spikes: bool = False,
+    schedule: str = "step",
     input: str = "analog",
     form: str = "normalized",
     max_pooling: str = "accumulated",
@@ -75,6 +77,10 @@ def convert_keras(
         v0: Initial membrane potential in units of the threshold; 0.5 (theta/2) rounds rates to nearest. Neurons that stand
             for a `QuantizationClipFloorShift` start at theta/2, as they were trained to.
         reset: "subtract" (soft reset) or "zero" (hard reset).
+        signed_spikes: Whether a neuron may take spikes back, with spikes of -1, when inhibition comes late (Wang et al.
+            2022): more accurate at few timesteps, for hardware with signed spikes (Loihi 2, whose spikes are graded).
+        schedule: "step" (every population fires at every timestep) or "layer_synchronous" (each integrates all T timesteps
+            before it fires: no transient, at a latency of T timesteps per layer).
         input: "analog", "poisson" or "frames", see `SpikingModel`.
         form: "normalized" (thresholds 1, spikes 0 or 1, parameters on a grid that makes spikes reproducible) or
             "unnormalized" (the source's own weights, spikes of height theta), for inspection.
@@ -112,6 +118,8 @@ def convert_keras(
         threshold_scale=threshold_scale,
         v0=v0,
         reset=reset,
+        signed_spikes=signed_spikes,
+        schedule=schedule,
         input=input,
         form=form,
         max_pooling=max_pooling,
@@ -170,6 +178,7 @@ def convert_graph(
         input=options.input,
         seed=options.seed,
         block_length=options.block_length,
+        schedule=options.schedule,
         conversion=record,
         name=name or f"{model.name}_snn",
     )

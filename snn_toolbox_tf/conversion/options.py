@@ -21,6 +21,7 @@ from snn_toolbox_tf.model import DEFAULT_TIMESTEPS
 from snn_toolbox_tf.neurons import IntegrateAndFire, Neuron
 from snn_toolbox_tf.passes import MAX_POOLINGS
 from snn_toolbox_tf.simulation.inputs import INPUT_MODES
+from snn_toolbox_tf.simulation.schedules import SCHEDULES
 
 FORMS = ("normalized", "unnormalized")
 DEFAULT_PERCENTILE = 99.9
@@ -43,6 +44,8 @@ class ConversionOptions:
     threshold_scale: float | None = None
     v0: float | None = None
     reset: str = "subtract"
+    signed_spikes: bool = False
+    schedule: str = "step"
     input: str = "analog"
     form: str = "normalized"
     max_pooling: str = "accumulated"
@@ -67,7 +70,12 @@ class ConversionOptions:
             )
         if self.v0 is not None and not (_is_number(self.v0) and -1 <= self.v0 <= 1):
             raise ValueError(f"Expected `v0` to be in [-1, 1], in units of the threshold. Received: v0={self.v0!r}")
+        if not isinstance(self.signed_spikes, (bool, np.bool_)):
+            raise ValueError(
+                f"Expected `signed_spikes` to be True or False. Received: signed_spikes={self.signed_spikes!r}"
+            )
         _ = self.neuron
+        check_one_of(self.schedule, SCHEDULES, "schedule")
         check_one_of(self.input, INPUT_MODES, "input")
         check_one_of(self.form, FORMS, "form")
         check_one_of(self.max_pooling, MAX_POOLINGS, "max_pooling")
@@ -122,7 +130,9 @@ class ConversionOptions:
     @property
     def neuron(self) -> Neuron:
         """What the network's neurons do."""
-        return IntegrateAndFire(v0=0.5 if self.v0 is None else float(self.v0), reset=self.reset)
+        return IntegrateAndFire(
+            v0=0.5 if self.v0 is None else float(self.v0), reset=self.reset, signed_spikes=bool(self.signed_spikes)
+        )
 
     def recorded(self) -> dict[str, Any]:
         """Returns what a `ConversionRecord` keeps of the options, whatever thresholds and corrections are found."""
@@ -130,6 +140,8 @@ class ConversionOptions:
             "threshold_scale": self.used_threshold_scale,
             "v0": self.neuron.v0,
             "reset": self.reset,
+            "signed_spikes": bool(self.signed_spikes),
+            "schedule": self.schedule,
             "form": self.form,
             "max_pooling": self.max_pooling,
         }

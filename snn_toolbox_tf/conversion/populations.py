@@ -119,7 +119,7 @@ class Calibrator:
         trials = []
         for recipe in recipes:
             self._set_thresholds(recipe, timesteps)
-            same = corrections.tried(self.network, samples, recipe, timesteps, input_options)
+            same = corrections.tried(self.network, samples, recipe, timesteps, input_options, options.schedule)
             best = corrections.best_of(same)
             trials += [] if best is None else [best]
         return trials

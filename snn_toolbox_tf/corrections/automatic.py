@@ -170,7 +170,12 @@ def _rows(samples: Batch, rows: slice) -> Batch:
 
 
 def tried(
-    network: Network, samples: Samples, recipe: Recipe, timesteps: int, input_options: InputOptions
+    network: Network,
+    samples: Samples,
+    recipe: Recipe,
+    timesteps: int,
+    input_options: InputOptions,
+    schedule: str = "step",
 ) -> list[Trial]:
     """Corrects a network that has its thresholds, population after population.
 
@@ -182,6 +187,7 @@ def tried(
         recipe: What to correct.
         timesteps: T.
         input_options: How input is encoded.
+        schedule: In which order populations integrate and fire.
 
     Returns:
         A trial for each start of the readout; where nothing is compared, one.
@@ -203,8 +209,9 @@ def tried(
     together = {name: np.concatenate([part[name] for part in parts]) for name in samples.fitted}
     count = len(next(iter(together.values())))
     held_out = 0 if samples.held_out is None else len(next(iter(samples.held_out.values())))
-    starts = sorted({int(timesteps * share) for share in READOUT_STARTS}) if held_out else [0]
-    walk = Walk(network, together, timesteps, input_options, (count - held_out) or count)
+    shares = READOUT_STARTS if held_out and schedule == "step" else READOUT_STARTS[:1]
+    starts = sorted({int(timesteps * share) for share in shares})
+    walk = Walk(network, together, timesteps, input_options, (count - held_out) or count, schedule)
     outputs, expected = walk.go(fit, starts)
     if not held_out:
         return [Trial(recipe, settings, errors, None)]

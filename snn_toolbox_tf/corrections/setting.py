@@ -1,6 +1,7 @@
 """What corrections change of a population, and how well a setting does on what the population really receives."""
 
 import dataclasses
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -16,13 +17,15 @@ class Setting:
 
     Attributes:
         threshold: theta, in units of the source's activations.
-        initial_potential: In units of the threshold.
+        initial_potential: In units of the threshold; there may be one per neuron.
         bias: A constant current that comes on top, in units of the source's activations.
+        timed_bias: A current of its own for each timestep, likewise, with an axis of timesteps in front, or None.
     """
 
     threshold: np.ndarray
     initial_potential: np.ndarray
     bias: np.ndarray
+    timed_bias: np.ndarray | None = None
 
     @classmethod
     def of(cls, node: Population, *, per_channel: bool) -> "Setting":
@@ -37,7 +40,7 @@ class Setting:
         return dataclasses.replace(self, **values)
 
     def where(self, mask: np.ndarray, other: "Setting") -> "Setting":
-        """Returns this setting where the mask says so, and another one elsewhere."""
+        """Returns this setting where the mask says so, and another one elsewhere, without biases for single timesteps."""
         return Setting(
             np.where(mask, self.threshold, other.threshold),
             np.where(mask, self.initial_potential, other.initial_potential),
@@ -66,10 +69,13 @@ class Observation:
         current: What it receives, float32 `[timesteps, batch, ...]`, or `[batch, ...]` if that is constant.
         target: The source's activation, float32 `[batch, ...]`.
         timesteps: T.
+        schedule: In which order populations integrate and fire.
     """
 
-    def __init__(self, node: Population, current: tf.Tensor, target: tf.Tensor, timesteps: int) -> None:
-        self.node, self.timesteps = node, timesteps
+    def __init__(
+        self, node: Population, current: tf.Tensor, target: tf.Tensor, timesteps: int, schedule: str = "step"
+    ) -> None:
+        self.node, self.timesteps, self._schedule = node, timesteps, schedule
         self._current, self._target = ops.Current(current), target
 
     def bounded(self, threshold: np.ndarray) -> np.ndarray:
@@ -82,13 +88,32 @@ class Observation:
 
     def errors(self, setting: Setting) -> Errors:
         """Runs the population in a setting, and compares what it gives with the source's activation."""
-        spikes = fire(self.node, [self._current], setting, self.timesteps, self._target.shape, spike_form="counts")
-        unit = tf.constant((setting.threshold / self.timesteps)[np.newaxis], tf.float32)
-        error = tf.cast(spikes, tf.float32) * unit - self._target
+        error = self._error(setting)
         axes = [0, *(axis + 1 for axis, size in enumerate(setting.threshold.shape) if size == 1)]
         square = tf.reduce_mean(tf.square(error), axis=axes, keepdims=True)[0].numpy()
         mean = tf.reduce_mean(error, axis=axes, keepdims=True)[0].numpy()
         return Errors(square.astype(np.float64), mean.astype(np.float64))
+
+    def _error(self, setting: Setting) -> tf.Tensor:
+        shape = self._target.shape
+        spikes = fire(self.node, [self._current], setting, self.timesteps, shape, self._schedule, spike_form="counts")
+        unit = tf.constant((setting.threshold / self.timesteps)[np.newaxis], tf.float32)
+        return tf.cast(spikes, tf.float32) * unit - self._target
+
+    def neuron_errors(self, setting: Setting) -> np.ndarray:
+        """Returns the mean error of each neuron over the samples."""
+        return self._error(setting).numpy().mean(axis=0, dtype=np.float64)
+
+    def currents(self) -> Iterator[tf.Tensor]:
+        """Yields what the population receives at each timestep, float32 `[batch, ...]`."""
+        constant = self._current.value.shape.rank == self._target.shape.rank
+        for timestep in range(self.timesteps):
+            yield self._current.value if constant else self._current.value[timestep]
+
+    @property
+    def target(self) -> tf.Tensor:
+        """The source's activation, float32 `[batch, ...]`."""
+        return self._target
 
     def relative_error(self, setting: Setting) -> float:
         """Returns the root mean square of the error over that of the source's activations; 0 where these are 0."""
@@ -112,6 +137,7 @@ def fire(
     setting: Setting,
     timesteps: int,
     shape: tf.TensorShape,
+    schedule: str,
     *,
     spike_form: str = "float",
 ) -> tf.Tensor:
@@ -123,6 +149,7 @@ def fire(
         setting: Its parameters.
         timesteps: T.
         shape: Of its neurons, with the batch axis.
+        schedule: In which order populations integrate and fire.
         spike_form: "float" or "counts", see `ops.integrate_fire`.
     """
 
@@ -130,9 +157,18 @@ def fire(
         return tf.constant(values[np.newaxis], tf.float32)
 
     bias = [ops.Current(tf.broadcast_to(constant(setting.bias), shape))] if setting.bias.any() else []
+    if setting.timed_bias is not None:
+        timed = tf.constant(setting.timed_bias[:, np.newaxis], tf.float32)
+        bias.append(ops.Current(tf.broadcast_to(timed, [timesteps, *shape])))
+    potential = tf.broadcast_to(constant(setting.initial_potential * setting.threshold), shape)
+    if schedule == "layer_synchronous":
+        spikes, _ = ops.integrate_then_fire(
+            [*currents, *bias], potential, constant(setting.threshold), node.neuron, timesteps=timesteps
+        )
+        return spikes if spike_form == "float" else tf.reduce_sum(spikes, axis=0)
     return ops.integrate_fire(
         [*currents, *bias],
-        tf.broadcast_to(constant(setting.initial_potential * setting.threshold), shape),
+        potential,
         constant(setting.threshold),
         timesteps=timesteps,
         neuron=node.neuron,

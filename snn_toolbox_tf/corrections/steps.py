@@ -7,6 +7,7 @@ already: the current that it will really receive, transient and all, not the one
 from collections.abc import Callable
 
 import numpy as np
+import tensorflow as tf
 
 from snn_toolbox_tf.corrections.setting import Observation, Setting
 
@@ -17,7 +18,7 @@ _POTENTIAL_CHANGES = (-0.1, 0.1, -0.25, 0.25, -0.5, 0.5, -1.0)
 _BIAS_CHANGES = (-0.1, 0.1, -0.25, 0.25, -0.5, 0.5)
 #: A neuron that starts further below its threshold is of no use: rates of half a spike per timestep would be out of reach.
 _LOWEST_POTENTIAL, _HIGHEST_POTENTIAL = -4.0, 1.0
-_BIAS_ROUNDS = 2
+_BIAS_ROUNDS, _TIMED_ROUNDS = 2, 4
 
 
 def shift(observation: Observation, setting: Setting) -> Setting:
@@ -63,10 +64,50 @@ def initial_potentials(observation: Observation, setting: Setting) -> Setting:
     )
 
 
+def neuron_potentials(observation: Observation, setting: Setting) -> Setting:
+    """Gives each neuron the initial potential that makes up for its mean error (Li et al. 2021, section 4.3).
+
+    v0 = T (E[a] - E[theta r]), in units of the threshold, on top of what it is, and half a threshold at most either way: the
+    mean is taken over the calibration samples only, for there is no other neuron like it.
+    """
+    missing = -observation.neuron_errors(setting) * observation.timesteps / setting.threshold
+    return setting.changed(initial_potential=setting.initial_potential + np.clip(missing, -0.5, 0.5))
+
+
+def timed_biases(observation: Observation, setting: Setting) -> Setting:
+    """Gives each timestep a bias of its own, with which the mean spike is the mean activation (Wu et al. 2024).
+
+    Forward temporal bias correction: at each timestep in turn, the bias of a channel takes up half of the mean error until
+    little is left; later timesteps start from the membrane potentials that follow. It goes straight at the transient, and
+    is no constant current.
+    """
+    neuron, batch = observation.node.neuron, observation.target.shape
+
+    def constant(values: np.ndarray) -> tf.Tensor:
+        return tf.constant(values[np.newaxis], tf.float32)
+
+    axes = [0, *(axis + 1 for axis, size in enumerate(setting.threshold.shape) if size == 1)]
+    theta, steady = constant(setting.threshold), constant(setting.bias)
+    expected = tf.reduce_mean(observation.target, axis=axes, keepdims=True)
+    potential = tf.broadcast_to(constant(setting.initial_potential * setting.threshold), batch)
+    net_spikes, found = tf.zeros(batch), []
+    for current in observation.currents():
+        bias = tf.zeros_like(expected)
+        for _ in range(_TIMED_ROUNDS):
+            spikes, after = neuron.step(potential, current + steady + bias, theta, net_spikes)
+            bias += 0.5 * (expected - tf.reduce_mean(spikes * theta, axis=axes, keepdims=True))
+        spikes, after = neuron.step(potential, current + steady + bias, theta, net_spikes)
+        potential, net_spikes = after, net_spikes + spikes
+        found.append(tf.broadcast_to(bias, theta.shape)[0].numpy().astype(np.float64))
+    return setting.changed(timed_bias=np.stack(found))
+
+
 #: The corrections by name.
 CORRECTIONS: dict[str, Correction] = {
     "shift": shift,
     "biases": biases,
     "thresholds": thresholds,
     "initial_potentials": initial_potentials,
+    "neuron_potentials": neuron_potentials,
+    "timed_biases": timed_biases,
 }

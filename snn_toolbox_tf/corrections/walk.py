@@ -81,12 +81,19 @@ class Walk:
         timesteps: T.
         input_options: How input is encoded.
         fitted: So many samples, the first ones, are what populations are fitted to.
+        schedule: In which order populations integrate and fire.
     """
 
     def __init__(
-        self, network: Network, inputs: Batch, timesteps: int, input_options: InputOptions, fitted: int
+        self,
+        network: Network,
+        inputs: Batch,
+        timesteps: int,
+        input_options: InputOptions,
+        fitted: int,
+        schedule: str = "step",
     ) -> None:
-        self._network, self._timesteps, self._fitted = network, timesteps, fitted
+        self._network, self._timesteps, self._fitted, self._schedule = network, timesteps, fitted, schedule
         self._starts: Sequence[int] = (0,)
         self._elements = network_elements(network, input_options)
         samples = len(next(iter(inputs.values())))
@@ -152,7 +159,7 @@ class Walk:
             targets.append(self._activation(chunk, node)[:rows])
             found += rows
         axis = 0 if self._is_constant(self._chunks[0], node) else 1
-        return Observation(node, tf.concat(currents, axis), tf.concat(targets, 0), self._timesteps)
+        return Observation(node, tf.concat(currents, axis), tf.concat(targets, 0), self._timesteps, self._schedule)
 
     def _compute(self, chunk: "_Chunk", names: list[str]) -> None:
         graph = self._network.graph
@@ -181,7 +188,7 @@ class Walk:
     def _fire(self, chunk: "_Chunk", node: Population, setting: Setting) -> None:
         currents = chunk.signal(node.inputs[0]).currents(self._timesteps)
         shape = tf.TensorShape([chunk.samples, *node.shape])
-        spikes = fire(node, currents, setting, self._timesteps, shape)
+        spikes = fire(node, currents, setting, self._timesteps, shape, self._schedule)
         merged = tf.reshape(spikes, [-1, *node.shape])
         height = tf.constant(setting.threshold[np.newaxis], tf.float32)
         chunk.signals[node.name] = _Spikes(tf.cast(merged, tf.int8), height)

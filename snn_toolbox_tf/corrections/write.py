@@ -11,6 +11,8 @@ from snn_toolbox_tf.synapses import family_of, is_weighted, scale_spec, weighted
 
 #: Initial potentials are multiples of this part of the threshold.
 POTENTIAL_STEP = 2.0**-8
+#: Biases of single timesteps are multiples of this part of the threshold.
+TIMED_STEP = 2.0**-12
 
 
 def write_settings(graph: Graph, settings: Mapping[str, Setting]) -> None:
@@ -26,8 +28,17 @@ def write_settings(graph: Graph, settings: Mapping[str, Setting]) -> None:
         potential = np.round(setting.initial_potential / POTENTIAL_STEP) * POTENTIAL_STEP
         differs = (potential != node.neuron.v0).any()
         node.initial_potential = potential if differs else None
+        if setting.timed_bias is not None:
+            node.timed_bias = _in_thresholds(node, setting.timed_bias)
         if setting.bias.any():
             add_bias(graph, node, setting.bias.reshape(-1))
+
+
+def _in_thresholds(node: Population, timed_bias: np.ndarray) -> np.ndarray:
+    """Returns currents `[timesteps, ...]` in units of the threshold, `[timesteps, channels]`."""
+    relative = np.round(timed_bias / node.threshold / TIMED_STEP) * TIMED_STEP
+    per_channel = relative.reshape(len(relative), -1)
+    return np.broadcast_to(per_channel, (len(relative), node.shape[node.channel_axis])).copy()
 
 
 def add_bias(graph: Graph, node: Population, bias: np.ndarray) -> None:

@@ -19,6 +19,8 @@ def conversion_options(settings: Settings) -> ConversionOptions:
         threshold_scale=settings.cell.v_thresh,
         v0=settings.cell.v0,
         reset=settings.cell.reset,
+        signed_spikes=settings.cell.signed_spikes,
+        schedule=settings.simulation.schedule,
         input=settings.input_mode,
         max_pooling=settings.conversion.maxpool_type,
         seed=settings.simulation.seed,
@@ -36,6 +38,7 @@ def settings_of_conversion(settings: Settings, model_snn: SpikingModel) -> Setti
         "v_thresh": made.threshold_scale,
         "v0": made.v0,
         "reset": made.reset,
+        "signed_spikes": made.signed_spikes,
         "maxpool_type": made.max_pooling,
     }
     return settings.replace(**{key: value for key, value in known.items() if value is not None})

@@ -22,6 +22,8 @@ class ConversionRecord:
         threshold_scale: What every threshold was multiplied by.
         v0: Initial membrane potential in units of the threshold.
         reset: "subtract" or "zero".
+        signed_spikes: Whether neurons take spikes back.
+        schedule: "step" or "layer_synchronous".
         form: "normalized" or "unnormalized".
         max_pooling: What max pooling passes on.
         calibration_samples: Number of samples that thresholds were taken from; 0 without calibration data.
@@ -42,6 +44,8 @@ class ConversionRecord:
     threshold_scale: float | None = None
     v0: float | None = None
     reset: str | None = None
+    signed_spikes: bool = False
+    schedule: str = "step"
     form: str | None = None
     max_pooling: str | None = None
     calibration_samples: int = 0

@@ -72,11 +72,11 @@ class SimulatedModel(TrainableModel):
                 sample); or a dict that names populations, `{"spikes": ["conv1_relu"]}`.
             outputs: Which decoded outputs to keep: "all" timesteps, the "last", or a list of numbers of timesteps.
             **options: `input` ("analog", "poisson" or "frames"; the model's own by default), `seed` (of Poisson input),
-                `block_length` (K), `schedule` ("step" or "layer_synchronous": each population first integrates all
-                timesteps, then fires), `early_exit` (an `EarlyExit`: samples leave the batch when they are sure of their
-                class, see `SimulationResult.exit_timesteps`), `sample_indices` (one per sample, for Poisson
-                draws; their positions by default), `memory_limit` (bytes for the arrays of the result, 2 GiB by default;
-                None: no limit), `verbose` (1 shows a progress bar).
+                `block_length` (K), `schedule` ("step", or "layer_synchronous": each population first integrates all
+                timesteps, then fires; the model's own by default), `early_exit` (an `EarlyExit`: samples leave the batch
+                when they are sure of their class, see `SimulationResult.exit_timesteps`), `sample_indices` (one per sample,
+                for Poisson draws; their positions by default), `memory_limit` (bytes for the arrays of the result, 2 GiB by
+                default; None: no limit), `verbose` (1 shows a progress bar).
 
         Returns:
             A `SimulationResult`.

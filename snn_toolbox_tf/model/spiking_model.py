@@ -26,6 +26,7 @@ from snn_toolbox_tf.network import Network, inputs_of
 from snn_toolbox_tf.network.input_data import by_input_name, check_static_shapes
 from snn_toolbox_tf.simulation.inputs import INPUT_MODES, InputOptions
 from snn_toolbox_tf.simulation.runner import Runner
+from snn_toolbox_tf.simulation.schedules import check_schedule
 
 DEFAULT_TIMESTEPS = 32
 
@@ -51,6 +52,8 @@ class SpikingModel(SimulatedModel):
         seed: Seed of the Poisson draws.
         block_length: K, the number of timesteps that each synapse handles at once; None chooses it by batch size and
             caches. Spikes do not depend on it.
+        schedule: "step", or "layer_synchronous": each population integrates all timesteps before it fires. Exact, with a
+            latency of T timesteps per layer.
         conversion: How the model was made, a `ConversionRecord` or its `as_dict()`.
         name: Name of the model.
 
@@ -66,6 +69,7 @@ class SpikingModel(SimulatedModel):
         input: str = "analog",
         seed: int = 0,
         block_length: int | None = None,
+        schedule: str = "step",
         conversion: ConversionRecord | dict[str, Any] | None = None,
         name: str | None = None,
         **kwargs: Any,
@@ -81,13 +85,14 @@ class SpikingModel(SimulatedModel):
         self._timesteps = check_timesteps(timesteps)
         if block_length is not None:
             check_positive_integer(block_length, "block_length")
+        check_schedule(schedule, self._network.graph, input)
         input_options = InputOptions(check_one_of(input, INPUT_MODES, "input"), check_seed(seed))
         if not isinstance(conversion, ConversionRecord):
             conversion = ConversionRecord.from_dict(conversion or {})
         self.output_names = [readout.name for readout in self._network.graph.readouts]
         # XLA's CPU version of the step is slow, and it refuses custom operations.
         self.supports_jit = False
-        self.prepare(Runner(self._network, input_options, block_length), conversion)
+        self.prepare(Runner(self._network, input_options, block_length, schedule), conversion)
         self.built = True
 
     @property
@@ -204,6 +209,7 @@ class SpikingModel(SimulatedModel):
             "input": self.input_options.mode,
             "seed": self.input_options.seed,
             "block_length": self._runner.block_length,
+            "schedule": self._runner.schedule,
             "conversion": self.conversion.as_dict(),
             "name": self.name,
         }

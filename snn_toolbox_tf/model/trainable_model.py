@@ -218,10 +218,16 @@ class TrainableModel(keras.Model):
             surrogate_gradient: As in `fit`.
 
         Raises:
-            ValueError: For an unknown surrogate gradient.
+            ValueError: For an unknown surrogate gradient, or a layer-synchronous network.
             RuntimeError: Inside another `fine_tuning` or `fit` of the same model.
             FloatingPointError: At the end, if training diverged; the weights from before are put back.
         """
+        if self._runner.schedule != "step":
+            raise ValueError(
+                f"SpikingModel '{self.name}' has schedule='{self._runner.schedule}', which has no surrogate gradient. Train "
+                "its source with `snn.with_trainable_thresholds`, which is exact layer-synchronously, or convert with "
+                "schedule='step'."
+            )
         self._fine_tuning.start(surrogate_gradient)
         self._trace_anew()
         # Said already now, for what callbacks save.

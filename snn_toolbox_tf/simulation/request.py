@@ -20,9 +20,9 @@ from snn_toolbox_tf.simulation.block import BlockOptions
 from snn_toolbox_tf.simulation.early_exit import EarlyExit, check_early_exit
 from snn_toolbox_tf.simulation.inputs import INPUT_MODES, InputOptions
 from snn_toolbox_tf.simulation.runner import Runner
+from snn_toolbox_tf.simulation.schedules import check_schedule
 
 RECORDABLE = ("spikes", "membrane_potential", "spike_counts")
-SCHEDULES = ("step", "layer_synchronous")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,7 +81,7 @@ def checked_request(
     outputs: Any,
     input_options: InputOptions,
     block_length: Any,
-    schedule: str,
+    schedule: str | None,
     sample_indices: Any,
     early_exit: Any,
     memory_limit: Any,
@@ -93,10 +93,9 @@ def checked_request(
         raise ValueError(f"`x` has {data.frames} frames per sample, fewer than the {duration} timesteps asked for.")
     if block_length is not None:
         check_positive_integer(block_length, "block_length")
-    check_one_of(schedule, SCHEDULES, "schedule")
+    schedule = check_schedule(runner.schedule if schedule is None else schedule, graph)
     if schedule == "layer_synchronous":
         block_length, every_step = duration, every_step or list(reported) != [duration]
-        _check_layer_synchronous(graph)
     recorded = _recorded(graph, record)
     by_timestep = tuple((kind, name) for kind in ("spikes", "membrane_potential") for name in recorded[kind])
     early_exit = check_early_exit(early_exit, graph, schedule=schedule, recorded=by_timestep)
@@ -208,15 +207,6 @@ def _recorded(graph: Graph, record: Any) -> dict[str, tuple[str, ...]]:
         for name in names:
             check_one_of(name, populations, f"record['{kind}']")
     return {kind: record.get(kind, ()) for kind in RECORDABLE}
-
-
-def _check_layer_synchronous(graph: Graph) -> None:
-    unfit = [node.name for node in graph.of_type(Population) if not node.neuron.integrates_perfectly]
-    if unfit:
-        raise ValueError(
-            "The layer-synchronous schedule needs neurons that lose nothing, with reset='subtract': otherwise nothing is "
-            f"left to fire with. Received other neurons in: {unfit}"
-        )
 
 
 class MemoryBudget:

@@ -22,12 +22,16 @@ class Runner:
         network: The spiking network.
         input_options: How input is encoded unless told otherwise.
         block_length: K, unless told otherwise; None: chosen by `choose_blocking`.
+        schedule: "step", or "layer_synchronous": every population integrates all timesteps before it fires.
     """
 
-    def __init__(self, network: Network, input_options: InputOptions, block_length: int | None) -> None:
+    def __init__(
+        self, network: Network, input_options: InputOptions, block_length: int | None, schedule: str = "step"
+    ) -> None:
         self.network = network
         self.input_options = input_options
         self.block_length = block_length
+        self.schedule = schedule
         self._loops: dict[InputOptions, TimeLoop] = {}
         self._traced: dict[Any, Any] = {}
         self._counters: dict[str, OperationCounter] = {}
@@ -124,13 +128,14 @@ class Runner:
         """
         first = next(iter(inputs.values()))
         frames = first.shape[1] if self.input_options.mode == "frames" else None
-        blocking = self.blocking([frames or timesteps], first.shape[0])
+        one_block = timesteps if self.schedule == "layer_synchronous" else None
+        blocking = self.blocking([frames or timesteps], first.shape[0], one_block)
         if first.shape[0] is not None and first.shape[0] <= blocking.micro_batch:
             totals = self._run_part(inputs, tf.constant(0), timesteps, blocking)
         else:
             totals = self._run_in_parts(inputs, timesteps, blocking)
         steps = tf.shape(first)[1] if self.input_options.mode == "frames" else timesteps
-        return self.loop().decoded(totals, steps)
+        return self.loop().decoded(totals, steps, self.schedule)
 
     def _run_in_parts(self, inputs: dict[str, tf.Tensor], timesteps: int, blocking: Blocking) -> list[tf.Tensor]:
         count, size = tf.shape(next(iter(inputs.values())))[0], blocking.micro_batch
@@ -159,7 +164,7 @@ class Runner:
     ) -> list[tf.Tensor]:
         """Runs the samples from `start` on; returns the readout currents summed over time, float64."""
         first, loop = next(iter(inputs.values())), self.loop()
-        count, options = tf.shape(first)[0], BlockOptions()
+        count, options = tf.shape(first)[0], BlockOptions(schedule=self.schedule)
         segment = loop.advance(
             inputs,
             loop.initial_state(count, options),
@@ -172,6 +177,11 @@ class Runner:
 
     def step(self, frame: Any) -> Any:
         """Runs one timestep from the state that the last call left; see `SpikingModel.step`."""
+        if self.schedule != "step":
+            raise ValueError(
+                f"A network with schedule='{self.schedule}' fires only when all timesteps have been integrated, and has no "
+                "single ones. Use `predict` or `simulate`, or convert with schedule='step'."
+            )
         arrays = as_arrays(frame, self.network.graph, argument="frame")
         samples = len(next(iter(arrays.values())))
         inputs = {name: tf.constant(array, tf.float32) for name, array in arrays.items()}

@@ -31,7 +31,7 @@ def simulate(
     input: str | None = None,
     seed: int | None = None,
     block_length: int | None = None,
-    schedule: str = "step",
+    schedule: str | None = None,
     sample_indices: Any = None,
     early_exit: Any = None,
     memory_limit: int | None = 2**31,
