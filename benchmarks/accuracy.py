@@ -1,16 +1,21 @@
-"""Accuracy of converted networks over time, on complete test sets.
+"""Accuracy of converted networks for given numbers of timesteps, on complete test sets.
 
-The trained networks and the data are found through the environment variable SNN_TOOLBOX_TF_DATA.
+The trained networks and the data are found through the environment variable SNN_TOOLBOX_TF_DATA. Every number of timesteps
+has a network of its own, converted for it from calibration images without their labels, which a seed draws from the training
+images; the test set is looked at once per network.
 
-    python benchmarks/accuracy.py [--models lenet5_mnist ...] [--images 10000] [--output accuracy.json]
+    python benchmarks/accuracy.py [--models lenet5_mnist ...] [--ways automatic ...] [--seeds 0 1 2] [--csv accuracy.csv]
 
 benchmarks/accuracy_figure.py draws the table.
 """
 
 import argparse
-import json
+import csv
 import pathlib
+import resource
 import time
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from networks import CASES, data_folder, load_images
@@ -18,68 +23,97 @@ from networks import CASES, data_folder, load_images
 import snn_toolbox_tf as snn
 from snn_toolbox_tf.foundation.versions import versions
 
-TIMESTEPS = [8, 16, 32, 64, 128]
+TIMESTEPS = [4, 8, 16, 32, 64]
 DEFAULT = ["lenet5_mnist", "cnn_bn_cifar10", "resnet8_cifar10", "resnet20_cifar10"]
+SEARCH = [*["initial_potentials", "thresholds"] * 2, "biases"]
+#: Arguments of `convert_keras` by the name of a way.
+WAYS: dict[str, dict[str, Any]] = {
+    "automatic": {},
+    "percentile": {"threshold_rule": "percentile"},
+    "layer_synchronous": {"schedule": "layer_synchronous"},
+    "signed_spikes": {"signed_spikes": True},
+    "timed_biases": {"threshold_rule": "mean_square_error", "corrections": [*SEARCH, "timed_biases"]},
+    "gradient": {"calibration": "gradient"},
+}
 
 
 def measure(
-    name: str,
-    folder: pathlib.Path,
-    timesteps: list[int],
-    images: int,
-    calibration_images: int,
-    batch_size: int,
-    options: dict,
-) -> dict:
-    """Returns ANN and SNN accuracy of one network, in percent."""
+    name: str, folder: pathlib.Path, way: str, seed: int, options: argparse.Namespace
+) -> Iterator[dict[str, Any]]:
+    """Yields accuracy in percent, seconds and peak memory of one network for every number of timesteps."""
     case = CASES[name]
     model = case.load(folder)
-    x, y = load_images(folder / case.test, images, case.prepare)
-    x_calibration, _ = load_images(folder / case.calibration, calibration_images, case.prepare)
-    ann = float((model.predict(x, batch_size=256, verbose=0).argmax(axis=-1) == y).mean())
-    model_snn = snn.convert_keras(model, x_calibration, **options)
-    start = time.perf_counter()
-    result = model_snn.simulate(x, outputs=timesteps, batch_size=batch_size)
-    return {
-        "model": name,
-        "images": len(x),
-        "ann": 100 * ann,
-        "snn": {int(t): 100 * float(a) for t, a in zip(result.timesteps, result.accuracy(y), strict=True)},
-        "mean_firing_rate": float(np.mean(list(result.firing_rates.values()))),
-        "pass_error": model_snn.conversion.pass_error,
-        "grid_error": model_snn.conversion.grid_error,
-        "simulation_seconds": time.perf_counter() - start,
-    }
+    x, y = load_images(folder / case.test, options.images, case.prepare)
+    training, _ = load_images(folder / case.calibration, 5000, case.prepare)
+    drawn = np.random.default_rng(seed).permutation(len(training))[: options.calibration_images]
+    ann = 100 * float((model.predict(x, batch_size=256, verbose=0).argmax(axis=-1) == y).mean())
+    for timesteps in options.timesteps:
+        start = time.perf_counter()
+        model_snn = snn.convert_keras(model, training[drawn], timesteps=timesteps, **WAYS[way])
+        converted = time.perf_counter()
+        outputs = model_snn.predict(x, batch_size=128, verbose=0)
+        yield {
+            "network": name,
+            "way": way,
+            "seed": seed,
+            "images": len(x),
+            "calibration_images": len(drawn),
+            "timesteps": timesteps,
+            "ann": ann,
+            "snn": 100 * float((outputs.argmax(axis=-1) == y).mean()),
+            "agreement": model_snn.conversion.agreement,
+            "readout_start": model_snn.readout_start,
+            "conversion_seconds": converted - start,
+            "test_seconds": time.perf_counter() - converted,
+            "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        }
+
+
+def row_of(found: list[dict[str, Any]], timesteps: list[int]) -> str:
+    """Returns a row of the table: the mean over seeds, and their spread (half the range) where there are several."""
+    cells = []
+    for t in timesteps:
+        values = [row["snn"] for row in found if row["timesteps"] == t]
+        spread = f" ± {np.ptp(values) / 2:.2f}" if len(values) > 1 else ""
+        cells.append(f"{np.mean(values):.2f}{spread}")
+    return f"| {found[0]['network']} | {found[0]['images']} | {found[0]['ann']:.2f} | {' | '.join(cells)} |"
 
 
 def main() -> None:
-    """Prints a Markdown table, and writes a JSON record if asked."""
+    """Prints a Markdown table per way, and writes all that was measured if asked."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--models", nargs="+", choices=list(CASES), default=DEFAULT)
-    parser.add_argument("--timesteps", nargs="+", type=int, default=TIMESTEPS, help="when accuracy is measured")
+    parser.add_argument("--ways", nargs="+", choices=list(WAYS), default=["automatic"])
+    parser.add_argument("--timesteps", nargs="+", type=int, default=TIMESTEPS)
     parser.add_argument("--images", type=int, default=10000)
     parser.add_argument("--calibration-images", type=int, default=1000)
-    parser.add_argument("--batch-size", type=int, default=32)
-    parser.add_argument("--percentile", type=float, default=99.9)
-    parser.add_argument("--v0", type=float, default=0.5, help="initial potential in units of the threshold")
-    parser.add_argument("--output", help="JSON file for the record")
-    arguments = parser.parse_args()
-    folder, timesteps = data_folder(), sorted(arguments.timesteps)
-    print(f"| network | images | ANN | {' | '.join(f'T = {t}' for t in timesteps)} |")
-    print("|---" * (3 + len(timesteps)) + "|")
-    rows = []
-    options = {"percentile": arguments.percentile, "v0": arguments.v0}
-    for name in arguments.models:
-        row = measure(
-            name, folder, timesteps, arguments.images, arguments.calibration_images, arguments.batch_size, options
-        )
-        cells = " | ".join(f"{row['snn'][t]:.2f}" for t in timesteps)
-        print(f"| {name} | {row['images']} | {row['ann']:.2f} | {cells} |", flush=True)
-        rows.append(row)
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0])
+    parser.add_argument("--csv", type=pathlib.Path, help="file for all that was measured, written as it comes")
+    options = parser.parse_args()
+    folder, every = data_folder(), []
+    for way in options.ways:
+        print(f"{way}, {options.calibration_images} calibration images\n")
+        print(f"| network | images | ANN | {' | '.join(f'T = {t}' for t in options.timesteps)} |")
+        print("|---" * (3 + len(options.timesteps)) + "|")
+        for name in options.models:
+            found = []
+            for seed in options.seeds:
+                for row in measure(name, folder, way, seed, options):
+                    found.append(row)
+                    write(options.csv, [*every, *found])
+            every += found
+            print(row_of(found, options.timesteps), flush=True)
+        print()
     print(", ".join(f"{key} {value}" for key, value in versions().items()))
-    if arguments.output:
-        record = {"settings": vars(arguments), "versions": versions(), "results": rows}
-        pathlib.Path(arguments.output).write_text(json.dumps(record, indent=2) + "\n")
+
+
+def write(path: pathlib.Path | None, rows: list[dict[str, Any]]) -> None:
+    """Writes what has been measured so far."""
+    if path is not None:
+        with path.open("w", newline="") as file:
+            writer = csv.DictWriter(file, rows[0])
+            writer.writeheader()
+            writer.writerows(rows)
 
 
 if __name__ == "__main__":
