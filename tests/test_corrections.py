@@ -267,7 +267,12 @@ def test_a_bias_goes_where_only_its_population_reads_it(rng):
         {name: tf.constant(x, before.input_dtype(name))},
         population=lambda node, current: tf.nn.relu(current + tf.constant(biases[node.name], current.dtype)),
     )["out"]
-    np.testing.assert_allclose(after.run_as_ann({name: x})["out"], expected, rtol=1e-4, atol=1e-5)
+    biased = after.run(
+        {name: tf.constant(x, after.input_dtype(name))}, population=lambda node, current: tf.nn.relu(current)
+    )
+    np.testing.assert_allclose(biased["out"], expected, rtol=1e-4, atol=1e-5)
+    # As an ANN it remains the source.
+    np.testing.assert_allclose(after.run_as_ann({name: x})["out"], model.predict(x, verbose=0), rtol=1e-4, atol=1e-5)
     assert "left_bias" in after.graph
     assert "right_bias" not in after.graph
 

@@ -189,7 +189,7 @@ def test_poisson_input_is_noise_in_a_run(model, x, tmp_path):
     settings = snn.Settings().replace(path_wd=str(tmp_path), duration=4, poisson_input=True, plot_vars=[])
     record = snn.run(settings, model=centred(model, x), x_test=x, x_norm=x).simulated
     assert record.populations[0].cause == "noise"
-    (note,) = [note for note in record.notes if "Most is lost" in note]
+    (note,) = [note for note in record.notes if "Most is lost" in note and "Next" in note]
     assert "'layer0_relu'" in note
     assert note.endswith("Next: analog input, or more timesteps, for example 16 (now 4).")
 

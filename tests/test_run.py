@@ -85,7 +85,7 @@ def test_a_run_agrees_with_convert_and_simulate(classifier, data, settings):
 
 
 def test_activity_is_compared_with_the_source(classifier, data, settings):
-    finished = snn.run(settings.replace(duration=512), model=classifier, **data)
+    finished = snn.run(settings.replace(duration=512, percentile=99.9), model=classifier, **data)
     (population,) = finished.record.populations
     activation = keras.Model(classifier.inputs, classifier.layers[0].output).predict(data["x_test"][:32], verbose=0)
     nearest = np.abs(population.activation[:, None] - np.unique(activation)[None]).min(axis=1)

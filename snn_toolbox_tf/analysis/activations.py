@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from snn_toolbox_tf.graph import Population
 from snn_toolbox_tf.model import SpikingModel
-from snn_toolbox_tf.network import inputs_of, relu
+from snn_toolbox_tf.network import inputs_of, relu, source_activation
 from snn_toolbox_tf.network.input_data import Batch
 from snn_toolbox_tf.network.source_function import SourceFunction
 
@@ -66,7 +66,7 @@ def run_as_ann(model_snn: SpikingModel, batch: Batch, *, frames: bool = False, c
     tensors = _inputs(model_snn, batch, frames=frames)
 
     def rectified(node: Population, current: tf.Tensor) -> tf.Tensor:
-        activation = relu(node, current)
+        activation = source_activation(node, current)
         return tf.minimum(activation, tf.constant(node.threshold, activation.dtype)) if clip else activation
 
     values = network.run(tensors, population=rectified)

@@ -31,6 +31,7 @@ def write_settings(graph: Graph, settings: Mapping[str, Setting]) -> None:
         if setting.timed_bias is not None:
             node.timed_bias = _in_thresholds(node, setting.timed_bias)
         if setting.bias.any():
+            node.added_bias = setting.bias
             add_bias(graph, node, setting.bias.reshape(-1))
 
 

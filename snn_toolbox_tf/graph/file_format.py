@@ -15,9 +15,9 @@ _KINDS = {kind.__name__: kind for kind in (InputNode, Synapse, MaxPool, Populati
 #: Raised whenever an older version could not read what this one writes.
 FORMAT = 2
 #: Fields that are written only where they are used, so that earlier versions read all other networks.
-_WHERE_USED = ("initial_potential", "trained_threshold", "levels", "start", "timed_bias")
+_WHERE_USED = ("initial_potential", "added_bias", "trained_threshold", "levels", "start", "timed_bias")
 #: Fields of populations that are arrays.
-_ARRAYS = ("threshold", "max_value", "initial_potential", "trained_threshold", "timed_bias")
+_ARRAYS = ("threshold", "max_value", "initial_potential", "added_bias", "trained_threshold", "timed_bias")
 
 
 def graph_to_config(graph: Graph) -> dict[str, Any]:

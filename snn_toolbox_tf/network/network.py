@@ -103,7 +103,7 @@ class Network:
             The output of every node by name, float `[batch, ...]`.
         """
         cast = {name: tf.cast(inputs[name], self.input_dtype(name)) for name in inputs}
-        return self.run(cast, population=lambda node, current: relu(node, current, shift=shift))
+        return self.run(cast, population=lambda node, current: source_activation(node, current, shift=shift))
 
     def decoded_ann_outputs(self, inputs: Mapping[str, Any], *, shift: float | None = SHIFT) -> Any:
         """Returns what `run_as_ann` gives at the outputs, decoded, in the source's structure."""
@@ -140,6 +140,13 @@ def relu(node: Population, current: Any, *, shift: float | None = SHIFT) -> Any:
     if node.max_value is None:
         return rectified
     return tf.minimum(rectified, tf.constant(node.max_value, rectified.dtype))
+
+
+def source_activation(node: Population, current: Any, *, shift: float | None = SHIFT) -> Any:
+    """Returns what the ReLU gave in the source: `relu` of the current without what calibration has added to it."""
+    if node.added_bias is not None:
+        current = current - tf.constant(node.added_bias, current.dtype)
+    return relu(node, current, shift=shift)
 
 
 def pack(structure: Any, flat: list[Any]) -> Any:

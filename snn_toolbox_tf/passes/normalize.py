@@ -40,6 +40,8 @@ def normalize(graph: Graph) -> dict[str, Scale]:
             node.max_value = node.max_value / node.threshold
         if node.trained_threshold is not None:
             node.trained_threshold = node.trained_threshold / node.threshold
+        if node.added_bias is not None:
+            node.added_bias = node.added_bias / node.threshold
         node.threshold = node.channel_vector(1.0)
         node.spike_height = "unit"
     graph.sort()
