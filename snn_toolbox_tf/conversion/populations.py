@@ -111,6 +111,9 @@ class Calibrator:
         choose = options.automatic or options.timesteps == "auto"
         if not (choose or options.recipe.corrections) or not self._to_be_found():
             return []
+        if options.automatic and not corrections.is_feasible(self.network.graph, timesteps):
+            # The rule alone, which needs no more memory than the source.
+            return []
         samples = Samples.drawn(self.statistics.reservoir, self.network, timesteps, compare=choose)
         if choose and samples.held_out is None:
             return []

@@ -2,6 +2,7 @@
 
 from snn_toolbox_tf.corrections.automatic import FEWEST_SAMPLES, Recipe, Samples, Trial, best_of, recipes_for, tried
 from snn_toolbox_tf.corrections.steps import CORRECTIONS
+from snn_toolbox_tf.corrections.walk import is_feasible
 from snn_toolbox_tf.corrections.write import write_settings
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     "Samples",
     "Trial",
     "best_of",
+    "is_feasible",
     "recipes_for",
     "tried",
     "write_settings",

@@ -24,6 +24,8 @@ from snn_toolbox_tf.simulation.signal import Signal
 
 #: Bytes of the largest tensor of a chunk of samples, and of what is kept of all chunks.
 CHUNK_MEMORY, KEPT_MEMORY = 2**25, 2**30
+#: Bytes that a tensor of one sample may take.
+LARGEST_TENSOR = 2**29
 #: So many values per channel tell which setting is best; elements of a current that may be looked at.
 ENOUGH_VALUES, LARGEST_OBSERVATION = 2**13, 2**24
 #: However many positions a channel has: values of one sample are alike.
@@ -233,6 +235,11 @@ class _Chunk:
     def signal(self, name: str) -> Signal:
         signal = self.signals[name]
         return signal.signal() if isinstance(signal, _Spikes) else signal
+
+
+def is_feasible(graph: Graph, timesteps: int) -> bool:
+    """Whether the largest tensor of one sample in all timesteps is of a size that a search may ask for."""
+    return 4 * timesteps * max(int(np.prod(node.shape)) for node in graph) <= LARGEST_TENSOR
 
 
 def _wanted(node: Population) -> int:
