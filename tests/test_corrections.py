@@ -340,6 +340,13 @@ def test_too_few_samples_leave_nothing_to_compare(deep):
     assert record.trials == ()
 
 
+def test_what_would_not_fit_into_memory_is_not_searched(deep, monkeypatch):
+    monkeypatch.setattr("snn_toolbox_tf.corrections.walk.LARGEST_TENSOR", 4 * 48 * T - 1)
+    model, x = deep
+    assert snn.convert_keras(model, x, timesteps=T).conversion.trials == ()
+    assert snn.convert_keras(model, x, timesteps=T - 1).conversion.trials != ()
+
+
 @pytest.mark.parametrize(
     "given", [{"percentile": 99}, {"per_channel": True}, {"v0": 0.5}, {"threshold_scale": 1.0}, {"reset": "zero"}]
 )
