@@ -56,7 +56,7 @@ def measure(name: str, samples: int) -> dict:
     simulated = time.perf_counter()
     closed_form = ClosedForm(model_snn)
     graph = model_snn.network.graph
-    default = snn.compare(model, snn.convert_keras(model, x), x, COMPARED)
+    default = snn.compare(model, snn.convert_keras(model, x, percentile=99.9), x, COMPARED)
     return {
         "model": name,
         "nodes": len(list(graph)),

@@ -57,7 +57,7 @@ def measure_network(name: str, arguments: argparse.Namespace, folder: pathlib.Pa
     model = case.load(folder)
     calibration, _ = load_images(folder / case.calibration, CALIBRATION_IMAGES, case.prepare)
     images, _ = load_images(folder / case.test, max(arguments.batch_sizes), case.prepare)
-    model_snn = snn.convert_keras(model, calibration)
+    model_snn = snn.convert_keras(model, calibration, percentile=99.9)
     peer = None
     if name == "resnet20_cifar10" and spikingjelly_resnet20.available():
         peer = spikingjelly_resnet20.build(folder / "resnet20_cifar10.npz", calibration)
@@ -99,7 +99,7 @@ def measure_shares(name: str, batch_size: int, timesteps: int, folder: pathlib.P
     """Returns the share of kernel time of the ops that take most of it."""
     case = CASES[name]
     images, _ = load_images(folder / case.test, CALIBRATION_IMAGES, case.prepare)
-    model_snn = snn.convert_keras(case.load(folder), images)
+    model_snn = snn.convert_keras(case.load(folder), images, percentile=99.9)
     return shares_of_time(compiled(model_snn, tf.constant(images[:batch_size]), timesteps=timesteps))
 
 
@@ -145,7 +145,7 @@ def measure_memory(name: str, batch_size: int, timesteps: list[int], folder: pat
     rows = []
     with tempfile.TemporaryDirectory() as temporary:
         path, data = pathlib.Path(temporary) / "model.keras", pathlib.Path(temporary) / "x.npy"
-        snn.convert_keras(case.load(folder), images).save(path)
+        snn.convert_keras(case.load(folder), images, percentile=99.9).save(path)
         np.save(data, images[:batch_size])
         for t in timesteps:
             command = [sys.executable, __file__, "--memory-of", str(path), str(data), str(t)]

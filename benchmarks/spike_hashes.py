@@ -51,7 +51,7 @@ def main() -> None:
     print("|---|---|---|---|---|")
     for name in arguments.networks or [*CASES, "mobilenet_vww96"]:
         model, x_calibration, x = load(name, arguments.images)
-        model_snn = snn.convert_keras(model, x_calibration)
+        model_snn = snn.convert_keras(model, x_calibration, percentile=99.9)
         result = model_snn.simulate(x, timesteps=arguments.timesteps, record=["spike_counts"], outputs=[8, 16, 32])
         counts = dict(result.sample_spike_counts)
         spikes = sum(int(array.sum()) for array in counts.values())
