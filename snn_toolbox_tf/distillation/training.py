@@ -1,0 +1,190 @@
+"""The training: a rate that is found by trial, passes through the samples, and the best state, which is kept."""
+
+import dataclasses
+import math
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from snn_toolbox_tf.corrections.automatic import Agreement, agreement
+from snn_toolbox_tf.distillation.adam import Adam
+from snn_toolbox_tf.distillation.loss import activation_loss, output_loss
+from snn_toolbox_tf.distillation.settings import GradientCalibration
+from snn_toolbox_tf.distillation.student import Student
+from snn_toolbox_tf.distillation.teacher import Teacher
+from snn_toolbox_tf.network.input_data import Batch
+
+#: Rates that are tried, for so many steps each.
+CANDIDATES, TRIAL_STEPS = (3e-3, 1e-3, 3e-4, 1e-4), 12
+WARM_UP_STEPS = 10
+#: Passes without a better state after which it ends.
+PATIENCE = 2
+#: What is lost in agreement when a rate is given up for half of it.
+LARGEST_LOSS = 0.1
+#: Weight of the activations' error, layer by layer, beside that of the outputs.
+ACTIVATION_WEIGHT = 0.3
+#: Samples that are compared at once.
+_COMPARED = 64
+
+
+@dataclasses.dataclass(frozen=True)
+class State:
+    """Values of all that is trained, and how well they do on what is held out."""
+
+    values: list[np.ndarray]
+    agreement: Agreement
+    loss: float
+
+    def beats(self, best: "State", first: "State") -> bool:
+        """Whether it is better than the best so far: closer to the source, and no worse in its decisions than the first."""
+        return self.agreement.decisions >= first.agreement.decisions and self.loss < best.loss
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What came of a training.
+
+    Attributes:
+        before: Agreement with the source before it.
+        after: And after it.
+        epochs: Passes that were made.
+        learning_rate: The rate that was used last.
+    """
+
+    before: Agreement
+    after: Agreement
+    epochs: int
+    learning_rate: float
+
+
+class Training:
+    """Trains a student to do what its teacher does.
+
+    Args:
+        student: The spiking network.
+        teacher: The source.
+        settings: How.
+        samples: What it learns from, an array per input.
+        held_out: What it is compared on.
+        seed: Seed of the order of samples.
+    """
+
+    def __init__(
+        self,
+        student: Student,
+        teacher: Teacher,
+        settings: GradientCalibration,
+        samples: Batch,
+        held_out: Batch,
+        seed: int,
+    ) -> None:
+        self._student, self._teacher, self._settings = student, teacher, settings
+        self._samples, self._held_out = samples, held_out
+        self._count = len(next(iter(samples.values())))
+        self._batch = min(settings.batch_size, self._count)
+        self._block_length = student.block_length(max(self._batch, _COMPARED))
+        self._generator = np.random.default_rng(seed)
+        self._trained = student.trained(weights=settings.train_weights)
+        self._adam = Adam(self._trained)
+        self._step = tf.function(self._make_step, autograph=False)
+        self._outputs = tf.function(self._make_outputs, autograph=False, reduce_retracing=True)
+
+    def run(self) -> Outcome:
+        """Trains, and leaves the student in the best state."""
+        first = best = self._state()
+        rate = self._settings.learning_rate or self._found_rate(first)
+        steps, epoch, since = 0, 0, 0
+        total = self._settings.epochs * (self._count // self._batch)
+        while epoch < self._settings.epochs and since < PATIENCE:
+            epoch += 1
+            loss, steps = self._pass(epoch, rate, steps, total)
+            state = self._state()
+            self._report(epoch, loss, state)
+            if state.beats(best, first):
+                best, since = state, 0
+                continue
+            since += 1
+            if not math.isfinite(state.loss) or state.agreement.decisions < best.agreement.decisions - LARGEST_LOSS:
+                self._restore(best)
+                rate /= 2
+        self._restore(best)
+        return Outcome(first.agreement, best.agreement, epoch, rate)
+
+    def _found_rate(self, first: State) -> float:
+        """Returns the rate that gets furthest in a few steps from the same state, measured on what is held out."""
+        batches = self._batches(np.random.default_rng(0))[:TRIAL_STEPS]
+        losses = {}
+        for rate in CANDIDATES:
+            for number, rows in enumerate(batches):
+                self._advance(rows, rate * min(1.0, (number + 1) / (TRIAL_STEPS / 2)))
+            losses[rate] = self._state().loss
+            self._restore(first)
+        finite = {rate: loss for rate, loss in losses.items() if math.isfinite(loss)}
+        return min(finite, key=finite.__getitem__, default=CANDIDATES[-1])
+
+    def _pass(self, epoch: int, rate: float, steps: int, total: int) -> tuple[float, int]:
+        """Goes through all samples once, in random order."""
+        losses = []
+        for rows in self._batches(self._generator):
+            warm_up = min(1.0, (steps + 1) / WARM_UP_STEPS)
+            decay = 0.5 * (1.0 + math.cos(math.pi * steps / total))
+            losses.append(self._advance(rows, rate * warm_up * decay))
+            steps += 1
+        return float(np.mean(losses)), steps
+
+    def _batches(self, generator: np.random.Generator) -> list[np.ndarray]:
+        order = generator.permutation(self._count)
+        return [order[first : first + self._batch] for first in range(0, self._count - self._batch + 1, self._batch)]
+
+    def _advance(self, rows: np.ndarray, rate: float) -> float:
+        inputs = {name: tf.constant(array[rows], tf.float32) for name, array in self._samples.items()}
+        return float(self._step(inputs, tf.constant(rows, tf.int64), tf.constant(rate, tf.float32)))
+
+    def _make_step(self, inputs: dict[str, tf.Tensor], index: tf.Tensor, rate: tf.Tensor) -> tf.Tensor:
+        expected, activations = self._teacher.run(inputs)
+        variables = [one.variable for one in self._trained]
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(variables)
+            outputs, ours = self._student.run(inputs, index, block_length=self._block_length, differentiable=True)
+            loss = output_loss(outputs, expected) + ACTIVATION_WEIGHT * activation_loss(ours, activations)
+        self._adam.apply(tape.gradient(loss, variables), rate)
+        return loss
+
+    def _make_outputs(self, inputs: dict[str, tf.Tensor], index: tf.Tensor) -> tuple[Any, Any, tf.Tensor]:
+        expected, _ = self._teacher.run(inputs)
+        outputs, _ = self._student.run(inputs, index, block_length=self._block_length, differentiable=False)
+        return outputs, expected, output_loss(outputs, expected)
+
+    def _state(self) -> State:
+        """Returns the present state, compared with the source."""
+        count = len(next(iter(self._held_out.values())))
+        ours, theirs, losses = [], [], 0.0
+        for first in range(0, count, _COMPARED):
+            rows = slice(first, min(first + _COMPARED, count))
+            inputs = {name: tf.constant(array[rows], tf.float32) for name, array in self._held_out.items()}
+            # Behind those that it learns from, so that Poisson input is drawn anew.
+            index = tf.range(self._count + rows.start, self._count + rows.stop, dtype=tf.int64)
+            outputs, expected, loss = self._outputs(inputs, index)
+            ours.append(keras.tree.flatten(outputs))
+            theirs.append(keras.tree.flatten(expected))
+            losses += float(loss) * (rows.stop - rows.start)
+        found = agreement(_joined(ours), _joined(theirs), slice(None))
+        return State([one.variable.numpy() for one in self._trained], found, losses / count)
+
+    def _restore(self, state: State) -> None:
+        for one, value in zip(self._trained, state.values, strict=True):
+            one.variable.assign(value)
+        self._adam.reset()
+
+    def _report(self, epoch: int, loss: float, state: State) -> None:
+        if not self._settings.verbose:
+            return
+        values = {"loss": loss, "held_out_loss": state.loss, "held_out_agreement": state.agreement.decisions}
+        progress = keras.utils.Progbar(self._settings.epochs, unit_name="pass", stateful_metrics=list(values))
+        progress.update(epoch, values=list(values.items()), finalize=True)
+
+
+def _joined(parts: list[list[tf.Tensor]]) -> list[np.ndarray]:
+    return [np.concatenate([np.asarray(part) for part in output]) for output in zip(*parts, strict=True)]
