@@ -6,11 +6,20 @@ import pytest
 import tensorflow as tf
 
 import snn_toolbox_tf as snn
+from snn_toolbox_tf.distillation import distill
+from snn_toolbox_tf.distillation.loss import output_loss
 from snn_toolbox_tf.distillation.spikes import fire
+from snn_toolbox_tf.distillation.student import Student
+from snn_toolbox_tf.distillation.training import CANDIDATES
+from snn_toolbox_tf.distillation.variables import PopulationVariables
+from snn_toolbox_tf.distillation.write import write_student
+from snn_toolbox_tf.graph import Population, Synapse
+from snn_toolbox_tf.model import SpikingModel
+from snn_toolbox_tf.simulation.inputs import InputOptions
 
 
 def tangents(currents, theta, start, charge, direction):
-    """Runs one neuron in units of the source, and moves its parameters and currents in a direction: its spikes, their change.
+    """Runs one neuron in units of the source while all that it depends on moves: what it gives, and how that changes.
 
     Forward differentiation by hand, with the triangle for the derivative of a spike.
     """
@@ -49,15 +58,15 @@ def test_gradients_equal_forward_differentiation_by_hand(number):
 
 
 def test_a_constant_current_has_the_gradient_of_one_at_every_step():
+    gradients = []
     for constant in (True, False):
         value = tf.Variable([[0.3, 0.9, -0.2]])
         with tf.GradientTape() as tape:
-            current = value if constant else tf.tile(value[tf.newaxis], [6, 1, 1])
+            current = tf.identity(value) if constant else tf.tile(value[tf.newaxis], [6, 1, 1])
             spikes, potential = fire(current, tf.fill([1, 3], 0.5), 6)
             loss = tf.reduce_sum(spikes * tf.reshape(tf.range(6.0), [6, 1, 1])) + tf.reduce_sum(potential**2)
-        gradient = tape.gradient(loss, value).numpy()
-        first = gradient if constant else first
-        np.testing.assert_allclose(gradient, first, rtol=1e-5)
+        gradients.append(tape.gradient(loss, value).numpy())
+    np.testing.assert_allclose(*gradients, rtol=1e-5)
 
 
 def test_the_gradient_of_a_number_of_spikes_is_at_most_one_per_current():
@@ -95,18 +104,183 @@ def task():
     )
 
 
-def agreement(model, model_snn, x):
+def agreed(model, model_snn, x):
     return np.mean(model.predict(x, verbose=0).argmax(-1) == model_snn.predict(x, verbose=0).argmax(-1))
 
 
+@pytest.fixture(scope="module")
+def automatic(task):
+    """That network, calibrated without gradients for two timesteps."""
+    return snn.convert_keras(*task[:2], timesteps=2)
+
+
 @pytest.mark.long
-def test_the_network_agrees_more_with_its_source_on_samples_that_nobody_has_seen(task):
+def test_the_network_agrees_more_with_its_source_on_samples_that_nobody_has_seen(task, automatic):
     model, x, unseen = task
     before = [weight.copy() for weight in model.get_weights()]
-    automatic = snn.convert_keras(model, x, timesteps=2)
-    learnt = snn.convert_keras(model, x, timesteps=2, calibration=snn.GradientCalibration(epochs=8))
-    print(learnt.conversion, agreement(model, automatic, unseen), agreement(model, learnt, unseen))
-    assert agreement(model, learnt, unseen) > agreement(model, automatic, unseen) + 0.01
-    assert learnt.conversion.agreement > learnt.conversion.agreement_before
+    learnt = snn.convert_keras(model, x, timesteps=2, calibration="gradient")
+    assert agreed(model, learnt, unseen) > agreed(model, automatic, unseen) + 0.01
+    record = learnt.conversion
+    assert record.calibration == "gradient"
+    assert record.agreement > record.agreement_before
+    assert record.learning_rate in CANDIDATES
+    assert 1 <= record.epochs <= snn.GradientCalibration().epochs
+    assert record.calibrated_timesteps == 2
     for weight, same in zip(model.get_weights(), before, strict=True):
         np.testing.assert_array_equal(weight, same)
+
+
+@pytest.mark.long
+def test_the_same_seed_gives_the_same_network(task):
+    model, x, _ = task
+    settings = snn.GradientCalibration(epochs=1, samples=400, learning_rate=3e-3)
+    one, other = (snn.convert_keras(model, x, timesteps=2, calibration=settings) for _ in range(2))
+    for weight, same in zip(one.weights, other.weights, strict=True):
+        np.testing.assert_array_equal(weight.numpy(), same.numpy())
+
+
+@pytest.mark.long
+def test_a_rate_that_destroys_ends_no_worse_than_it_began(task, automatic):
+    model, x, unseen = task
+    settings = snn.GradientCalibration(epochs=2, samples=400, learning_rate=1.0)
+    learnt = snn.convert_keras(model, x, timesteps=2, calibration=settings)
+    assert learnt.conversion.agreement >= learnt.conversion.agreement_before
+    # The first state, as it was.
+    np.testing.assert_allclose(
+        learnt.predict(unseen, verbose=0), automatic.predict(unseen, verbose=0), rtol=1e-3, atol=1e-3
+    )
+
+
+@pytest.fixture
+def graphs(task):
+    """The source's graph, and the calibrated one."""
+    model, x, _ = task
+    kept = {}
+
+    def keep(source, graph, reservoir, *args, **kwargs):
+        kept.update(source=source, graph=graph.copy(), reservoir=reservoir)
+        raise StopIteration
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("snn_toolbox_tf.conversion.learning.distill", keep)
+        with pytest.raises(StopIteration):
+            snn.convert_keras(model, x, timesteps=4, calibration="gradient")
+    return kept
+
+
+def test_recomputed_blocks_give_the_gradient_of_one_block(graphs):
+    student = Student(graphs["graph"], 4, InputOptions())
+    variables = [one.variable for one in student.trained(weights=True)]
+    inputs = {name: tf.constant(array) for name, array in graphs["reservoir"].samples(16).items()}
+
+    @tf.function
+    def gradients(block_length):
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(variables)
+            outputs, activations = student.run(
+                inputs, tf.range(16, dtype=tf.int64), block_length=block_length, differentiable=True
+            )
+            losses = [tf.reduce_sum(tf.square(activation)) for activation in activations.values()]
+            loss = tf.reduce_sum(tf.square(outputs)) + tf.add_n(losses)
+        return loss, tape.gradient(loss, variables)
+
+    loss, expected = gradients(4)
+    for block_length in (1, 2, 3):
+        same, actual = gradients(block_length)
+        assert float(same) == pytest.approx(float(loss), rel=1e-5)
+        for one, other in zip(actual, expected, strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4 * np.abs(other).max())
+
+
+def test_blocks_are_as_long_as_memory_allows(graphs):
+    graph = graphs["graph"]
+    assert Student(graph, 30, InputOptions()).block_length(32) == 30
+    assert Student(graph, 30, InputOptions(), memory=1).block_length(32) == 1
+    assert Student(graph, 30, InputOptions(), memory=4 * 3 * 32 * (3 * 32 * 3 + 6) * 16).block_length(32) <= 16
+
+
+def test_without_weights_only_populations_learn(graphs):
+    graph, before = graphs["graph"], graphs["graph"].copy()
+    settings = snn.GradientCalibration(epochs=1, samples=200, learning_rate=1e-3, train_weights=False)
+    distill(graphs["source"], graph, graphs["reservoir"], settings, timesteps=4, input_options=InputOptions())
+    for node, same in zip(graph, before, strict=True):
+        if isinstance(node, Population):
+            assert (node.threshold != same.threshold).any()
+            np.testing.assert_array_equal(node.v0 * 2**8, np.round(node.v0 * 2**8))
+        if isinstance(node, Synapse):
+            np.testing.assert_array_equal(node.layer.weights["kernel"], same.layer.weights["kernel"])
+
+
+def test_a_student_is_the_network_that_is_written(graphs):
+    graph = graphs["graph"]
+    student = Student(graph, 4, InputOptions())
+    generator = np.random.default_rng(0)
+    for one in student.trained(weights=True):
+        one.variable.assign_add(0.1 * one.unit * generator.normal(size=one.variable.shape))
+    inputs = graphs["reservoir"].samples(100)
+    expected, _ = student.run(
+        {name: tf.constant(array) for name, array in inputs.items()},
+        tf.range(100, dtype=tf.int64),
+        block_length=2,
+        differentiable=False,
+    )
+    write_student(graph, student, weights=True)
+    model_snn = SpikingModel(graph, timesteps=4)
+    actual = model_snn.predict(next(iter(inputs.values())), verbose=0)
+    # A current within rounding of its threshold may be on its other side.
+    assert np.mean(np.abs(actual - expected).max(axis=-1) < 1e-4) > 0.9
+
+
+def test_thresholds_stay_below_the_bound_of_the_source(graphs):
+    node = graphs["graph"].of_type(Population)[0]
+    node.max_value = np.asarray(node.threshold.max())
+    variables = PopulationVariables(node, 4)
+    variables.log_threshold.assign_add(tf.ones_like(variables.log_threshold))
+    assert variables.threshold.numpy().max() == pytest.approx(float(node.max_value))
+
+
+@pytest.mark.parametrize(
+    ("outputs", "expected", "loss"),
+    [
+        # Probabilities: sum of p log(p / q).
+        ([[0.5, 0.5]], [[0.25, 0.75]], 0.25 * np.log(0.5) + 0.75 * np.log(1.5)),
+        ([[1.0, 2.0, 5.0]], [[1.0, 2.0, 5.0]], 0.0),
+        # Values: the squared error over the mean square.
+        ([[1.0], [2.0]], [[2.0], [4.0]], 0.25),
+    ],
+)
+def test_the_loss_of_outputs_by_hand(outputs, expected, loss):
+    assert float(output_loss(tf.constant(outputs), tf.constant(expected))) == pytest.approx(loss, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"calibration": "gradients"}, "Expected one of .*'gradient'.*Did you mean 'gradient'"),
+        ({"calibration": 3}, "Unknown `calibration`"),
+        ({"calibration": "gradient", "calibration_data": None}, "learns from samples. Expected `calibration_data`"),
+        ({"calibration": "gradient", "reset": "zero"}, "reset='subtract': a hard reset loses the charge"),
+        ({"calibration": "gradient", "input": "frames"}, "no output for a sequence of frames"),
+        ({"calibration": "gradient", "calibration_data": np.ones((20, 12))}, "needs 64 calibration samples.*: 20"),
+    ],
+)
+def test_what_cannot_learn_is_refused(task, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        snn.convert_keras(task[0], **{"calibration_data": task[1], **arguments})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"epochs": 0}, "`epochs` to be a positive integer"),
+        ({"batch_size": 1.5}, "`batch_size` to be a positive integer"),
+        ({"samples": 10}, "`samples` to be 64 at least"),
+        ({"train_weights": 1}, "`train_weights` to be True or False"),
+        ({"verbose": "auto"}, "`verbose` to be True or False"),
+        ({"learning_rate": 2.0}, r"`learning_rate` to be in \(0, 1\]"),
+        ({"learning_rate": float("nan")}, r"`learning_rate` to be in \(0, 1\]"),
+    ],
+)
+def test_settings_that_are_not_usable(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        snn.GradientCalibration(**arguments)

@@ -77,13 +77,13 @@ class ConversionOptions:
     def _check_gradient(self) -> None:
         if self.reset != "subtract":
             raise ValueError(
-                "Calibration by gradient is for reset='subtract': with a hard reset, charge above the threshold is lost, and "
-                "rates do not approach the activations that are learnt from. "
+                "Calibration by gradient is for reset='subtract': a hard reset loses the charge above the threshold, and rates "
+                "do not approach the activations that are learnt from. "
                 f"Received: calibration={self.calibration!r}, reset={self.reset!r}"
             )
         if self.input == "frames":
             raise ValueError(
-                "Calibration by gradient needs input='analog' or 'poisson': the source, from which it learns, has no outputs "
+                "Calibration by gradient needs input='analog' or 'poisson': the source, from which it learns, has no output "
                 f"for a sequence of frames. Received: calibration={self.calibration!r}, input='frames'"
             )
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from snn_toolbox_tf.corrections.setting import Setting
-from snn_toolbox_tf.graph import Graph, MaxPool, Node, Population, Synapse
+from snn_toolbox_tf.graph import Graph, MaxPool, Node, Population, Synapse, sample_axis
 from snn_toolbox_tf.synapses import family_of, is_weighted, scale_spec, weighted_family
 
 #: Initial potentials are multiples of this part of the threshold.

@@ -35,7 +35,7 @@ class GradientCalibration:
         True
     """
 
-    epochs: int = 6
+    epochs: int = 8
     train_weights: bool = True
     batch_size: int = 32
     learning_rate: float | None = None

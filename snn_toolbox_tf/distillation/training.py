@@ -1,7 +1,9 @@
 """The training: a rate that is found by trial, passes through the samples, and the best state, which is kept."""
 
 import dataclasses
+import itertools
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -17,10 +19,10 @@ from snn_toolbox_tf.distillation.teacher import Teacher
 from snn_toolbox_tf.network.input_data import Batch
 
 #: Rates that are tried, for so many steps each.
-CANDIDATES, TRIAL_STEPS = (3e-3, 1e-3, 3e-4, 1e-4), 12
+CANDIDATES, TRIAL_STEPS = (1e-2, 3e-3, 1e-3, 3e-4, 1e-4), 16
 WARM_UP_STEPS = 10
 #: Passes without a better state after which it ends.
-PATIENCE = 2
+PATIENCE = 3
 #: What is lost in agreement when a rate is given up for half of it.
 LARGEST_LOSS = 0.1
 #: Weight of the activations' error, layer by layer, beside that of the outputs.
@@ -113,24 +115,32 @@ class Training:
         return Outcome(first.agreement, best.agreement, epoch, rate)
 
     def _found_rate(self, first: State) -> float:
-        """Returns the rate that gets furthest in a few steps from the same state, measured on what is held out."""
-        batches = self._batches(np.random.default_rng(0))[:TRIAL_STEPS]
-        losses = {}
+        """Returns the largest rate that gains something in a few steps, measured on what is held out.
+
+        Largest, because few steps favour rates that are too small for many (Wu et al. 2018, "Understanding short-horizon
+        bias in stochastic meta-optimization"). Each trial ends at a rate of 0, as the training will: the noise of steps
+        that are large to the end would hide what they have learnt.
+        """
         for rate in CANDIDATES:
+            batches = itertools.islice(self._endless_batches(), TRIAL_STEPS)
             for number, rows in enumerate(batches):
-                self._advance(rows, rate * min(1.0, (number + 1) / (TRIAL_STEPS / 2)))
-            losses[rate] = self._state().loss
+                self._advance(rows, rate * schedule(number, TRIAL_STEPS, TRIAL_STEPS // 4))
+            loss = self._state().loss
             self._restore(first)
-        finite = {rate: loss for rate, loss in losses.items() if math.isfinite(loss)}
-        return min(finite, key=finite.__getitem__, default=CANDIDATES[-1])
+            if loss < first.loss:
+                return rate
+        return CANDIDATES[-1]
+
+    def _endless_batches(self) -> Iterator[np.ndarray]:
+        generator = np.random.default_rng(0)
+        while True:
+            yield from self._batches(generator)
 
     def _pass(self, epoch: int, rate: float, steps: int, total: int) -> tuple[float, int]:
         """Goes through all samples once, in random order."""
         losses = []
         for rows in self._batches(self._generator):
-            warm_up = min(1.0, (steps + 1) / WARM_UP_STEPS)
-            decay = 0.5 * (1.0 + math.cos(math.pi * steps / total))
-            losses.append(self._advance(rows, rate * warm_up * decay))
+            losses.append(self._advance(rows, rate * schedule(steps, total, WARM_UP_STEPS)))
             steps += 1
         return float(np.mean(losses)), steps
 
@@ -184,6 +194,11 @@ class Training:
         values = {"loss": loss, "held_out_loss": state.loss, "held_out_agreement": state.agreement.decisions}
         progress = keras.utils.Progbar(self._settings.epochs, unit_name="pass", stateful_metrics=list(values))
         progress.update(epoch, values=list(values.items()), finalize=True)
+
+
+def schedule(step: int, steps: int, warm_up: int) -> float:
+    """Returns the part of the rate that a step has: a linear warm-up, and a cosine's decay to 0."""
+    return min(1.0, (step + 1) / warm_up) * 0.5 * (1.0 + math.cos(math.pi * step / steps))
 
 
 def _joined(parts: list[list[tf.Tensor]]) -> list[np.ndarray]:
