@@ -168,6 +168,7 @@ def graphs(task):
     return kept
 
 
+@pytest.mark.long
 def test_recomputed_blocks_give_the_gradient_of_one_block(graphs):
     student = Student(graphs["graph"], 4, InputOptions())
     variables = [one.variable for one in student.trained(weights=True)]
@@ -177,7 +178,7 @@ def test_recomputed_blocks_give_the_gradient_of_one_block(graphs):
     def gradients(block_length):
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(variables)
-            outputs, activations = student.run(
+            outputs, _, activations = student.run(
                 inputs, tf.range(16, dtype=tf.int64), block_length=block_length, differentiable=True
             )
             losses = [tf.reduce_sum(tf.square(activation)) for activation in activations.values()]
@@ -196,7 +197,8 @@ def test_blocks_are_as_long_as_memory_allows(graphs):
     graph = graphs["graph"]
     assert Student(graph, 30, InputOptions()).block_length(32) == 30
     assert Student(graph, 30, InputOptions(), memory=1).block_length(32) == 1
-    assert Student(graph, 30, InputOptions(), memory=4 * 3 * 32 * (3 * 32 * 3 + 6) * 16).block_length(32) <= 16
+    # 16 timesteps of 32 samples fit, three floats for each unit of a layer or population: two blocks of 15.
+    assert Student(graph, 30, InputOptions(), memory=16 * 32 * 3 * 4 * (6 * 32 + 6)).block_length(32) == 15
 
 
 def test_without_weights_only_populations_learn(graphs):
@@ -218,7 +220,7 @@ def test_a_student_is_the_network_that_is_written(graphs):
     for one in student.trained(weights=True):
         one.variable.assign_add(0.1 * one.unit * generator.normal(size=one.variable.shape))
     inputs = graphs["reservoir"].samples(100)
-    expected, _ = student.run(
+    expected, _, _ = student.run(
         {name: tf.constant(array) for name, array in inputs.items()},
         tf.range(100, dtype=tf.int64),
         block_length=2,

@@ -1,19 +1,47 @@
 """How far a spiking network is from its source: in its outputs, and layer by layer."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
 
+#: Weights of what is compared besides the decoded outputs: the readouts, and the activations.
+READOUT_WEIGHT, ACTIVATION_WEIGHT = 1.0, 0.3
 _SMALLEST = 1e-7
 
 
-def output_loss(outputs: Any, expected: Any) -> tf.Tensor:
-    """Returns the divergence of the outputs from the source's, summed over all outputs; a scalar.
+class Answer(NamedTuple):
+    """What a network gives for a batch.
 
-    Of probabilities, it is the Kullback-Leibler divergence. Of other values, the relative squared error; where these may be
-    logits, the divergence of their softmax is added.
+    Attributes:
+        outputs: Decoded outputs, in the source's structure.
+        readouts: The same before they are decoded, in order: logits, where classes are decided.
+        activations: What populations stand for, by name.
+    """
+
+    outputs: Any
+    readouts: list[tf.Tensor]
+    activations: Mapping[str, tf.Tensor]
+
+
+def distance(student: Answer, teacher: Answer) -> tf.Tensor:
+    """Returns the loss, a scalar.
+
+    A source that is sure of almost all of its samples says little by its probabilities, more by its logits; that is why
+    readouts are compared as well (Ba & Caruana 2014, "Do Deep Nets Really Need to be Deep?").
+    """
+    readouts = [relative_error(ours, theirs) for ours, theirs in zip(student.readouts, teacher.readouts, strict=True)]
+    layers = [relative_error(ours, teacher.activations[name]) for name, ours in student.activations.items()]
+    loss = output_loss(student.outputs, teacher.outputs) + READOUT_WEIGHT * tf.add_n(readouts)
+    return loss + ACTIVATION_WEIGHT / len(layers) * tf.add_n(layers) if layers else loss
+
+
+def output_loss(outputs: Any, expected: Any) -> tf.Tensor:
+    """Returns the divergence of decoded outputs from the source's, summed over all outputs; a scalar.
+
+    It is the Kullback-Leibler divergence of classes, which are probabilities, or logits if they do not sum to 1; of other
+    values, the relative squared error.
     """
     pairs = zip(keras.tree.flatten(outputs), keras.tree.flatten(expected), strict=True)
     return tf.add_n([_divergence(tf.cast(ours, tf.float32), tf.cast(theirs, tf.float32)) for ours, theirs in pairs])
@@ -27,7 +55,7 @@ def _divergence(ours: tf.Tensor, theirs: tf.Tensor) -> tf.Tensor:
     return tf.cond(
         probable,
         lambda: _kullback_leibler(ours, theirs),
-        lambda: _kullback_leibler(tf.nn.softmax(ours), tf.nn.softmax(theirs)) + 0.1 * relative_error(ours, theirs),
+        lambda: _kullback_leibler(tf.nn.softmax(ours), tf.nn.softmax(theirs)),
     )
 
 
@@ -39,9 +67,3 @@ def _kullback_leibler(ours: tf.Tensor, theirs: tf.Tensor) -> tf.Tensor:
 def relative_error(ours: tf.Tensor, theirs: tf.Tensor) -> tf.Tensor:
     """Returns the mean squared error in units of the mean square of what is expected."""
     return tf.reduce_mean(tf.square(ours - theirs)) / tf.maximum(tf.reduce_mean(tf.square(theirs)), 1e-30)
-
-
-def activation_loss(activations: Mapping[str, tf.Tensor], expected: Mapping[str, tf.Tensor]) -> tf.Tensor:
-    """Returns the mean over populations of their relative squared error."""
-    errors = [relative_error(activation, expected[name]) for name, activation in activations.items()]
-    return tf.add_n(errors) / max(len(errors), 1)

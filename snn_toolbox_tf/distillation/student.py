@@ -1,21 +1,22 @@
 """The spiking network that learns: stepped for T timesteps, with thresholds and potentials that are variables."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from snn_toolbox_tf import ops
+from snn_toolbox_tf.distillation.loss import Answer
 from snn_toolbox_tf.distillation.spikes import fire
-from snn_toolbox_tf.distillation.variables import PopulationVariables, Trained, weights_of
-from snn_toolbox_tf.graph import Graph, Population
+from snn_toolbox_tf.distillation.variables import PopulationVariables, Trained, learns, weights_of
+from snn_toolbox_tf.graph import Graph, MaxPool, Population
 from snn_toolbox_tf.network import Network
 from snn_toolbox_tf.ops.reference import summed
 from snn_toolbox_tf.simulation.block import Block, BlockOptions, Element, NodeState, Outcome, State, zeros
 from snn_toolbox_tf.simulation.inputs import InputOptions
 from snn_toolbox_tf.simulation.loop import TimeLoop
 from snn_toolbox_tf.simulation.signal import Signal, merged
+from snn_toolbox_tf.synapses import is_weighted
 
 #: A large change of what a population's variables hold, in their units; of weights it is their own size.
 POPULATION_UNIT = 3.0
@@ -77,21 +78,23 @@ class Student:
         Args:
             weights: Whether the layers' weights are.
         """
-        of_populations = [Trained(v, POPULATION_UNIT) for p in self.populations.values() for v in p.variables]
+        learning = [variables for variables in self.populations.values() if learns(variables.node)]
+        of_populations = [Trained(variable, POPULATION_UNIT) for one in learning for variable in one.variables]
         return of_populations + (weights_of(self.network) if weights else [])
 
     def block_length(self, batch_size: int) -> int:
         """Returns how many timesteps of a batch can be kept for gradients."""
         graph = self.network.graph
-        spiking = graph.spiking_ancestry()
-        size = sum(int(np.prod(node.shape)) for node in graph if node.name in spiking)
+        # Some are views, or left to the population behind them.
+        kept = (Population, MaxPool)
+        size = sum(int(np.prod(node.shape)) for node in graph if isinstance(node, kept) or is_weighted(node))
         longest = max(1, min(self._timesteps, self._memory // (4 * _KEPT * size * batch_size)))
         # As many blocks as needed, all of about the same length.
         return -(-self._timesteps // -(-self._timesteps // longest))
 
     def run(
         self, inputs: Mapping[str, tf.Tensor], index: tf.Tensor, *, block_length: int, differentiable: bool
-    ) -> tuple[Any, dict[str, tf.Tensor]]:
+    ) -> Answer:
         """Steps the network for T timesteps.
 
         Args:
@@ -102,7 +105,7 @@ class Student:
                 them, if there are several.
 
         Returns:
-            Decoded outputs in the source's structure, and the activation that each population stands for.
+            What it gives.
         """
         options = BlockOptions(surrogate_gradient="triangle" if differentiable else None)
         state = self._loop.initial_state(tf.shape(index)[0], options)
@@ -110,12 +113,12 @@ class Student:
             length = min(block_length, self._timesteps - start)
             recompute = differentiable and block_length < self._timesteps
             state = self._block(inputs, index, state, length, options, recompute=recompute)
-        sums = self._loop.readout_sums(state)
+        means = [total / self._timesteps for total in self._loop.readout_sums(state)]
         activations = {
             name: state.nodes[name]["fired"] * (variables.threshold / self._timesteps)
             for name, variables in self.populations.items()
         }
-        return self.network.decode([total / self._timesteps for total in sums]), activations
+        return Answer(self.network.decode(means), [tf.cast(mean, tf.float32) for mean in means], activations)
 
     def _block(
         self,
@@ -130,12 +133,12 @@ class Student:
         """Goes through a block of timesteps."""
 
         def advance(*flat: tf.Tensor) -> list[tf.Tensor]:
-            before = tf.nest.pack_sequence_as(state, flat)
+            before = State(state.timestep, tf.nest.pack_sequence_as(state.nodes, flat))
             segment = self._loop.advance(
                 inputs, before, length, block_length=length, options=options, sample_index=index
             )
-            return tf.nest.flatten(segment.state)
+            return tf.nest.flatten(segment.state.nodes)
 
-        flat = tf.nest.flatten(state)
+        flat = tf.nest.flatten(state.nodes)
         after = tf.recompute_grad(advance)(*flat) if recompute else advance(*flat)
-        return tf.nest.pack_sequence_as(state, after)
+        return State(state.timestep + length, tf.nest.pack_sequence_as(state.nodes, after))

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from snn_toolbox_tf.corrections.automatic import Agreement, agreement
 from snn_toolbox_tf.distillation.adam import Adam
-from snn_toolbox_tf.distillation.loss import activation_loss, output_loss
+from snn_toolbox_tf.distillation.loss import Answer, distance
 from snn_toolbox_tf.distillation.settings import GradientCalibration
 from snn_toolbox_tf.distillation.student import Student
 from snn_toolbox_tf.distillation.teacher import Teacher
@@ -25,8 +25,6 @@ WARM_UP_STEPS = 10
 PATIENCE = 3
 #: What is lost in agreement when a rate is given up for half of it.
 LARGEST_LOSS = 0.1
-#: Weight of the activations' error, layer by layer, beside that of the outputs.
-ACTIVATION_WEIGHT = 0.3
 #: Samples that are compared at once.
 _COMPARED = 64
 
@@ -86,7 +84,7 @@ class Training:
         self._samples, self._held_out = samples, held_out
         self._count = len(next(iter(samples.values())))
         self._batch = min(settings.batch_size, self._count)
-        self._block_length = student.block_length(max(self._batch, _COMPARED))
+        self._block_length = student.block_length(self._batch)
         self._generator = np.random.default_rng(seed)
         self._trained = student.trained(weights=settings.train_weights)
         self._adam = Adam(self._trained)
@@ -153,19 +151,20 @@ class Training:
         return float(self._step(inputs, tf.constant(rows, tf.int64), tf.constant(rate, tf.float32)))
 
     def _make_step(self, inputs: dict[str, tf.Tensor], index: tf.Tensor, rate: tf.Tensor) -> tf.Tensor:
-        expected, activations = self._teacher.run(inputs)
+        expected = self._teacher.run(inputs)
         variables = [one.variable for one in self._trained]
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(variables)
-            outputs, ours = self._student.run(inputs, index, block_length=self._block_length, differentiable=True)
-            loss = output_loss(outputs, expected) + ACTIVATION_WEIGHT * activation_loss(ours, activations)
+            loss = distance(self._answer(inputs, index, differentiable=True), expected)
         self._adam.apply(tape.gradient(loss, variables), rate)
         return loss
 
     def _make_outputs(self, inputs: dict[str, tf.Tensor], index: tf.Tensor) -> tuple[Any, Any, tf.Tensor]:
-        expected, _ = self._teacher.run(inputs)
-        outputs, _ = self._student.run(inputs, index, block_length=self._block_length, differentiable=False)
-        return outputs, expected, output_loss(outputs, expected)
+        expected, answer = self._teacher.run(inputs), self._answer(inputs, index, differentiable=False)
+        return answer.outputs, expected.outputs, distance(answer, expected)
+
+    def _answer(self, inputs: dict[str, tf.Tensor], index: tf.Tensor, *, differentiable: bool) -> Answer:
+        return self._student.run(inputs, index, block_length=self._block_length, differentiable=differentiable)
 
     def _state(self) -> State:
         """Returns the present state, compared with the source."""

@@ -58,6 +58,11 @@ class PopulationVariables:
         return self.charge / self._timesteps
 
 
+def learns(node: Population) -> bool:
+    """Whether a population's parameters may change: not where the source was trained with a threshold of its own."""
+    return getattr(node, "trained_threshold", None) is None
+
+
 @dataclasses.dataclass(frozen=True)
 class Trained:
     """A variable, and the change that is a large one for it.
