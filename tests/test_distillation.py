@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+import zoo
 
 import snn_toolbox_tf as snn
 from snn_toolbox_tf.distillation import distill
@@ -239,6 +240,31 @@ def test_thresholds_stay_below_the_bound_of_the_source(graphs):
     variables = PopulationVariables(node, 4)
     variables.log_threshold.assign_add(tf.ones_like(variables.log_threshold))
     assert variables.threshold.numpy().max() == pytest.approx(float(node.max_value))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("build", "arguments"),
+    [
+        (zoo.cnn, {}),
+        (zoo.cnn, {"input": "poisson"}),
+        (zoo.channels_first, {"form": "unnormalized"}),
+        (zoo.branches, {"max_pooling": "winner_take_all", "corrections": ["shift"]}),
+        (zoo.multi_input, {}),
+        (zoo.resampled, {}),
+    ],
+    ids=lambda value: getattr(value, "__name__", None),
+)
+def test_networks_of_all_kinds_learn(build, arguments):
+    model = zoo.build(build)
+    settings = snn.GradientCalibration(epochs=1, samples=64, batch_size=16, learning_rate=1e-3)
+    x = zoo.data_for(model, 64)
+    model_snn = snn.convert_keras(model, x, timesteps=4, calibration=settings, **arguments)
+    record = model_snn.conversion
+    assert record.agreement >= record.agreement_before
+    assert record.epochs == 1
+    outputs = keras.tree.flatten(model_snn.predict(x, verbose=0))
+    assert all(np.isfinite(output).all() for output in outputs)
 
 
 @pytest.mark.parametrize(

@@ -18,8 +18,6 @@ from snn_toolbox_tf.simulation.loop import TimeLoop
 from snn_toolbox_tf.simulation.signal import Signal, merged
 from snn_toolbox_tf.synapses import is_weighted
 
-#: A large change of what a population's variables hold, in their units; of weights it is their own size.
-POPULATION_UNIT = 3.0
 #: Bytes that a block of timesteps may keep for its gradient; more timesteps are several blocks, which are computed twice.
 MEMORY = 2**31
 #: Tensors that are kept for each node.
@@ -79,7 +77,7 @@ class Student:
             weights: Whether the layers' weights are.
         """
         learning = [variables for variables in self.populations.values() if learns(variables.node)]
-        of_populations = [Trained(variable, POPULATION_UNIT) for one in learning for variable in one.variables]
+        of_populations = [Trained(variable, 1.0) for one in learning for variable in one.variables]
         return of_populations + (weights_of(self.network) if weights else [])
 
     def block_length(self, batch_size: int) -> int:
