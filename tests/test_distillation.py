@@ -11,7 +11,7 @@ from snn_toolbox_tf.distillation import distill
 from snn_toolbox_tf.distillation.loss import output_loss
 from snn_toolbox_tf.distillation.spikes import fire
 from snn_toolbox_tf.distillation.student import Student
-from snn_toolbox_tf.distillation.training import CANDIDATES
+from snn_toolbox_tf.distillation.training import CANDIDATES, schedule
 from snn_toolbox_tf.distillation.variables import PopulationVariables
 from snn_toolbox_tf.distillation.write import write_student
 from snn_toolbox_tf.graph import Population, Synapse
@@ -212,6 +212,23 @@ def test_without_weights_only_populations_learn(graphs):
             np.testing.assert_array_equal(node.v0 * 2**8, np.round(node.v0 * 2**8))
         if isinstance(node, Synapse):
             np.testing.assert_array_equal(node.layer.weights["kernel"], same.layer.weights["kernel"])
+
+
+def test_progress_is_a_line_per_pass(graphs, capsys):
+    for verbose in (True, False):
+        settings = snn.GradientCalibration(epochs=2, samples=64, learning_rate=1e-3, verbose=verbose)
+        arguments = {"timesteps": 2, "input_options": InputOptions()}
+        distill(graphs["source"], graphs["graph"].copy(), graphs["reservoir"], settings, **arguments)
+        lines = capsys.readouterr().out.strip().splitlines()
+        assert len(lines) == (2 if verbose else 0)
+        assert all("held_out_agreement" in line for line in lines)
+
+
+def test_the_rate_rises_and_falls():
+    rates = [schedule(step, 100) for step in range(100)]
+    assert rates[0] == pytest.approx(0.1)
+    assert np.argmax(rates) == 9
+    assert rates[-1] < 1e-3
 
 
 def test_a_student_is_the_network_that_is_written(graphs):

@@ -20,7 +20,8 @@ from snn_toolbox_tf.network.input_data import Batch
 
 #: Rates that are tried, for so many steps each.
 CANDIDATES, TRIAL_STEPS = (1e-2, 3e-3, 1e-3, 3e-4, 1e-4), 16
-WARM_UP_STEPS = 10
+#: The rate rises in this share of all steps: Adam's first steps are large whatever they have seen.
+WARM_UP = 0.1
 #: Passes without a better state after which it ends.
 PATIENCE = 3
 #: What is lost in agreement when a rate is given up for half of it.
@@ -96,12 +97,19 @@ class Training:
         first = best = self._state()
         rate = self._settings.learning_rate or self._found_rate(first)
         steps, epoch, since = 0, 0, 0
+        progress = keras.utils.Progbar(
+            self._settings.epochs,
+            verbose=2 if self._settings.verbose else 0,
+            unit_name="pass",
+            stateful_metrics=["loss", "held_out_loss", "held_out_agreement"],
+        )
         total = self._settings.epochs * (self._count // self._batch)
         while epoch < self._settings.epochs and since < PATIENCE:
             epoch += 1
             loss, steps = self._pass(epoch, rate, steps, total)
             state = self._state()
-            self._report(epoch, loss, state)
+            values = {"loss": loss, "held_out_loss": state.loss, "held_out_agreement": state.agreement.decisions}
+            progress.update(epoch, values=list(values.items()), finalize=True)
             if state.beats(best, first):
                 best, since = state, 0
                 continue
@@ -122,7 +130,7 @@ class Training:
         for rate in CANDIDATES:
             batches = itertools.islice(self._endless_batches(), TRIAL_STEPS)
             for number, rows in enumerate(batches):
-                self._advance(rows, rate * schedule(number, TRIAL_STEPS, TRIAL_STEPS // 4))
+                self._advance(rows, rate * schedule(number, TRIAL_STEPS))
             loss = self._state().loss
             self._restore(first)
             if loss < first.loss:
@@ -138,7 +146,7 @@ class Training:
         """Goes through all samples once, in random order."""
         losses = []
         for rows in self._batches(self._generator):
-            losses.append(self._advance(rows, rate * schedule(steps, total, WARM_UP_STEPS)))
+            losses.append(self._advance(rows, rate * schedule(steps, total)))
             steps += 1
         return float(np.mean(losses)), steps
 
@@ -187,17 +195,10 @@ class Training:
             one.variable.assign(value)
         self._adam.reset()
 
-    def _report(self, epoch: int, loss: float, state: State) -> None:
-        if not self._settings.verbose:
-            return
-        values = {"loss": loss, "held_out_loss": state.loss, "held_out_agreement": state.agreement.decisions}
-        progress = keras.utils.Progbar(self._settings.epochs, unit_name="pass", stateful_metrics=list(values))
-        progress.update(epoch, values=list(values.items()), finalize=True)
 
-
-def schedule(step: int, steps: int, warm_up: int) -> float:
+def schedule(step: int, steps: int) -> float:
     """Returns the part of the rate that a step has: a linear warm-up, and a cosine's decay to 0."""
-    return min(1.0, (step + 1) / warm_up) * 0.5 * (1.0 + math.cos(math.pi * step / steps))
+    return min(1.0, (step + 1) / max(WARM_UP * steps, 4.0)) * 0.5 * (1.0 + math.cos(math.pi * step / steps))
 
 
 def _joined(parts: list[list[tf.Tensor]]) -> list[np.ndarray]:
