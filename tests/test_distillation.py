@@ -7,11 +7,12 @@ import tensorflow as tf
 import zoo
 
 import snn_toolbox_tf as snn
+from snn_toolbox_tf.corrections.automatic import Agreement
 from snn_toolbox_tf.distillation import distill
 from snn_toolbox_tf.distillation.loss import output_loss
 from snn_toolbox_tf.distillation.spikes import fire
 from snn_toolbox_tf.distillation.student import Student
-from snn_toolbox_tf.distillation.training import CANDIDATES, schedule
+from snn_toolbox_tf.distillation.training import CANDIDATES, State, schedule
 from snn_toolbox_tf.distillation.variables import PopulationVariables
 from snn_toolbox_tf.distillation.write import write_student
 from snn_toolbox_tf.graph import Population, Synapse
@@ -222,6 +223,19 @@ def test_progress_is_a_line_per_pass(graphs, capsys):
         lines = capsys.readouterr().out.strip().splitlines()
         assert len(lines) == (2 if verbose else 0)
         assert all("held_out_agreement" in line for line in lines)
+
+
+def test_a_state_is_better_that_agrees_clearly_more_or_is_closer():
+    def state(decisions, loss):
+        return State([], Agreement(400, decisions, 0.1), loss)
+
+    first = state(0.8, 1.0)
+    assert state(0.9, 1.5).beats(first, first)
+    assert state(0.805, 0.9).beats(first, first)
+    assert not state(0.805, 1.1).beats(first, first)
+    assert not state(0.795, 0.5).beats(first, first)
+    assert not state(0.82, 0.8).beats(state(0.9, 0.9), first)
+    assert not state(0.9, float("nan")).beats(first, first)
 
 
 def test_the_rate_rises_and_falls():

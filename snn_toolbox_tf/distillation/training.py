@@ -39,8 +39,15 @@ class State:
     loss: float
 
     def beats(self, best: "State", first: "State") -> bool:
-        """Whether it is better than the best so far: closer to the source, and no worse in its decisions than the first."""
-        return self.agreement.decisions >= first.agreement.decisions and self.loss < best.loss
+        """Whether it is better than the best so far: it agrees clearly more with the source, or is closer to it.
+
+        It must not agree less than the first state did.
+        """
+        ours, theirs = self.agreement, best.agreement
+        clearly = ours.decisions > theirs.decisions + theirs.uncertainty
+        clearly_not = ours.decisions < theirs.decisions - theirs.uncertainty
+        closer = self.loss < best.loss and not clearly_not
+        return ours.decisions >= first.agreement.decisions and math.isfinite(self.loss) and (clearly or closer)
 
 
 @dataclasses.dataclass(frozen=True)
