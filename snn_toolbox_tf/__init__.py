@@ -19,6 +19,7 @@ if not _is_command_line():
     from snn_toolbox_tf.analysis.fidelity import Fidelity, PopulationFidelity
     from snn_toolbox_tf.config import ConfigurationError, Settings, read_settings
     from snn_toolbox_tf.conversion import CheckReport, check, convert_keras
+    from snn_toolbox_tf.distillation import GradientCalibration
     from snn_toolbox_tf.experiment import Run, Sweep, run, sweep
     from snn_toolbox_tf.foundation.errors import ConversionError, UnsupportedModelError
     from snn_toolbox_tf.layers import SpikingNeurons
@@ -36,6 +37,7 @@ __all__ = [
     "ConversionRecord",
     "EarlyExit",
     "Fidelity",
+    "GradientCalibration",
     "ModelFileError",
     "PopulationFidelity",
     "Run",

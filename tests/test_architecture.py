@@ -22,6 +22,7 @@ LEVELS = [
     ["passes", "calibration"],
     ["simulation"],
     ["export", "training", "corrections"],
+    ["distillation"],
     ["model"],
     ["report", "config"],
     ["conversion"],

@@ -16,7 +16,7 @@ written; 3 a run could not be finished (memory, disk); 130 interrupted. All sett
 #: The settings that matter to converting, and to evaluating without a report; to the other commands, all do.
 _OF_BOTH = (
     *("path_wd", "dataset_path", "filename_ann", "filename_snn", "poisson_input", "frame_input", "normalize"),
-    *("threshold_rule", "corrections", "signed_spikes", "schedule"),
+    *("threshold_rule", "corrections", "calibration", "signed_spikes", "schedule"),
     *("percentile", "per_channel", "num_samples", "duration", "dt", "seed", "v_thresh", "v0", "reset", "verbose"),
     "maxpool_type",
 )

@@ -148,6 +148,12 @@ class Normalization(Section):
         "What is corrected then, on the spikes that x_norm.npz causes.",
         "conversion",
     )
+    calibration: str = _setting(
+        "automatic",
+        values.choice(_same("automatic", "gradient")),
+        "gradient: after it, the network learns from its source, on x_norm.npz without labels. It takes minutes.",
+        "conversion",
+    )
     percentile: float | None = _setting(
         None,
         values.optional(values.number(0, 100, open_low=True)),

@@ -9,8 +9,10 @@ import keras
 from snn_toolbox_tf import calibration
 from snn_toolbox_tf.calibration import ThresholdRule
 from snn_toolbox_tf.conversion import verification
+from snn_toolbox_tf.conversion.learning import learn
 from snn_toolbox_tf.conversion.options import ConversionOptions
 from snn_toolbox_tf.conversion.populations import Calibrator
+from snn_toolbox_tf.distillation import GradientCalibration
 from snn_toolbox_tf.foundation.argument_checks import check_model_name
 from snn_toolbox_tf.graph import Graph, Population
 from snn_toolbox_tf.grid import observed, quantize
@@ -43,6 +45,7 @@ def convert_keras(
     max_pooling: str = "accumulated",
     seed: int = 0,
     block_length: int | None = None,
+    calibration: str | GradientCalibration = "automatic",
     name: str | None = None,
 ) -> SpikingModel:
     """Converts a trained Keras model into a spiking neural network.
@@ -89,6 +92,8 @@ def convert_keras(
             2017), which needs a population in front of each pooling.
         seed: Seed of Poisson input, and of the random input that verifies a conversion without calibration data.
         block_length: K, the number of timesteps that each synapse handles at once; None: by batch size and caches.
+        calibration: "automatic", without gradients; or "gradient", after which the network learns from its source, on the
+            calibration data, for this number of timesteps (or a `GradientCalibration`, which says how). It takes minutes.
         name: Name of the spiking model; the source's with "_snn" if None.
 
     Returns:
@@ -125,7 +130,13 @@ def convert_keras(
         max_pooling=max_pooling,
         seed=seed,
         block_length=block_length,
+        calibration=calibration,
     )
+    if options.gradient is not None and calibration_data is None:
+        raise ValueError(
+            "Calibration by gradient learns from samples. Expected `calibration_data`, a thousand typical samples or more, "
+            f"without labels. Received: calibration={calibration!r}, calibration_data=None"
+        )
     if name is not None:
         check_model_name(name)
     graph = to_spiking(parse(model).graph, options.max_pooling)
@@ -158,11 +169,15 @@ def convert_graph(
     pass_error = max(
         verification.check_same_function(source, network, inputs) for inputs in (statistics.first_batch, random_input)
     )
+    source_graph = graph.copy()
     calibrator = Calibrator(network, statistics, options)
     populations = calibrator.from_data() if calibrated else calibrator.without_data()
+    recorded = populations.recorded
+    if options.gradient is not None:
+        recorded |= learn(source_graph, graph, statistics, options, populations.timesteps)
     record = ConversionRecord(
         **options.recorded(),
-        **populations.recorded,
+        **recorded,
         calibration_samples=statistics.samples if calibrated else 0,
         thresholds={node.name: node.threshold for node in graph.of_type(Population)},
         pass_error=pass_error,

@@ -11,6 +11,7 @@ import numpy as np
 
 from snn_toolbox_tf.calibration import RuleSettings, ThresholdRule, threshold_rule
 from snn_toolbox_tf.corrections import CORRECTIONS, Recipe
+from snn_toolbox_tf.distillation import GradientCalibration
 from snn_toolbox_tf.foundation.argument_checks import (
     check_one_of,
     check_positive_integer,
@@ -24,6 +25,7 @@ from snn_toolbox_tf.simulation.inputs import INPUT_MODES
 from snn_toolbox_tf.simulation.schedules import SCHEDULES
 
 FORMS = ("normalized", "unnormalized")
+CALIBRATIONS = ("automatic", "gradient")
 DEFAULT_PERCENTILE = 99.9
 
 
@@ -51,6 +53,7 @@ class ConversionOptions:
     max_pooling: str = "accumulated"
     seed: int = 0
     block_length: int | None = None
+    calibration: str | GradientCalibration = "automatic"
 
     def __post_init__(self) -> None:
         _check_timesteps(self.timesteps)
@@ -82,6 +85,41 @@ class ConversionOptions:
         check_seed(self.seed)
         if self.block_length is not None:
             check_positive_integer(self.block_length, "block_length")
+        if self.gradient is not None:
+            self._check_gradient()
+
+    def _check_gradient(self) -> None:
+        if self.reset != "subtract":
+            raise ValueError(
+                "Calibration by gradient is for reset='subtract': a hard reset loses the charge above the threshold, and "
+                "rates do not approach the activations that are learnt from. "
+                f"Received: calibration={self.calibration!r}, reset={self.reset!r}"
+            )
+        if self.input == "frames":
+            raise ValueError(
+                "Calibration by gradient needs input='analog' or 'poisson': the source, from which it learns, has no output "
+                f"for a sequence of frames. Received: calibration={self.calibration!r}, input='frames'"
+            )
+
+        if self.signed_spikes or self.schedule != "step":
+            raise ValueError(
+                "Calibration by gradient is for binary spikes, step by step. Received: "
+                f"calibration={self.calibration!r}, signed_spikes={self.signed_spikes}, schedule='{self.schedule}'"
+            )
+
+        if "timed_biases" in self.recipe.corrections:
+            raise ValueError(
+                "Calibration by gradient learns constant biases. Expected corrections without 'timed_biases'. "
+                f"Received: calibration={self.calibration!r}, corrections={list(self.recipe.corrections)}"
+            )
+
+    @property
+    def gradient(self) -> GradientCalibration | None:
+        """How the network learns from its source by gradient, or None if it does not."""
+        if isinstance(self.calibration, GradientCalibration):
+            return self.calibration
+        named = check_one_of(self.calibration, CALIBRATIONS, "calibration")
+        return GradientCalibration() if named == "gradient" else None
 
     @property
     def used_percentile(self) -> float:

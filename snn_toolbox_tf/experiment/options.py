@@ -14,6 +14,7 @@ def conversion_options(settings: Settings) -> ConversionOptions:
         timesteps=settings.timesteps,
         threshold_rule=settings.normalization.threshold_rule,
         corrections=settings.normalization.corrections or None,
+        calibration=settings.normalization.calibration,
         percentile=settings.normalization.percentile,
         per_channel=settings.normalization.per_channel,
         threshold_scale=settings.cell.v_thresh,
@@ -33,6 +34,7 @@ def settings_of_conversion(settings: Settings, model_snn: SpikingModel) -> Setti
     known = {
         "threshold_rule": made.threshold_rule if made.threshold_rule in THRESHOLD_RULES else None,
         "corrections": made.corrections,
+        "calibration": made.calibration,
         "percentile": made.percentile,
         "per_channel": made.per_channel,
         "v_thresh": made.threshold_scale,

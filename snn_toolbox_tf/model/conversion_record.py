@@ -18,6 +18,10 @@ class ConversionRecord:
         corrections: Names of the corrections, in the order in which they were made.
         calibrated_timesteps: T that thresholds and corrections were made for; None if they are for any.
         agreement: Share of calibration samples that were held out for it whose decision is the source's, or None.
+        calibration: "automatic", or "gradient" if the network has learnt from its source.
+        epochs: Passes through the calibration samples in which it has.
+        learning_rate: The rate of it, relative to the size of the weights.
+        agreement_before: The agreement before it learnt, on the same samples.
         trials: What was tried, in words, if the choice was left to the conversion.
         threshold_scale: What every threshold was multiplied by.
         v0: Initial membrane potential in units of the threshold.
@@ -40,6 +44,10 @@ class ConversionRecord:
     corrections: tuple[str, ...] = ()
     calibrated_timesteps: int | None = None
     agreement: float | None = None
+    calibration: str = "automatic"
+    epochs: int = 0
+    learning_rate: float | None = None
+    agreement_before: float | None = None
     trials: tuple[str, ...] = ()
     threshold_scale: float | None = None
     v0: float | None = None

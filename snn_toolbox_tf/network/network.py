@@ -11,7 +11,7 @@ import tensorflow as tf
 from snn_toolbox_tf.foundation.names import scope_name
 from snn_toolbox_tf.graph import Graph, InputNode, LayerSpec, MaxPool, Node, Population, Readout, Synapse
 from snn_toolbox_tf.layers import SHIFT, SpikingNeurons, clip_floor_shift
-from snn_toolbox_tf.synapses import build_layer, variables_of
+from snn_toolbox_tf.synapses import build_layer, is_weighted, variables_of, weighted_family
 
 
 class Network:
@@ -49,6 +49,15 @@ class Network:
             for spec, layer in zip(readout.decoder, decoder, strict=True):
                 spec.weights = _arrays(layer)
         return graph
+
+    def weights(self) -> list[tuple[Synapse, str, keras.Variable]]:
+        """Returns what layers multiply by and add: node, name and variable of each."""
+        return [
+            (node, name, getattr(self.layers[node.name], name))
+            for node in self.graph.of_type(Synapse)
+            if is_weighted(node)
+            for name in weighted_family(node).weight_names(node.layer)
+        ]
 
     def with_weights(self, node: Synapse) -> Synapse:
         """Returns a copy of one node with the weights that its layer has now."""

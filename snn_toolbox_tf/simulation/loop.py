@@ -11,7 +11,7 @@ from typing import Any
 import tensorflow as tf
 
 from snn_toolbox_tf.network import Network
-from snn_toolbox_tf.simulation.block import Block, BlockOptions, State, run_block
+from snn_toolbox_tf.simulation.block import Block, BlockOptions, Element, State, run_block
 from snn_toolbox_tf.simulation.elements import network_elements
 from snn_toolbox_tf.simulation.inputs import InputOptions
 from snn_toolbox_tf.simulation.readout import readout_key, time_average, window_start
@@ -42,11 +42,14 @@ class TimeLoop:
     Args:
         network: The spiking network.
         input_options: How input is encoded.
+        replaced: Elements that take the place of the network's own, by name.
     """
 
-    def __init__(self, network: Network, input_options: InputOptions) -> None:
+    def __init__(
+        self, network: Network, input_options: InputOptions, replaced: Mapping[str, Element] | None = None
+    ) -> None:
         self.network = network
-        self._elements = network_elements(network, input_options)
+        self._elements = network_elements(network, input_options) | dict(replaced or {})
         self._readouts = [readout_key(readout) for readout in network.graph.readouts]
         # With constant input, what no population stands in front of does not change.
         absorbed = absorbed_synapses(network.graph)

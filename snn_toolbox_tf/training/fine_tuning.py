@@ -21,7 +21,7 @@ from snn_toolbox_tf.network import inputs_of
 from snn_toolbox_tf.ops.surrogate import SURROGATE_GRADIENTS
 from snn_toolbox_tf.simulation.block import BlockOptions
 from snn_toolbox_tf.simulation.runner import Runner
-from snn_toolbox_tf.synapses import is_weighted, variables_of, weighted_family
+from snn_toolbox_tf.synapses import variables_of
 
 
 class FineTuning:
@@ -59,7 +59,7 @@ class FineTuning:
             raise RuntimeError("This network is being fine-tuned already. Expected one fine-tuning at a time.")
         checked = check_one_of(surrogate_gradient, SURROGATE_GRADIENTS, "surrogate_gradient")
         self._options = BlockOptions(surrogate_gradient=checked)
-        self._before = [variable.numpy() for _, _, variable in self._weights()]
+        self._before = [variable.numpy() for _, _, variable in self._network.weights()]
         for node in inputs_of(self._network.graph):
             self._largest[node.name].assign(node.magnitude)
         self.active = True
@@ -130,7 +130,7 @@ class FineTuning:
             return False
         bad = self._not_finite()
         if bad:
-            for (_, _, variable), value in zip(self._weights(), before, strict=True):
+            for (_, _, variable), value in zip(self._network.weights(), before, strict=True):
                 variable.assign(value)
             raise FloatingPointError(
                 f"Training has met infinite values or NaN: {', '.join(bad)}. The weights from before it were put back. "
@@ -178,7 +178,7 @@ class FineTuning:
 
     def _values(self) -> list[np.ndarray]:
         """All weights, in TensorFlow's own memory."""
-        return [np.asarray(memoryview(tf.convert_to_tensor(variable))) for _, _, variable in self._weights()]
+        return [np.asarray(memoryview(tf.convert_to_tensor(variable))) for _, _, variable in self._network.weights()]
 
     def _has_grid(self) -> bool:
         return any(node.layer.fractional_bits for node in self._network.graph.of_type(Synapse))
@@ -203,7 +203,7 @@ class FineTuning:
         """Names what is infinite or NaN."""
         bad = [
             f"the weights of '{node.name}'"
-            for (node, _, _), value in zip(self._weights(), self._values(), strict=True)
+            for (node, _, _), value in zip(self._network.weights(), self._values(), strict=True)
             if not np.isfinite(value).all()
         ]
         bad += [f"input '{name}'" for name, value in self._largest.items() if not np.isfinite(value.numpy())]
@@ -213,16 +213,8 @@ class FineTuning:
         """Pairs of a weight that has a grid, and its rounded value."""
         return [
             (variable, straight_through_round(tf.convert_to_tensor(variable), node.layer.fractional_bits[name]))
-            for node, name, variable in self._weights()
+            for node, name, variable in self._network.weights()
             if name in node.layer.fractional_bits
-        ]
-
-    def _weights(self) -> list[tuple[Synapse, str, keras.Variable]]:
-        return [
-            (node, name, getattr(self._network.layers[node.name], name))
-            for node in self._network.graph.of_type(Synapse)
-            if is_weighted(node)
-            for name in weighted_family(node).weight_names(node.layer)
         ]
 
 

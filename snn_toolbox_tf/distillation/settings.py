@@ -1,0 +1,65 @@
+"""`GradientCalibration`: how a spiking network learns from its source."""
+
+import dataclasses
+import math
+import numbers
+from typing import Any
+
+from snn_toolbox_tf.foundation.argument_checks import check_positive_integer
+
+#: Below so many samples a network would learn them by heart.
+FEWEST_SAMPLES = 64
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class GradientCalibration:
+    """Calibration by gradient: the spiking network learns from its source, on calibration data without labels.
+
+    It starts from what calibration has found without gradients, is compared with the source on samples that are held out
+    after each pass, and ends as the best of these states, which is never worse than the first.
+
+    Args:
+        epochs: Passes through the samples, at most.
+        train_weights: Whether weights learn, or only thresholds, initial potentials and biases.
+        batch_size: Samples per step.
+        learning_rate: Change of a weight in one step, relative to the size of its layer's weights; found by trial if None.
+        samples: How many calibration samples are used at most, those that are held out included.
+        verbose: Whether progress is shown.
+
+    Raises:
+        ValueError: If one is not usable.
+
+    Example:
+        >>> import snn_toolbox_tf as snn
+        >>> snn.GradientCalibration(epochs=2, train_weights=False).learning_rate is None
+        True
+    """
+
+    epochs: int = 8
+    train_weights: bool = True
+    batch_size: int = 32
+    learning_rate: float | None = None
+    samples: int = 5000
+    verbose: bool = False
+
+    def __post_init__(self) -> None:
+        check_positive_integer(self.epochs, "epochs")
+        check_positive_integer(self.batch_size, "batch_size")
+        check_positive_integer(self.samples, "samples")
+        if self.samples < FEWEST_SAMPLES:
+            raise ValueError(
+                f"Expected `samples` to be {FEWEST_SAMPLES} at least, a quarter of which is held out. "
+                f"Received: samples={self.samples!r}"
+            )
+        for name in ("train_weights", "verbose"):
+            if not isinstance(getattr(self, name), bool):
+                raise ValueError(f"Expected `{name}` to be True or False. Received: {name}={getattr(self, name)!r}")
+        if self.learning_rate is not None and not (_is_number(self.learning_rate) and 0 < self.learning_rate <= 1):
+            raise ValueError(
+                "Expected `learning_rate` to be in (0, 1], relative to the size of the weights, or None to have it found. "
+                f"Received: learning_rate={self.learning_rate!r}"
+            )
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
