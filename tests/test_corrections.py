@@ -343,6 +343,10 @@ def test_too_few_samples_leave_nothing_to_compare(deep):
 def test_what_would_not_fit_into_memory_is_not_searched(deep, monkeypatch):
     monkeypatch.setattr("snn_toolbox_tf.corrections.walk.LARGEST_TENSOR", 4 * 48 * T - 1)
     model, x = deep
+    with pytest.raises(
+        ValueError, match=r"need a tensor of more than half a gigabyte.*8 timesteps.*corrections=\['biases'\]"
+    ):
+        snn.convert_keras(model, x, timesteps=T, corrections=["biases"])
     assert snn.convert_keras(model, x, timesteps=T).conversion.trials == ()
     assert snn.convert_keras(model, x, timesteps=T - 1).conversion.trials != ()
 
@@ -505,6 +509,12 @@ def test_a_tolerance_out_of_reach_is_told(deep, monkeypatch):
         ({"tolerance": float("nan")}, r"`tolerance` to be in \[0, 1\)"),
         ({"corrections": ["bias"]}, r"`corrections`.*'bias'"),
         ({"corrections": "biases"}, r"`corrections` to be a list of names.*Received: corrections='biases'"),
+        ({"corrections": 3}, r"`corrections` to be a list of names.*Received: corrections=3"),
+        ({"corrections": ["timed_biases", "biases"]}, r"Expected 'timed_biases' at the end"),
+        ({"corrections": ["neuron_potentials", "shift"]}, r"Expected 'neuron_potentials' behind 'shift'"),
+        ({"corrections": ["biases"], "input": "frames"}, r"need input='analog' or 'poisson'.*input='frames'"),
+        ({"timesteps": "auto", "input": "frames"}, r"need input='analog' or 'poisson'.*timesteps='auto'"),
+        ({"corrections": ["timed_biases"], "schedule": "layer_synchronous"}, r"corrections without 'timed_biases'"),
         ({"threshold_rule": "mse"}, r"`threshold_rule`.*'mse'"),
     ],
 )
@@ -518,6 +528,9 @@ def test_automatic_timesteps_need_samples_to_compare(deep):
     model, x = deep
     with pytest.raises(ValueError, match=r"Expected at least 16 samples.*Received: 8 samples"):
         snn.convert_keras(model, x[:8], timesteps="auto")
+    for given in ({"corrections": ["biases"]}, {"threshold_rule": "maximum"}):
+        with pytest.raises(ValueError, match=r"look at samples. Expected `calibration_data`.*calibration_data=None"):
+            snn.convert_keras(model, **given)
     with pytest.raises(ValueError, match=r"`timesteps='auto'` needs `calibration_data`"):
         snn.convert_keras(model, timesteps="auto")
 

@@ -50,7 +50,7 @@ def observe_activations(network: Network, data: InputData) -> ActivationStatisti
         data: The calibration data.
 
     Returns:
-        Statistics that do not depend on the order of the data or on its division into batches.
+        Statistics that do not depend on the order of the data or on its division into batches; and samples, which do.
 
     Raises:
         TypeError, ValueError: For unusable data in a stream, see `InputData`; and if activations are not finite.

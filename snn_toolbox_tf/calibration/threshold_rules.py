@@ -17,7 +17,7 @@ Thresholds = dict[str, np.ndarray]
 ThresholdRule = Callable[[Statistics], Mapping[str, Any]]
 
 
-#: Numerators of the fractions of a channel's largest activation that `mean_square_error` tries.
+#: Fractions of a channel's largest activation that `mean_square_error` tries.
 _FRACTIONS = np.arange(1, 101) / 100
 #: Batches that `local_threshold_balancing` stands for.
 _BALANCING_STEPS = 400

@@ -134,7 +134,7 @@ class Tools(Section):
 
 @dataclasses.dataclass(frozen=True)
 class Normalization(Section):
-    """Thresholds from calibration data. Found for the timesteps, unless one of the first four, v_thresh or v0 is given."""
+    """Thresholds: found, unless a rule, corrections, percentile, per_channel, v_thresh or v0 is given."""
 
     threshold_rule: str | None = _setting(
         None,

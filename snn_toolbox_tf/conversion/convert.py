@@ -70,8 +70,8 @@ def convert_keras(
             "local_threshold_balancing" (Bu et al. 2025), or a function of your own of the statistics, see
             `snn_toolbox_tf.calibration.threshold_rules`.
         corrections: Names of corrections that are made one after the other, population after population, on the spikes that
-            calibration data really cause: "shift", "biases", "thresholds", "initial_potentials", see
-            `snn_toolbox_tf.corrections.steps`.
+            calibration data really cause: "shift", "biases", "thresholds", "initial_potentials", "neuron_potentials",
+            "timed_biases", see `snn_toolbox_tf.corrections.steps`.
         percentile: theta is this percentile of the positive activations, in (0, 100]. 99.9 if None. It is at least 2^-10 of
             the largest current that can come in one timestep, which matters to channels that are hardly ever positive.
         per_channel: One threshold per channel, or one per population.

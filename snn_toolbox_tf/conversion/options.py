@@ -22,7 +22,7 @@ from snn_toolbox_tf.model import DEFAULT_TIMESTEPS
 from snn_toolbox_tf.neurons import IntegrateAndFire, Neuron
 from snn_toolbox_tf.passes import MAX_POOLINGS
 from snn_toolbox_tf.simulation.inputs import INPUT_MODES
-from snn_toolbox_tf.simulation.schedules import SCHEDULES
+from snn_toolbox_tf.simulation.schedules import check_schedule
 
 FORMS = ("normalized", "unnormalized")
 CALIBRATIONS = ("automatic", "gradient")
@@ -63,8 +63,8 @@ class ConversionOptions:
                 f"Received: tolerance={self.tolerance!r}"
             )
         _check_percentile(self.percentile)
-        _ = self.rule_for(self.recipe, self.used_timesteps)
         _check_corrections(self.corrections)
+        _ = self.rule_for(self.recipe, self.used_timesteps)
         if self.per_channel is not None and not isinstance(self.per_channel, (bool, np.bool_)):
             raise ValueError(f"Expected `per_channel` to be True or False. Received: per_channel={self.per_channel!r}")
         if self.threshold_scale is not None and not (_is_number(self.threshold_scale) and self.threshold_scale > 0):
@@ -78,7 +78,7 @@ class ConversionOptions:
                 f"Expected `signed_spikes` to be True or False. Received: signed_spikes={self.signed_spikes!r}"
             )
         _ = self.neuron
-        check_one_of(self.schedule, SCHEDULES, "schedule")
+        check_schedule(self.schedule, {"all populations": self.neuron}, self.input)
         check_one_of(self.input, INPUT_MODES, "input")
         check_one_of(self.form, FORMS, "form")
         check_one_of(self.max_pooling, MAX_POOLINGS, "max_pooling")
@@ -87,6 +87,18 @@ class ConversionOptions:
             check_positive_integer(self.block_length, "block_length")
         if self.gradient is not None:
             self._check_gradient()
+        if self.input == "frames" and (self.corrections or self.timesteps == "auto"):
+            raise ValueError(
+                "Corrections, and a number of timesteps that is to be found, need input='analog' or 'poisson': calibration "
+                f"takes each frame for itself. Received: input='frames', corrections={self.corrections!r}, "
+                f"timesteps={self.timesteps!r}"
+            )
+        if self.schedule == "layer_synchronous" and "timed_biases" in self.recipe.corrections:
+            raise ValueError(
+                "A layer-synchronous population integrates all timesteps before it fires: there is none to be biased by "
+                "itself. Expected corrections without 'timed_biases'. "
+                f"Received: schedule='layer_synchronous', corrections={self.corrections!r}"
+            )
 
     def _check_gradient(self) -> None:
         if self.reset != "subtract":
@@ -138,7 +150,7 @@ class ConversionOptions:
     @property
     def depends_on_timesteps(self) -> bool:
         """Whether thresholds and corrections are made for a number of timesteps."""
-        return self.automatic or self.recipe.depends_on_timesteps
+        return self.automatic or self.gradient is not None or self.recipe.depends_on_timesteps
 
     @property
     def recipe(self) -> Recipe:
@@ -175,6 +187,7 @@ class ConversionOptions:
     def recorded(self) -> dict[str, Any]:
         """Returns what a `ConversionRecord` keeps of the options, whatever thresholds and corrections are found."""
         return {
+            "automatic": self.automatic,
             "threshold_scale": self.used_threshold_scale,
             "v0": self.neuron.v0,
             "reset": self.reset,
@@ -207,12 +220,24 @@ def _check_percentile(percentile: Any) -> None:
 def _check_corrections(corrections: Any) -> None:
     if corrections is None:
         return
-    if isinstance(corrections, str) or not isinstance(corrections, Sequence):
+    if isinstance(corrections, str) or not isinstance(corrections, (list, tuple)):
         raise TypeError(
             f"Expected `corrections` to be a list of names of {sorted(CORRECTIONS)}. Received: corrections={corrections!r}"
         )
     for name in corrections:
         check_one_of(name, CORRECTIONS, "corrections")
+    names = list(corrections)
+    if "timed_biases" in names[:-1]:
+        raise ValueError(
+            "Biases of single timesteps fit the setting that they were found for. Expected 'timed_biases' at the end. "
+            f"Received: corrections={names}"
+        )
+    after = names[names.index("neuron_potentials") + 1 :] if "neuron_potentials" in names else []
+    if {"shift", "initial_potentials"} & set(after):
+        raise ValueError(
+            "Potentials of single neurons would be lost in those of whole channels. Expected 'neuron_potentials' behind "
+            f"'shift' and 'initial_potentials'. Received: corrections={names}"
+        )
 
 
 def _check_timesteps(timesteps: Any) -> None:

@@ -57,6 +57,12 @@ class Calibrator:
                 "`timesteps='auto'` needs `calibration_data`, on which decisions are compared. Pass a few hundred samples, "
                 "or a number of timesteps."
             )
+        if options.corrections or options.threshold_rule is not None:
+            raise ValueError(
+                "Threshold rules and corrections look at samples. Expected `calibration_data`, a few hundred typical ones. "
+                f"Received: threshold_rule={options.threshold_rule!r}, corrections={options.corrections!r}, "
+                "calibration_data=None"
+            )
         if self._to_be_found():
             warnings.warn(
                 f"No `calibration_data` was given for model '{graph.name}': thresholds are estimated from batch-norm "
@@ -83,7 +89,7 @@ class Calibrator:
         else:
             timesteps, trials = self.options.used_timesteps, self._trials(self.options.used_timesteps)
         chosen = corrections.best_of(trials)
-        recipe = self.options.recipe if chosen is None else chosen.recipe
+        recipe = dataclasses.replace(self.options.recipe, corrections=()) if chosen is None else chosen.recipe
         thresholds = self._set_thresholds(recipe, timesteps)
         _warn_of_another_scale(graph, thresholds)
         for readout in graph.readouts:
@@ -92,14 +98,17 @@ class Calibrator:
             corrections.write_settings(graph, chosen.settings)
             calibration.raise_thresholds(graph, statistics.largest)
         found = None if chosen is None else chosen.agreement
-        if chosen is not None and found is not None and found.decisions < _POOR_AGREEMENT:
+        made_for = recipe.depends_on_timesteps or (chosen is not None and chosen.readout_start > 0)
+        poor = found is not None and found.decisions < _POOR_AGREEMENT
+        # What learns by gradient is told of afterwards, by its record.
+        if chosen is not None and found is not None and poor and self.options.gradient is None:
             self._warn_of_poor_agreement(chosen, found.decisions, timesteps)
         record = {
             "percentile": self.options.used_percentile if recipe.threshold_rule == "percentile" else None,
             "threshold_rule": recipe.threshold_rule,
             "per_channel": recipe.per_channel,
             "corrections": recipe.corrections,
-            "calibrated_timesteps": timesteps if recipe.depends_on_timesteps else None,
+            "calibrated_timesteps": timesteps if made_for else None,
             "agreement": None if found is None else found.decisions,
             "trials": tuple(map(str, trials)) if len(trials) > 1 else (),
         }
@@ -111,7 +120,13 @@ class Calibrator:
         choose = options.automatic or options.timesteps == "auto"
         if not (choose or options.recipe.corrections) or not self._to_be_found():
             return []
-        if options.automatic and not corrections.is_feasible(self.network.graph, timesteps):
+        if not corrections.is_feasible(self.network.graph, timesteps):
+            if options.recipe.corrections:
+                raise ValueError(
+                    f"Corrections of model '{self.network.graph.name}' need a tensor of more than half a gigabyte for one "
+                    f"sample in {timesteps} timesteps. Use fewer timesteps, or no corrections. Received: "
+                    f"corrections={list(options.recipe.corrections)}"
+                )
             # The rule alone, which needs no more memory than the source.
             return []
         samples = Samples.drawn(self.statistics.reservoir, self.network, timesteps, compare=choose)
@@ -138,17 +153,18 @@ class Calibrator:
         def suffices(timesteps: int) -> bool:
             found[timesteps] = self._trials(timesteps)
             best = corrections.best_of(found[timesteps])
-            if best is None or best.agreement is None:
-                raise ValueError(
-                    f"`timesteps='auto'` compares decisions on calibration samples that are held out. Expected at least "
-                    f"{corrections.FEWEST_SAMPLES} samples, and thresholds that are to be found. "
-                    f"Received: {self.statistics.samples} samples."
-                )
-            return best.agreement.decisions >= wanted
+            return best is not None and best.agreement is not None and best.agreement.decisions >= wanted
 
         high = 4
         while not suffices(high):
-            if high == LARGEST_TIMESTEPS:
+            if not found[high]:
+                raise ValueError(
+                    "`timesteps='auto'` compares decisions on calibration samples that are held out. Expected at least "
+                    f"{corrections.FEWEST_SAMPLES} samples, thresholds that are to be found, and tensors that fit into "
+                    f"memory. Received: {self.statistics.samples} samples, model '{self.network.graph.name}', and "
+                    f"{high} timesteps that did not do."
+                )
+            if high >= LARGEST_TIMESTEPS:
                 warnings.warn(
                     f"Model '{self.network.graph.name}' does not reach an agreement of {wanted:g} with {high} timesteps, "
                     "which are taken. Give a larger `tolerance`, or more typical calibration data.",

@@ -14,6 +14,7 @@ from snn_toolbox_tf.corrections.walk import Walk, largest_number_of_samples, sam
 from snn_toolbox_tf.graph import Population
 from snn_toolbox_tf.network import Network
 from snn_toolbox_tf.network.input_data import Batch
+from snn_toolbox_tf.simulation.classes import decisions
 from snn_toolbox_tf.simulation.inputs import InputOptions
 
 #: So many samples are fitted to, and held out for comparison, at most.
@@ -72,8 +73,8 @@ class Agreement:
 
     Attributes:
         samples: Number of samples.
-        decisions: Share of them for which the largest output is the source's; the smallest over all outputs. Of outputs that
-            are no classes, 1 less the error, and 0 at least.
+        decisions: Share of them whose class, the largest output, is the source's (of one output between 0 and 1: on which
+            side of 0.5 it is); the smallest over all outputs. Of other outputs, 1 less the error, and 0 at least.
         error: Root mean square of the difference over that of the source's outputs; the largest over all outputs.
     """
 
@@ -94,8 +95,9 @@ def agreement(outputs: Any, expected: Any, rows: slice) -> Agreement:
     for ours, theirs in zip(keras.tree.flatten(outputs), keras.tree.flatten(expected), strict=True):
         ours, theirs = np.asarray(ours, np.float64)[rows], np.asarray(theirs, np.float64)[rows]
         error = float(np.sqrt(np.square(ours - theirs).mean() / max(np.square(theirs).mean(), 1e-30)))
-        classes = ours.ndim == 2 and ours.shape[1] > 1
-        shares.append(float((ours.argmax(-1) == theirs.argmax(-1)).mean()) if classes else max(0.0, 1.0 - error))
+        probability = theirs.ndim == 2 and theirs.shape[1] == 1 and theirs.min() >= 0 and theirs.max() <= 1
+        classes = theirs.ndim == 2 and (theirs.shape[1] > 1 or probability)
+        shares.append(float((decisions(ours) == decisions(theirs)).mean()) if classes else max(0.0, 1.0 - error))
         errors.append(error)
     return Agreement(len(ours), min(shares), max(errors))
 

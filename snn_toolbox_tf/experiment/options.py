@@ -31,18 +31,22 @@ def conversion_options(settings: Settings) -> ConversionOptions:
 def settings_of_conversion(settings: Settings, model_snn: SpikingModel) -> Settings:
     """Returns settings as a network was really converted, which may have been another time."""
     made = model_snn.conversion
-    known = {
-        "threshold_rule": made.threshold_rule if made.threshold_rule in THRESHOLD_RULES else None,
-        "corrections": made.corrections,
+    known: dict[str, Any] = {
         "calibration": made.calibration,
-        "percentile": made.percentile,
-        "per_channel": made.per_channel,
-        "v_thresh": made.threshold_scale,
-        "v0": made.v0,
         "reset": made.reset,
         "signed_spikes": made.signed_spikes,
+        "schedule": made.schedule,
         "maxpool_type": made.max_pooling,
     }
+    if not made.automatic:
+        known |= {
+            "threshold_rule": made.threshold_rule if made.threshold_rule in THRESHOLD_RULES else None,
+            "corrections": made.corrections,
+            "percentile": made.percentile,
+            "per_channel": made.per_channel,
+            "v_thresh": made.threshold_scale,
+            "v0": made.v0,
+        }
     return settings.replace(**{key: value for key, value in known.items() if value is not None})
 
 

@@ -162,7 +162,7 @@ class Population(Node):
         initial_potential: Initial membrane potentials in units of the threshold, broadcastable to `shape`, where calibration
             has found others than the neuron's `v0`; else None.
         added_bias: What calibration has added to the biases in front of the population, broadcastable to `shape`: without
-            it, the current is the source's. None: nothing.
+            it, and with the source's weights, the current is the source's. None: nothing.
         trained_threshold: theta as the source was trained with it, broadcastable to `shape`: calibration takes it as it is.
             None where thresholds are to be found.
         levels: Number of steps of the source's quantised ReLU, whose bound is `trained_threshold`; None if it has no steps.

@@ -15,6 +15,7 @@ class ConversionRecord:
         percentile: Percentile of the positive activations that thresholds were taken from.
         per_channel: Whether each channel has a threshold of its own.
         threshold_rule: Name of the rule; "custom" for a function, "batch norm and weights" without calibration data.
+        automatic: Whether thresholds and corrections were left to the conversion.
         corrections: Names of the corrections, in the order in which they were made.
         calibrated_timesteps: T that thresholds and corrections were made for; None if they are for any.
         agreement: Share of calibration samples that were held out for it whose decision is the source's, or None.
@@ -41,6 +42,7 @@ class ConversionRecord:
     percentile: float | None = None
     per_channel: bool | None = None
     threshold_rule: str = ""
+    automatic: bool = False
     corrections: tuple[str, ...] = ()
     calibrated_timesteps: int | None = None
     agreement: float | None = None

@@ -1,6 +1,8 @@
 """`SimulatedModel`: a spiking model in time: how many timesteps it runs, what happens in them, and one after the other."""
 
+import numbers
 import warnings
+from collections.abc import Iterable
 from typing import Any
 
 from snn_toolbox_tf.foundation.argument_checks import check_start, check_timesteps
@@ -95,7 +97,7 @@ class SimulatedModel(TrainableModel):
             >>> result.outputs.shape, result.spikes["a_relu"].shape
             ((16, 10, 3), (16, 10, 8))
         """
-        self._warn_of_other_timesteps(self._timesteps if timesteps is None else timesteps)
+        self._warn_of_other_timesteps(timesteps, outputs)
         self._settle()
         with self._fine_tuning.held_on_grid():
             return simulate(
@@ -109,9 +111,13 @@ class SimulatedModel(TrainableModel):
                 **options,
             )
 
-    def _warn_of_other_timesteps(self, timesteps: Any) -> None:
+    def _warn_of_other_timesteps(self, timesteps: Any, outputs: Any) -> None:
         made_for = self.conversion.calibrated_timesteps
-        if made_for is not None and timesteps != made_for:
+        if timesteps is None:
+            # Without it, a run is as long as its last output.
+            listed = not isinstance(outputs, str) and isinstance(outputs, Iterable)
+            timesteps = max(outputs, default=self._timesteps) if listed else self._timesteps
+        if made_for is not None and isinstance(timesteps, numbers.Integral) and timesteps != made_for:
             warnings.warn(
                 f"Thresholds and corrections of SpikingModel '{self.name}' were made for {made_for} timesteps, and it is "
                 f"simulated for {timesteps}: another number may cost accuracy. Convert with timesteps={timesteps}.",

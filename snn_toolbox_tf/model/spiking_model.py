@@ -26,7 +26,7 @@ from snn_toolbox_tf.network import Network, inputs_of
 from snn_toolbox_tf.network.input_data import by_input_name, check_static_shapes
 from snn_toolbox_tf.simulation.inputs import INPUT_MODES, InputOptions
 from snn_toolbox_tf.simulation.runner import Runner
-from snn_toolbox_tf.simulation.schedules import check_schedule
+from snn_toolbox_tf.simulation.schedules import check_schedule, neurons_of
 
 DEFAULT_TIMESTEPS = 32
 
@@ -85,7 +85,7 @@ class SpikingModel(SimulatedModel):
         self._timesteps = check_timesteps(timesteps)
         if block_length is not None:
             check_positive_integer(block_length, "block_length")
-        check_schedule(schedule, self._network.graph, input)
+        check_schedule(schedule, neurons_of(self._network.graph), input)
         input_options = InputOptions(check_one_of(input, INPUT_MODES, "input"), check_seed(seed))
         if not isinstance(conversion, ConversionRecord):
             conversion = ConversionRecord.from_dict(conversion or {})

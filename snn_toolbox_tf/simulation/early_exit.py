@@ -1,6 +1,7 @@
 """`EarlyExit`: when a sample's output is sure enough to be its answer, and when each sample of a run would have been."""
 
 import dataclasses
+import numbers
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -46,6 +47,8 @@ class EarlyExit:
     every: int = 1
 
     def __post_init__(self) -> None:
+        if isinstance(self.confidence, bool) or not isinstance(self.confidence, numbers.Real):
+            raise ValueError(f"Expected a `confidence` to be a number from 0 to 1. Received: {self.confidence!r}")
         check_confidences(self.confidence)
         check_one_of(self.criterion, CRITERIA, "criterion")
         check_timesteps(self.min_timesteps, "min_timesteps")

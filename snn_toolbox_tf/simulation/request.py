@@ -20,7 +20,7 @@ from snn_toolbox_tf.simulation.block import BlockOptions
 from snn_toolbox_tf.simulation.early_exit import EarlyExit, check_early_exit
 from snn_toolbox_tf.simulation.inputs import INPUT_MODES, InputOptions
 from snn_toolbox_tf.simulation.runner import Runner
-from snn_toolbox_tf.simulation.schedules import check_schedule
+from snn_toolbox_tf.simulation.schedules import check_schedule, neurons_of
 
 RECORDABLE = ("spikes", "membrane_potential", "spike_counts")
 
@@ -93,7 +93,7 @@ def checked_request(
         raise ValueError(f"`x` has {data.frames} frames per sample, fewer than the {duration} timesteps asked for.")
     if block_length is not None:
         check_positive_integer(block_length, "block_length")
-    schedule = check_schedule(runner.schedule if schedule is None else schedule, graph)
+    schedule = check_schedule(runner.schedule if schedule is None else schedule, neurons_of(graph))
     if schedule == "layer_synchronous":
         block_length, every_step = duration, every_step or list(reported) != [duration]
     recorded = _recorded(graph, record)
