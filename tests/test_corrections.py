@@ -335,9 +335,19 @@ def test_few_samples_try_one_threshold_per_population_too(deep):
 
 def test_too_few_samples_leave_nothing_to_compare(deep):
     model, x = deep
-    record = snn.convert_keras(model, x[:8], timesteps=T).conversion
+    with pytest.warns(UserWarning, match=r"Received 8 calibration samples.*at least 16.*Thresholds are percentiles"):
+        record = snn.convert_keras(model, x[:8], timesteps=T).conversion
     assert record.threshold_rule == "percentile"
     assert record.trials == ()
+
+
+def test_where_all_thresholds_were_trained_nothing_is_found(rng):
+    model = keras.Sequential([keras.Input((4,)), L.Dense(8), snn.layers.ThresholdReLU(0.5), L.Dense(3)])
+    x = rng.normal(size=(40, 4)).astype(np.float32)
+    record = snn.convert_keras(model, x, timesteps=T, corrections=["biases"]).conversion
+    assert record.corrections == ()
+    with pytest.raises(ValueError, match=r"All thresholds of model .* were trained.*Give a number of timesteps"):
+        snn.convert_keras(model, x, timesteps="auto")
 
 
 def test_what_would_not_fit_into_memory_is_not_searched(deep, monkeypatch):
@@ -409,6 +419,21 @@ def test_a_layer_synchronous_network_is_its_closed_form(deep):
     np.testing.assert_allclose(model_snn.predict(x[:20], verbose=0), expected, atol=1e-5)
 
 
+def test_signed_spikes_are_recorded_with_their_sign(deep):
+    model, x = deep
+    model_snn = snn.convert_keras(model, x, timesteps=T, signed_spikes=True)
+    result = model_snn.simulate(x[:50], record=["spikes", "spike_counts"])
+    taken_back = 0
+    for name, spikes in result.spikes.items():
+        assert spikes.dtype == np.int8
+        taken_back += (spikes < 0).sum()
+        np.testing.assert_array_equal(spikes.sum(axis=0, dtype=int), result.sample_spike_counts[name])
+    assert taken_back > 0
+    model_snn.compile("adam", "mse")
+    with pytest.raises(ValueError, match=r"has signed spikes, which have no surrogate gradient.*signed_spikes=False"):
+        model_snn.fit(x[:2], np.zeros((2, 6)), verbose=0)
+
+
 def test_a_layer_synchronous_network_has_no_single_timesteps(deep):
     model, x = deep
     model_snn = snn.convert_keras(model, x, timesteps=T, schedule="layer_synchronous")
@@ -447,10 +472,12 @@ def test_schedules_and_neurons_that_do_not_go_together_are_told(deep, arguments,
 def test_another_number_of_timesteps_is_told(deep):
     model, x = deep
     model_snn = snn.convert_keras(model, x, timesteps=T)
-    with pytest.warns(
-        UserWarning, match=r"made for 8 timesteps, and it is simulated for 16.*Convert with timesteps=16"
-    ):
+    with pytest.warns(UserWarning, match=r"made for 8 timesteps, and it is run for 16.*Convert with timesteps=16"):
         model_snn.simulate(x[:2], timesteps=16)
+    with pytest.warns(UserWarning, match=r"made for 8 timesteps, and it is run for 3"):
+        model_snn.simulate(x[:2], outputs=[3])
+    with pytest.warns(UserWarning, match=r"made for 8 timesteps, and it is run for 4"):
+        model_snn.timesteps = 4
 
 
 def test_poor_agreement_is_told_with_the_place_and_the_remedy(deep):

@@ -215,8 +215,9 @@ CHANGES = {
     "assign": lambda model: model.network.layers["logits"].kernel.assign(
         1.00123 * model.network.layers["logits"].get_weights()[0]
     ),
+    # By more: behind it, a change has to make a spike more, or one less.
     "analog layer": lambda model: model.network.layers["hidden"].kernel.assign(
-        1.00123 * model.network.layers["hidden"].get_weights()[0]
+        1.123 * model.network.layers["hidden"].get_weights()[0]
     ),
 }
 USES = {

@@ -143,7 +143,7 @@ def assert_survives(model_snn, data, folder):
 
 def test_a_converted_network_holds_its_weights_once(mlp, x_mlp):
     """The layers have them: in the graph there is no array of real numbers but one value per channel or input."""
-    model_snn = snn.convert_keras(mlp, x_mlp)
+    model_snn = snn.convert_keras(mlp, x_mlp, threshold_rule="percentile")
     for spec in model_snn.network.graph.specs():
         with pytest.raises(RuntimeError, match="in the layers of its network"):
             list(spec.weights)

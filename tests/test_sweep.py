@@ -90,10 +90,10 @@ def test_the_table_is_in_all_its_forms(settings, given):
         ("per_channel", [True, False], 2),
         ("num_samples", [10, 20], 2),
         ("poisson_input", [False, True], 2),
-        ("duration", [4, 8], 1),
+        ("duration", [4, 8], 2),
         ("num_to_test", [5, 10], 1),
         ("batch_size", [3, 7], 1),
-        ("schedule", ["step", "layer_synchronous"], 1),
+        ("schedule", ["step", "layer_synchronous"], 2),
     ],
 )
 def test_the_network_is_converted_anew_where_it_depends_on_the_setting(

@@ -19,7 +19,8 @@ CORRECTIONS = ("shift", "biases", "thresholds", "initial_potentials", "neuron_po
 LOG_VARIABLES = ("activations_n_b_l", "spiketrains_n_b_l_t", "mem_n_b_l_t", "synaptic_operations_b_t")
 #: The plots of the report that each of snn_toolbox's names asks for; the report's own names mean themselves.
 PLOTS = {
-    "error_t": ("accuracy", "error", "early_exit"),
+    "error_t": ("accuracy", "error"),
+    "early_exit": ("early_exit",),
     "spikerates": ("firing_rates",),
     "spikecounts": ("rate_histograms",),
     "hist_spikerates_activations": ("rate_histograms",),

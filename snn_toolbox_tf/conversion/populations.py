@@ -84,6 +84,11 @@ class Calibrator:
         self._warn_of_useless_data()
         for node in inputs_of(graph):
             node.magnitude = float(statistics.largest[node.name].max()) or 1.0
+        if self.options.timesteps == "auto" and not self._to_be_found():
+            raise ValueError(
+                f"All thresholds of model '{graph.name}' were trained, for a number of timesteps. Give a number of "
+                "timesteps, for example that of the levels it was trained with. Received: timesteps='auto'"
+            )
         if self.options.timesteps == "auto":
             timesteps, trials = self._smallest_timesteps()
         else:
@@ -131,6 +136,12 @@ class Calibrator:
             return []
         samples = Samples.drawn(self.statistics.reservoir, self.network, timesteps, compare=choose)
         if choose and samples.held_out is None:
+            warnings.warn(
+                f"Received {self.statistics.samples} calibration samples of model '{self.network.graph.name}'. Expected at "
+                f"least {corrections.FEWEST_SAMPLES}, better a few hundred, on which ways to calibrate can be compared. "
+                "Thresholds are percentiles.",
+                stacklevel=6,
+            )
             return []
         input_options = InputOptions(options.input, options.seed)
         recipes = corrections.recipes_for(len(self.statistics.reservoir)) if options.automatic else (options.recipe,)

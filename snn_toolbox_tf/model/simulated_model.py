@@ -25,6 +25,7 @@ class SimulatedModel(TrainableModel):
     def timesteps(self, value: int) -> None:
         self._refuse_in_training("timesteps")
         self._timesteps = check_timesteps(value)
+        self._warn_of_other_timesteps(value, "all")
         self._forget_keras_functions()
 
     @property
@@ -120,7 +121,7 @@ class SimulatedModel(TrainableModel):
         if made_for is not None and isinstance(timesteps, numbers.Integral) and timesteps != made_for:
             warnings.warn(
                 f"Thresholds and corrections of SpikingModel '{self.name}' were made for {made_for} timesteps, and it is "
-                f"simulated for {timesteps}: another number may cost accuracy. Convert with timesteps={timesteps}.",
+                f"run for {timesteps}: another number may cost accuracy. Convert with timesteps={timesteps}.",
                 stacklevel=3,
             )
 

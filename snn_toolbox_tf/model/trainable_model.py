@@ -12,6 +12,7 @@ import tensorflow as tf
 from snn_toolbox_tf.model.conversion_record import ConversionRecord
 from snn_toolbox_tf.network.input_data import as_arrays, is_stream
 from snn_toolbox_tf.simulation.runner import Runner
+from snn_toolbox_tf.simulation.schedules import neurons_of
 from snn_toolbox_tf.training import FineTuning, clear_non_finite, train_step
 
 _MARKER = "snn_toolbox_tf"
@@ -227,6 +228,12 @@ class TrainableModel(keras.Model):
                 f"SpikingModel '{self.name}' has schedule='{self._runner.schedule}', which has no surrogate gradient. Train "
                 "its source with `snn.with_trainable_thresholds`, which is exact layer-synchronously, or convert with "
                 "schedule='step'."
+            )
+        signed = [name for name, neuron in neurons_of(self._runner.network.graph).items() if neuron.signed_spikes]
+        if signed:
+            raise ValueError(
+                f"SpikingModel '{self.name}' has signed spikes, which have no surrogate gradient. Convert with "
+                f"signed_spikes=False. Received signed spikes in: {signed}"
             )
         self._fine_tuning.start(surrogate_gradient)
         self._trace_anew()

@@ -18,7 +18,9 @@ class PopulationElement(Element):
     def __init__(self, node: Population, layer: SpikingNeurons) -> None:
         super().__init__(node.inputs)
         self._node, self._layer = node, layer
-        self.recordable = {"spikes": (tf.uint8, node.shape), "membrane_potential": (tf.float32, node.shape)}
+        # Signed spikes keep their sign.
+        self._spike_dtype = tf.int8 if node.neuron.signed_spikes else tf.uint8
+        self.recordable = {"spikes": (self._spike_dtype, node.shape), "membrane_potential": (tf.float32, node.shape)}
 
     def initial_state(self, batch_size: tf.Tensor, options: BlockOptions) -> NodeState:
         """The neuron's initial potential; no spikes yet."""
@@ -36,7 +38,7 @@ class PopulationElement(Element):
             after["spike_count"] = stepped.counts
         recorded = {}
         if self._is_recorded("spikes", block):
-            recorded["spikes"] = tf.cast(stepped.spikes > 0, tf.uint8)
+            recorded["spikes"] = tf.cast(tf.sign(stepped.spikes), self._spike_dtype)
         if self._is_recorded("membrane_potential", block):
             recorded["membrane_potential"] = stepped.trace
         return Outcome(Signal.of(merged(stepped.spikes), constant=False), after, recorded)
