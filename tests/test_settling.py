@@ -103,7 +103,7 @@ def test_against_numpy_for_every_neuron_block_length_and_batch(rng, neuron, impl
                     batch_size=batch_size,
                     record=["spikes", *([record] if record else [])],
                 )
-            np.testing.assert_array_equal(result.spikes["hidden_relu"], spikes > 0)
+            np.testing.assert_array_equal(result.spikes["hidden_relu"], np.sign(spikes))
             np.testing.assert_array_equal(result.spike_counts["hidden_relu"], spikes.sum(axis=(0, 1)))
             for potential in result.membrane_potential.values():
                 np.testing.assert_allclose(potential, trace, rtol=1e-6, atol=1e-6)

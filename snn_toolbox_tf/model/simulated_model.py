@@ -2,7 +2,6 @@
 
 import numbers
 import warnings
-from collections.abc import Iterable
 from typing import Any
 
 from snn_toolbox_tf.foundation.argument_checks import check_start, check_timesteps
@@ -116,8 +115,10 @@ class SimulatedModel(TrainableModel):
         made_for = self.conversion.calibrated_timesteps
         if timesteps is None:
             # Without it, a run is as long as its last output.
-            listed = not isinstance(outputs, str) and isinstance(outputs, Iterable)
-            timesteps = max(outputs, default=self._timesteps) if listed else self._timesteps
+            numbered = isinstance(outputs, (list, tuple, range)) and all(
+                isinstance(t, numbers.Integral) for t in outputs
+            )
+            timesteps = max(outputs, default=self._timesteps) if numbered else self._timesteps
         if made_for is not None and isinstance(timesteps, numbers.Integral) and timesteps != made_for:
             warnings.warn(
                 f"Thresholds and corrections of SpikingModel '{self.name}' were made for {made_for} timesteps, and it is "
