@@ -23,6 +23,7 @@ from snn_toolbox_tf.network.source_function import SourceFunction
 from snn_toolbox_tf.parse import parse
 from snn_toolbox_tf.passes import to_spiking
 from snn_toolbox_tf.passes.normalize import normalize
+from snn_toolbox_tf.simulation.inputs import InputOptions
 
 
 def convert_keras(
@@ -132,11 +133,6 @@ def convert_keras(
         block_length=block_length,
         calibration=calibration,
     )
-    if options.gradient is not None and calibration_data is None:
-        raise ValueError(
-            "Calibration by gradient learns from samples. Expected `calibration_data`, a thousand typical samples or more, "
-            f"without labels. Received: calibration={calibration!r}, calibration_data=None"
-        )
     if name is not None:
         check_model_name(name)
     graph = to_spiking(parse(model).graph, options.max_pooling)
@@ -155,8 +151,13 @@ def convert_graph(
         options: The other arguments of `convert_keras`, checked.
         name: Name of the spiking model.
     """
-    network = Network(graph)
     calibrated = calibration_data is not None
+    if options.gradient is not None and not calibrated:
+        raise ValueError(
+            "Calibration by gradient learns from samples. Expected `calibration_data`, a thousand typical samples or more, "
+            f"without labels. Received: calibration={options.calibration!r}, calibration_data=None"
+        )
+    network = Network(graph)
     if calibrated:
         frames = options.input == "frames"
         data = InputData(calibration_data, graph, argument="calibration_data", merge_frames=frames)
@@ -169,12 +170,18 @@ def convert_graph(
     pass_error = max(
         verification.check_same_function(source, network, inputs) for inputs in (statistics.first_batch, random_input)
     )
-    source_graph = graph.copy()
+    ann_outputs = network.decoded_ann_outputs(statistics.first_batch, shift=None)
+    source_graph = None if options.gradient is None else graph.copy()
     calibrator = Calibrator(network, statistics, options)
     populations = calibrator.from_data() if calibrated else calibrator.without_data()
     recorded = populations.recorded
-    if options.gradient is not None:
-        recorded |= learn(source_graph, graph, statistics, options, populations.timesteps)
+    if options.gradient is not None and source_graph is not None:
+        input_options = InputOptions(options.input, options.seed)
+        recorded = recorded | learn(
+            source_graph, graph, statistics, options.gradient, populations.timesteps, input_options
+        )
+        # Weights may have changed.
+        ann_outputs = Network(graph).decoded_ann_outputs(statistics.first_batch, shift=None)
     record = ConversionRecord(
         **options.recorded(),
         **recorded,
@@ -182,8 +189,6 @@ def convert_graph(
         thresholds={node.name: node.threshold for node in graph.of_type(Population)},
         pass_error=pass_error,
     )
-    # Not the source's: corrections have changed biases.
-    ann_outputs = Network(graph).decoded_ann_outputs(statistics.first_batch, shift=None)
     if options.form == "normalized":
         scale = normalize(graph)
         quantize(graph, observed(graph, statistics.largest, scale))

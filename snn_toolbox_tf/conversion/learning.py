@@ -3,14 +3,18 @@
 from typing import Any
 
 from snn_toolbox_tf.calibration import ActivationStatistics, raise_thresholds
-from snn_toolbox_tf.conversion.options import ConversionOptions
-from snn_toolbox_tf.distillation import distill
+from snn_toolbox_tf.distillation import GradientCalibration, distill
 from snn_toolbox_tf.graph import Graph
 from snn_toolbox_tf.simulation.inputs import InputOptions
 
 
 def learn(
-    source: Graph, graph: Graph, statistics: ActivationStatistics, options: ConversionOptions, timesteps: int
+    source: Graph,
+    graph: Graph,
+    statistics: ActivationStatistics,
+    settings: GradientCalibration,
+    timesteps: int,
+    input_options: InputOptions,
 ) -> dict[str, Any]:
     """Trains a network by gradient; returns what the record says of it.
 
@@ -18,20 +22,11 @@ def learn(
         source: The source's graph.
         graph: The calibrated graph, changed in place.
         statistics: Of the calibration data.
-        options: Of the conversion.
+        settings: How it is trained.
         timesteps: T.
+        input_options: How input is encoded.
     """
-    settings = options.gradient
-    if settings is None:
-        raise ValueError("Nothing says how to learn. Expected options with `calibration='gradient'`.")
-    outcome = distill(
-        source,
-        graph,
-        statistics.reservoir,
-        settings,
-        timesteps=timesteps,
-        input_options=InputOptions(options.input, options.seed),
-    )
+    outcome = distill(source, graph, statistics.reservoir, settings, timesteps=timesteps, input_options=input_options)
     raise_thresholds(graph, statistics.largest)
     return {
         "calibration": "gradient",

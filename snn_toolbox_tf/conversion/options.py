@@ -1,8 +1,6 @@
 """The options of a conversion, checked."""
 
 import dataclasses
-import math
-import numbers
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -14,9 +12,11 @@ from snn_toolbox_tf.corrections import CORRECTIONS, Recipe
 from snn_toolbox_tf.distillation import GradientCalibration
 from snn_toolbox_tf.foundation.argument_checks import (
     check_one_of,
+    check_percentile,
     check_positive_integer,
     check_seed,
     check_timesteps,
+    is_number,
 )
 from snn_toolbox_tf.model import DEFAULT_TIMESTEPS
 from snn_toolbox_tf.neurons import IntegrateAndFire, Neuron
@@ -57,7 +57,7 @@ class ConversionOptions:
 
     def __post_init__(self) -> None:
         _check_timesteps(self.timesteps)
-        if not (_is_number(self.tolerance) and 0 <= self.tolerance < 1):
+        if not (is_number(self.tolerance) and 0 <= self.tolerance < 1):
             raise ValueError(
                 "Expected `tolerance` to be in [0, 1), the share of decisions that may differ from the source's. "
                 f"Received: tolerance={self.tolerance!r}"
@@ -67,11 +67,11 @@ class ConversionOptions:
         _ = self.rule_for(self.recipe, self.used_timesteps)
         if self.per_channel is not None and not isinstance(self.per_channel, (bool, np.bool_)):
             raise ValueError(f"Expected `per_channel` to be True or False. Received: per_channel={self.per_channel!r}")
-        if self.threshold_scale is not None and not (_is_number(self.threshold_scale) and self.threshold_scale > 0):
+        if self.threshold_scale is not None and not (is_number(self.threshold_scale) and self.threshold_scale > 0):
             raise ValueError(
                 f"Expected `threshold_scale` to be a positive number. Received: threshold_scale={self.threshold_scale!r}"
             )
-        if self.v0 is not None and not (_is_number(self.v0) and -1 <= self.v0 <= 1):
+        if self.v0 is not None and not (is_number(self.v0) and -1 <= self.v0 <= 1):
             raise ValueError(f"Expected `v0` to be in [-1, 1], in units of the threshold. Received: v0={self.v0!r}")
         if not isinstance(self.signed_spikes, (bool, np.bool_)):
             raise ValueError(
@@ -112,13 +112,11 @@ class ConversionOptions:
                 "Calibration by gradient needs input='analog' or 'poisson': the source, from which it learns, has no output "
                 f"for a sequence of frames. Received: calibration={self.calibration!r}, input='frames'"
             )
-
         if self.signed_spikes or self.schedule != "step":
             raise ValueError(
                 "Calibration by gradient is for binary spikes, step by step. Received: "
                 f"calibration={self.calibration!r}, signed_spikes={self.signed_spikes}, schedule='{self.schedule}'"
             )
-
         if "timed_biases" in self.recipe.corrections:
             raise ValueError(
                 "Calibration by gradient learns constant biases. Expected corrections without 'timed_biases'. "
@@ -198,18 +196,10 @@ class ConversionOptions:
         }
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
-
-
 def _check_percentile(percentile: Any) -> None:
     if percentile is None:
         return
-    if not (_is_number(percentile) and 0 < percentile <= 100):
-        raise ValueError(
-            f"Expected `percentile` to be in (0, 100], for example 99.9. Received: percentile={percentile!r}"
-        )
-    if percentile < 1:
+    if check_percentile(percentile) < 1:
         warnings.warn(
             f"percentile={percentile!r} is in percent: {100 * (1 - percentile / 100):g} % of the activations will saturate. "
             f"Did you mean {100 * percentile:g}?",
@@ -220,7 +210,7 @@ def _check_percentile(percentile: Any) -> None:
 def _check_corrections(corrections: Any) -> None:
     if corrections is None:
         return
-    if isinstance(corrections, str) or not isinstance(corrections, (list, tuple)):
+    if not isinstance(corrections, (list, tuple)):
         raise TypeError(
             f"Expected `corrections` to be a list of names of {sorted(CORRECTIONS)}. Received: corrections={corrections!r}"
         )

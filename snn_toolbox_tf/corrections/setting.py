@@ -35,6 +35,11 @@ class Setting:
             shape = np.broadcast_shapes(shape, node.channel_vector(np.ones(node.shape[node.channel_axis])).shape)
         return cls(np.broadcast_to(node.threshold, shape), np.broadcast_to(node.v0, shape), np.zeros(shape))
 
+    @property
+    def averaged_axes(self) -> list[int]:
+        """The axes of a batch over which its values are the same: those of samples, and all that share a threshold."""
+        return [0, *(axis + 1 for axis, size in enumerate(self.threshold.shape) if size == 1)]
+
     def changed(self, **values: Any) -> "Setting":
         """Returns a setting with other values."""
         return dataclasses.replace(self, **values)
@@ -89,7 +94,7 @@ class Observation:
     def errors(self, setting: Setting) -> Errors:
         """Runs the population in a setting, and compares what it gives with the source's activation."""
         error = self._error(setting)
-        axes = [0, *(axis + 1 for axis, size in enumerate(setting.threshold.shape) if size == 1)]
+        axes = setting.averaged_axes
         square = tf.reduce_mean(tf.square(error), axis=axes, keepdims=True)[0].numpy()
         mean = tf.reduce_mean(error, axis=axes, keepdims=True)[0].numpy()
         return Errors(square.astype(np.float64), mean.astype(np.float64))
@@ -97,7 +102,7 @@ class Observation:
     def _error(self, setting: Setting) -> tf.Tensor:
         shape = self._target.shape
         spikes = fire(self.node, [self._current], setting, self.timesteps, shape, self._schedule, spike_form="counts")
-        unit = tf.constant((setting.threshold / self.timesteps)[np.newaxis], tf.float32)
+        unit = for_batch(setting.threshold / self.timesteps)
         return tf.cast(spikes, tf.float32) * unit - self._target
 
     def neuron_errors(self, setting: Setting) -> np.ndarray:
@@ -131,6 +136,11 @@ class Observation:
         return best
 
 
+def for_batch(values: np.ndarray) -> tf.Tensor:
+    """Returns values of a setting as a float32 tensor that broadcasts to a batch."""
+    return tf.constant(values[np.newaxis], tf.float32)
+
+
 def fire(
     node: Population,
     currents: list[ops.Current],
@@ -152,24 +162,20 @@ def fire(
         schedule: In which order populations integrate and fire.
         spike_form: "float" or "counts", see `ops.integrate_fire`.
     """
-
-    def constant(values: np.ndarray) -> tf.Tensor:
-        return tf.constant(values[np.newaxis], tf.float32)
-
-    bias = [ops.Current(tf.broadcast_to(constant(setting.bias), shape))] if setting.bias.any() else []
+    bias = [ops.Current(tf.broadcast_to(for_batch(setting.bias), shape))] if setting.bias.any() else []
     if setting.timed_bias is not None:
         timed = tf.constant(setting.timed_bias[:, np.newaxis], tf.float32)
         bias.append(ops.Current(tf.broadcast_to(timed, [timesteps, *shape])))
-    potential = tf.broadcast_to(constant(setting.initial_potential * setting.threshold), shape)
+    potential = tf.broadcast_to(for_batch(setting.initial_potential * setting.threshold), shape)
     if schedule == "layer_synchronous":
         spikes, _ = ops.integrate_then_fire(
-            [*currents, *bias], potential, constant(setting.threshold), node.neuron, timesteps=timesteps
+            [*currents, *bias], potential, for_batch(setting.threshold), node.neuron, timesteps=timesteps
         )
         return spikes if spike_form == "float" else tf.reduce_sum(spikes, axis=0)
     return ops.integrate_fire(
         [*currents, *bias],
         potential,
-        constant(setting.threshold),
+        for_batch(setting.threshold),
         timesteps=timesteps,
         neuron=node.neuron,
         counts=tf.zeros(shape) if node.neuron.signed_spikes else None,

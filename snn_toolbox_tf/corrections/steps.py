@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from snn_toolbox_tf.corrections.setting import Observation, Setting
+from snn_toolbox_tf.corrections.setting import Observation, Setting, for_batch
 
 Correction = Callable[[Observation, Setting], Setting]
 
@@ -17,7 +17,7 @@ _THRESHOLD_FACTORS = (0.5, 0.6, 0.7, 0.8, 0.9, 1.1, 1.2, 1.3, 1.4, 1.5)
 _POTENTIAL_CHANGES = (-0.1, 0.1, -0.25, 0.25, -0.5, 0.5, -1.0)
 _BIAS_CHANGES = (-0.1, 0.1, -0.25, 0.25, -0.5, 0.5)
 #: A neuron that starts further below its threshold is of no use: rates of half a spike per timestep would be out of reach.
-_LOWEST_POTENTIAL, _HIGHEST_POTENTIAL = -4.0, 1.0
+LOWEST_POTENTIAL, HIGHEST_POTENTIAL = -4.0, 1.0
 _BIAS_ROUNDS, _TIMED_ROUNDS = 2, 4
 
 
@@ -53,7 +53,7 @@ def initial_potentials(observation: Observation, setting: Setting) -> Setting:
     """
     candidates, unit = [setting], setting.threshold / observation.timesteps
     for change in _POTENTIAL_CHANGES:
-        potential = np.clip(setting.initial_potential + change, _LOWEST_POTENTIAL, _HIGHEST_POTENTIAL)
+        potential = np.clip(setting.initial_potential + change, LOWEST_POTENTIAL, HIGHEST_POTENTIAL)
         charge = (setting.initial_potential - potential) * unit
         candidates.append(setting.changed(initial_potential=potential))
         candidates.append(setting.changed(initial_potential=potential, bias=setting.bias + charge))
@@ -82,14 +82,10 @@ def timed_biases(observation: Observation, setting: Setting) -> Setting:
     is no constant current.
     """
     neuron, batch = observation.node.neuron, observation.target.shape
-
-    def constant(values: np.ndarray) -> tf.Tensor:
-        return tf.constant(values[np.newaxis], tf.float32)
-
-    axes = [0, *(axis + 1 for axis, size in enumerate(setting.threshold.shape) if size == 1)]
-    theta, steady = constant(setting.threshold), constant(setting.bias)
+    axes = setting.averaged_axes
+    theta, steady = for_batch(setting.threshold), for_batch(setting.bias)
     expected = tf.reduce_mean(observation.target, axis=axes, keepdims=True)
-    potential = tf.broadcast_to(constant(setting.initial_potential * setting.threshold), batch)
+    potential = tf.broadcast_to(for_batch(setting.initial_potential * setting.threshold), batch)
     net_spikes, found = tf.zeros(batch), []
     for current in observation.currents():
         bias = tf.zeros_like(expected)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from snn_toolbox_tf.corrections.setting import Observation, Setting, fire
+from snn_toolbox_tf.corrections.setting import Observation, Setting, fire, for_batch
 from snn_toolbox_tf.graph import Graph, InputNode, Population
 from snn_toolbox_tf.network import Network, relu
 from snn_toolbox_tf.network.input_data import Batch
@@ -96,7 +96,6 @@ class Walk:
         schedule: str = "step",
     ) -> None:
         self._network, self._timesteps, self._fitted, self._schedule = network, timesteps, fitted, schedule
-        self._starts: Sequence[int] = (0,)
         self._elements = network_elements(network, input_options)
         samples = len(next(iter(inputs.values())))
         largest = max(int(np.prod(node.shape)) for node in network.graph)
@@ -124,7 +123,6 @@ class Walk:
             Decoded outputs of the spiking network after T timesteps for each start of the readout, and those of the source,
             in the source's structure.
         """
-        self._starts = readout_starts
         graph = self._network.graph
         populations: dict[str, Population] = {node.name: node for node in graph.of_type(Population)}
         for stage in stages(graph, self._elements):
@@ -133,7 +131,7 @@ class Walk:
                 setting = fit(node, self._observe(node, stage))
                 finish = functools.partial(self._fire, node=node, setting=setting)
             else:
-                finish = functools.partial(self._read_out, key=stage.target)
+                finish = functools.partial(self._read_out, key=stage.target, starts=readout_starts)
             for chunk in self._chunks:
                 self._compute(chunk, stage.nodes)
                 finish(chunk)
@@ -192,15 +190,15 @@ class Walk:
         shape = tf.TensorShape([chunk.samples, *node.shape])
         spikes = fire(node, currents, setting, self._timesteps, shape, self._schedule)
         merged = tf.reshape(spikes, [-1, *node.shape])
-        height = tf.constant(setting.threshold[np.newaxis], tf.float32)
+        height = for_batch(setting.threshold)
         chunk.signals[node.name] = _Spikes(tf.cast(merged, tf.int8), height)
         chunk.activations[node.name] = self._activation(chunk, node)
 
-    def _read_out(self, chunk: "_Chunk", key: str) -> None:
+    def _read_out(self, chunk: "_Chunk", key: str, starts: Sequence[int]) -> None:
         element = self._elements[key]
         initial = element.initial_state(tf.constant(chunk.samples), chunk.block.options)
         sums = element.run([chunk.signal(element.inputs[0])], initial, chunk.block).recorded["sum"]
-        for start in self._starts:
+        for start in starts:
             total = sums[-1] - sums[start - 1] if start else sums[-1]
             chunk.outputs.setdefault(start, []).append(total / (self._timesteps - start))
         chunk.expected.append(chunk.activations[element.inputs[0]])

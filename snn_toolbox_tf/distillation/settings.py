@@ -1,11 +1,8 @@
 """`GradientCalibration`: how a spiking network learns from its source."""
 
 import dataclasses
-import math
-import numbers
-from typing import Any
 
-from snn_toolbox_tf.foundation.argument_checks import check_positive_integer
+from snn_toolbox_tf.foundation.argument_checks import check_positive_integer, is_number
 
 #: Below so many samples a network would learn them by heart.
 FEWEST_SAMPLES = 64
@@ -54,12 +51,8 @@ class GradientCalibration:
         for name in ("train_weights", "verbose"):
             if not isinstance(getattr(self, name), bool):
                 raise ValueError(f"Expected `{name}` to be True or False. Received: {name}={getattr(self, name)!r}")
-        if self.learning_rate is not None and not (_is_number(self.learning_rate) and 0 < self.learning_rate <= 1):
+        if self.learning_rate is not None and not (is_number(self.learning_rate) and 0 < self.learning_rate <= 1):
             raise ValueError(
                 "Expected `learning_rate` to be in (0, 1], relative to the size of the weights, or None to have it found. "
                 f"Received: learning_rate={self.learning_rate!r}"
             )
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from snn_toolbox_tf.corrections.steps import HIGHEST_POTENTIAL, LOWEST_POTENTIAL
 from snn_toolbox_tf.corrections.write import POTENTIAL_STEP
 from snn_toolbox_tf.graph import Population
 from snn_toolbox_tf.layers import straight_through_round
@@ -13,8 +14,6 @@ from snn_toolbox_tf.network import Network
 from snn_toolbox_tf.synapses import weighted_family
 
 _POTENTIAL_BITS = -int(np.log2(POTENTIAL_STEP))
-#: A neuron that starts further below its threshold is of no use.
-LOWEST_POTENTIAL, HIGHEST_POTENTIAL = -4.0, 1.0
 
 
 class PopulationVariables:

@@ -1,6 +1,7 @@
 """Checks of single arguments, with errors that name them."""
 
 import difflib
+import math
 import numbers
 from collections.abc import Iterable
 from typing import Any
@@ -16,6 +17,18 @@ def check_seed(value: Any) -> int:
     if not _is_integer(value) or not 0 <= int(value) < 2**62:
         raise ValueError(f"Expected `seed` to be an integer in [0, 2**62). Received: seed={value!r}")
     return int(value)
+
+
+def is_number(value: Any) -> bool:
+    """Whether `value` is a finite real number."""
+    return isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def check_percentile(value: Any) -> float:
+    """Returns `value` as a float if it is a percentile of positive numbers, or raises an error."""
+    if not (is_number(value) and 0 < value <= 100):
+        raise ValueError(f"Expected `percentile` to be in (0, 100], for example 99.9. Received: percentile={value!r}")
+    return float(value)
 
 
 def check_positive_integer(value: Any, name: str) -> int:

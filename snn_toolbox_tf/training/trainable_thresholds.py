@@ -1,6 +1,5 @@
 """`with_trainable_thresholds`: a model whose ReLUs have thresholds that are trained, to be fine-tuned as an ANN."""
 
-import numbers
 import warnings
 from typing import Any
 
@@ -9,7 +8,12 @@ import numpy as np
 
 from snn_toolbox_tf import calibration
 from snn_toolbox_tf.activations import rectifier_of
-from snn_toolbox_tf.foundation.argument_checks import check_model_name, check_one_of, check_positive_integer
+from snn_toolbox_tf.foundation.argument_checks import (
+    check_model_name,
+    check_one_of,
+    check_percentile,
+    check_positive_integer,
+)
 from snn_toolbox_tf.foundation.errors import UnsupportedModelError
 from snn_toolbox_tf.graph import Activation, Graph, Population
 from snn_toolbox_tf.network import Network
@@ -72,7 +76,7 @@ def with_trainable_thresholds(
     """
     check_one_of(activation, ACTIVATIONS, "activation")
     check_positive_integer(levels, "levels")
-    _check_percentile(percentile)
+    check_percentile(percentile)
     if not isinstance(per_channel, bool):
         raise ValueError(f"Expected `per_channel` to be True or False. Received: per_channel={per_channel!r}")
     if name is not None:
@@ -122,11 +126,3 @@ def _find_thresholds(
 def _is_relu(node: Activation) -> bool:
     rectifier = rectifier_of(node.layer)
     return rectifier is not None and rectifier.plain
-
-
-def _check_percentile(percentile: Any) -> None:
-    number = isinstance(percentile, numbers.Real) and not isinstance(percentile, bool)
-    if not (number and 0 < percentile <= 100):
-        raise ValueError(
-            f"Expected `percentile` to be in (0, 100], for example 99.9. Received: percentile={percentile!r}"
-        )
