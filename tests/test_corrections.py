@@ -351,7 +351,7 @@ def test_where_all_thresholds_were_trained_nothing_is_found(rng):
 
 
 def test_what_would_not_fit_into_memory_is_not_searched(deep, monkeypatch):
-    monkeypatch.setattr("snn_toolbox_tf.corrections.walk.LARGEST_TENSOR", 4 * 48 * T - 1)
+    monkeypatch.setattr("snn_toolbox_tf.corrections.stages.LARGEST_TENSOR", 4 * 48 * T - 1)
     model, x = deep
     with pytest.raises(
         ValueError, match=r"need a tensor of more than half a gigabyte.*8 timesteps.*corrections=\['biases'\]"

@@ -12,11 +12,12 @@ from snn_toolbox_tf.distillation import distill
 from snn_toolbox_tf.distillation.loss import output_loss
 from snn_toolbox_tf.distillation.spikes import fire
 from snn_toolbox_tf.distillation.student import Student
-from snn_toolbox_tf.distillation.training import CANDIDATES, State, schedule
+from snn_toolbox_tf.distillation.training import CANDIDATES, State
 from snn_toolbox_tf.distillation.variables import PopulationVariables
 from snn_toolbox_tf.distillation.write import write_student
 from snn_toolbox_tf.graph import Population, Synapse
 from snn_toolbox_tf.model import SpikingModel
+from snn_toolbox_tf.network.adam import warm_cosine
 from snn_toolbox_tf.simulation.inputs import InputOptions
 
 
@@ -239,7 +240,7 @@ def test_a_state_is_better_that_agrees_clearly_more_or_is_closer():
 
 
 def test_the_rate_rises_and_falls():
-    rates = [schedule(step, 100) for step in range(100)]
+    rates = [warm_cosine(step, 100) for step in range(100)]
     assert rates[0] == pytest.approx(0.1)
     assert np.argmax(rates) == 9
     assert rates[-1] < 1e-3

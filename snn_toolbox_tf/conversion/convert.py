@@ -180,7 +180,7 @@ def convert_graph(
         recorded = recorded | learn(
             source_graph, graph, statistics, options.gradient, populations.timesteps, input_options
         )
-        # Weights may have changed.
+    if populations.weights_changed or options.gradient is not None:
         ann_outputs = Network(graph).decoded_ann_outputs(statistics.first_batch, shift=None)
     record = ConversionRecord(
         **options.recorded(),

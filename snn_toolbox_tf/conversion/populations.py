@@ -29,10 +29,12 @@ class Calibrated:
     Attributes:
         timesteps: T.
         recorded: What the record of the conversion says of it.
+        weights_changed: Whether the weights in the graph are other ones than the source's.
     """
 
     timesteps: int
     recorded: dict[str, Any]
+    weights_changed: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,6 +102,8 @@ class Calibrator:
         for readout in graph.readouts:
             readout.start = 0 if chosen is None else chosen.readout_start
         if chosen is not None and recipe.corrections:
+            # Biases are added to the weights that were fitted.
+            corrections.write_weights(graph, chosen.weights)
             corrections.write_settings(graph, chosen.settings)
             calibration.raise_thresholds(graph, statistics.largest)
         found = None if chosen is None else chosen.agreement
@@ -117,7 +121,7 @@ class Calibrator:
             "agreement": None if found is None else found.decisions,
             "trials": tuple(map(str, trials)) if len(trials) > 1 else (),
         }
-        return Calibrated(timesteps, record)
+        return Calibrated(timesteps, record, weights_changed=recipe.fits_weights)
 
     def _trials(self, timesteps: int) -> list[Trial]:
         """Tries all that is to be tried for a number of timesteps; nothing, if thresholds by the options are all."""
@@ -134,7 +138,14 @@ class Calibrator:
                 )
             # The rule alone, which needs no more memory than the source.
             return []
-        samples = Samples.drawn(self.statistics.reservoir, self.network, timesteps, compare=choose)
+        recipes = self._recipes()
+        samples = Samples.drawn(
+            self.statistics.reservoir,
+            self.network,
+            timesteps,
+            compare=choose,
+            fit_weights=any(recipe.fits_weights for recipe in recipes),
+        )
         if choose and samples.held_out is None:
             warnings.warn(
                 f"Received {self.statistics.samples} calibration samples of model '{self.network.graph.name}'. Expected at "
@@ -144,7 +155,6 @@ class Calibrator:
             )
             return []
         input_options = InputOptions(options.input, options.seed)
-        recipes = corrections.recipes_for(len(self.statistics.reservoir)) if options.automatic else (options.recipe,)
         trials = []
         for recipe in recipes:
             self._set_thresholds(recipe, timesteps)
@@ -152,6 +162,13 @@ class Calibrator:
             best = corrections.best_of(same)
             trials += [] if best is None else [best]
         return trials
+
+    def _recipes(self) -> tuple[Recipe, ...]:
+        if not self.options.automatic:
+            return (self.options.recipe,)
+        gradient = self.options.gradient
+        fit_weights = gradient is not None and gradient.train_weights
+        return corrections.recipes_for(len(self.statistics.reservoir), fit_weights=fit_weights)
 
     def _smallest_timesteps(self) -> tuple[int, list[Trial]]:
         """Finds the smallest T with which decisions agree to within the tolerance: doubles it, then halves the interval.

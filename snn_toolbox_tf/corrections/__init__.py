@@ -1,9 +1,9 @@
 """What makes a network accurate at few timesteps, beyond thresholds: found on the spikes that it really emits."""
 
 from snn_toolbox_tf.corrections.automatic import FEWEST_SAMPLES, Recipe, Samples, Trial, best_of, recipes_for, tried
+from snn_toolbox_tf.corrections.stages import is_feasible
 from snn_toolbox_tf.corrections.steps import CORRECTIONS
-from snn_toolbox_tf.corrections.walk import is_feasible
-from snn_toolbox_tf.corrections.write import write_settings
+from snn_toolbox_tf.corrections.write import write_settings, write_weights
 
 __all__ = [
     "CORRECTIONS",
@@ -16,4 +16,5 @@ __all__ = [
     "recipes_for",
     "tried",
     "write_settings",
+    "write_weights",
 ]

@@ -9,8 +9,9 @@ import numpy as np
 
 from snn_toolbox_tf.calibration.reservoir import Reservoir
 from snn_toolbox_tf.corrections.setting import Observation, Setting
+from snn_toolbox_tf.corrections.stages import largest_number_of_samples, samples_to_fit
 from snn_toolbox_tf.corrections.steps import CORRECTIONS
-from snn_toolbox_tf.corrections.walk import Walk, largest_number_of_samples, samples_to_fit
+from snn_toolbox_tf.corrections.walk import Walk
 from snn_toolbox_tf.graph import Population
 from snn_toolbox_tf.network import Network
 from snn_toolbox_tf.network.input_data import Batch
@@ -44,6 +45,11 @@ class Recipe:
         """Whether it gives something else for another number of timesteps."""
         return bool(self.corrections) or self.threshold_rule == "mean_square_error"
 
+    @property
+    def fits_weights(self) -> bool:
+        """Whether weights change."""
+        return "weights" in self.corrections
+
     def __str__(self) -> str:
         part = "channel" if self.per_channel else "population"
         corrections = "+".join(dict.fromkeys(self.corrections)) or "no corrections"
@@ -56,15 +62,17 @@ SEARCH = (*("initial_potentials", "thresholds") * 2, "biases")
 RECIPES = (Recipe("percentile"), Recipe("mean_square_error", corrections=SEARCH))
 #: With fewer samples than this a channel's own statistics may be poor.
 FEW_SAMPLES = 128
+#: What is tried as well where weights may change.
+WITH_WEIGHTS = Recipe("mean_square_error", corrections=("initial_potentials", "thresholds", "weights"))
 RECIPES_FOR_FEW = (
     Recipe("percentile", per_channel=False),
     Recipe("mean_square_error", per_channel=False, corrections=SEARCH),
 )
 
 
-def recipes_for(samples: int) -> tuple[Recipe, ...]:
-    """Returns what is tried with so many calibration samples."""
-    return RECIPES + (RECIPES_FOR_FEW if samples < FEW_SAMPLES else ())
+def recipes_for(samples: int, *, fit_weights: bool = False) -> tuple[Recipe, ...]:
+    """Returns what is tried with so many calibration samples, and with weights that may change or not."""
+    return RECIPES + ((WITH_WEIGHTS,) if fit_weights else ()) + (RECIPES_FOR_FEW if samples < FEW_SAMPLES else ())
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,6 +120,7 @@ class Trial:
         errors: Root mean square of the error of theta * rate over that of the source's activations, by population.
         agreement: With the source, on samples that were held out.
         readout_start: Number of timesteps that the readout leaves out.
+        weights: What was fitted of the weights, by node and name.
     """
 
     recipe: Recipe
@@ -119,6 +128,7 @@ class Trial:
     errors: Mapping[str, float]
     agreement: Agreement | None
     readout_start: int = 0
+    weights: Mapping[tuple[str, str], np.ndarray] = dataclasses.field(default_factory=dict)
 
     @property
     def worst_population(self) -> str:
@@ -150,7 +160,9 @@ class Samples:
     held_out: Batch | None
 
     @classmethod
-    def drawn(cls, reservoir: Reservoir, network: Network, timesteps: int, *, compare: bool) -> "Samples":
+    def drawn(
+        cls, reservoir: Reservoir, network: Network, timesteps: int, *, compare: bool, fit_weights: bool = False
+    ) -> "Samples":
         """Draws samples, as many as there are and as memory and time allow.
 
         Args:
@@ -158,11 +170,13 @@ class Samples:
             network: The network that shall be corrected.
             timesteps: T.
             compare: Whether some have to be held out.
+            fit_weights: Whether weights are fitted, for which there are never enough.
         """
         limit = largest_number_of_samples(network.graph, timesteps)
         available = min(len(reservoir), limit)
         held_out = min(int(available * HELD_OUT), MOST_HELD_OUT) if compare and available >= FEWEST_SAMPLES else 0
-        fitted = min(available - held_out, samples_to_fit(network.graph), MOST_FITTED)
+        wanted = MOST_FITTED if fit_weights else min(samples_to_fit(network.graph), MOST_FITTED)
+        fitted = min(available - held_out, wanted)
         rows = reservoir.samples(fitted + held_out)
         return cls(_rows(rows, slice(fitted)), _rows(rows, slice(fitted, None)) if held_out else None)
 
@@ -213,13 +227,17 @@ def tried(
     held_out = 0 if samples.held_out is None else len(next(iter(samples.held_out.values())))
     shares = READOUT_STARTS if held_out and schedule == "step" else READOUT_STARTS[:1]
     starts = sorted({int(timesteps * share) for share in shares})
-    walk = Walk(network, together, timesteps, input_options, (count - held_out) or count, schedule)
+    # The source's activations come from its weights, whatever is fitted.
+    spiking = Network(network.graph.copy(), dtype="float32") if recipe.fits_weights else network
+    walk = Walk(spiking, together, timesteps, input_options, (count - held_out) or count, schedule, source=network)
     outputs, expected = walk.go(fit, starts)
+    weights = {(node.name, name): variable.numpy() for node, name, variable in spiking.weights()}
+    trial = Trial(recipe, settings, errors, None, weights=weights if recipe.fits_weights else {})
     if not held_out:
-        return [Trial(recipe, settings, errors, None)]
+        return [trial]
     rows = slice(count - held_out, None)
     return [
-        Trial(recipe, settings, errors, agreement(outputs[start], expected, rows), readout_start=start)
+        dataclasses.replace(trial, agreement=agreement(outputs[start], expected, rows), readout_start=start)
         for start in starts
     ]
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import tensorflow as tf
@@ -66,6 +66,16 @@ class Errors:
     mean: np.ndarray
 
 
+class Front(Protocol):
+    """The affine layers in front of a population."""
+
+    def fit(self, setting: Setting) -> bool:
+        """Fits their weights to a setting; returns whether they have changed."""
+
+    def received(self) -> tf.Tensor:
+        """Returns what the population receives, as `Observation` takes it."""
+
+
 class Observation:
     """A population's input in the spiking network, and the activation that it should stand for.
 
@@ -75,12 +85,19 @@ class Observation:
         target: The source's activation, float32 `[batch, ...]`.
         timesteps: T.
         schedule: In which order populations integrate and fire.
+        front: The affine layers in front, if their weights may change.
     """
 
     def __init__(
-        self, node: Population, current: tf.Tensor, target: tf.Tensor, timesteps: int, schedule: str = "step"
+        self,
+        node: Population,
+        current: tf.Tensor,
+        target: tf.Tensor,
+        timesteps: int,
+        schedule: str = "step",
+        front: "Front | None" = None,
     ) -> None:
-        self.node, self.timesteps, self._schedule = node, timesteps, schedule
+        self.node, self.timesteps, self._schedule, self._front = node, timesteps, schedule, front
         self._current, self._target = ops.Current(current), target
 
     def bounded(self, threshold: np.ndarray) -> np.ndarray:
@@ -104,6 +121,12 @@ class Observation:
         spikes = fire(self.node, [self._current], setting, self.timesteps, shape, self._schedule, spike_form="counts")
         unit = for_batch(setting.threshold / self.timesteps)
         return tf.cast(spikes, tf.float32) * unit - self._target
+
+    def fit_weights(self, setting: Setting) -> None:
+        """Fits the weights in front to a setting, where they may change; what the population receives changes with them."""
+        if self._front is not None:
+            self._front.fit(setting)
+            self._current = ops.Current(self._front.received())
 
     def neuron_errors(self, setting: Setting) -> np.ndarray:
         """Returns the mean error of each neuron over the samples."""

@@ -98,6 +98,15 @@ def timed_biases(observation: Observation, setting: Setting) -> Setting:
     return setting.changed(timed_bias=np.stack(found))
 
 
+def weights(observation: Observation, setting: Setting) -> Setting:
+    """Fits the weights in front, sample by sample, with the rounding to spikes in the loop (Li et al. 2021, section 4.3).
+
+    It is calibration of one layer at a time, as in AdaRound (Nagel et al. 2020); held-out samples decide whether it is kept.
+    """
+    observation.fit_weights(setting)
+    return setting
+
+
 #: The corrections by name.
 CORRECTIONS: dict[str, Correction] = {
     "shift": shift,
@@ -105,5 +114,6 @@ CORRECTIONS: dict[str, Correction] = {
     "thresholds": thresholds,
     "initial_potentials": initial_potentials,
     "neuron_potentials": neuron_potentials,
+    "weights": weights,
     "timed_biases": timed_biases,
 }

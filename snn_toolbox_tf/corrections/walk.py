@@ -6,72 +6,30 @@ timesteps are kept, one byte each, for as long as something still reads them.
 
 import dataclasses
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from snn_toolbox_tf.corrections.front import Front, affine_nodes
 from snn_toolbox_tf.corrections.setting import Observation, Setting, fire, for_batch
-from snn_toolbox_tf.graph import Graph, InputNode, Population
+from snn_toolbox_tf.corrections.stages import Stage, enough_samples, stages
+from snn_toolbox_tf.graph import InputNode, Population
 from snn_toolbox_tf.network import Network, relu
 from snn_toolbox_tf.network.input_data import Batch
 from snn_toolbox_tf.ops.reference import summed
-from snn_toolbox_tf.simulation.block import Block, BlockOptions, Element
-from snn_toolbox_tf.simulation.elements import network_elements, readout_key
+from snn_toolbox_tf.simulation.block import Block, BlockOptions
+from snn_toolbox_tf.simulation.elements import network_elements
 from snn_toolbox_tf.simulation.inputs import InputOptions
 from snn_toolbox_tf.simulation.signal import Signal
 
-#: Bytes of the largest tensor of a chunk of samples, and of what is kept of all chunks.
-CHUNK_MEMORY, KEPT_MEMORY = 2**25, 2**30
-#: Bytes that a tensor of one sample may take.
-LARGEST_TENSOR = 2**29
-#: So many values per channel tell which setting is best; elements of a current that may be looked at.
-ENOUGH_VALUES, LARGEST_OBSERVATION = 2**13, 2**24
-#: However many positions a channel has: values of one sample are alike.
-FEWEST_SAMPLES = 32
+#: Bytes of the largest tensor of a chunk of samples.
+CHUNK_MEMORY = 2**25
+#: Elements of a current that may be looked at; bytes of averages over time that weights are fitted to.
+LARGEST_OBSERVATION, AVERAGES_MEMORY = 2**24, 2**28
 
 Fit = Callable[[Population, Observation], Setting]
-
-
-@dataclasses.dataclass(frozen=True)
-class Stage:
-    """The way to one population or readout.
-
-    Attributes:
-        target: The population's name, or the readout's key.
-        nodes: What has to be computed for it, in order.
-        done_with: What nothing reads afterwards.
-    """
-
-    target: str
-    nodes: list[str]
-    done_with: list[str]
-
-
-def stages(graph: Graph, elements: dict[str, Element]) -> list[Stage]:
-    """Returns the way through a network, from population to population, then to the readouts."""
-    order = list(elements)
-    readers: dict[str, set[str]] = {name: set() for name in order}
-    for name, element in elements.items():
-        for source in element.inputs:
-            readers[source].add(name)
-    final = [readout_key(readout) for readout in graph.readouts]
-    targets = [node.name for node in graph.of_type(Population)] + final
-    kept, computed, result = set[str](), set[str](), []
-    for target in targets:
-        needed, pending = set[str](), list(elements[target].inputs)
-        while pending:
-            name = pending.pop()
-            if name not in kept and name not in needed:
-                needed.add(name)
-                pending.extend(elements[name].inputs)
-        computed |= needed | {target}
-        kept |= needed | {target}
-        done_with = [name for name in kept if readers[name] <= computed]
-        kept -= set(done_with)
-        result.append(Stage(target, [name for name in order if name in needed], done_with))
-    return result
 
 
 class Walk:
@@ -84,6 +42,7 @@ class Walk:
         input_options: How input is encoded.
         fitted: So many samples, the first ones, are what populations are fitted to.
         schedule: In which order populations integrate and fire.
+        source: What gives activations, if the weights of `network` may change: the network as it was.
     """
 
     def __init__(
@@ -94,8 +53,10 @@ class Walk:
         input_options: InputOptions,
         fitted: int,
         schedule: str = "step",
+        source: Network | None = None,
     ) -> None:
         self._network, self._timesteps, self._fitted, self._schedule = network, timesteps, fitted, schedule
+        self._source = network if source is None else source
         self._elements = network_elements(network, input_options)
         samples = len(next(iter(inputs.values())))
         largest = max(int(np.prod(node.shape)) for node in network.graph)
@@ -145,21 +106,79 @@ class Walk:
 
     def _observe(self, node: Population, stage: Stage) -> Observation:
         """Returns what a population receives for as many samples as its setting needs."""
-        wanted = max(
-            1, min(_wanted(node), self._fitted, LARGEST_OBSERVATION // (self._timesteps * int(np.prod(node.shape))))
-        )
-        currents, targets, found = [], [], 0
-        for chunk in self._chunks:
-            if found >= wanted:
-                break
+        largest = LARGEST_OBSERVATION // (self._timesteps * int(np.prod(node.shape)))
+        wanted = max(1, min(enough_samples(node), self._fitted, largest))
+        currents, targets = self._received(node, stage, wanted)
+        front = None if self._source is self._network else self._front(node, stage, wanted)
+        return Observation(node, currents, targets, self._timesteps, self._schedule, front)
+
+    def _received(self, node: Population, stage: Stage, wanted: int) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns what a population receives, and the source's activation, for the first samples."""
+        currents, targets = [], []
+        for chunk, rows in self._first(wanted):
             self._compute(chunk, stage.nodes)
-            rows = min(chunk.samples, wanted - found)
             current = self._current(chunk, node)
             currents.append(current[:rows] if self._is_constant(chunk, node) else current[:, :rows])
             targets.append(self._activation(chunk, node)[:rows])
-            found += rows
         axis = 0 if self._is_constant(self._chunks[0], node) else 1
-        return Observation(node, tf.concat(currents, axis), tf.concat(targets, 0), self._timesteps, self._schedule)
+        return tf.concat(currents, axis), tf.concat(targets, 0)
+
+    def _first(self, samples: int) -> Iterator[tuple["_Chunk", int]]:
+        """Yields the chunks of the first samples, and how many each has of them."""
+        for chunk in self._chunks:
+            if samples <= 0:
+                return
+            yield chunk, min(chunk.samples, samples)
+            samples -= chunk.samples
+
+    def _front(self, node: Population, stage: Stage, observed: int) -> Front | None:
+        """Returns the affine layers in front of a population, with averages of what they read."""
+        nodes = affine_nodes(self._network.graph, stage.nodes, node.inputs[0])
+        if not nodes:
+            return None
+        names = [one.name for one in nodes]
+        read = sorted({name for one in nodes for name in one.inputs} - set(names))
+        graph = self._network.graph
+        size = sum(int(np.prod(graph[name].shape)) for name in [*read, node.name, node.name])
+        samples = max(1, min(self._fitted, AVERAGES_MEMORY // (4 * size)))
+        inputs: dict[str, list[tf.Tensor]] = {name: [] for name in read}
+        for chunk, rows in self._first(samples):
+            self._compute(chunk, stage.nodes)
+            for name in read:
+                inputs[name].append(self._average(chunk.signal(name))[:rows])
+        targets = [self._activation(chunk, node)[:rows] for chunk, rows in self._first(samples)]
+
+        def computed_anew(chunk: _Chunk) -> None:
+            for name in names:
+                chunk.signals.pop(name, None)
+            self._compute(chunk, stage.nodes)
+
+        def fired(setting: Setting) -> tf.Tensor:
+            parts = []
+            for chunk, rows in self._first(samples):
+                computed_anew(chunk)
+                parts.append(self._rates(chunk, node, setting)[:rows])
+            return tf.concat(parts, 0)
+
+        def received() -> tf.Tensor:
+            for chunk in self._chunks:
+                for name in names:
+                    chunk.signals.pop(name, None)
+            return self._received(node, stage, observed)[0]
+
+        averages = {name: tf.concat(parts, 0) for name, parts in inputs.items()}
+        return Front(self._network, nodes, averages, tf.concat(targets, 0), fired, received, self._timesteps)
+
+    def _average(self, signal: Signal) -> tf.Tensor:
+        total = summed(signal.currents(self._timesteps))
+        return total if signal.constant else tf.reduce_mean(total, axis=0)
+
+    def _rates(self, chunk: "_Chunk", node: Population, setting: Setting) -> tf.Tensor:
+        """Returns theta * rate of a population."""
+        currents = chunk.signal(node.inputs[0]).currents(self._timesteps)
+        shape = tf.TensorShape([chunk.samples, *node.shape])
+        counts = fire(node, currents, setting, self._timesteps, shape, self._schedule, spike_form="counts")
+        return tf.cast(counts, tf.float32) * for_batch(setting.threshold / self._timesteps)
 
     def _compute(self, chunk: "_Chunk", names: list[str]) -> None:
         graph = self._network.graph
@@ -172,9 +191,9 @@ class Walk:
                 [chunk.signal(source) for source in element.inputs], initial, chunk.block
             ).signal
             if isinstance(node, InputNode):
-                chunk.activations[name] = tf.cast(chunk.block.inputs[name], self._network.input_dtype(name))
+                chunk.activations[name] = tf.cast(chunk.block.inputs[name], self._source.input_dtype(name))
             else:
-                chunk.activations[name] = self._network.apply(node, [chunk.activations[n] for n in node.inputs])
+                chunk.activations[name] = self._source.apply(node, [chunk.activations[n] for n in node.inputs])
 
     def _is_constant(self, chunk: "_Chunk", node: Population) -> bool:
         return chunk.signal(node.inputs[0]).constant
@@ -233,33 +252,3 @@ class _Chunk:
     def signal(self, name: str) -> Signal:
         signal = self.signals[name]
         return signal.signal() if isinstance(signal, _Spikes) else signal
-
-
-def is_feasible(graph: Graph, timesteps: int) -> bool:
-    """Whether the largest tensor of one sample in all timesteps is of a size that a search may ask for."""
-    return 4 * timesteps * max(int(np.prod(node.shape)) for node in graph) <= LARGEST_TENSOR
-
-
-def _wanted(node: Population) -> int:
-    """Returns how many samples tell which setting of a population is best."""
-    positions = int(np.prod(node.shape)) // node.shape[node.channel_axis]
-    return max(FEWEST_SAMPLES, -(-ENOUGH_VALUES // positions))
-
-
-def samples_to_fit(graph: Graph) -> int:
-    """Returns how many samples a walk fits populations to, if there are enough."""
-    return max(map(_wanted, graph.of_type(Population)), default=1)
-
-
-def largest_number_of_samples(graph: Graph, timesteps: int) -> int:
-    """Returns how many samples a walk can keep the spikes of, within its memory."""
-    sizes = {node.name: int(np.prod(node.shape)) for node in graph}
-    readers = {node.name: {reader.name for reader in graph.consumers(node.name)} for node in graph}
-    computed, alive, most = set[str](), dict[str, int](), 1
-    for node in graph:
-        computed.add(node.name)
-        # A byte for a spike; currents that several read are kept as floats.
-        alive[node.name] = sizes[node.name] * (1 if isinstance(node, Population) else 4 * (len(readers[node.name]) > 1))
-        most = max(most, sum(alive.values()))
-        alive = {name: size for name, size in alive.items() if not readers[name] <= computed}
-    return max(1, KEPT_MEMORY // (most * timesteps))

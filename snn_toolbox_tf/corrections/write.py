@@ -35,6 +35,19 @@ def write_settings(graph: Graph, settings: Mapping[str, Setting]) -> None:
             add_bias(graph, node, setting.bias.reshape(-1))
 
 
+def write_weights(graph: Graph, weights: Mapping[tuple[str, str], np.ndarray]) -> None:
+    """Gives layers other weights.
+
+    Args:
+        graph: The graph, changed in place.
+        weights: By node and name.
+    """
+    for node in graph.of_type(Synapse):
+        names = [name for owner, name in weights if owner == node.name]
+        # Arrays are replaced, never changed: copies of the graph share them.
+        node.layer.weights |= {name: weights[node.name, name].astype(np.float64) for name in names}
+
+
 def _in_thresholds(node: Population, timed_bias: np.ndarray) -> np.ndarray:
     """Returns currents `[timesteps, ...]` in units of the threshold, `[timesteps, channels]`."""
     relative = np.round(timed_bias / node.threshold / TIMED_STEP) * TIMED_STEP

@@ -8,9 +8,10 @@ import tensorflow as tf
 from snn_toolbox_tf import ops
 from snn_toolbox_tf.distillation.loss import Answer
 from snn_toolbox_tf.distillation.spikes import fire
-from snn_toolbox_tf.distillation.variables import PopulationVariables, Trained, learns, weights_of
+from snn_toolbox_tf.distillation.variables import PopulationVariables, learns
 from snn_toolbox_tf.graph import Graph, MaxPool, Population
 from snn_toolbox_tf.network import Network
+from snn_toolbox_tf.network.trained import Trained, weights_of
 from snn_toolbox_tf.ops.reference import summed
 from snn_toolbox_tf.simulation.block import Block, BlockOptions, Element, NodeState, Outcome, State, zeros
 from snn_toolbox_tf.simulation.inputs import InputOptions

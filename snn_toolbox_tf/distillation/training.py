@@ -11,17 +11,15 @@ import numpy as np
 import tensorflow as tf
 
 from snn_toolbox_tf.corrections.automatic import Agreement, agreement
-from snn_toolbox_tf.distillation.adam import Adam
 from snn_toolbox_tf.distillation.loss import Answer, distance
 from snn_toolbox_tf.distillation.settings import GradientCalibration
 from snn_toolbox_tf.distillation.student import Student
 from snn_toolbox_tf.distillation.teacher import Teacher
+from snn_toolbox_tf.network.adam import Adam, warm_cosine
 from snn_toolbox_tf.network.input_data import Batch
 
 #: Rates that are tried, for so many steps each.
 CANDIDATES, TRIAL_STEPS = (1e-2, 3e-3, 1e-3, 3e-4, 1e-4), 16
-#: The rate rises in this share of all steps: Adam's first steps are large whatever they have seen.
-WARM_UP = 0.1
 #: Passes without a better state after which it ends.
 PATIENCE = 3
 #: What is lost in agreement when a rate is given up for half of it.
@@ -137,7 +135,7 @@ class Training:
         for rate in CANDIDATES:
             batches = itertools.islice(self._endless_batches(), TRIAL_STEPS)
             for number, rows in enumerate(batches):
-                self._advance(rows, rate * schedule(number, TRIAL_STEPS))
+                self._advance(rows, rate * warm_cosine(number, TRIAL_STEPS))
             loss = self._state().loss
             self._restore(first)
             if loss < first.loss:
@@ -153,7 +151,7 @@ class Training:
         """Goes through all samples once, in random order."""
         losses = []
         for rows in self._batches(self._generator):
-            losses.append(self._advance(rows, rate * schedule(steps, total)))
+            losses.append(self._advance(rows, rate * warm_cosine(steps, total)))
             steps += 1
         return float(np.mean(losses)), steps
 
@@ -201,11 +199,6 @@ class Training:
         for one, value in zip(self._trained, state.values, strict=True):
             one.variable.assign(value)
         self._adam.reset()
-
-
-def schedule(step: int, steps: int) -> float:
-    """Returns the part of the rate that a step has: a linear warm-up, and a cosine's decay to 0."""
-    return min(1.0, (step + 1) / max(WARM_UP * steps, 4.0)) * 0.5 * (1.0 + math.cos(math.pi * step / steps))
 
 
 def _joined(parts: list[list[tf.Tensor]]) -> list[np.ndarray]:

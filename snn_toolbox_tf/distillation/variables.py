@@ -1,8 +1,5 @@
 """What is trained: variables of populations, and weights of layers, each with the size of a step that is large for it."""
 
-import dataclasses
-
-import keras
 import numpy as np
 import tensorflow as tf
 
@@ -10,8 +7,6 @@ from snn_toolbox_tf.corrections.steps import HIGHEST_POTENTIAL, LOWEST_POTENTIAL
 from snn_toolbox_tf.corrections.write import POTENTIAL_STEP
 from snn_toolbox_tf.graph import Population
 from snn_toolbox_tf.layers import straight_through_round
-from snn_toolbox_tf.network import Network
-from snn_toolbox_tf.synapses import weighted_family
 
 _POTENTIAL_BITS = -int(np.log2(POTENTIAL_STEP))
 
@@ -60,31 +55,3 @@ class PopulationVariables:
 def learns(node: Population) -> bool:
     """Whether a population's parameters may change: not where the source was trained with a threshold of its own."""
     return node.trained_threshold is None
-
-
-@dataclasses.dataclass(frozen=True)
-class Trained:
-    """A variable, and the change that is a large one for it.
-
-    Attributes:
-        variable: The variable.
-        unit: The change.
-    """
-
-    variable: tf.Variable
-    unit: float
-
-
-def weights_of(network: Network) -> list[Trained]:
-    """Returns the weights of a network's layers; for each a change by its own size is a large one."""
-    found = []
-    for node, name, variable in network.weights():
-        kernel = _size(getattr(network.layers[node.name], weighted_family(node).kernel))
-        unit = kernel if name == weighted_family(node).kernel else max(kernel, _size(variable))
-        if unit > 0:
-            found.append(Trained(variable.value, unit))
-    return found
-
-
-def _size(variable: keras.Variable) -> float:
-    return float(np.sqrt(np.square(keras.ops.convert_to_numpy(variable).astype(np.float64)).mean()))

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from snn_toolbox_tf.corrections.write import add_bias
+from snn_toolbox_tf.corrections.write import add_bias, write_weights
 from snn_toolbox_tf.distillation.student import Student
 from snn_toolbox_tf.distillation.variables import learns
-from snn_toolbox_tf.graph import Graph, Population, Synapse
+from snn_toolbox_tf.graph import Graph, Population
 
 
 def write_student(graph: Graph, student: Student, *, weights: bool) -> None:
@@ -18,10 +18,7 @@ def write_student(graph: Graph, student: Student, *, weights: bool) -> None:
     """
     if weights:
         learnt_weights = {(node.name, name): variable.numpy() for node, name, variable in student.network.weights()}
-        for node in graph.of_type(Synapse):
-            names = [name for owner, name in learnt_weights if owner == node.name]
-            # Arrays are replaced, never changed: copies of the graph share them.
-            node.layer.weights |= {name: learnt_weights[node.name, name].astype(np.float64) for name in names}
+        write_weights(graph, learnt_weights)
     for node in filter(learns, graph.of_type(Population)):
         learnt = student.populations[node.name]
         node.threshold = learnt.threshold.numpy().astype(np.float64)

@@ -1,9 +1,13 @@
-"""Adam, with steps in units of what is trained."""
+"""Adam, with steps in units of what is trained, and how their rate goes."""
+
+import math
 
 import tensorflow as tf
 
-from snn_toolbox_tf.distillation.variables import Trained
+from snn_toolbox_tf.network.trained import Trained
 
+#: The rate rises in this share of all steps: the first ones are large whatever they have seen.
+WARM_UP = 0.1
 _FIRST, _SECOND, _EPSILON = 0.9, 0.999, 1e-8
 
 
@@ -36,3 +40,8 @@ class Adam:
         """Forgets what it has seen."""
         for variable in [*self._first, *self._second, self._steps]:
             variable.assign(tf.zeros_like(variable))
+
+
+def warm_cosine(step: int, steps: int) -> float:
+    """Returns the part of the rate that a step has: a linear warm-up, and a cosine's decay to 0."""
+    return min(1.0, (step + 1) / max(WARM_UP * steps, 4.0)) * 0.5 * (1.0 + math.cos(math.pi * step / steps))
