@@ -19,7 +19,7 @@ _MARKER = re.compile(r"<!-- generated: (.+?) -->")
 #: Values in the ways that a configuration file can write them; the table shows what they are read as.
 _WRITTEN_VALUES = [
     ("poisson_input", ["True", "yes", "on", "1"]),
-    ("duration", ["200", "1e2", "12.5"]),
+    ("duration", ["200", "1e2", "12.5", "auto"]),
     ("timesteps", ["64"]),
     ("num_to_test", ["100", "None", ""]),
     ("sample_idxs_to_test", ["[3, 1, 2]", "3, 1, 2", "3", "[]"]),

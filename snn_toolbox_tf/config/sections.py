@@ -35,6 +35,8 @@ PLOTS = {
 }
 
 
+#: In place of a number of timesteps: it is to be found.
+AUTO = "auto"
 _POSITIVE = values.number(0, math.inf, open_low=True, expected="a positive number")
 
 
@@ -152,7 +154,8 @@ class Normalization(Section):
     calibration: str = _setting(
         "automatic",
         values.choice(_same("automatic", "gradient")),
-        "gradient: after it, the network learns from its source, on x_norm.npz without labels. It takes minutes.",
+        "gradient: after it, the network learns from its source, on x_norm.npz without labels, as [gradient_calibration] "
+        "says. It takes minutes.",
         "conversion",
     )
     percentile: float | None = _setting(
@@ -173,16 +176,53 @@ class Normalization(Section):
 
 
 @dataclasses.dataclass(frozen=True)
+class GradientCalibration(Section):
+    """How the network learns from its source, with [normalization] calibration = gradient."""
+
+    epochs: int | None = _setting(
+        None, values.integer(1, optional=True), "Passes through the samples, at most; 8 if empty.", "conversion"
+    )
+    train_weights: bool | None = _setting(
+        None,
+        values.optional(values.boolean()),
+        "False: only thresholds, initial potentials and biases learn; weights, too, if empty.",
+        "conversion",
+    )
+    learning_rate: float | None = _setting(
+        None,
+        values.optional(values.number(0, 1, open_low=True)),
+        "Change of a weight in one step, relative to the size of its layer's weights; found by trial if empty.",
+        "conversion",
+    )
+    learning_samples: int | None = _setting(
+        None,
+        values.integer(64, optional=True),
+        "Number of samples of x_norm.npz to use, at most, a quarter of which is held out; 5000 if empty.",
+        "conversion",
+    )
+    learning_batch_size: int | None = _setting(
+        None, values.integer(1, optional=True), "Samples per step of learning; 32 if empty.", "conversion"
+    )
+
+
+@dataclasses.dataclass(frozen=True)
 class Simulation(Section):
     """The simulation."""
 
-    duration: float = _setting(
+    duration: float | str = _setting(
         32.0,
-        _POSITIVE,
-        "Length in ms; the number of timesteps T is duration / dt. Python's name `timesteps`, for T itself, is understood, "
-        "too.",
+        values.or_word(_POSITIVE, AUTO),
+        "Length in ms; the number of timesteps T is duration / dt. auto: the smallest T that suffices is found while the "
+        "network is converted, see tolerance. Python's name `timesteps`, for T itself, is understood, too.",
         "data",
         alias="timesteps",
+    )
+    tolerance: float | None = _setting(
+        None,
+        values.optional(values.number(0, 1, open_high=True)),
+        "With duration = auto: the share of decisions on samples of x_norm.npz that may differ from the source's; 0.01 if "
+        "empty.",
+        "conversion",
     )
     dt: float = _setting(1.0, _POSITIVE, "Length of a timestep in ms.", "data")
     num_to_test: int | None = _setting(
@@ -307,6 +347,7 @@ SECTIONS: dict[str, type[Section]] = {
     "input": Input,
     "tools": Tools,
     "normalization": Normalization,
+    "gradient_calibration": GradientCalibration,
     "conversion": Conversion,
     "simulation": Simulation,
     "cell": Cell,

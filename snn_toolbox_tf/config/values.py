@@ -119,6 +119,29 @@ def optional(kind: Kind) -> Kind:
     return dataclasses.replace(kind, expected=expected, check=check, read=read, write=write)
 
 
+def or_word(kind: Kind, word: str) -> Kind:
+    """The same, or a word that stands for a value which is not known yet."""
+    expected = f"{kind.expected}, or {word}"
+
+    def check(value: Any) -> Any:
+        if isinstance(value, str) and value == word:
+            return value
+        try:
+            return kind.check(value)
+        except InvalidValue:
+            raise InvalidValue(expected, value, did_you_mean(value, [word])) from None
+
+    def read(text: str) -> Any:
+        try:
+            return text if text == word else kind.read(text)
+        except InvalidValue:
+            raise InvalidValue(expected, text, did_you_mean(text, [word])) from None
+
+    return dataclasses.replace(
+        kind, expected=expected, placeholder=f"{kind.placeholder}|{word}", check=check, read=read
+    )
+
+
 def integer(low: int, high: int | None = None, *, optional: bool = False, expected: str | None = None) -> Kind:
     """An integer in [low, high]; None ("" or "None" in a file) if it is optional."""
     bounds = f"an integer of {low} or more" if high is None else f"an integer in [{low}, {high}]"
@@ -142,11 +165,12 @@ def integer(low: int, high: int | None = None, *, optional: bool = False, expect
     return Kind(expected, "INT", check, read, _written)
 
 
-def number(low: float, high: float, *, open_low: bool = False, expected: str | None = None) -> Kind:
-    """A finite number in [low, high] or (low, high]."""
-    expected = (
-        expected or f"a number in {'(' if open_low else '['}{low:g}, {high:g}{']' if math.isfinite(high) else ')'}"
-    )
+def number(
+    low: float, high: float, *, open_low: bool = False, open_high: bool = False, expected: str | None = None
+) -> Kind:
+    """A finite number in [low, high], without the ends that are open."""
+    closes = math.isfinite(high) and not open_high
+    expected = expected or f"a number in {'(' if open_low else '['}{low:g}, {high:g}{']' if closes else ')'}"
 
     def check(value: Any) -> float:
         if isinstance(value, bool) or not isinstance(value, numbers.Real):
@@ -155,7 +179,8 @@ def number(low: float, high: float, *, open_low: bool = False, expected: str | N
             real = float(value)
         except OverflowError:
             raise InvalidValue(expected, value) from None
-        if not math.isfinite(real) or not low <= real <= high or (open_low and real == low):
+        outside = not low <= real <= high or (open_low and real == low) or (open_high and real == high)
+        if not math.isfinite(real) or outside:
             raise InvalidValue(expected, value)
         return real
 

@@ -12,8 +12,10 @@ from snn_toolbox_tf.conversion import verification
 from snn_toolbox_tf.conversion.learning import learn
 from snn_toolbox_tf.conversion.options import ConversionOptions
 from snn_toolbox_tf.conversion.populations import Calibrator
+from snn_toolbox_tf.conversion.requirements import check_requirements
 from snn_toolbox_tf.distillation import GradientCalibration
 from snn_toolbox_tf.foundation.argument_checks import check_model_name
+from snn_toolbox_tf.foundation.telling import Tell, tell_nobody
 from snn_toolbox_tf.graph import Graph, Population
 from snn_toolbox_tf.grid import observed, quantize
 from snn_toolbox_tf.model import DEFAULT_TIMESTEPS, ConversionRecord, SpikingModel, take_over_compilation
@@ -31,7 +33,7 @@ def convert_keras(
     calibration_data: Any = None,
     *,
     timesteps: int | str = DEFAULT_TIMESTEPS,
-    tolerance: float = 0.01,
+    tolerance: float | None = None,
     threshold_rule: str | ThresholdRule | None = None,
     corrections: Sequence[str] | None = None,
     percentile: float | None = None,
@@ -65,7 +67,7 @@ def convert_keras(
             weights alone (Diehl et al. 2015), and are much worse.
         timesteps: T of `predict` and `evaluate`, for which thresholds and corrections are made; or "auto": the smallest T,
             up to 256, with which the decisions of no more than the share `tolerance` of samples differ from the source's.
-        tolerance: See `timesteps`.
+        tolerance: See `timesteps`, with "auto" only; 0.01 if None.
         threshold_rule: How thresholds follow from the activations that calibration data cause: "percentile" (Rueckauer et
             al. 2017), "maximum" (Diehl et al. 2015), "mean_square_error" (for T timesteps; Li et al. 2021),
             "local_threshold_balancing" (Bu et al. 2025), or a function of your own of the statistics, see
@@ -140,7 +142,13 @@ def convert_keras(
 
 
 def convert_graph(
-    model: keras.Model, graph: Graph, calibration_data: Any, options: ConversionOptions, *, name: str | None = None
+    model: keras.Model,
+    graph: Graph,
+    calibration_data: Any,
+    options: ConversionOptions,
+    *,
+    name: str | None = None,
+    tell: Tell = tell_nobody,
 ) -> SpikingModel:
     """Does what `convert_keras` does for a model whose graph has been parsed and put through the passes already.
 
@@ -150,13 +158,10 @@ def convert_graph(
         calibration_data: As for `convert_keras`.
         options: The other arguments of `convert_keras`, checked.
         name: Name of the spiking model.
+        tell: Is told how a long calibration proceeds.
     """
     calibrated = calibration_data is not None
-    if options.gradient is not None and not calibrated:
-        raise ValueError(
-            "Calibration by gradient learns from samples. Expected `calibration_data`, a thousand typical samples or more, "
-            f"without labels. Received: calibration={options.calibration!r}, calibration_data=None"
-        )
+    check_requirements(options, graph, calibrated=calibrated)
     network = Network(graph)
     if calibrated:
         frames = options.input == "frames"
@@ -172,19 +177,21 @@ def convert_graph(
     )
     ann_outputs = network.decoded_ann_outputs(statistics.first_batch, shift=None)
     source_graph = None if options.gradient is None else graph.copy()
-    calibrator = Calibrator(network, statistics, options)
+    calibrator = Calibrator(network, statistics, options, tell)
     populations = calibrator.from_data() if calibrated else calibrator.without_data()
     recorded = populations.recorded
     if options.gradient is not None and source_graph is not None:
         input_options = InputOptions(options.input, options.seed)
         recorded = recorded | learn(
-            source_graph, graph, statistics, options.gradient, populations.timesteps, input_options
+            source_graph, graph, statistics, options.gradient, populations.timesteps, input_options, tell
         )
         # Weights may have changed.
         ann_outputs = Network(graph).decoded_ann_outputs(statistics.first_batch, shift=None)
     record = ConversionRecord(
         **options.recorded(),
         **recorded,
+        timesteps=populations.timesteps,
+        readout_start=max(readout.start for readout in graph.readouts),
         calibration_samples=statistics.samples if calibrated else 0,
         thresholds={node.name: node.threshold for node in graph.of_type(Population)},
         pass_error=pass_error,

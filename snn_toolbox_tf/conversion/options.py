@@ -26,7 +26,7 @@ from snn_toolbox_tf.simulation.schedules import check_schedule
 
 FORMS = ("normalized", "unnormalized")
 CALIBRATIONS = ("automatic", "gradient")
-DEFAULT_PERCENTILE = 99.9
+DEFAULT_PERCENTILE, DEFAULT_TOLERANCE = 99.9, 0.01
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -38,7 +38,7 @@ class ConversionOptions:
     """
 
     timesteps: int | str = DEFAULT_TIMESTEPS
-    tolerance: float = 0.01
+    tolerance: float | None = None
     threshold_rule: str | ThresholdRule | None = None
     corrections: Sequence[str] | None = None
     percentile: float | None = None
@@ -57,11 +57,7 @@ class ConversionOptions:
 
     def __post_init__(self) -> None:
         _check_timesteps(self.timesteps)
-        if not (is_number(self.tolerance) and 0 <= self.tolerance < 1):
-            raise ValueError(
-                "Expected `tolerance` to be in [0, 1), the share of decisions that may differ from the source's. "
-                f"Received: tolerance={self.tolerance!r}"
-            )
+        _check_tolerance(self.tolerance, self.timesteps)
         _check_percentile(self.percentile)
         _check_corrections(self.corrections)
         _ = self.rule_for(self.recipe, self.used_timesteps)
@@ -147,8 +143,9 @@ class ConversionOptions:
 
     @property
     def depends_on_timesteps(self) -> bool:
-        """Whether thresholds and corrections are made for a number of timesteps."""
-        return self.automatic or self.gradient is not None or self.recipe.depends_on_timesteps
+        """Whether thresholds and corrections are made for a number of timesteps, or that number is to be found."""
+        found = self.automatic or self.timesteps == "auto"
+        return found or self.gradient is not None or self.recipe.depends_on_timesteps
 
     @property
     def recipe(self) -> Recipe:
@@ -170,6 +167,11 @@ class ConversionOptions:
         """T, or its default where T is to be found."""
         return DEFAULT_TIMESTEPS if isinstance(self.timesteps, str) else self.timesteps
 
+    @property
+    def used_tolerance(self) -> float:
+        """The share of decisions that may differ, or its default."""
+        return DEFAULT_TOLERANCE if self.tolerance is None else float(self.tolerance)
+
     def rule_for(self, recipe: Recipe, timesteps: int) -> ThresholdRule:
         """Returns the rule of a recipe, for the options' percentile; the user's own if the recipe has none of the names."""
         own = self.threshold_rule if recipe.threshold_rule == "custom" else None
@@ -186,6 +188,7 @@ class ConversionOptions:
         """Returns what a `ConversionRecord` keeps of the options, whatever thresholds and corrections are found."""
         return {
             "automatic": self.automatic,
+            "tolerance": self.used_tolerance if self.timesteps == "auto" else None,
             "threshold_scale": self.used_threshold_scale,
             "v0": self.neuron.v0,
             "reset": self.reset,
@@ -238,3 +241,18 @@ def _check_timesteps(timesteps: Any) -> None:
             )
         return
     check_timesteps(timesteps)
+
+
+def _check_tolerance(tolerance: Any, timesteps: Any) -> None:
+    if tolerance is None:
+        return
+    if not (is_number(tolerance) and 0 <= tolerance < 1):
+        raise ValueError(
+            "Expected `tolerance` to be in [0, 1), the share of decisions that may differ from the source's. "
+            f"Received: tolerance={tolerance!r}"
+        )
+    if timesteps != "auto":
+        raise ValueError(
+            "`tolerance` says which number of timesteps suffices, where that is to be found. Expected timesteps='auto' with "
+            f"it, or no tolerance. Received: timesteps={timesteps!r}, tolerance={tolerance!r}"
+        )

@@ -6,6 +6,7 @@ from snn_toolbox_tf.distillation.student import Student
 from snn_toolbox_tf.distillation.teacher import Teacher
 from snn_toolbox_tf.distillation.training import Outcome, Training
 from snn_toolbox_tf.distillation.write import write_student
+from snn_toolbox_tf.foundation.telling import Tell, tell_nobody
 from snn_toolbox_tf.graph import Graph
 from snn_toolbox_tf.simulation.inputs import InputOptions
 
@@ -21,6 +22,7 @@ def distill(
     *,
     timesteps: int,
     input_options: InputOptions,
+    tell: Tell = tell_nobody,
 ) -> Outcome:
     """Trains a calibrated network to do what its source does in T timesteps.
 
@@ -31,6 +33,7 @@ def distill(
         settings: How it is trained.
         timesteps: T.
         input_options: How input is encoded.
+        tell: Is told of every pass.
 
     Raises:
         ValueError: If there are too few samples.
@@ -52,6 +55,7 @@ def distill(
         {name: array[: count - held_out] for name, array in samples.items()},
         {name: array[count - held_out :] for name, array in samples.items()},
         seed=input_options.seed,
+        tell=tell,
     )
     outcome = training.run()
     write_student(graph, student, weights=settings.train_weights)

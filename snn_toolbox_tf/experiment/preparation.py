@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+import warnings
 from typing import Any
 
 import keras
@@ -9,7 +10,9 @@ import keras
 from snn_toolbox_tf.config import ConfigurationError, Settings
 from snn_toolbox_tf.config.files import ann_stem, snn_name
 from snn_toolbox_tf.config.sections import SECTION_OF, affects
+from snn_toolbox_tf.conversion.requirements import check_requirements
 from snn_toolbox_tf.experiment import fingerprint, samples, sources
+from snn_toolbox_tf.experiment.options import conversion_options
 from snn_toolbox_tf.experiment.sample_trace import chosen_neurons
 from snn_toolbox_tf.experiment.samples import TestSamples
 from snn_toolbox_tf.experiment.sources import Data
@@ -90,6 +93,7 @@ def _prepare(settings: Settings, model: keras.Model | None, data: Data, converte
         _check_converted(settings, graph)
     else:
         graph = _spiking_graph(source, settings)
+        check_conversion(settings, graph)
     if source is not None and model_snn is not None:
         _check_fits(source, graph)
     calibration = samples.load_calibration_data(settings, data, graph) if tools.convert else None
@@ -114,6 +118,25 @@ def _prepare(settings: Settings, model: keras.Model | None, data: Data, converte
         chosen_neurons(graph, settings.output.neurons_to_plot),
         digests,
     )
+
+
+def check_conversion(settings: Settings, graph: Graph) -> None:
+    """Checks that the settings of a conversion go together with each other and with the source.
+
+    Args:
+        settings: The settings.
+        graph: The source's graph, ready to be converted.
+
+    Raises:
+        ConfigurationError: If they do not.
+    """
+    # What it warns of is a note of the conversion.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            check_requirements(conversion_options(settings), graph, calibrated=settings.tools.normalize)
+        except ValueError as error:
+            raise ConfigurationError(str(error)) from error
 
 
 def load_converted(settings: Settings) -> SpikingModel:

@@ -1,0 +1,43 @@
+"""What options ask of model and data, said before any work."""
+
+from snn_toolbox_tf.conversion.options import ConversionOptions
+from snn_toolbox_tf.graph import Graph, Population
+
+
+def check_requirements(options: ConversionOptions, graph: Graph, *, calibrated: bool) -> None:
+    """Checks that options go together with what is to be converted.
+
+    Args:
+        options: The options.
+        graph: The source's graph, with its populations.
+        calibrated: Whether there are calibration data.
+
+    Raises:
+        ValueError: If they do not.
+    """
+    if not calibrated:
+        _check_without_data(options)
+    if options.timesteps == "auto" and all(node.trained_threshold is not None for node in graph.of_type(Population)):
+        raise ValueError(
+            f"All thresholds of model '{graph.name}' were trained, for a number of timesteps. Give a number of "
+            "timesteps, for example that of the levels it was trained with. Received: timesteps='auto'"
+        )
+
+
+def _check_without_data(options: ConversionOptions) -> None:
+    if options.gradient is not None:
+        raise ValueError(
+            "Calibration by gradient learns from samples. Expected `calibration_data`, a thousand typical samples or more, "
+            f"without labels. Received: calibration={options.calibration!r}, calibration_data=None"
+        )
+    if options.timesteps == "auto":
+        raise ValueError(
+            "`timesteps='auto'` needs `calibration_data`, on which decisions are compared. Pass a few hundred samples, "
+            "or a number of timesteps."
+        )
+    if options.corrections or options.threshold_rule is not None:
+        raise ValueError(
+            "Threshold rules and corrections look at samples. Expected `calibration_data`, a few hundred typical ones. "
+            f"Received: threshold_rule={options.threshold_rule!r}, corrections={options.corrections!r}, "
+            "calibration_data=None"
+        )
