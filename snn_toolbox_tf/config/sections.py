@@ -7,7 +7,7 @@ import dataclasses
 import math
 from typing import Any
 
-from snn_toolbox_tf.config import values
+from snn_toolbox_tf.config import lists, values
 from snn_toolbox_tf.config.values import InvalidValue, Kind
 
 MAX_POOLINGS = {"accumulated": "accumulated", "winner_take_all": "winner_take_all", "fir_max": "winner_take_all"}
@@ -147,7 +147,7 @@ class Normalization(Section):
     )
     corrections: tuple[str, ...] = _setting(
         (),
-        values.sequence(CORRECTIONS, "corrections in the order in which they are made"),
+        lists.sequence(CORRECTIONS, "corrections in the order in which they are made"),
         "What is corrected then, on the spikes that x_norm.npz causes.",
         "conversion",
     )
@@ -230,7 +230,7 @@ class Simulation(Section):
     )
     sample_idxs_to_test: tuple[int, ...] = _setting(
         (),
-        values.integers(0, "a list of sample indices from 0 on"),
+        lists.integers(0, "a list of sample indices from 0 on"),
         "Indices of the test samples, in place of the first ones.",
         "data",
     )
@@ -306,7 +306,7 @@ class ParameterSweep(Section):
         "v_thresh", values.text("a key"), "The setting to vary: any key of the other sections.", "nothing"
     )
     param_values: tuple[Any, ...] = _setting(
-        (), values.sweep_values(), "The values to run; no sweep if empty.", "nothing"
+        (), lists.sweep_values(), "The values to run; no sweep if empty.", "nothing"
     )
     param_logscale: bool = _setting(False, values.boolean(), "Plot with a logarithmic axis.", "nothing")
 
@@ -317,13 +317,13 @@ class Output(Section):
 
     plot_vars: tuple[str, ...] = _setting(
         ("all",),
-        values.names(_same("all", *PLOTS), "plots of the report"),
+        lists.names(_same("all", *PLOTS), "plots of the report"),
         "Plots of the report; {} for none.",
         "nothing",
     )
     log_vars: tuple[str, ...] = _setting(
         (),
-        values.names(_same("all", *LOG_VARIABLES), "variables to keep"),
+        lists.names(_same("all", *LOG_VARIABLES), "variables to keep"),
         "What to keep of all samples, in recordings/.",
         "simulation",
     )
@@ -332,7 +332,7 @@ class Output(Section):
     )
     neurons_to_plot: tuple[str, ...] = _setting(
         (),
-        values.names(None, "neurons as population/index"),
+        lists.names(None, "neurons as population/index"),
         "Neurons of the membrane plot, as population/flat index (conv1_relu/17); some of each population if empty.",
         "nothing",
     )
