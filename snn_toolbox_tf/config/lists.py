@@ -1,4 +1,4 @@
-"""Kinds of values that are lists: of names, of integers, and the values of a sweep."""
+"""Kinds of values that are lists: of names, of integers, with or without names, and the values of a sweep."""
 
 import math
 import numbers
@@ -75,6 +75,39 @@ def integers(low: int, expected: str) -> Kind:
     return Kind(expected, "INTS", check, read, _written_list)
 
 
+def named_integers(low: int, expected: str) -> Kind:
+    """Integers of `low` or more by name, written `a: 4, b: 8`, also with braces and quotes; kept as a tuple of pairs."""
+
+    def check(value: Any) -> tuple[tuple[str, int], ...]:
+        if isinstance(value, str):
+            raise InvalidValue(expected, value)
+        try:
+            found = dict(value)
+        except (TypeError, ValueError):
+            raise InvalidValue(expected, value) from None
+        for name, number in found.items():
+            whole = isinstance(number, numbers.Integral) and not isinstance(number, bool)
+            if not isinstance(name, str) or not whole or number < low:
+                raise InvalidValue(expected, value)
+        return tuple((name, int(number)) for name, number in found.items())
+
+    def read(text: str) -> dict[str, int]:
+        found: dict[str, int] = {}
+        inner = _without_brackets(text, expected)
+        for part in inner.removesuffix(",").split(",") if inner else ():
+            name, _, number = part.rpartition(":")
+            name = _unquoted(name.strip(), expected)
+            if not name or name in found:
+                raise InvalidValue(expected, text)
+            found[name] = parsed(number.strip(), expected, int)
+        return found
+
+    def write(value: Iterable[tuple[str, int]]) -> str:
+        return ", ".join(f"{name}: {number}" for name, number in value)
+
+    return Kind(expected, "NAME:INT,...", check, read, write)
+
+
 def sweep_values() -> Kind:
     """Values of any setting: a list, or `start:stop:step` with the stop included; kept as a tuple of texts or values."""
     expected = "a list of values (8, 16, 32) or a range with its end (8:64:8)"
@@ -101,13 +134,7 @@ def sweep_values() -> Kind:
 
 def split(text: str, expected: str) -> list[str]:
     """Returns the items of a list, with or without brackets and quotes; "" and "{}" have none."""
-    stripped = text.strip()
-    if stripped in ("None", "set()"):
-        return []
-    if stripped[:1] in _BRACKETS:
-        if stripped[-1:] != _BRACKETS[stripped[0]]:
-            raise InvalidValue(f"{expected} with a closing bracket", text)
-        stripped = stripped[1:-1].strip()
+    stripped = _without_brackets(text, expected)
     if not stripped:
         return []
     # Python allows a comma after the last item.
@@ -116,6 +143,18 @@ def split(text: str, expected: str) -> list[str]:
     if not all(items) or any(bracket in item for item in items for bracket in "[](){}"):
         raise InvalidValue(expected, text)
     return items
+
+
+def _without_brackets(text: str, expected: str) -> str:
+    """Returns what is inside the brackets of a list, if it has any; nothing of what stands for an empty one."""
+    stripped = text.strip()
+    if stripped in ("None", "set()"):
+        return ""
+    if stripped[:1] in _BRACKETS:
+        if stripped[-1:] != _BRACKETS[stripped[0]]:
+            raise InvalidValue(f"{expected} with a closing bracket", text)
+        stripped = stripped[1:-1].strip()
+    return stripped
 
 
 def _unquoted(item: str, expected: str) -> str:

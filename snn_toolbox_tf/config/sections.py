@@ -137,7 +137,7 @@ class Tools(Section):
 
 @dataclasses.dataclass(frozen=True)
 class Normalization(Section):
-    """Thresholds: found, unless a rule, corrections, percentile, per_channel, v_thresh or v0 is given."""
+    """Thresholds: found, unless a rule, corrections, percentile, per_channel, v_thresh, v0 or population_starts is given."""
 
     threshold_rule: str | None = _setting(
         None,
@@ -271,6 +271,12 @@ class Cell(Section):
         None,
         values.optional(values.number(-1, 1)),
         "Initial membrane potential in units of the threshold; 0.5 where it is not found, either.",
+        "conversion",
+    )
+    population_starts: tuple[tuple[str, int], ...] = _setting(
+        (),
+        lists.named_integers(0, "numbers of timesteps by population, such as conv1_relu: 4, conv2_relu: 8"),
+        "For so many timesteps the neurons of a population only integrate, because their input settles meanwhile.",
         "conversion",
     )
     reset: str = _setting(

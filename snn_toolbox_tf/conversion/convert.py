@@ -1,7 +1,7 @@
 """`convert_keras`: the whole way from a Keras model to a spiking one, as a table of contents."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -40,6 +40,7 @@ def convert_keras(
     per_channel: bool | None = None,
     threshold_scale: float | None = None,
     v0: float | None = None,
+    population_starts: Mapping[str, int] | None = None,
     reset: str = "subtract",
     signed_spikes: bool = False,
     schedule: str = "step",
@@ -53,11 +54,12 @@ def convert_keras(
 ) -> SpikingModel:
     """Converts a trained Keras model into a spiking neural network.
 
-    Unless one of `threshold_rule`, `corrections`, `percentile`, `per_channel`, `threshold_scale` and `v0` is given,
-    thresholds and corrections are found: several ways are tried on one part of the calibration data, and the network whose
-    decisions agree most with the source's on another part is taken. `model_snn.conversion.trials` tells of it. The neurons
-    remain integrate-and-fire neurons with soft reset, weights are not changed, and labels are not used. With
-    `reset="zero"` or `input="frames"` nothing is searched.
+    Unless one of `threshold_rule`, `corrections`, `percentile`, `per_channel`, `threshold_scale`, `v0` and
+    `population_starts` is given, thresholds and corrections are found: several ways are tried on one part of the calibration
+    data, and the network whose decisions agree most with the source's on another part is taken.
+    `print(model_snn.conversion)` tells of it, and `model_snn.conversion.trials` of what was tried. The neurons remain
+    integrate-and-fire neurons with soft reset, weights are not changed, and labels are not used. With `reset="zero"` or
+    `input="frames"` nothing is searched.
 
     Args:
         model: A built Sequential or Functional model with ReLU nonlinearities. It is not changed.
@@ -82,6 +84,10 @@ def convert_keras(
             activations and needs fewer timesteps.
         v0: Initial membrane potential in units of the threshold; 0.5 (theta/2) rounds rates to nearest. Neurons that stand
             for a `QuantizationClipFloorShift` start at theta/2, as they were trained to.
+        population_starts: Numbers of timesteps by name of a population, for example `{"conv2_relu": 4}`: so long its neurons
+            only integrate and do not fire, because their input settles meanwhile. The timesteps count in T, of which fewer
+            are left to fire in. Not together with what is found on spikes, which assumes that all fire from the first
+            timestep on: `corrections`, `timesteps="auto"`, `calibration="gradient"`.
         reset: "subtract" (soft reset) or "zero" (hard reset).
         signed_spikes: Whether a neuron may take spikes back, with spikes of -1, when inhibition comes late (Wang et al.
             2022): more accurate at few timesteps, for hardware with signed spikes (Loihi 2, whose spikes are graded).
@@ -125,6 +131,7 @@ def convert_keras(
         per_channel=per_channel,
         threshold_scale=threshold_scale,
         v0=v0,
+        population_starts=population_starts,
         reset=reset,
         signed_spikes=signed_spikes,
         schedule=schedule,
@@ -180,6 +187,8 @@ def convert_graph(
     calibrator = Calibrator(network, statistics, options, tell)
     populations = calibrator.from_data() if calibrated else calibrator.without_data()
     recorded = populations.recorded
+    for node in graph.of_type(Population):
+        node.start = options.starts.get(node.name, 0)
     if options.gradient is not None and source_graph is not None:
         input_options = InputOptions(options.input, options.seed)
         recorded = recorded | learn(

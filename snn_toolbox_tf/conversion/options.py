@@ -2,7 +2,7 @@
 
 import dataclasses
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from snn_toolbox_tf.foundation.argument_checks import (
     check_percentile,
     check_positive_integer,
     check_seed,
+    check_start,
     check_timesteps,
     is_number,
 )
@@ -45,6 +46,7 @@ class ConversionOptions:
     per_channel: bool | None = None
     threshold_scale: float | None = None
     v0: float | None = None
+    population_starts: Mapping[str, int] | None = None
     reset: str = "subtract"
     signed_spikes: bool = False
     schedule: str = "step"
@@ -83,6 +85,7 @@ class ConversionOptions:
             check_positive_integer(self.block_length, "block_length")
         if self.gradient is not None:
             self._check_gradient()
+        self._check_starts()
         if self.input == "frames" and (self.corrections or self.timesteps == "auto"):
             raise ValueError(
                 "Corrections, and a number of timesteps that is to be found, need input='analog' or 'poisson': calibration "
@@ -119,6 +122,39 @@ class ConversionOptions:
                 f"Received: calibration={self.calibration!r}, corrections={list(self.recipe.corrections)}"
             )
 
+    def _check_starts(self) -> None:
+        if self.population_starts is None:
+            return
+        if not isinstance(self.population_starts, Mapping):
+            raise TypeError(
+                "Expected `population_starts` to be a dict of numbers of timesteps by name of a population, for example "
+                f"{{'conv1_relu': 4}}. Received: population_starts={self.population_starts!r}"
+            )
+        for name, start in self.population_starts.items():
+            check_start(start, f"population_starts[{name!r}]")
+            if start >= self.used_timesteps:
+                raise ValueError(
+                    f"Population {name!r} would wait for all timesteps, and never fire. Expected "
+                    f"`population_starts[{name!r}]` to be less than timesteps={self.used_timesteps}. Received: {start}"
+                )
+        calibrated = {
+            "timesteps": self.timesteps if self.timesteps == "auto" else None,
+            "corrections": self.corrections or None,
+            "calibration": None if self.gradient is None else self.calibration,
+        }
+        received = [f"{name}={value!r}" for name, value in calibrated.items() if value is not None]
+        if self.starts and received:
+            raise ValueError(
+                "What is found on spikes is found for populations that fire from the first timestep on. Expected "
+                "`population_starts` with a threshold rule and a number of timesteps, without corrections and gradients. "
+                f"Received: population_starts={self.starts!r}, {', '.join(received)}"
+            )
+
+    @property
+    def starts(self) -> dict[str, int]:
+        """The number of timesteps that each population waits, of those that wait."""
+        return {name: int(start) for name, start in (self.population_starts or {}).items() if start}
+
     @property
     def gradient(self) -> GradientCalibration | None:
         """How the network learns from its source by gradient, or None if it does not."""
@@ -137,7 +173,7 @@ class ConversionOptions:
         """Whether nothing is given that would fix thresholds and corrections, so that they are to be found."""
         given = (
             *(self.threshold_rule, self.corrections, self.percentile),
-            *(self.per_channel, self.threshold_scale, self.v0),
+            *(self.per_channel, self.threshold_scale, self.v0, self.starts or None),
         )
         return all(value is None for value in given) and self.reset == "subtract" and self.input != "frames"
 
@@ -191,6 +227,7 @@ class ConversionOptions:
             "tolerance": self.used_tolerance if self.timesteps == "auto" else None,
             "threshold_scale": self.used_threshold_scale,
             "v0": self.neuron.v0,
+            "population_starts": self.starts,
             "reset": self.reset,
             "signed_spikes": bool(self.signed_spikes),
             "schedule": self.schedule,

@@ -1,6 +1,7 @@
 """What options ask of model and data, said before any work."""
 
 from snn_toolbox_tf.conversion.options import ConversionOptions
+from snn_toolbox_tf.foundation.argument_checks import did_you_mean
 from snn_toolbox_tf.graph import Graph, Population
 
 
@@ -15,6 +16,13 @@ def check_requirements(options: ConversionOptions, graph: Graph, *, calibrated: 
     Raises:
         ValueError: If they do not.
     """
+    populations = [node.name for node in graph.of_type(Population)]
+    for name in options.population_starts or {}:
+        if name not in populations:
+            raise ValueError(
+                f"`population_starts` names {name!r}, which is no population of model '{graph.name}'. Expected names of "
+                f"{populations}.{did_you_mean(name, populations)}"
+            )
     if not calibrated:
         _check_without_data(options)
     if options.timesteps == "auto" and all(node.trained_threshold is not None for node in graph.of_type(Population)):

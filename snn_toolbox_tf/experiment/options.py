@@ -21,6 +21,7 @@ def conversion_options(settings: Settings) -> ConversionOptions:
         per_channel=settings.normalization.per_channel,
         threshold_scale=settings.cell.v_thresh,
         v0=settings.cell.v0,
+        population_starts=dict(settings.cell.population_starts) or None,
         reset=settings.cell.reset,
         signed_spikes=settings.cell.signed_spikes,
         schedule=settings.simulation.schedule,
@@ -62,6 +63,7 @@ def settings_of_conversion(settings: Settings, model_snn: SpikingModel) -> Setti
     made = model_snn.conversion
     known: dict[str, Any] = {
         "calibration": made.calibration,
+        "population_starts": made.population_starts,
         "reset": made.reset,
         "signed_spikes": made.signed_spikes,
         "schedule": made.schedule,

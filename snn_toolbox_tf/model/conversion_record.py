@@ -32,6 +32,7 @@ class ConversionRecord:
         trials: What was tried if the choice was left to the conversion, for every number of timesteps that was tried.
         threshold_scale: What every threshold was multiplied by.
         v0: Initial membrane potential in units of the threshold.
+        population_starts: Number of timesteps that a population only integrates, by name, of those that wait.
         reset: "subtract" or "zero".
         signed_spikes: Whether neurons take spikes back.
         schedule: "step" or "layer_synchronous".
@@ -62,6 +63,7 @@ class ConversionRecord:
     trials: tuple[TrialRecord, ...] = ()
     threshold_scale: float | None = None
     v0: float | None = None
+    population_starts: Mapping[str, int] = dataclasses.field(default_factory=dict)
     reset: str | None = None
     signed_spikes: bool = False
     schedule: str = "step"
