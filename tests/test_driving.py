@@ -253,7 +253,7 @@ def test_a_conversion_is_told_in_two_lines():
     record = ConversionRecord(timesteps=8, tolerance=0.04, agreement=0.96875, trials=trials)
     assert str(record).splitlines() == [
         "T = 8, found for a tolerance of 4 %; agreement with the source 96.9 % on held-out calibration samples",
-        f"thresholds: {way}; the best of 2 trials; most is lost at 'hidden_relu', whose rates are off by 12 %",
+        f"thresholds: {way}; chosen among 2 trials; most is lost at 'hidden_relu', whose rates are off by 12 %",
     ]
     plain = ConversionRecord(timesteps=3, threshold_rule="maximum", per_channel=False, corrections=("biases",))
     assert str(plain) == "T = 3\nthresholds: maximum per population, biases"

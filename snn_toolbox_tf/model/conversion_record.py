@@ -44,6 +44,16 @@ class ConversionRecord:
         grid_error: The same between the grid and the network before rounding.
         platform_exceptions: What is not exact on the machine that converted, in words; usually nothing.
         fine_tuned: Whether weights have been trained since.
+
+    Example:
+        >>> import keras, numpy as np, snn_toolbox_tf as snn
+        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(8, "relu"), keras.layers.Dense(3)])
+        >>> x = np.random.default_rng(0).random((64, 4), "float32")
+        >>> print(snn.convert_keras(model, x, timesteps=8, threshold_rule="maximum").conversion)
+        T = 8
+        thresholds: maximum per channel, no corrections
+        >>> [trial.timesteps for trial in snn.convert_keras(model, x, timesteps=8).conversion.trials if trial.chosen]
+        [8]
     """
 
     percentile: float | None = None
@@ -135,7 +145,7 @@ class ConversionRecord:
             rule = self.threshold_rule or "unknown"
             return f"thresholds: {Recipe(rule, per_channel=bool(self.per_channel), corrections=self.corrections)}"
         equals = sum(trial.timesteps == chosen.timesteps for trial in self.trials)
-        way = f"thresholds: {chosen.way}" + (f"; the best of {equals} trials" if equals > 1 else "")
+        way = f"thresholds: {chosen.way}" + (f"; chosen among {equals} trials" if equals > 1 else "")
         if self.calibration == "gradient":
             # What was measured before it has learnt says little of it now.
             return way
