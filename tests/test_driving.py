@@ -11,6 +11,7 @@ import snn_toolbox_tf as snn
 from snn_toolbox_tf.cli import main
 from snn_toolbox_tf.config import fields_of
 from snn_toolbox_tf.conversion.options import DEFAULT_TOLERANCE
+from snn_toolbox_tf.distillation.settings import FEWEST_SAMPLES
 from snn_toolbox_tf.experiment.options import conversion_options
 from snn_toolbox_tf.model import ConversionRecord, TrialRecord
 from snn_toolbox_tf.report.page_tables import setting_groups
@@ -150,6 +151,10 @@ def test_what_is_said_of_empty_settings_of_learning_is_true():
     assert f"{defaults.epochs} if empty" in meant["epochs"]
     assert f"{defaults.samples} if empty" in meant["learning_samples"]
     assert f"{defaults.batch_size} if empty" in meant["learning_batch_size"]
+    assert (
+        f"of {FEWEST_SAMPLES} or more"
+        in fields_of("gradient_calibration")["learning_samples"].metadata["kind"].expected
+    )
     assert defaults.train_weights
     assert defaults.learning_rate is None
     assert f"{DEFAULT_TOLERANCE} if" in fields_of("simulation")["tolerance"].metadata["doc"]
@@ -198,6 +203,8 @@ def test_the_command_line_tells_of_every_pass(folder, capsys):
         (["--calibration=gradient", "--no-normalize"], r"learns from samples. Expected `calibration_data`"),
         (["--corrections=timed_biases", "--schedule=layer_synchronous"], r"corrections without 'timed_biases'"),
         (["--corrections=timed_biases, biases"], r"Expected 'timed_biases' at the end"),
+        (["--calibration=gradient", "--num-samples=63"], r"needs 64 calibration samples at least.*Received: 63. Pass"),
+        (["--timesteps=auto", "--num-samples=15"], r"Expected at least 16 samples, better.*Received: 15 samples"),
     ],
 )
 @pytest.mark.parametrize("command", ["run", "check", "convert"])
@@ -250,7 +257,9 @@ def test_a_conversion_is_told_in_two_lines():
     trials = (a_trial(chosen=False, timesteps=4), a_trial(chosen=False), a_trial())
     way = "mean_square_error per channel, thresholds+biases, readout from timestep 3 on"
     assert str(a_trial()) == f"T = 8, {way}: 96.9 % agreement, error 0.125"
-    record = ConversionRecord(timesteps=8, tolerance=0.04, agreement=0.96875, trials=trials)
+    assert str(ConversionRecord()) == "not converted, but made of a graph"
+    rule = "mean_square_error"
+    record = ConversionRecord(timesteps=8, tolerance=0.04, agreement=0.96875, trials=trials, threshold_rule=rule)
     assert str(record).splitlines() == [
         "T = 8, found for a tolerance of 4 %; agreement with the source 96.9 % on held-out calibration samples",
         f"thresholds: {way}; chosen among 2 trials; most is lost at 'hidden_relu', whose rates are off by 12 %",

@@ -168,12 +168,13 @@ def convert_graph(
         tell: Is told how a long calibration proceeds.
     """
     calibrated = calibration_data is not None
-    check_requirements(options, graph, calibrated=calibrated)
+    check_requirements(options, graph, samples=None if calibrated else 0)
     network = Network(graph)
     if calibrated:
         frames = options.input == "frames"
         data = InputData(calibration_data, graph, argument="calibration_data", merge_frames=frames)
         statistics = calibration.observe_activations(network, data)
+        check_requirements(options, graph, samples=statistics.samples)
     else:
         statistics = calibration.observe_random_input(network, options.seed)
     source = SourceFunction(model, graph)

@@ -1,7 +1,7 @@
 """The whole way: samples are divided, a student is made, trained, and written back."""
 
 from snn_toolbox_tf.calibration.reservoir import Reservoir
-from snn_toolbox_tf.distillation.settings import FEWEST_SAMPLES, GradientCalibration
+from snn_toolbox_tf.distillation.settings import GradientCalibration, check_samples
 from snn_toolbox_tf.distillation.student import Student
 from snn_toolbox_tf.distillation.teacher import Teacher
 from snn_toolbox_tf.distillation.training import Outcome, Training
@@ -38,11 +38,7 @@ def distill(
     Raises:
         ValueError: If there are too few samples.
     """
-    if len(reservoir) < FEWEST_SAMPLES:
-        raise ValueError(
-            f"Calibration by gradient needs {FEWEST_SAMPLES} calibration samples at least, a quarter of which is held out, "
-            f"better a thousand. Received: {len(reservoir)}. Pass more, or take calibration='automatic'."
-        )
+    check_samples(len(reservoir))
     samples = reservoir.samples(settings.samples)
     count = len(next(iter(samples.values())))
     # The last ones: calibration without gradients has looked at the first.

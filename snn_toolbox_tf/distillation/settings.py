@@ -8,6 +8,15 @@ from snn_toolbox_tf.foundation.argument_checks import check_positive_integer, is
 FEWEST_SAMPLES = 64
 
 
+def check_samples(count: int) -> None:
+    """Raises a ValueError if there are too few samples to learn from."""
+    if count < FEWEST_SAMPLES:
+        raise ValueError(
+            f"Calibration by gradient needs {FEWEST_SAMPLES} calibration samples at least, a quarter of which is held out, "
+            f"better a thousand. Received: {count}. Pass more, or take calibration='automatic'."
+        )
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class GradientCalibration:
     """Calibration by gradient: the spiking network learns from its source, on calibration data without labels.

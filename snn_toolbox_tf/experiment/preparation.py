@@ -93,10 +93,11 @@ def _prepare(settings: Settings, model: keras.Model | None, data: Data, converte
         _check_converted(settings, graph)
     else:
         graph = _spiking_graph(source, settings)
-        check_conversion(settings, graph)
     if source is not None and model_snn is not None:
         _check_fits(source, graph)
     calibration = samples.load_calibration_data(settings, data, graph) if tools.convert else None
+    if model_snn is None:
+        check_conversion(settings, graph, calibration)
     test = samples.load_samples(settings, data, graph) if tools.simulate else None
     digests = {"network": fingerprint.graph_hash(graph)}
     if source is not None and model_snn is not None:
@@ -120,21 +121,23 @@ def _prepare(settings: Settings, model: keras.Model | None, data: Data, converte
     )
 
 
-def check_conversion(settings: Settings, graph: Graph) -> None:
-    """Checks that the settings of a conversion go together with each other and with the source.
+def check_conversion(settings: Settings, graph: Graph, calibration_data: Any) -> None:
+    """Checks that the settings of a conversion go together with each other, with the source and with the data.
 
     Args:
         settings: The settings.
         graph: The source's graph, ready to be converted.
+        calibration_data: As they were read, or None.
 
     Raises:
         ConfigurationError: If they do not.
     """
+    count = 0 if calibration_data is None else len(keras.tree.flatten(calibration_data)[0])
     # What it warns of is a note of the conversion.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            check_requirements(conversion_options(settings), graph, calibrated=settings.tools.normalize)
+            check_requirements(conversion_options(settings), graph, samples=count)
         except ValueError as error:
             raise ConfigurationError(str(error)) from error
 

@@ -228,7 +228,7 @@ def _prepare_points(
     first = prepare(points[0], model, data, model_snn=model_snn)
     if isinstance(first.network, Graph):
         for point in points[1:]:
-            check_conversion(point, first.network)
+            check_conversion(point, first.network, first.calibration_data)
     return [dataclasses.replace(first, settings=point) for point in points]
 
 

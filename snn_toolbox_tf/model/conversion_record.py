@@ -124,10 +124,10 @@ class ConversionRecord:
 
     def __str__(self) -> str:
         """Returns in two lines what came of the conversion, and how."""
-        return f"{self._outcome()}\n{self._way()}"
+        return f"{self._outcome()}\n{self._way()}" if self.threshold_rule else "not converted, but made of a graph"
 
     def _outcome(self) -> str:
-        parts = [f"T = {self.timesteps}" if self.timesteps else "any number of timesteps"]
+        parts = [f"T = {self.timesteps}"]
         if self.tolerance is not None:
             parts[0] += f", found for a tolerance of {100 * self.tolerance:g} %"
         if self.agreement is not None:
@@ -142,8 +142,8 @@ class ConversionRecord:
     def _way(self) -> str:
         chosen = self.chosen
         if chosen is None:
-            rule = self.threshold_rule or "unknown"
-            return f"thresholds: {Recipe(rule, per_channel=bool(self.per_channel), corrections=self.corrections)}"
+            recipe = Recipe(self.threshold_rule, per_channel=bool(self.per_channel), corrections=self.corrections)
+            return f"thresholds: {recipe}"
         equals = sum(trial.timesteps == chosen.timesteps for trial in self.trials)
         way = f"thresholds: {chosen.way}" + (f"; chosen among {equals} trials" if equals > 1 else "")
         if self.calibration == "gradient":
