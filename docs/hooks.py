@@ -19,10 +19,11 @@ _MARKER = re.compile(r"<!-- generated: (.+?) -->")
 #: Values in the ways that a configuration file can write them; the table shows what they are read as.
 _WRITTEN_VALUES = [
     ("poisson_input", ["True", "yes", "on", "1"]),
-    ("duration", ["200", "1e2", "12.5"]),
+    ("duration", ["200", "1e2", "12.5", "auto"]),
     ("timesteps", ["64"]),
     ("num_to_test", ["100", "None", ""]),
     ("sample_idxs_to_test", ["[3, 1, 2]", "3, 1, 2", "3", "[]"]),
+    ("population_starts", ["conv1_relu: 4, conv2_relu: 8", "{'conv1_relu': 4, 'conv2_relu': 8}"]),
     ("plot_vars", ["{'v_mem', 'error_t'}", "v_mem, error_t", "all", "{}", "set()"]),
     ("reset", ["Reset by subtraction", "subtract", "Reset to zero", "zero"]),
     ("param_values", ["[0.5, 1, 2]", "8, 16, 32", "8:32:8", "0.1:0.3:0.1", "3:1:-1"]),

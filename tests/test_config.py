@@ -132,7 +132,7 @@ def test_names_of_python_are_understood(tmp_path):
     [
         ({"timesteps": 16, "duration": 16}, r"\[simulation\] duration and timesteps are the same. Give one of them"),
         ({"v_thresh": 1, "threshold_scale": 1}, r"\[cell\] v_thresh and threshold_scale are the same"),
-        ({"timesteps": 2.5}, r"\[simulation\] timesteps: Expected an integer of 1 or more. Received: 2.5"),
+        ({"timesteps": 2.5}, r"\[simulation\] timesteps: Expected an integer of 1 or more, or auto. Received: 2.5"),
         ({"timesteps": 4, "dt": -1}, r"\[simulation\] dt: Expected a positive number. Received: -1"),
         ({"max_pooling": "mean"}, r"\[conversion\] maxpool_type: Expected one of"),
         ({"timestep": 4}, r"Unknown setting 'timestep'. Did you mean 'timesteps'\?"),
@@ -146,7 +146,7 @@ def test_names_of_python_are_checked(changes, message):
 def test_names_of_python_belong_into_their_sections(tmp_path):
     with pytest.raises(snn.ConfigurationError, match=r"timesteps: this key belongs into section \[simulation\]"):
         snn.read_settings(write(tmp_path, "[cell]\ntimesteps = 3\n"))
-    with pytest.raises(snn.ConfigurationError, match=r"timesteps: Expected an integer of 1 or more. Received: 'long'"):
+    with pytest.raises(snn.ConfigurationError, match=r"timesteps: .*of 1 or more, or auto. Received: 'long'"):
         snn.read_settings(write(tmp_path, "[simulation]\ntimesteps = long\n"))
 
 
@@ -191,9 +191,12 @@ def test_values_are_read_by_type(key, text, value):
         ("[simulation]\nDuration = 3\n", r"\[simulation\] Duration: unknown key. Did you mean 'duration'\?"),
         ("[simulation]\nreset = zero\n", r"reset: this key belongs into section \[cell\]"),
         ("[simulation]\nv_rest = 0\n", r"v_rest: this key belongs into section \[cell\]"),
-        ("[simulation]\nduration = long\n", r"\[simulation\] duration: Expected a positive number. Received: 'long'"),
-        ("[simulation]\nduration = nan\n", r"duration: Expected a positive number. Received: nan"),
-        ("[simulation]\nduration = __import__('os')\n", r"duration: Expected a positive number. Received: .__import__"),
+        ("[simulation]\nduration = long\n", r"\[simulation\] duration: .* number, or auto. Received: 'long'"),
+        ("[simulation]\nduration = nan\n", r"duration: Expected a positive number, or auto. Received: nan"),
+        (
+            "[simulation]\nduration = __import__('os')\n",
+            r"duration: .* number, or auto. Received: .__import__",
+        ),
         ("[simulation]\nduration = 3\ndt = 2\n", r"duration must be a whole number of timesteps.*duration=3, dt=2"),
         ("[simulation]\nbatch_size = 2.5\n", r"batch_size: Expected an integer of 1 or more. Received: '2.5'"),
         ("[simulation]\nsample_idxs_to_test = [1, 1]\n", r"sample_idxs_to_test: .*each of them once"),

@@ -79,6 +79,16 @@ def test_guide_runs_as_it_stands(tmp_path):
 
 
 @pytest.mark.long
+def test_the_page_on_rules_runs_as_it_stands(tmp_path):
+    """Behind the first code of the guide, whose model and data it takes."""
+    start, *_ = blocks((DOCS / "converting.md").read_text(), "python")
+    script = "\n".join([start, *blocks((DOCS / "which-t-which-rule.md").read_text(), "python")])
+    done = run(["-c", script], tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "{'conv_relu': 4}" in done.stdout
+
+
+@pytest.mark.long
 def test_extending_runs_as_it_stands(tmp_path):
     done = run(["-c", "\n".join(blocks((DOCS / "extending.md").read_text(), "python"))], tmp_path)
     assert done.returncode == 0, done.stderr

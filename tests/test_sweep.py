@@ -41,9 +41,9 @@ def conversions(monkeypatch):
 
     calls = []
 
-    def counted(model, graph, calibration_data, options):
+    def counted(model, graph, calibration_data, options, **told):
         calls.append(options)
-        return convert_graph(model, graph, calibration_data, options)
+        return convert_graph(model, graph, calibration_data, options, **told)
 
     convert_graph = runs.convert_graph
     monkeypatch.setattr(runs, "convert_graph", counted)

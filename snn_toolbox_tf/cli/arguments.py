@@ -16,9 +16,10 @@ written; 3 a run could not be finished (memory, disk); 130 interrupted. All sett
 #: The settings that matter to converting, and to evaluating without a report; to the other commands, all do.
 _OF_BOTH = (
     *("path_wd", "dataset_path", "filename_ann", "filename_snn", "poisson_input", "frame_input", "normalize"),
-    *("threshold_rule", "corrections", "calibration", "signed_spikes", "schedule"),
+    *("threshold_rule", "corrections", "calibration", "signed_spikes", "schedule", "tolerance"),
+    *("epochs", "train_weights", "learning_rate", "learning_samples", "learning_batch_size"),
     *("percentile", "per_channel", "num_samples", "duration", "dt", "seed", "v_thresh", "v0", "reset", "verbose"),
-    "maxpool_type",
+    *("maxpool_type", "population_starts"),
 )
 _OF_CONVERT = (*_OF_BOTH, "overwrite")
 _OF_EVALUATE = (
@@ -157,6 +158,6 @@ def _add_settings(parser: argparse.ArgumentParser, keys: Sequence[str] = tuple(S
             else:
                 group.add_argument(_flag(key), metavar=metadata["kind"].placeholder, **options)
             if alias := metadata["alias"]:
-                placeholder = "INT" if alias == "timesteps" else metadata["kind"].placeholder
+                placeholder = "INT|auto" if alias == "timesteps" else metadata["kind"].placeholder
                 options = {"dest": f"setting_{alias}", "default": None, "help": f"Python's name for {_flag(key)}."}
                 group.add_argument(_flag(alias), metavar=placeholder, **options)

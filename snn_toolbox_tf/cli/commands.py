@@ -13,6 +13,8 @@ from snn_toolbox_tf.cli.screen import Screen
 from snn_toolbox_tf.config import Settings, read_settings
 from snn_toolbox_tf.config.files import file_stem
 from snn_toolbox_tf.conversion.check import CheckReport, check
+from snn_toolbox_tf.conversion.populations import LARGEST_TIMESTEPS
+from snn_toolbox_tf.experiment.options import conversion_options
 from snn_toolbox_tf.experiment.preparation import load_converted, prepare
 from snn_toolbox_tf.experiment.run_folder import holds_run
 from snn_toolbox_tf.experiment.runs import convert_prepared, run_folder, run_prepared, simulate_prepared
@@ -53,7 +55,17 @@ def run_check(request: Request, screen: Screen) -> int:
             len(keras.tree.flatten(prepared.calibration_data)[0]) if prepared.calibration_data is not None else 0
         )
         screen.note(f"settings and data can be used: {tested:,} samples to test, {calibrated:,} to calibrate with.")
+    if settings.timesteps == "auto":
+        screen.note(_to_be_found(settings))
     return 0
+
+
+def _to_be_found(settings: Settings) -> str:
+    tolerance = conversion_options(settings).used_tolerance
+    return (
+        f"duration = auto: T will be found by the conversion, as the smallest number of timesteps up to {LARGEST_TIMESTEPS} "
+        f"with which no more than {100 * tolerance:g} % of the decisions differ from the source's."
+    )
 
 
 def _check_table(report: CheckReport) -> Any:
@@ -82,9 +94,10 @@ def run_run(request: Request, screen: Screen) -> int:
     if finished.record is None:
         screen.result(f"spiking network: {finished.network}", data)
         return 0
-    data |= {"report": str(finished.report), **headline(finished.record), "notes": finished.record.notes}
+    record = finished.record
+    data |= {"report": str(finished.report), **headline(record), "conversion": record.conversion, "notes": record.notes}
     places = f"spiking network: {finished.network}\nreport: {finished.report}"
-    screen.result(f"{summarize(finished.record)}\n\n{places}", data)
+    screen.result(f"{summarize(record)}\n\n{places}", data)
     return 0
 
 
@@ -99,18 +112,20 @@ def run_convert(request: Request, screen: Screen) -> int:
     prepared = prepare(settings, data=data)
     with _progress(settings, screen) as progress:
         progress.stage("converting")
-        converted = convert_prepared(prepared)
+        converted = convert_prepared(prepared, progress)
     model_snn, notes = converted.model_snn, [*prepared.settings.notes, *converted.notes]
     target = request.output
     model_snn.save(target)
-    conversion = model_snn.conversion.summary
+    conversion = model_snn.conversion
     populations = len(model_snn.thresholds())
     text = (
-        f"'{prepared.name}' converted: {populations} populations, error of the passes {conversion['pass_error']:.1e}, "
-        f"of the grid {conversion['grid_error']:.1e}\n{target}"
+        f"'{prepared.name}' converted: {populations} populations, error of the passes {conversion.pass_error:.1e}, "
+        f"of the grid {conversion.grid_error:.1e}\n{conversion}\n{target}"
     )
     text = "\n".join([*(f"Note: {note}" for note in notes), text])
-    screen.result(text, {"file": str(target), "populations": populations, "conversion": conversion, "notes": notes})
+    screen.result(
+        text, {"file": str(target), "populations": populations, "conversion": conversion.summary, "notes": notes}
+    )
     return 0
 
 
@@ -122,7 +137,7 @@ def run_evaluate(request: Request, screen: Screen) -> int:
         settings = _as_converted(settings, model_snn, request.flags)
     prepared = prepare(settings, model_snn=model_snn)
     with _progress(settings, screen) as progress:
-        record = simulate_prepared(prepared, convert_prepared(prepared), progress)
+        record = simulate_prepared(prepared, convert_prepared(prepared, progress), progress)
     screen.result(summarize(record), record_as_json(record))
     return 0
 

@@ -32,7 +32,7 @@ class ConsoleProgress(experiment.Progress):
     """Shows a bar for each stage of a run, as a context manager; nothing where nobody watches.
 
     Args:
-        console: Where to show it; nothing is shown unless it is a terminal.
+        console: Where to show it; no bars are shown unless it is a terminal.
         quiet: Whether to show nothing at all.
         interruption: What remembers Ctrl-C; asked at every step.
     """
@@ -48,6 +48,7 @@ class ConsoleProgress(experiment.Progress):
             console=console,
             disable=quiet or not console.is_terminal,
         )
+        self._console, self._quiet = console, quiet
         self._task: int | None = None
 
     def __enter__(self) -> "ConsoleProgress":
@@ -72,6 +73,12 @@ class ConsoleProgress(experiment.Progress):
         self._interruption.check()
         if self._task is not None:
             self._bars.advance(self._bars.task_ids[-1], samples)
+
+    def tell(self, text: str) -> None:
+        """Prints above the bars; also where nobody watches, as a log of what took long."""
+        self._interruption.check()
+        if not self._quiet:
+            self._console.print(text)
 
     def _complete(self) -> None:
         if self._task is not None:

@@ -2,7 +2,8 @@
 
 import dataclasses
 
-from snn_toolbox_tf.config.values import InvalidValue, split
+from snn_toolbox_tf.config.lists import split
+from snn_toolbox_tf.config.values import InvalidValue
 
 _HARDWARE = (
     "it belongs to another simulator. Here simulator = INI runs everything; the way to other simulators and to neuromorphic "

@@ -7,14 +7,14 @@ import dataclasses
 import math
 from typing import Any
 
-from snn_toolbox_tf.config import values
+from snn_toolbox_tf.config import lists, values
 from snn_toolbox_tf.config.values import InvalidValue, Kind
 
 MAX_POOLINGS = {"accumulated": "accumulated", "winner_take_all": "winner_take_all", "fir_max": "winner_take_all"}
 RESETS = {"Reset by subtraction": "subtract", "Reset to zero": "zero", "subtract": "subtract", "zero": "zero"}
 #: Named here once more, because the command line answers before what does them is imported; a test holds both together.
 THRESHOLD_RULES = ("percentile", "maximum", "mean_square_error", "local_threshold_balancing")
-CORRECTIONS = ("shift", "biases", "thresholds", "initial_potentials", "neuron_potentials", "timed_biases")
+CORRECTIONS = ("shift", "biases", "thresholds", "initial_potentials", "neuron_potentials", "weights", "timed_biases")
 #: Variables to keep, by snn_toolbox's name.
 LOG_VARIABLES = ("activations_n_b_l", "spiketrains_n_b_l_t", "mem_n_b_l_t", "synaptic_operations_b_t")
 #: The plots of the report that each of snn_toolbox's names asks for; the report's own names mean themselves.
@@ -35,6 +35,8 @@ PLOTS = {
 }
 
 
+#: In place of a number of timesteps: it is to be found.
+AUTO = "auto"
 _POSITIVE = values.number(0, math.inf, open_low=True, expected="a positive number")
 
 
@@ -135,7 +137,7 @@ class Tools(Section):
 
 @dataclasses.dataclass(frozen=True)
 class Normalization(Section):
-    """Thresholds: found, unless a rule, corrections, percentile, per_channel, v_thresh or v0 is given."""
+    """Thresholds: found, unless a rule, corrections, percentile, per_channel, v_thresh, v0 or population_starts is given."""
 
     threshold_rule: str | None = _setting(
         None,
@@ -145,14 +147,15 @@ class Normalization(Section):
     )
     corrections: tuple[str, ...] = _setting(
         (),
-        values.sequence(CORRECTIONS, "corrections in the order in which they are made"),
+        lists.sequence(CORRECTIONS, "corrections in the order in which they are made"),
         "What is corrected then, on the spikes that x_norm.npz causes.",
         "conversion",
     )
     calibration: str = _setting(
         "automatic",
         values.choice(_same("automatic", "gradient")),
-        "gradient: after it, the network learns from its source, on x_norm.npz without labels. It takes minutes.",
+        "gradient: after it, the network learns from its source, on x_norm.npz without labels, as [gradient_calibration] "
+        "says. It takes minutes.",
         "conversion",
     )
     percentile: float | None = _setting(
@@ -173,16 +176,53 @@ class Normalization(Section):
 
 
 @dataclasses.dataclass(frozen=True)
+class GradientCalibration(Section):
+    """How the network learns from its source, with [normalization] calibration = gradient."""
+
+    epochs: int | None = _setting(
+        None, values.integer(1, optional=True), "Passes through the samples, at most; 8 if empty.", "conversion"
+    )
+    train_weights: bool | None = _setting(
+        None,
+        values.optional(values.boolean()),
+        "False: only thresholds, initial potentials and biases learn; weights, too, if empty.",
+        "conversion",
+    )
+    learning_rate: float | None = _setting(
+        None,
+        values.optional(values.number(0, 1, open_low=True)),
+        "Change of a weight in one step, relative to the size of its layer's weights; found by trial if empty.",
+        "conversion",
+    )
+    learning_samples: int | None = _setting(
+        None,
+        values.integer(64, optional=True),
+        "Number of samples of x_norm.npz to use, at most, a quarter of which is held out; 5000 if empty.",
+        "conversion",
+    )
+    learning_batch_size: int | None = _setting(
+        None, values.integer(1, optional=True), "Samples per step of learning; 32 if empty.", "conversion"
+    )
+
+
+@dataclasses.dataclass(frozen=True)
 class Simulation(Section):
     """The simulation."""
 
-    duration: float = _setting(
+    duration: float | str = _setting(
         32.0,
-        _POSITIVE,
-        "Length in ms; the number of timesteps T is duration / dt. Python's name `timesteps`, for T itself, is understood, "
-        "too.",
+        values.or_word(_POSITIVE, AUTO),
+        "Length in ms; the number of timesteps T is duration / dt. auto: the smallest T that suffices is found while the "
+        "network is converted, see tolerance. Python's name `timesteps`, for T itself, is understood, too.",
         "data",
         alias="timesteps",
+    )
+    tolerance: float | None = _setting(
+        None,
+        values.optional(values.number(0, 1, open_high=True)),
+        "With duration = auto: the share of decisions on samples of x_norm.npz that may differ from the source's; 0.01 if "
+        "empty.",
+        "conversion",
     )
     dt: float = _setting(1.0, _POSITIVE, "Length of a timestep in ms.", "data")
     num_to_test: int | None = _setting(
@@ -190,7 +230,7 @@ class Simulation(Section):
     )
     sample_idxs_to_test: tuple[int, ...] = _setting(
         (),
-        values.integers(0, "a list of sample indices from 0 on"),
+        lists.integers(0, "a list of sample indices from 0 on"),
         "Indices of the test samples, in place of the first ones.",
         "data",
     )
@@ -233,6 +273,12 @@ class Cell(Section):
         "Initial membrane potential in units of the threshold; 0.5 where it is not found, either.",
         "conversion",
     )
+    population_starts: tuple[tuple[str, int], ...] = _setting(
+        (),
+        lists.named_integers(0, "numbers of timesteps by population, such as conv1_relu: 4, conv2_relu: 8"),
+        "For so many timesteps the neurons of a population only integrate, because their input settles meanwhile.",
+        "conversion",
+    )
     reset: str = _setting(
         "subtract", values.choice(RESETS), "subtract (soft reset) or zero (hard reset).", "conversion"
     )
@@ -266,7 +312,7 @@ class ParameterSweep(Section):
         "v_thresh", values.text("a key"), "The setting to vary: any key of the other sections.", "nothing"
     )
     param_values: tuple[Any, ...] = _setting(
-        (), values.sweep_values(), "The values to run; no sweep if empty.", "nothing"
+        (), lists.sweep_values(), "The values to run; no sweep if empty.", "nothing"
     )
     param_logscale: bool = _setting(False, values.boolean(), "Plot with a logarithmic axis.", "nothing")
 
@@ -277,13 +323,13 @@ class Output(Section):
 
     plot_vars: tuple[str, ...] = _setting(
         ("all",),
-        values.names(_same("all", *PLOTS), "plots of the report"),
+        lists.names(_same("all", *PLOTS), "plots of the report"),
         "Plots of the report; {} for none.",
         "nothing",
     )
     log_vars: tuple[str, ...] = _setting(
         (),
-        values.names(_same("all", *LOG_VARIABLES), "variables to keep"),
+        lists.names(_same("all", *LOG_VARIABLES), "variables to keep"),
         "What to keep of all samples, in recordings/.",
         "simulation",
     )
@@ -292,7 +338,7 @@ class Output(Section):
     )
     neurons_to_plot: tuple[str, ...] = _setting(
         (),
-        values.names(None, "neurons as population/index"),
+        lists.names(None, "neurons as population/index"),
         "Neurons of the membrane plot, as population/flat index (conv1_relu/17); some of each population if empty.",
         "nothing",
     )
@@ -307,6 +353,7 @@ SECTIONS: dict[str, type[Section]] = {
     "input": Input,
     "tools": Tools,
     "normalization": Normalization,
+    "gradient_calibration": GradientCalibration,
     "conversion": Conversion,
     "simulation": Simulation,
     "cell": Cell,

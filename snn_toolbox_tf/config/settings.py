@@ -7,11 +7,13 @@ from typing import Any
 from snn_toolbox_tf.config import values
 from snn_toolbox_tf.config.sections import (
     ALIASES,
+    AUTO,
     SECTION_OF,
     SECTIONS,
     Cell,
     ConfigurationError,
     Conversion,
+    GradientCalibration,
     Input,
     Normalization,
     Output,
@@ -45,6 +47,7 @@ class Settings:
     input: Input = dataclasses.field(default_factory=Input)
     tools: Tools = dataclasses.field(default_factory=Tools)
     normalization: Normalization = dataclasses.field(default_factory=Normalization)
+    gradient_calibration: GradientCalibration = dataclasses.field(default_factory=GradientCalibration)
     conversion: Conversion = dataclasses.field(default_factory=Conversion)
     simulation: Simulation = dataclasses.field(default_factory=Simulation)
     cell: Cell = dataclasses.field(default_factory=Cell)
@@ -55,18 +58,8 @@ class Settings:
     def __post_init__(self) -> None:
         if self.input.poisson_input and self.input.frame_input:
             raise ConfigurationError("[input] poisson_input and frame_input exclude each other. Received: both True.")
-        steps = self.simulation.duration / self.simulation.dt
-        if steps > MOST_TIMESTEPS:
-            raise ConfigurationError(
-                f"[simulation] duration / dt is the number of timesteps. Expected at most 2**24 = {MOST_TIMESTEPS:,}, up to "
-                f"which spike counts are exact. Received: duration={self.simulation.duration:g}, "
-                f"dt={self.simulation.dt:g}."
-            )
-        if round(steps) < 1 or abs(steps - round(steps)) > 1e-9 * steps:
-            raise ConfigurationError(
-                "[simulation] duration must be a whole number of timesteps dt, at least one. "
-                f"Received: duration={self.simulation.duration:g}, dt={self.simulation.dt:g}."
-            )
+        self._check_duration()
+        self._check_calibration()
         if self.simulation.schedule == "layer_synchronous" and self.cell.reset != "subtract":
             raise ConfigurationError("[simulation] schedule = layer_synchronous needs [cell] reset = subtract.")
         if self.simulation.schedule == "layer_synchronous" and (
@@ -83,10 +76,60 @@ class Settings:
                 "Leave one of them empty."
             )
 
+    def _check_duration(self) -> None:
+        duration, dt, tolerance = self.simulation.duration, self.simulation.dt, self.simulation.tolerance
+        if isinstance(duration, str):
+            self._check_timesteps_can_be_found()
+            return
+        if tolerance is not None:
+            raise ConfigurationError(
+                f"[simulation] tolerance = {tolerance:g} says which number of timesteps suffices, where that is to be "
+                f"found. Received: duration = {duration:g}. Set duration = {AUTO}, or leave tolerance out."
+            )
+        steps = duration / dt
+        if steps > MOST_TIMESTEPS:
+            raise ConfigurationError(
+                f"[simulation] duration / dt is the number of timesteps. Expected at most 2**24 = {MOST_TIMESTEPS:,}, up to "
+                f"which spike counts are exact. Received: duration={duration:g}, dt={dt:g}."
+            )
+        if round(steps) < 1 or abs(steps - round(steps)) > 1e-9 * steps:
+            raise ConfigurationError(
+                "[simulation] duration must be a whole number of timesteps dt, at least one. "
+                f"Received: duration={duration:g}, dt={dt:g}."
+            )
+
+    def _check_timesteps_can_be_found(self) -> None:
+        found = f"[simulation] duration = {AUTO} finds the number of timesteps"
+        if not self.tools.convert:
+            raise ConfigurationError(
+                f"{found} while a network is converted. Received: [tools] convert = False. Give a duration, or set "
+                "convert = True."
+            )
+        if not self.tools.normalize:
+            raise ConfigurationError(
+                f"{found} by comparing decisions on x_norm.npz. Received: [tools] normalize = False. Give a duration, or "
+                "set normalize = True."
+            )
+        if self.input.frame_input:
+            raise ConfigurationError(
+                f"{found} for constant or Poisson input. Received: [input] frame_input = True. Give a duration: the number "
+                "of frames per sample."
+            )
+
+    def _check_calibration(self) -> None:
+        given = [f"{key} = {value}" for key, value in self.items("gradient_calibration") if value is not None]
+        if self.normalization.calibration != "gradient" and given:
+            raise ConfigurationError(
+                f"[gradient_calibration] {', '.join(given)}: this says how a network learns by gradient. Received: "
+                f"[normalization] calibration = {self.normalization.calibration}. Set calibration = gradient, or leave it "
+                "out."
+            )
+
     @property
-    def timesteps(self) -> int:
-        """T, the number of timesteps."""
-        return round(self.simulation.duration / self.simulation.dt)
+    def timesteps(self) -> int | str:
+        """T, the number of timesteps; "auto" where it is to be found."""
+        duration = self.simulation.duration
+        return duration if isinstance(duration, str) else round(duration / self.simulation.dt)
 
     @property
     def input_mode(self) -> str:
@@ -127,7 +170,8 @@ class Settings:
             dt = changes.get("dt", self.simulation.dt)
             timesteps = _value("timesteps", lambda kind: kind.check(changes["timesteps"]))
             # What is wrong with dt is said where it is checked.
-            found["duration"] = timesteps * (dt if isinstance(dt, (int, float)) and dt > 0 else 1.0)
+            dt = dt if isinstance(dt, (int, float)) and dt > 0 else 1.0
+            found["duration"] = timesteps if isinstance(timesteps, str) else timesteps * dt
         return found
 
     def as_dict(self) -> dict[str, dict[str, Any]]:
@@ -158,7 +202,9 @@ def _alias(key: str) -> str:
 
 def _kind_of(name: str) -> Kind:
     # The number of timesteps is the one name that is not just another word for its key.
-    return values.integer(1) if name == "timesteps" else fields_of(section_of(name))[key_of(name)].metadata["kind"]
+    if name == "timesteps":
+        return values.or_word(values.integer(1), AUTO)
+    return fields_of(section_of(name))[key_of(name)].metadata["kind"]
 
 
 def _value(name: str, convert: Callable[[Kind], Any]) -> Any:

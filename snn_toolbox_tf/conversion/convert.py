@@ -1,7 +1,7 @@
 """`convert_keras`: the whole way from a Keras model to a spiking one, as a table of contents."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -12,8 +12,10 @@ from snn_toolbox_tf.conversion import verification
 from snn_toolbox_tf.conversion.learning import learn
 from snn_toolbox_tf.conversion.options import ConversionOptions
 from snn_toolbox_tf.conversion.populations import Calibrator
+from snn_toolbox_tf.conversion.requirements import check_requirements
 from snn_toolbox_tf.distillation import GradientCalibration
 from snn_toolbox_tf.foundation.argument_checks import check_model_name
+from snn_toolbox_tf.foundation.telling import Tell, tell_nobody
 from snn_toolbox_tf.graph import Graph, Population
 from snn_toolbox_tf.grid import observed, quantize
 from snn_toolbox_tf.model import DEFAULT_TIMESTEPS, ConversionRecord, SpikingModel, take_over_compilation
@@ -31,13 +33,14 @@ def convert_keras(
     calibration_data: Any = None,
     *,
     timesteps: int | str = DEFAULT_TIMESTEPS,
-    tolerance: float = 0.01,
+    tolerance: float | None = None,
     threshold_rule: str | ThresholdRule | None = None,
     corrections: Sequence[str] | None = None,
     percentile: float | None = None,
     per_channel: bool | None = None,
     threshold_scale: float | None = None,
     v0: float | None = None,
+    population_starts: Mapping[str, int] | None = None,
     reset: str = "subtract",
     signed_spikes: bool = False,
     schedule: str = "step",
@@ -51,11 +54,12 @@ def convert_keras(
 ) -> SpikingModel:
     """Converts a trained Keras model into a spiking neural network.
 
-    Unless one of `threshold_rule`, `corrections`, `percentile`, `per_channel`, `threshold_scale` and `v0` is given,
-    thresholds and corrections are found: several ways are tried on one part of the calibration data, and the network whose
-    decisions agree most with the source's on another part is taken. `model_snn.conversion.trials` tells of it. The neurons
-    remain integrate-and-fire neurons with soft reset, weights are not changed, and labels are not used. With
-    `reset="zero"` or `input="frames"` nothing is searched.
+    Unless one of `threshold_rule`, `corrections`, `percentile`, `per_channel`, `threshold_scale`, `v0` and
+    `population_starts` is given, thresholds and corrections are found: several ways are tried on one part of the calibration
+    data, and the network whose decisions agree most with the source's on another part is taken.
+    `print(model_snn.conversion)` tells of it, and `model_snn.conversion.trials` of what was tried. The neurons remain
+    integrate-and-fire neurons with soft reset, weights are not changed, and labels are not used. With `reset="zero"` or
+    `input="frames"` nothing is searched.
 
     Args:
         model: A built Sequential or Functional model with ReLU nonlinearities. It is not changed.
@@ -65,7 +69,7 @@ def convert_keras(
             weights alone (Diehl et al. 2015), and are much worse.
         timesteps: T of `predict` and `evaluate`, for which thresholds and corrections are made; or "auto": the smallest T,
             up to 256, with which the decisions of no more than the share `tolerance` of samples differ from the source's.
-        tolerance: See `timesteps`.
+        tolerance: See `timesteps`, with "auto" only; 0.01 if None.
         threshold_rule: How thresholds follow from the activations that calibration data cause: "percentile" (Rueckauer et
             al. 2017), "maximum" (Diehl et al. 2015), "mean_square_error" (for T timesteps; Li et al. 2021),
             "local_threshold_balancing" (Bu et al. 2025), or a function of your own of the statistics, see
@@ -80,6 +84,10 @@ def convert_keras(
             activations and needs fewer timesteps.
         v0: Initial membrane potential in units of the threshold; 0.5 (theta/2) rounds rates to nearest. Neurons that stand
             for a `QuantizationClipFloorShift` start at theta/2, as they were trained to.
+        population_starts: Numbers of timesteps by name of a population, for example `{"conv2_relu": 4}`: so long its neurons
+            only integrate and do not fire, because their input settles meanwhile. The timesteps count in T, of which fewer
+            are left to fire in. Not together with what is found on spikes, which assumes that all fire from the first
+            timestep on: `corrections`, `timesteps="auto"`, `calibration="gradient"`.
         reset: "subtract" (soft reset) or "zero" (hard reset).
         signed_spikes: Whether a neuron may take spikes back, with spikes of -1, when inhibition comes late (Wang et al.
             2022): more accurate at few timesteps, for hardware with signed spikes (Loihi 2, whose spikes are graded).
@@ -123,6 +131,7 @@ def convert_keras(
         per_channel=per_channel,
         threshold_scale=threshold_scale,
         v0=v0,
+        population_starts=population_starts,
         reset=reset,
         signed_spikes=signed_spikes,
         schedule=schedule,
@@ -140,7 +149,13 @@ def convert_keras(
 
 
 def convert_graph(
-    model: keras.Model, graph: Graph, calibration_data: Any, options: ConversionOptions, *, name: str | None = None
+    model: keras.Model,
+    graph: Graph,
+    calibration_data: Any,
+    options: ConversionOptions,
+    *,
+    name: str | None = None,
+    tell: Tell = tell_nobody,
 ) -> SpikingModel:
     """Does what `convert_keras` does for a model whose graph has been parsed and put through the passes already.
 
@@ -150,18 +165,16 @@ def convert_graph(
         calibration_data: As for `convert_keras`.
         options: The other arguments of `convert_keras`, checked.
         name: Name of the spiking model.
+        tell: Is told how a long calibration proceeds.
     """
     calibrated = calibration_data is not None
-    if options.gradient is not None and not calibrated:
-        raise ValueError(
-            "Calibration by gradient learns from samples. Expected `calibration_data`, a thousand typical samples or more, "
-            f"without labels. Received: calibration={options.calibration!r}, calibration_data=None"
-        )
+    check_requirements(options, graph, samples=None if calibrated else 0)
     network = Network(graph)
     if calibrated:
         frames = options.input == "frames"
         data = InputData(calibration_data, graph, argument="calibration_data", merge_frames=frames)
         statistics = calibration.observe_activations(network, data)
+        check_requirements(options, graph, samples=statistics.samples)
     else:
         statistics = calibration.observe_random_input(network, options.seed)
     source = SourceFunction(model, graph)
@@ -172,19 +185,23 @@ def convert_graph(
     )
     ann_outputs = network.decoded_ann_outputs(statistics.first_batch, shift=None)
     source_graph = None if options.gradient is None else graph.copy()
-    calibrator = Calibrator(network, statistics, options)
+    calibrator = Calibrator(network, statistics, options, tell)
     populations = calibrator.from_data() if calibrated else calibrator.without_data()
     recorded = populations.recorded
+    for node in graph.of_type(Population):
+        node.start = options.starts.get(node.name, 0)
     if options.gradient is not None and source_graph is not None:
         input_options = InputOptions(options.input, options.seed)
         recorded = recorded | learn(
-            source_graph, graph, statistics, options.gradient, populations.timesteps, input_options
+            source_graph, graph, statistics, options.gradient, populations.timesteps, input_options, tell
         )
     if populations.weights_changed or options.gradient is not None:
         ann_outputs = Network(graph).decoded_ann_outputs(statistics.first_batch, shift=None)
     record = ConversionRecord(
         **options.recorded(),
         **recorded,
+        timesteps=populations.timesteps,
+        readout_start=max(readout.start for readout in graph.readouts),
         calibration_samples=statistics.samples if calibrated else 0,
         thresholds={node.name: node.threshold for node in graph.of_type(Population)},
         pass_error=pass_error,

@@ -4,6 +4,7 @@ from typing import Any
 
 from snn_toolbox_tf.calibration import ActivationStatistics, raise_thresholds
 from snn_toolbox_tf.distillation import GradientCalibration, distill
+from snn_toolbox_tf.foundation.telling import Tell
 from snn_toolbox_tf.graph import Graph
 from snn_toolbox_tf.simulation.inputs import InputOptions
 
@@ -15,6 +16,7 @@ def learn(
     settings: GradientCalibration,
     timesteps: int,
     input_options: InputOptions,
+    tell: Tell,
 ) -> dict[str, Any]:
     """Trains a network by gradient; returns what the record says of it.
 
@@ -25,8 +27,11 @@ def learn(
         settings: How it is trained.
         timesteps: T.
         input_options: How input is encoded.
+        tell: Is told of every pass.
     """
-    outcome = distill(source, graph, statistics.reservoir, settings, timesteps=timesteps, input_options=input_options)
+    outcome = distill(
+        source, graph, statistics.reservoir, settings, timesteps=timesteps, input_options=input_options, tell=tell
+    )
     raise_thresholds(graph, statistics.largest)
     return {
         "calibration": "gradient",

@@ -2,7 +2,7 @@
 
 import dataclasses
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from snn_toolbox_tf.foundation.argument_checks import (
     check_percentile,
     check_positive_integer,
     check_seed,
+    check_start,
     check_timesteps,
     is_number,
 )
@@ -26,7 +27,7 @@ from snn_toolbox_tf.simulation.schedules import check_schedule
 
 FORMS = ("normalized", "unnormalized")
 CALIBRATIONS = ("automatic", "gradient")
-DEFAULT_PERCENTILE = 99.9
+DEFAULT_PERCENTILE, DEFAULT_TOLERANCE = 99.9, 0.01
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -38,13 +39,14 @@ class ConversionOptions:
     """
 
     timesteps: int | str = DEFAULT_TIMESTEPS
-    tolerance: float = 0.01
+    tolerance: float | None = None
     threshold_rule: str | ThresholdRule | None = None
     corrections: Sequence[str] | None = None
     percentile: float | None = None
     per_channel: bool | None = None
     threshold_scale: float | None = None
     v0: float | None = None
+    population_starts: Mapping[str, int] | None = None
     reset: str = "subtract"
     signed_spikes: bool = False
     schedule: str = "step"
@@ -57,11 +59,7 @@ class ConversionOptions:
 
     def __post_init__(self) -> None:
         _check_timesteps(self.timesteps)
-        if not (is_number(self.tolerance) and 0 <= self.tolerance < 1):
-            raise ValueError(
-                "Expected `tolerance` to be in [0, 1), the share of decisions that may differ from the source's. "
-                f"Received: tolerance={self.tolerance!r}"
-            )
+        _check_tolerance(self.tolerance, self.timesteps)
         _check_percentile(self.percentile)
         _check_corrections(self.corrections)
         _ = self.rule_for(self.recipe, self.used_timesteps)
@@ -87,6 +85,7 @@ class ConversionOptions:
             check_positive_integer(self.block_length, "block_length")
         if self.gradient is not None:
             self._check_gradient()
+        self._check_starts()
         if self.input == "frames" and (self.corrections or self.timesteps == "auto"):
             raise ValueError(
                 "Corrections, and a number of timesteps that is to be found, need input='analog' or 'poisson': calibration "
@@ -123,6 +122,39 @@ class ConversionOptions:
                 f"Received: calibration={self.calibration!r}, corrections={list(self.recipe.corrections)}"
             )
 
+    def _check_starts(self) -> None:
+        if self.population_starts is None:
+            return
+        if not isinstance(self.population_starts, Mapping):
+            raise TypeError(
+                "Expected `population_starts` to be a dict of numbers of timesteps by name of a population, for example "
+                f"{{'conv1_relu': 4}}. Received: population_starts={self.population_starts!r}"
+            )
+        for name, start in self.population_starts.items():
+            check_start(start, f"population_starts[{name!r}]")
+            if start >= self.used_timesteps:
+                raise ValueError(
+                    f"Population {name!r} would wait for all timesteps, and never fire. Expected "
+                    f"`population_starts[{name!r}]` to be less than timesteps={self.used_timesteps}. Received: {start}"
+                )
+        calibrated = {
+            "timesteps": self.timesteps if self.timesteps == "auto" else None,
+            "corrections": self.corrections or None,
+            "calibration": None if self.gradient is None else self.calibration,
+        }
+        received = [f"{name}={value!r}" for name, value in calibrated.items() if value is not None]
+        if self.starts and received:
+            raise ValueError(
+                "What is found on spikes is found for populations that fire from the first timestep on. Expected "
+                "`population_starts` with a threshold rule and a number of timesteps, without corrections and gradients. "
+                f"Received: population_starts={self.starts!r}, {', '.join(received)}"
+            )
+
+    @property
+    def starts(self) -> dict[str, int]:
+        """The number of timesteps that each population waits, of those that wait."""
+        return {name: int(start) for name, start in (self.population_starts or {}).items() if start}
+
     @property
     def gradient(self) -> GradientCalibration | None:
         """How the network learns from its source by gradient, or None if it does not."""
@@ -141,14 +173,15 @@ class ConversionOptions:
         """Whether nothing is given that would fix thresholds and corrections, so that they are to be found."""
         given = (
             *(self.threshold_rule, self.corrections, self.percentile),
-            *(self.per_channel, self.threshold_scale, self.v0),
+            *(self.per_channel, self.threshold_scale, self.v0, self.starts or None),
         )
         return all(value is None for value in given) and self.reset == "subtract" and self.input != "frames"
 
     @property
     def depends_on_timesteps(self) -> bool:
-        """Whether thresholds and corrections are made for a number of timesteps."""
-        return self.automatic or self.gradient is not None or self.recipe.depends_on_timesteps
+        """Whether thresholds and corrections are made for a number of timesteps, or that number is to be found."""
+        found = self.automatic or self.timesteps == "auto"
+        return found or self.gradient is not None or self.recipe.depends_on_timesteps
 
     @property
     def recipe(self) -> Recipe:
@@ -170,6 +203,11 @@ class ConversionOptions:
         """T, or its default where T is to be found."""
         return DEFAULT_TIMESTEPS if isinstance(self.timesteps, str) else self.timesteps
 
+    @property
+    def used_tolerance(self) -> float:
+        """The share of decisions that may differ, or its default."""
+        return DEFAULT_TOLERANCE if self.tolerance is None else float(self.tolerance)
+
     def rule_for(self, recipe: Recipe, timesteps: int) -> ThresholdRule:
         """Returns the rule of a recipe, for the options' percentile; the user's own if the recipe has none of the names."""
         own = self.threshold_rule if recipe.threshold_rule == "custom" else None
@@ -186,8 +224,10 @@ class ConversionOptions:
         """Returns what a `ConversionRecord` keeps of the options, whatever thresholds and corrections are found."""
         return {
             "automatic": self.automatic,
+            "tolerance": self.used_tolerance if self.timesteps == "auto" else None,
             "threshold_scale": self.used_threshold_scale,
             "v0": self.neuron.v0,
+            "population_starts": self.starts,
             "reset": self.reset,
             "signed_spikes": bool(self.signed_spikes),
             "schedule": self.schedule,
@@ -238,3 +278,18 @@ def _check_timesteps(timesteps: Any) -> None:
             )
         return
     check_timesteps(timesteps)
+
+
+def _check_tolerance(tolerance: Any, timesteps: Any) -> None:
+    if tolerance is None:
+        return
+    if not (is_number(tolerance) and 0 <= tolerance < 1):
+        raise ValueError(
+            "Expected `tolerance` to be in [0, 1), the share of decisions that may differ from the source's. "
+            f"Received: tolerance={tolerance!r}"
+        )
+    if timesteps != "auto":
+        raise ValueError(
+            "`tolerance` says which number of timesteps suffices, where that is to be found. Expected timesteps='auto' with "
+            f"it, or no tolerance. Received: timesteps={timesteps!r}, tolerance={tolerance!r}"
+        )

@@ -10,7 +10,9 @@ from snn_toolbox_tf import calibration, corrections
 from snn_toolbox_tf.calibration import ActivationStatistics
 from snn_toolbox_tf.conversion.options import ConversionOptions
 from snn_toolbox_tf.corrections import Recipe, Samples, Trial
+from snn_toolbox_tf.foundation.telling import Tell, tell_nobody
 from snn_toolbox_tf.graph import Graph, Population
+from snn_toolbox_tf.model import trial_records
 from snn_toolbox_tf.network import Network, inputs_of
 from snn_toolbox_tf.simulation.inputs import InputOptions
 
@@ -45,26 +47,17 @@ class Calibrator:
         network: The network with its source's weights; its graph is changed.
         statistics: Of its activations.
         options: Of the conversion.
+        tell: Is told of every number of timesteps that is tried.
     """
 
     network: Network
     statistics: ActivationStatistics
     options: ConversionOptions
+    tell: Tell = tell_nobody
 
     def without_data(self) -> Calibrated:
         """Sets thresholds from batch-norm statistics and weights."""
         graph, options = self.network.graph, self.options
-        if options.timesteps == "auto":
-            raise ValueError(
-                "`timesteps='auto'` needs `calibration_data`, on which decisions are compared. Pass a few hundred samples, "
-                "or a number of timesteps."
-            )
-        if options.corrections or options.threshold_rule is not None:
-            raise ValueError(
-                "Threshold rules and corrections look at samples. Expected `calibration_data`, a few hundred typical ones. "
-                f"Received: threshold_rule={options.threshold_rule!r}, corrections={options.corrections!r}, "
-                "calibration_data=None"
-            )
         if self._to_be_found():
             warnings.warn(
                 f"No `calibration_data` was given for model '{graph.name}': thresholds are estimated from batch-norm "
@@ -86,16 +79,12 @@ class Calibrator:
         self._warn_of_useless_data()
         for node in inputs_of(graph):
             node.magnitude = float(statistics.largest[node.name].max()) or 1.0
-        if self.options.timesteps == "auto" and not self._to_be_found():
-            raise ValueError(
-                f"All thresholds of model '{graph.name}' were trained, for a number of timesteps. Give a number of "
-                "timesteps, for example that of the levels it was trained with. Received: timesteps='auto'"
-            )
         if self.options.timesteps == "auto":
-            timesteps, trials = self._smallest_timesteps()
+            timesteps, tried = self._smallest_timesteps()
         else:
-            timesteps, trials = self.options.used_timesteps, self._trials(self.options.used_timesteps)
-        chosen = corrections.best_of(trials)
+            timesteps = self.options.used_timesteps
+            tried = {timesteps: self._trials(timesteps)}
+        chosen = corrections.best_of(tried[timesteps])
         recipe = dataclasses.replace(self.options.recipe, corrections=()) if chosen is None else chosen.recipe
         thresholds = self._set_thresholds(recipe, timesteps)
         _warn_of_another_scale(graph, thresholds)
@@ -119,7 +108,7 @@ class Calibrator:
             "corrections": recipe.corrections,
             "calibrated_timesteps": timesteps if made_for else None,
             "agreement": None if found is None else found.decisions,
-            "trials": tuple(map(str, trials)) if len(trials) > 1 else (),
+            "trials": trial_records(tried, chosen),
         }
         return Calibrated(timesteps, record, weights_changed=recipe.fits_weights)
 
@@ -170,17 +159,18 @@ class Calibrator:
         fit_weights = gradient is not None and gradient.train_weights
         return corrections.recipes_for(len(self.statistics.reservoir), fit_weights=fit_weights)
 
-    def _smallest_timesteps(self) -> tuple[int, list[Trial]]:
+    def _smallest_timesteps(self) -> tuple[int, dict[int, list[Trial]]]:
         """Finds the smallest T with which decisions agree to within the tolerance: doubles it, then halves the interval.
 
         Agreement rises with T but for noise, so that what is found is the smallest T for which it was seen, not a proof.
         """
-        wanted = 1.0 - self.options.tolerance
+        wanted = 1.0 - self.options.used_tolerance
         found: dict[int, list[Trial]] = {}
 
         def suffices(timesteps: int) -> bool:
             found[timesteps] = self._trials(timesteps)
             best = corrections.best_of(found[timesteps])
+            self.tell(f"{timesteps} timesteps: {best}")
             return best is not None and best.agreement is not None and best.agreement.decisions >= wanted
 
         high = 4
@@ -198,13 +188,13 @@ class Calibrator:
                     "which are taken. Give a larger `tolerance`, or more typical calibration data.",
                     stacklevel=5,
                 )
-                return high, found[high]
+                return high, found
             high *= 2
         low = high // 2 if high > 4 else 0
         while high - low > max(1, high // _RESOLUTION):
             middle = (low + high) // 2
             low, high = (low, middle) if suffices(middle) else (middle, high)
-        return high, found[high]
+        return high, found
 
     def _set_thresholds(self, recipe: Recipe, timesteps: int) -> dict[str, np.ndarray]:
         rule = self.options.rule_for(recipe, timesteps)

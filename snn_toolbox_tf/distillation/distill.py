@@ -1,11 +1,12 @@
 """The whole way: samples are divided, a student is made, trained, and written back."""
 
 from snn_toolbox_tf.calibration.reservoir import Reservoir
-from snn_toolbox_tf.distillation.settings import FEWEST_SAMPLES, GradientCalibration
+from snn_toolbox_tf.distillation.settings import GradientCalibration, check_samples
 from snn_toolbox_tf.distillation.student import Student
 from snn_toolbox_tf.distillation.teacher import Teacher
 from snn_toolbox_tf.distillation.training import Outcome, Training
 from snn_toolbox_tf.distillation.write import write_student
+from snn_toolbox_tf.foundation.telling import Tell, tell_nobody
 from snn_toolbox_tf.graph import Graph
 from snn_toolbox_tf.simulation.inputs import InputOptions
 
@@ -21,6 +22,7 @@ def distill(
     *,
     timesteps: int,
     input_options: InputOptions,
+    tell: Tell = tell_nobody,
 ) -> Outcome:
     """Trains a calibrated network to do what its source does in T timesteps.
 
@@ -31,15 +33,12 @@ def distill(
         settings: How it is trained.
         timesteps: T.
         input_options: How input is encoded.
+        tell: Is told of every pass.
 
     Raises:
         ValueError: If there are too few samples.
     """
-    if len(reservoir) < FEWEST_SAMPLES:
-        raise ValueError(
-            f"Calibration by gradient needs {FEWEST_SAMPLES} calibration samples at least, a quarter of which is held out, "
-            f"better a thousand. Received: {len(reservoir)}. Pass more, or take calibration='automatic'."
-        )
+    check_samples(len(reservoir))
     samples = reservoir.samples(settings.samples)
     count = len(next(iter(samples.values())))
     # The last ones: calibration without gradients has looked at the first.
@@ -52,6 +51,7 @@ def distill(
         {name: array[: count - held_out] for name, array in samples.items()},
         {name: array[count - held_out :] for name, array in samples.items()},
         seed=input_options.seed,
+        tell=tell,
     )
     outcome = training.run()
     write_student(graph, student, weights=settings.train_weights)

@@ -8,6 +8,15 @@ from snn_toolbox_tf.foundation.argument_checks import check_positive_integer, is
 FEWEST_SAMPLES = 64
 
 
+def check_samples(count: int) -> None:
+    """Raises a ValueError if there are too few samples to learn from."""
+    if count < FEWEST_SAMPLES:
+        raise ValueError(
+            f"Calibration by gradient needs {FEWEST_SAMPLES} calibration samples at least, a quarter of which is held out, "
+            f"better a thousand. Received: {count}. Pass more, or take calibration='automatic'."
+        )
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class GradientCalibration:
     """Calibration by gradient: the spiking network learns from its source, on calibration data without labels.
@@ -27,9 +36,13 @@ class GradientCalibration:
         ValueError: If one is not usable.
 
     Example:
-        >>> import snn_toolbox_tf as snn
-        >>> snn.GradientCalibration(epochs=2, train_weights=False).learning_rate is None
-        True
+        >>> import keras, numpy as np, snn_toolbox_tf as snn
+        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(8, "relu"), keras.layers.Dense(3)])
+        >>> x = np.random.default_rng(0).random((64, 4), "float32")
+        >>> learning = snn.GradientCalibration(epochs=1, train_weights=False, learning_rate=1e-3)
+        >>> model_snn = snn.convert_keras(model, x, timesteps=4, calibration=learning)
+        >>> model_snn.conversion.epochs, model_snn.conversion.agreement >= model_snn.conversion.agreement_before
+        (1, True)
     """
 
     epochs: int = 8

@@ -15,6 +15,7 @@ from snn_toolbox_tf.distillation.loss import Answer, distance
 from snn_toolbox_tf.distillation.settings import GradientCalibration
 from snn_toolbox_tf.distillation.student import Student
 from snn_toolbox_tf.distillation.teacher import Teacher
+from snn_toolbox_tf.foundation.telling import Tell, tell_nobody
 from snn_toolbox_tf.network.adam import Adam, warm_cosine
 from snn_toolbox_tf.network.input_data import Batch
 
@@ -35,6 +36,9 @@ class State:
     values: list[np.ndarray]
     agreement: Agreement
     loss: float
+
+    def __str__(self) -> str:
+        return f"{100 * self.agreement.decisions:.1f} % agreement, loss {self.loss:.4g}"
 
     def beats(self, best: "State", first: "State") -> bool:
         """Whether it is better than the best so far: it agrees clearly more with the source, or is closer to it.
@@ -75,6 +79,7 @@ class Training:
         samples: What it learns from, an array per input.
         held_out: What it is compared on.
         seed: Seed of the order of samples.
+        tell: Is told of every pass.
     """
 
     def __init__(
@@ -85,8 +90,9 @@ class Training:
         samples: Batch,
         held_out: Batch,
         seed: int,
+        tell: Tell = tell_nobody,
     ) -> None:
-        self._student, self._teacher, self._settings = student, teacher, settings
+        self._student, self._teacher, self._settings, self._tell = student, teacher, settings, tell
         self._samples, self._held_out = samples, held_out
         self._count = len(next(iter(samples.values())))
         self._batch = min(settings.batch_size, self._count)
@@ -100,6 +106,7 @@ class Training:
     def run(self) -> Outcome:
         """Trains, and leaves the student in the best state."""
         first = best = self._state()
+        self._tell(f"before learning: {first}")
         rate = self._settings.learning_rate or self._found_rate(first)
         steps, epoch, since = 0, 0, 0
         progress = keras.utils.Progbar(
@@ -115,6 +122,7 @@ class Training:
             state = self._state()
             values = {"loss": loss, "held_out_loss": state.loss, "held_out_agreement": state.agreement.decisions}
             progress.update(epoch, values=list(values.items()), finalize=True)
+            self._tell(f"pass {epoch} of {self._settings.epochs} at most: {state}")
             if state.beats(best, first):
                 best, since = state, 0
                 continue

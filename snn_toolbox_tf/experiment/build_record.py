@@ -51,14 +51,15 @@ def build_record(
     return RunRecord(
         title=title,
         samples=evaluation.done,
-        timesteps=reported_timesteps(graph, settings.timesteps),
+        timesteps=reported_timesteps(graph, model_snn.timesteps),
         outputs=[_output(r.name, graph.output_shape(r), evaluation, data, settings) for r in graph.readouts],
-        populations=_populations(model_snn, evaluation, comparison, settings.timesteps),
+        populations=_populations(model_snn, evaluation, comparison),
         synapses=_synapses(model_snn, settings.input_mode, evaluation),
         compared_samples=comparison.fidelity.samples,
         trace=trace,
         settings=settings_of_conversion(settings, model_snn).as_dict(),
         conversion=model_snn.conversion.summary,
+        conversion_text=str(model_snn.conversion),
         versions=versions(),
         seconds={**seconds, **{name: float(value) for name, value in evaluation.group("seconds").items()}},
         notes=[*notes, *(f"Not promised to be bit-equal over batch sizes: {text}." for text in exceptions)],
@@ -101,12 +102,10 @@ def _early_exit(name: str, evaluation: Evaluation) -> dict[str, np.ndarray]:
     return {"confidence": CONFIDENCES, "mean_timesteps": timesteps / samples, "accuracy": right / samples}
 
 
-def _populations(
-    model_snn: SpikingModel, evaluation: Evaluation, comparison: Comparison, timesteps: int
-) -> list[PopulationRecord]:
+def _populations(model_snn: SpikingModel, evaluation: Evaluation, comparison: Comparison) -> list[PopulationRecord]:
     records, worth = [], units(model_snn)
     for node, row in zip(model_snn.network.graph.of_type(Population), comparison.fidelity.populations, strict=True):
-        rates = evaluation.sums[f"spike_counts/{node.name}"] / (evaluation.done * timesteps)
+        rates = evaluation.sums[f"spike_counts/{node.name}"] / (evaluation.done * model_snn.timesteps)
         theta = worth[node.name].spike
         records.append(
             PopulationRecord(

@@ -5,6 +5,7 @@ from typing import Any
 from snn_toolbox_tf.config import Settings
 from snn_toolbox_tf.config.sections import PLOTS, THRESHOLD_RULES
 from snn_toolbox_tf.conversion import ConversionOptions
+from snn_toolbox_tf.distillation import GradientCalibration
 from snn_toolbox_tf.model import SpikingModel
 
 
@@ -12,13 +13,15 @@ def conversion_options(settings: Settings) -> ConversionOptions:
     """Returns the settings that a converted network depends on, and its number of timesteps."""
     return ConversionOptions(
         timesteps=settings.timesteps,
+        tolerance=settings.simulation.tolerance,
         threshold_rule=settings.normalization.threshold_rule,
         corrections=settings.normalization.corrections or None,
-        calibration=settings.normalization.calibration,
+        calibration=_calibration(settings),
         percentile=settings.normalization.percentile,
         per_channel=settings.normalization.per_channel,
         threshold_scale=settings.cell.v_thresh,
         v0=settings.cell.v0,
+        population_starts=dict(settings.cell.population_starts) or None,
         reset=settings.cell.reset,
         signed_spikes=settings.cell.signed_spikes,
         schedule=settings.simulation.schedule,
@@ -28,11 +31,39 @@ def conversion_options(settings: Settings) -> ConversionOptions:
     )
 
 
+#: Keys that have another name than the argument of `GradientCalibration` that they are for.
+_LEARNING = {"learning_samples": "samples", "learning_batch_size": "batch_size"}
+
+
+def _calibration(settings: Settings) -> str | GradientCalibration:
+    if settings.normalization.calibration != "gradient":
+        return settings.normalization.calibration
+    given = {key: value for key, value in settings.items("gradient_calibration") if value is not None}
+    # Without any, errors show what was written.
+    return (
+        GradientCalibration(**{_LEARNING.get(key, key): value for key, value in given.items()}) if given else "gradient"
+    )
+
+
+def with_timesteps_of(settings: Settings, model_snn: SpikingModel) -> Settings:
+    """Returns settings with the number of timesteps of a network, where that was to be found."""
+    if isinstance(settings.timesteps, int):
+        return settings
+    return settings.replace(timesteps=model_snn.timesteps, tolerance=None)
+
+
+def set_timesteps(model_snn: SpikingModel, settings: Settings) -> None:
+    """Gives a network the number of timesteps of the settings; what was found for it stays."""
+    if isinstance(settings.timesteps, int):
+        model_snn.timesteps = settings.timesteps
+
+
 def settings_of_conversion(settings: Settings, model_snn: SpikingModel) -> Settings:
     """Returns settings as a network was really converted, which may have been another time."""
     made = model_snn.conversion
     known: dict[str, Any] = {
         "calibration": made.calibration,
+        "population_starts": made.population_starts,
         "reset": made.reset,
         "signed_spikes": made.signed_spikes,
         "schedule": made.schedule,

@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+import warnings
 from typing import Any
 
 import keras
@@ -9,7 +10,9 @@ import keras
 from snn_toolbox_tf.config import ConfigurationError, Settings
 from snn_toolbox_tf.config.files import ann_stem, snn_name
 from snn_toolbox_tf.config.sections import SECTION_OF, affects
+from snn_toolbox_tf.conversion.requirements import check_requirements
 from snn_toolbox_tf.experiment import fingerprint, samples, sources
+from snn_toolbox_tf.experiment.options import conversion_options
 from snn_toolbox_tf.experiment.sample_trace import chosen_neurons
 from snn_toolbox_tf.experiment.samples import TestSamples
 from snn_toolbox_tf.experiment.sources import Data
@@ -93,6 +96,8 @@ def _prepare(settings: Settings, model: keras.Model | None, data: Data, converte
     if source is not None and model_snn is not None:
         _check_fits(source, graph)
     calibration = samples.load_calibration_data(settings, data, graph) if tools.convert else None
+    if model_snn is None:
+        check_conversion(settings, graph, calibration)
     test = samples.load_samples(settings, data, graph) if tools.simulate else None
     digests = {"network": fingerprint.graph_hash(graph)}
     if source is not None and model_snn is not None:
@@ -114,6 +119,27 @@ def _prepare(settings: Settings, model: keras.Model | None, data: Data, converte
         chosen_neurons(graph, settings.output.neurons_to_plot),
         digests,
     )
+
+
+def check_conversion(settings: Settings, graph: Graph, calibration_data: Any) -> None:
+    """Checks that the settings of a conversion go together with each other, with the source and with the data.
+
+    Args:
+        settings: The settings.
+        graph: The source's graph, ready to be converted.
+        calibration_data: As they were read, or None.
+
+    Raises:
+        ConfigurationError: If they do not.
+    """
+    count = 0 if calibration_data is None else len(keras.tree.flatten(calibration_data)[0])
+    # What it warns of is a note of the conversion.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            check_requirements(conversion_options(settings), graph, samples=count)
+        except ValueError as error:
+            raise ConfigurationError(str(error)) from error
 
 
 def load_converted(settings: Settings) -> SpikingModel:

@@ -15,3 +15,6 @@ class Progress:
 
     def advance(self, samples: int) -> None:
         """Some more samples of the present stage are done."""
+
+    def tell(self, text: str) -> None:
+        """Something has come out that is worth a line of its own, or some lines."""

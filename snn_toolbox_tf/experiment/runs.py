@@ -18,7 +18,13 @@ from snn_toolbox_tf.experiment.build_record import build_record
 from snn_toolbox_tf.experiment.comparison import compare_activity
 from snn_toolbox_tf.experiment.evaluation import Evaluation, Evaluator, names_of
 from snn_toolbox_tf.experiment.notes import noted
-from snn_toolbox_tf.experiment.options import conversion_options, simulation_arguments, wanted_figures
+from snn_toolbox_tf.experiment.options import (
+    conversion_options,
+    set_timesteps,
+    simulation_arguments,
+    wanted_figures,
+    with_timesteps_of,
+)
 from snn_toolbox_tf.experiment.preparation import Prepared, prepare
 from snn_toolbox_tf.experiment.progress import Progress
 from snn_toolbox_tf.experiment.recorder import Recorder
@@ -153,11 +159,11 @@ class Converted:
     notes: tuple[str, ...] = ()
 
 
-def convert_prepared(prepared: Prepared) -> Converted:
+def convert_prepared(prepared: Prepared, progress: Progress) -> Converted:
     """Returns the spiking network of a run: converted, or as it was loaded."""
     settings, network = prepared.settings, prepared.network
     if isinstance(network, SpikingModel):
-        network.timesteps = settings.timesteps
+        set_timesteps(network, settings)
         return Converted(network)
     if prepared.source is None:
         raise ConfigurationError("[tools] convert = True needs a source model.")
@@ -166,7 +172,7 @@ def convert_prepared(prepared: Prepared) -> Converted:
         # Of a copy: a sweep converts the same graph several times.
         graph, options = network.copy(), conversion_options(settings)
         try:
-            model_snn = convert_graph(prepared.source, graph, prepared.calibration_data, options)
+            model_snn = convert_graph(prepared.source, graph, prepared.calibration_data, options, tell=progress.tell)
         except (TypeError, ValueError) as error:
             # What is wrong with model or data, but shows only when they meet.
             raise ConfigurationError(str(error)) from error
@@ -178,7 +184,7 @@ def run_prepared(
     *,
     resume: bool,
     progress: Progress,
-    convert: Callable[[Prepared], Converted] = convert_prepared,
+    convert: Callable[[Prepared, Progress], Converted] = convert_prepared,
     place: pathlib.Path | None = None,
 ) -> Run:
     """Does what `run` does, with everything read and checked.
@@ -197,7 +203,8 @@ def run_prepared(
         record, seconds = None, dict[str, float]()
         with _timed(seconds, "convert"):
             progress.stage("converting")
-            converted = convert(prepared)
+            converted = convert(prepared, progress)
+            progress.tell(str(converted.model_snn.conversion))
             converted.model_snn.save(folder.path / f"{name}.keras")
         if prepared.samples is not None:
             record = simulate_prepared(prepared, converted, progress, folder.path, seconds)
@@ -232,7 +239,8 @@ def simulate_prepared(
     Raises:
         ConfigurationError: If there are no samples.
     """
-    settings, samples, model_snn = prepared.settings, prepared.samples, converted.model_snn
+    samples, model_snn = prepared.samples, converted.model_snn
+    settings = with_timesteps_of(prepared.settings, model_snn)
     if samples is None:
         raise ConfigurationError("[tools] simulate = False: there is nothing to simulate.")
     arguments = simulation_arguments(settings)
@@ -244,7 +252,7 @@ def simulate_prepared(
         progress.stage("comparing activations with firing rates")
         comparison = compare_activity(model_snn, ann_outputs, samples, arguments)
         trace = trace_sample(model_snn, samples, settings.output.sample_to_plot, arguments, prepared.neurons)
-    evaluation = _evaluate(prepared, samples, model_snn, ann_outputs, progress, folder)
+    evaluation = _evaluate(settings, samples, model_snn, ann_outputs, progress, folder)
     record = build_record(
         prepared.name,
         settings,
@@ -261,7 +269,7 @@ def simulate_prepared(
 
 
 def _evaluate(
-    prepared: Prepared,
+    settings: Settings,
     samples: TestSamples,
     model_snn: SpikingModel,
     ann_outputs: AnnOutputs,
@@ -269,7 +277,6 @@ def _evaluate(
     folder: pathlib.Path | None,
 ) -> Evaluation:
     """Runs all samples through source and spiking network; goes on with what the folder's checkpoint has."""
-    settings = prepared.settings
     checkpoint = folder / _CHECKPOINT if folder else None
     names = names_of(model_snn.network.graph)
     evaluation = Evaluation.load(checkpoint, names) if checkpoint else Evaluation()

@@ -75,8 +75,10 @@ def load_samples(settings: Settings, data: Data, graph: Graph) -> TestSamples:
     x = load_arrays(folder / "x_test.npz") if data.x_test is None else data.x_test
     frames = settings.input_mode == "frames"
     arrays = as_arrays(x, graph, argument="x_test", frames=frames)
-    if frames:
-        arrays = _used_frames(settings.timesteps, arrays)
+    timesteps = settings.timesteps
+    # With frames, it is never to be found.
+    if frames and isinstance(timesteps, int):
+        arrays = _used_frames(timesteps, arrays)
     count = len(next(iter(arrays.values())))
     indices = _chosen(settings, count)
     y = data.y_test

@@ -15,13 +15,14 @@ from snn_toolbox_tf.config.files import file_stem
 from snn_toolbox_tf.config.sections import SECTION_OF, affects
 from snn_toolbox_tf.config.settings import key_of, section_of, write_value
 from snn_toolbox_tf.experiment import sources
-from snn_toolbox_tf.experiment.options import conversion_options
-from snn_toolbox_tf.experiment.preparation import Prepared, load_converted, prepare
+from snn_toolbox_tf.experiment.options import conversion_options, set_timesteps
+from snn_toolbox_tf.experiment.preparation import Prepared, check_conversion, load_converted, prepare
 from snn_toolbox_tf.experiment.progress import Progress
 from snn_toolbox_tf.experiment.run_folder import RunFolder
 from snn_toolbox_tf.experiment.runs import Converted, absolute, convert_prepared, run_folder, run_prepared
 from snn_toolbox_tf.experiment.sources import Data
 from snn_toolbox_tf.foundation import atomic_files
+from snn_toolbox_tf.graph import Graph
 from snn_toolbox_tf.report.key_numbers import headline
 from snn_toolbox_tf.report.sweep_table import sweep_as_text
 
@@ -162,7 +163,7 @@ def prepare_sweep(
     Raises:
         ConfigurationError: As for `sweep`.
     """
-    checked, key = _checked_values(name, values), key_of(name)
+    checked, key = _checked_values(settings, name, values), key_of(name)
     if name == "timesteps" and settings.simulation.dt != 1:
         raise ConfigurationError(
             f"[parameter_sweep] param_name = timesteps: with dt = {settings.simulation.dt:g}, vary duration."
@@ -171,7 +172,7 @@ def prepare_sweep(
     return PreparedSweep(key, checked, points, run_folder(settings, f"{file_stem(settings, points[0].name)}_{key}"))
 
 
-def _checked_values(name: str, values: tuple[Any, ...]) -> tuple[Any, ...]:
+def _checked_values(settings: Settings, name: str, values: tuple[Any, ...]) -> tuple[Any, ...]:
     """Returns values in their normal form; refuses a setting that cannot be varied, and values given twice."""
     section = section_of(name)
     if section in ("output", "tools", "parameter_sweep") or name in _FIXED:
@@ -185,7 +186,7 @@ def _checked_values(name: str, values: tuple[Any, ...]) -> tuple[Any, ...]:
     for value in values:
         try:
             read = read_value(name, value) if isinstance(value, str) else value
-            checked.append(dict(Settings().replace(**{name: read}).items(section))[key_of(name)])
+            checked.append(dict(settings.replace(**{name: read}).items(section))[key_of(name)])
         except ConfigurationError as error:
             problems.append(str(error))
     labels = [point_label(name, value) for value in checked]
@@ -225,6 +226,9 @@ def _prepare_points(
     if affects(name) in ("data", "calibration"):
         return [prepare(point, model, data, model_snn=model_snn) for point in points]
     first = prepare(points[0], model, data, model_snn=model_snn)
+    if isinstance(first.network, Graph):
+        for point in points[1:]:
+            check_conversion(point, first.network, first.calibration_data)
     return [dataclasses.replace(first, settings=point) for point in points]
 
 
@@ -253,14 +257,14 @@ class _Networks:
         self._key: Any = None
         self._converted: Converted | None = None
 
-    def get(self, prepared: Prepared) -> Converted:
+    def get(self, prepared: Prepared, progress: Progress) -> Converted:
         digests = {key: prepared.digests.get(key) for key in ("network", "calibration data")}
         options = conversion_options(prepared.settings)
         # Thresholds may be the same for any number of timesteps.
         key = (options if options.depends_on_timesteps else dataclasses.replace(options, timesteps=1), digests)
         if self._converted is None or key != self._key:
-            self._key, self._converted = key, convert_prepared(prepared)
-        self._converted.model_snn.timesteps = prepared.settings.timesteps
+            self._key, self._converted = key, convert_prepared(prepared, progress)
+        set_timesteps(self._converted.model_snn, prepared.settings)
         return self._converted
 
 
@@ -275,3 +279,6 @@ class _Labelled(Progress):
 
     def advance(self, samples: int) -> None:
         self._progress.advance(samples)
+
+    def tell(self, text: str) -> None:
+        self._progress.tell("\n".join(f"{self._label}: {line}" for line in text.splitlines()))

@@ -3,5 +3,13 @@
 from snn_toolbox_tf.model.conversion_record import ConversionRecord
 from snn_toolbox_tf.model.loss_and_metrics import take_over_compilation
 from snn_toolbox_tf.model.spiking_model import DEFAULT_TIMESTEPS, SpikingModel
+from snn_toolbox_tf.model.trial_record import TrialRecord, trial_records
 
-__all__ = ["DEFAULT_TIMESTEPS", "ConversionRecord", "SpikingModel", "take_over_compilation"]
+__all__ = [
+    "DEFAULT_TIMESTEPS",
+    "ConversionRecord",
+    "SpikingModel",
+    "TrialRecord",
+    "take_over_compilation",
+    "trial_records",
+]

@@ -5,6 +5,7 @@ import warnings
 from typing import Any
 
 from snn_toolbox_tf.foundation.argument_checks import check_start, check_timesteps
+from snn_toolbox_tf.graph import Population
 from snn_toolbox_tf.model.trainable_model import TrainableModel
 from snn_toolbox_tf.simulation.result import SimulationResult
 from snn_toolbox_tf.simulation.simulate import simulate
@@ -45,6 +46,15 @@ class SimulatedModel(TrainableModel):
             readout.start = start
         self._runner.reset_state()
         self._trace_anew()
+
+    @property
+    def population_starts(self) -> dict[str, int]:
+        """The number of timesteps in which each population only integrates, of those that wait for their input to settle.
+
+        `convert_keras(population_starts=...)` sets it. It is part of the network: `save` and `export` keep it.
+        """
+        populations = self._runner.network.graph.of_type(Population)
+        return {node.name: node.start for node in populations if node.start}
 
     def _refuse_in_training(self, name: str) -> None:
         if self._fine_tuning.active:

@@ -84,6 +84,7 @@ def render(record: RunRecord, figures: Mapping[str, Figure]) -> str:
             populations=page_tables.population_table(record),
             synapses=page_tables.synapse_table(record),
             classes=page_tables.class_tables(record),
+            trials=page_tables.trial_table(record),
             groups=page_tables.setting_groups(record),
             last=int(record.timesteps[-1]),
         )

@@ -38,6 +38,26 @@ class Group:
     is_open: bool = False
 
 
+def trial_table(record: RunRecord) -> Table:
+    """Returns what the conversion has tried, and how far each agrees with the source; the chosen one is marked."""
+    rows = [
+        [
+            trial["threshold_rule"],
+            "channel" if trial["per_channel"] else "population",
+            ", ".join(dict.fromkeys(trial["corrections"])) or MISSING,
+            "chosen" if trial["chosen"] else "",
+            str(trial["timesteps"]),
+            str(trial["readout_start"] + 1),
+            percent(trial["agreement"], 1),
+            number(trial["error"], 3),
+            trial["worst_population"],
+        ]
+        for trial in record.conversion.get("trials", [])
+    ]
+    columns = ["Threshold rule", "Per", "Corrections", "", "T", "Readout from", "Agreement", "Error", "Most is lost at"]
+    return Table(columns, rows, texts=4)
+
+
 def output_table(record: RunRecord) -> Table:
     """Returns what the curves show at powers of two timesteps and at the last."""
     shown = shown_timesteps(record.timesteps)
@@ -140,7 +160,8 @@ def setting_groups(record: RunRecord) -> list[Group]:
     groups = [Group("Run", run, is_open=True)]
     for section, values in record.settings.items():
         groups += _groups(f"Settings: {section}", values)
-    groups += _groups("Conversion", record.conversion)
+    # Trials have a table.
+    groups += _groups("Conversion", {key: value for key, value in record.conversion.items() if key != "trials"})
     groups += _groups("Versions and machine", record.versions)
     return groups
 

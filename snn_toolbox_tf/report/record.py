@@ -136,10 +136,11 @@ class RunRecord:
         compared_samples: Number of samples on which activations were compared.
         trace: One sample, neuron by neuron, or None if nothing was recorded.
         settings: All settings by section and key.
-        conversion: How the network was converted, with measured errors.
+        conversion: How the network was converted, with measured errors; "trials" holds what was tried, if anything.
         versions: Versions and machine.
         seconds: Seconds per stage: "ann", "convert", "simulate", "compare".
         notes: What the reader should know: warnings, settings without effect.
+        conversion_text: The conversion in two lines: what came of it, and how.
     """
 
     title: str
@@ -155,3 +156,4 @@ class RunRecord:
     versions: dict[str, str]
     seconds: dict[str, float]
     notes: list[str]
+    conversion_text: str = ""

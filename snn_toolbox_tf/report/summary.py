@@ -8,6 +8,7 @@ from snn_toolbox_tf.report.text import MISSING, aligned, count, fixed, number, p
 def summarize(record: RunRecord) -> str:
     """Returns accuracies, firing rates and operations as tables in plain text."""
     blocks = [f"{record.title}: {record.samples:,} samples, {int(record.timesteps[-1]):,} timesteps"]
+    blocks += [record.conversion_text] if record.conversion_text else []
     blocks += [_output(record, output) for output in record.outputs]
     if record.populations:
         blocks.append(_populations(record))
