@@ -25,14 +25,21 @@ from snn_toolbox_tf.foundation.versions import versions
 
 TIMESTEPS = [4, 8, 16, 32, 64]
 DEFAULT = ["lenet5_mnist", "cnn_bn_cifar10", "resnet8_cifar10", "resnet20_cifar10"]
-SEARCH = [*["initial_potentials", "thresholds"] * 2, "biases"]
+FITTED = ["initial_potentials", "thresholds", "weights"]
 #: Arguments of `convert_keras` by the name of a way.
 WAYS: dict[str, dict[str, Any]] = {
     "automatic": {},
     "percentile": {"threshold_rule": "percentile"},
+    "weights": {"threshold_rule": "mean_square_error", "corrections": FITTED},
     "layer_synchronous": {"schedule": "layer_synchronous"},
+    "layer_synchronous_weights": {
+        "schedule": "layer_synchronous",
+        "threshold_rule": "mean_square_error",
+        "corrections": ["weights"],
+    },
     "signed_spikes": {"signed_spikes": True},
-    "timed_biases": {"threshold_rule": "mean_square_error", "corrections": [*SEARCH, "timed_biases"]},
+    "signed_spikes_weights": {"signed_spikes": True, "threshold_rule": "mean_square_error", "corrections": FITTED},
+    "timed_biases": {"threshold_rule": "mean_square_error", "corrections": [*FITTED, "timed_biases"]},
     "gradient": {"calibration": "gradient"},
 }
 
