@@ -11,6 +11,7 @@ benchmarks/accuracy_figure.py draws the table.
 
 import argparse
 import csv
+import itertools
 import pathlib
 import resource
 import time
@@ -30,6 +31,7 @@ FITTED = ["initial_potentials", "thresholds", "weights"]
 WAYS: dict[str, dict[str, Any]] = {
     "automatic": {},
     "percentile": {"threshold_rule": "percentile"},
+    "percentile_per_population": {"threshold_rule": "percentile", "per_channel": False},
     "weights": {"threshold_rule": "mean_square_error", "corrections": FITTED},
     "layer_synchronous": {"schedule": "layer_synchronous"},
     "layer_synchronous_weights": {
@@ -45,14 +47,14 @@ WAYS: dict[str, dict[str, Any]] = {
 
 
 def measure(
-    name: str, folder: pathlib.Path, way: str, seed: int, options: argparse.Namespace
+    name: str, folder: pathlib.Path, way: str, seed: int, calibration_images: int, options: argparse.Namespace
 ) -> Iterator[dict[str, Any]]:
     """Yields accuracy in percent, seconds and peak memory of one network for every number of timesteps."""
     case = CASES[name]
     model = case.load(folder)
     x, y = load_images(folder / case.test, options.images, case.prepare)
     training, _ = load_images(folder / case.calibration, 5000, case.prepare)
-    drawn = np.random.default_rng(seed).permutation(len(training))[: options.calibration_images]
+    drawn = np.random.default_rng(seed).permutation(len(training))[:calibration_images]
     ann = 100 * float((model.predict(x, batch_size=256, verbose=0).argmax(axis=-1) == y).mean())
     for timesteps in options.timesteps:
         start = time.perf_counter()
@@ -93,19 +95,19 @@ def main() -> None:
     parser.add_argument("--ways", nargs="+", choices=list(WAYS), default=["automatic"])
     parser.add_argument("--timesteps", nargs="+", type=int, default=TIMESTEPS)
     parser.add_argument("--images", type=int, default=10000)
-    parser.add_argument("--calibration-images", type=int, default=1000)
+    parser.add_argument("--calibration-images", nargs="+", type=int, default=[1000])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--csv", type=pathlib.Path, help="file for all that was measured, written as it comes")
     options = parser.parse_args()
     folder, every = data_folder(), []
-    for way in options.ways:
-        print(f"{way}, {options.calibration_images} calibration images\n")
+    for way, calibration_images in itertools.product(options.ways, options.calibration_images):
+        print(f"{way}, {calibration_images} calibration images\n")
         print(f"| network | images | ANN | {' | '.join(f'T = {t}' for t in options.timesteps)} |")
         print("|---" * (3 + len(options.timesteps)) + "|")
         for name in options.models:
             found = []
             for seed in options.seeds:
-                for row in measure(name, folder, way, seed, options):
+                for row in measure(name, folder, way, seed, calibration_images, options):
                     found.append(row)
                     write(options.csv, [*every, *found])
             every += found

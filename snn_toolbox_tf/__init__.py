@@ -15,6 +15,7 @@ if not _is_command_line():
     _require_tensorflow_backend()
 
     from snn_toolbox_tf import layers, neurons, ops, synapses
+    from snn_toolbox_tf.analysis.bias_variance import BiasVariance, bias_and_variance
     from snn_toolbox_tf.analysis.compare import compare
     from snn_toolbox_tf.analysis.fidelity import Fidelity, PopulationFidelity
     from snn_toolbox_tf.config import ConfigurationError, Settings, read_settings
@@ -31,6 +32,7 @@ if not _is_command_line():
     from snn_toolbox_tf.training import with_trainable_thresholds
 
 __all__ = [
+    "BiasVariance",
     "CheckReport",
     "ConfigurationError",
     "ConversionError",
@@ -48,6 +50,7 @@ __all__ = [
     "Sweep",
     "UnsupportedModelError",
     "__version__",
+    "bias_and_variance",
     "check",
     "compare",
     "convert_keras",
