@@ -113,7 +113,8 @@ def bias_and_variance(
 
     Example:
         >>> import keras, numpy as np, snn_toolbox_tf as snn
-        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(8, "relu", name="a"), keras.layers.Dense(3, name="b")])
+        >>> hidden, out = keras.layers.Dense(8, "relu", name="a"), keras.layers.Dense(3, name="b")
+        >>> model = keras.Sequential([keras.Input((4,)), hidden, out])
         >>> x = np.random.default_rng(0).random((20, 4), "float32")
         >>> model_snn = snn.convert_keras(model, x, threshold_rule="percentile")
         >>> found = snn.bias_and_variance(model, model_snn, x, timesteps=[16, 64], seeds=4)
