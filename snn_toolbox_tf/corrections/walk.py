@@ -96,9 +96,7 @@ class Walk:
             for chunk in self._chunks:
                 self._compute(chunk, stage.nodes)
                 finish(chunk)
-                for name in stage.done_with:
-                    chunk.signals.pop(name, None)
-                    chunk.activations.pop(name, None)
+                chunk.forget(stage.done_with)
         expected = self._decoded([chunk.expected for chunk in self._chunks])
         return {
             start: self._decoded([chunk.outputs[start] for chunk in self._chunks]) for start in readout_starts
@@ -142,32 +140,32 @@ class Walk:
         size = sum(int(np.prod(graph[name].shape)) for name in [*read, node.name, node.name])
         samples = max(1, min(self._fitted, AVERAGES_MEMORY // (4 * size)))
         inputs: dict[str, list[tf.Tensor]] = {name: [] for name in read}
-        for chunk, rows in self._first(samples):
-            self._compute(chunk, stage.nodes)
+        targets = []
+        for chunk, rows in self._computed_anew(stage, samples):
             for name in read:
                 inputs[name].append(self._average(chunk.signal(name))[:rows])
-        targets = [self._activation(chunk, node)[:rows] for chunk, rows in self._first(samples)]
-
-        def computed_anew(chunk: _Chunk) -> None:
-            for name in names:
-                chunk.signals.pop(name, None)
-            self._compute(chunk, stage.nodes)
+            targets.append(self._activation(chunk, node)[:rows])
 
         def fired(setting: Setting) -> tf.Tensor:
-            parts = []
-            for chunk, rows in self._first(samples):
-                computed_anew(chunk)
-                parts.append(self._rates(chunk, node, setting)[:rows])
-            return tf.concat(parts, 0)
+            chunks = self._computed_anew(stage, samples)
+            return tf.concat([self._rates(chunk, node, setting)[:rows] for chunk, rows in chunks], 0)
 
         def received() -> tf.Tensor:
+            # What was computed before weights changed.
             for chunk in self._chunks:
-                for name in names:
-                    chunk.signals.pop(name, None)
+                chunk.forget(stage.nodes)
             return self._received(node, stage, observed)[0]
 
         averages = {name: tf.concat(parts, 0) for name, parts in inputs.items()}
         return Front(self._network, nodes, averages, tf.concat(targets, 0), fired, received, self._timesteps)
+
+    def _computed_anew(self, stage: Stage, samples: int) -> Iterator[tuple["_Chunk", int]]:
+        """Yields the chunks of the first samples with what a stage computes, which they hold one at a time."""
+        for chunk, rows in self._first(samples):
+            chunk.forget(stage.nodes)
+            self._compute(chunk, stage.nodes)
+            yield chunk, rows
+            chunk.forget(stage.nodes)
 
     def _average(self, signal: Signal) -> tf.Tensor:
         total = summed(signal.currents(self._timesteps))
@@ -249,6 +247,13 @@ class _Chunk:
     outputs: dict[int, list[tf.Tensor]] = dataclasses.field(default_factory=dict)
     expected: list[tf.Tensor] = dataclasses.field(default_factory=list)
 
+    def forget(self, names: list[str]) -> None:
+        """Frees what is needed no more, or not now."""
+        for name in names:
+            self.signals.pop(name, None)
+            self.activations.pop(name, None)
+
     def signal(self, name: str) -> Signal:
+        """Returns what a node gives, in floats."""
         signal = self.signals[name]
         return signal.signal() if isinstance(signal, _Spikes) else signal
