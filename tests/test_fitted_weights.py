@@ -127,7 +127,9 @@ def test_weights_are_fitted_only_where_they_may_change(deep):
     assert not any(recipe.fits_weights for recipe in recipes_for(1000))
     assert any(recipe.fits_weights for recipe in recipes_for(1000, fit_weights=True))
     model, x = deep
-    assert not any("weights" in str(trial) for trial in snn.convert_keras(model, x[:100], timesteps=T).conversion.trials)
+    assert not any(
+        "weights" in str(trial) for trial in snn.convert_keras(model, x[:100], timesteps=T).conversion.trials
+    )
 
 
 def test_calibration_by_gradient_starts_from_fitted_weights(deep):

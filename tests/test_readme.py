@@ -69,10 +69,13 @@ def table(text, first):
     return [row for row in rows if row[0] in first]
 
 
-def test_numbers_are_those_of_the_documentation():
-    networks = ("lenet5_mnist", "cnn_bn_cifar10", "resnet8_cifar10", "resnet20_cifar10")
-    assert len(table(README, networks)) == len(networks)
-    assert table(README, networks) == table((ROOT / "docs" / "accuracy.md").read_text(), networks)
+def test_numbers_are_those_of_the_documentation(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    import accuracy_figure
+
+    rows = accuracy_figure.read_tables(README)["Accuracy"]
+    assert set(rows) == set(accuracy_figure.TITLES)
+    assert rows == accuracy_figure.read_tables((ROOT / "docs" / "accuracy.md").read_text())["Found for T"]
     measured = {tuple(row[:2]): row for row in table((ROOT / "docs" / "performance.md").read_text(), SPEED)}
     rows = table(README, SPEED)
     assert len(rows) == 6
@@ -82,12 +85,19 @@ def test_numbers_are_those_of_the_documentation():
         assert row[2:] == [whole[3], whole[6], whole[9]]
 
 
-def test_the_figure_shows_the_numbers(monkeypatch):
+def test_the_figures_show_the_numbers(monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
     import accuracy_figure
 
-    figure = accuracy_figure.draw(accuracy_figure.read_table(README))
-    lines = {line.get_label(): list(line.get_ydata()) for line in figure.axes[0].get_lines()}
-    for name, _, ann, *snn in table(README, accuracy_figure.TITLES):
-        assert lines[accuracy_figure.TITLES[name]] == [float(value) for value in snn]
-        assert [float(ann)] * 2 in lines.values()
+    tables = accuracy_figure.read_tables((ROOT / "docs" / "accuracy.md").read_text())
+    over_time = accuracy_figure.over_time(tables["Found for T"], tables["Percentiles"])
+    lines = {line.get_label(): list(line.get_ydata()) for line in over_time.axes[0].get_lines()}
+    for name, row in tables["Found for T"].items():
+        numbers = [value for column, value in row.items() if column.isdigit()]
+        assert lines[accuracy_figure.TITLES[name]] == numbers
+        assert [row["ANN"]] * 2 in lines.values()
+    by_way = accuracy_figure.by_way(tables["Other ways"], tables["Few calibration images"])
+    left, right = ({line.get_label(): list(line.get_ydata()) for line in axes.get_lines()} for axes in by_way.axes)
+    assert left == {name: list(row.values()) for name, row in tables["Other ways"].items()}
+    for name, values in right.items():
+        assert values == [row[name] for row in tables["Few calibration images"].values()]
