@@ -124,7 +124,7 @@ def settling_cnn():
     """A network of the zoo whose populations wait, one after the other, and have currents of their own."""
     model = zoo.build(zoo.cnn)
     x = zoo.data_for(model, 6)
-    model_snn = snn.convert_keras(model, x, timesteps=9)
+    model_snn = snn.convert_keras(model, x, timesteps=9, threshold_rule="percentile")
     bias = np.random.default_rng(0).integers(-8, 9, (5, 6)) / 16
     return changed(model_snn, relu1={"start": 2}, conv2_relu={"start": 4, "timed_bias": bias}), x
 
