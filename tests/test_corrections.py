@@ -522,8 +522,16 @@ def test_what_is_within_uncertainty_is_decided_by_the_error():
 # The smallest number of timesteps
 
 
-def test_the_smallest_number_of_timesteps_is_found(deep):
-    model, x = deep
+@pytest.fixture(scope="module")
+def shallow():
+    """A network with which many numbers of timesteps are soon tried."""
+    keras.utils.set_random_seed(1)
+    model = keras.Sequential([keras.Input((16,)), L.Dense(48, "relu"), L.Dense(48, "relu"), L.Dense(6)])
+    return model, np.random.default_rng(3).normal(size=(300, 16)).astype(np.float32)
+
+
+def test_the_smallest_number_of_timesteps_is_found(shallow):
+    model, x = shallow
     model_snn = snn.convert_keras(model, x, timesteps="auto", tolerance=0.1)
     assert 1 <= model_snn.timesteps <= 64
     assert model_snn.conversion.calibrated_timesteps == model_snn.timesteps
@@ -532,9 +540,9 @@ def test_the_smallest_number_of_timesteps_is_found(deep):
     assert stricter.timesteps > model_snn.timesteps
 
 
-def test_a_tolerance_out_of_reach_is_told(deep, monkeypatch):
+def test_a_tolerance_out_of_reach_is_told(shallow, monkeypatch):
     monkeypatch.setattr("snn_toolbox_tf.conversion.populations.LARGEST_TIMESTEPS", 4)
-    model, x = deep
+    model, x = shallow
     with pytest.warns(UserWarning, match=r"does not reach an agreement of 1 with 4 timesteps.*larger `tolerance`"):
         model_snn = snn.convert_keras(model, x, timesteps="auto", tolerance=0.0)
     assert model_snn.timesteps == 4

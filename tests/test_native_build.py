@@ -187,7 +187,7 @@ def test_the_build_needs_no_tensorflow_and_its_library_needs_tensorflows_by_name
 def test_kernels_are_clean_under_sanitizers_on_arbitrary_problems(tmp_path, sanitizers):
     if not run_fuzz.has_sanitizer(COMPILER, sanitizers, tmp_path):
         pytest.skip(f"the compiler has no {sanitizers} sanitizer")
-    result = run_fuzz.run_fuzzer(5, sanitizers, tmp_path)
+    result = run_fuzz.run_fuzzer(3, sanitizers, tmp_path)
     assert result.returncode == 0, result.stderr
     assert int(result.stdout.split()[0]) > 10
 

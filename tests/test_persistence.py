@@ -100,6 +100,15 @@ def test_an_export_replaces_a_saved_model_and_nothing_else(mlp, x_mlp, tmp_path)
         model_snn.export(tmp_path / "other", format="onnx")
 
 
+def test_an_export_traces_the_network_once(mlp, x_mlp, tmp_path, monkeypatch):
+    """Keras and TensorFlow look at it from several sides, and it is the largest part of the work."""
+    model_snn = snn.convert_keras(mlp, x_mlp, timesteps=2, threshold_rule="percentile")
+    traced, run = [], snn.SpikingModel.run
+    monkeypatch.setattr(snn.SpikingModel, "run", lambda self, inputs: traced.append(self) or run(self, inputs))
+    model_snn.export(tmp_path / "serving")
+    assert traced == [model_snn]
+
+
 def test_a_loaded_model_simulates_and_keeps_its_record(mlp, x_mlp, tmp_path):
     model_snn = snn.convert_keras(mlp, x_mlp, input="poisson", seed=5)
     model_snn.save(tmp_path / "net.keras")
