@@ -336,6 +336,15 @@ def test_what_was_found_is_saved(deep, found, tmp_path):
     assert loaded.conversion.as_dict() == found.conversion.as_dict()
 
 
+def test_what_was_found_spikes_alike_in_both_forms(deep, found):
+    model, x = deep
+    original = snn.convert_keras(model, x[:300], timesteps=T, form="unnormalized")
+    assert original.conversion.corrections == found.conversion.corrections != ()
+    expected, result = (network.simulate(x[:50], record="spike_counts") for network in (found, original))
+    for name, counts in expected.sample_spike_counts.items():
+        assert np.abs(result.sample_spike_counts[name] - counts).sum() <= 0.001 * counts.sum()
+
+
 def test_the_closed_form_knows_initial_potentials(deep, found):
     _, x = deep
     counts, _ = closed_form(found, x[:20], T)

@@ -66,9 +66,14 @@ def test_layer_synchronous_run_is_the_closed_form(converted):
 
 
 def test_both_forms_spike_alike(converted):
-    model, _, x, reference = converted
-    original = snn.convert_keras(model, zoo.data_for(model, CALIBRATION), form="unnormalized")
-    result = original.simulate(x, timesteps=TIMESTEPS, record=["spikes"])
+    model, _, x, _ = converted
+    calibration_data = zoo.data_for(model, CALIBRATION)
+    reference, result = (
+        snn.convert_keras(model, calibration_data, form=form, threshold_rule="percentile").simulate(
+            x, timesteps=TIMESTEPS, record=["spikes"]
+        )
+        for form in ("normalized", "unnormalized")
+    )
     total = sum(int(spikes.sum()) for spikes in reference.spikes.values())
     counts = [
         np.abs(result.spikes[name].sum(axis=0, dtype=int) - reference.spikes[name].sum(axis=0, dtype=int)).sum()
@@ -82,10 +87,10 @@ def test_outputs_approach_the_source(converted):
     model, _, x, _ = converted
     # The largest activation of these very samples as threshold: nothing saturates, only quantisation is left.
     model_snn = snn.convert_keras(model, x, percentile=100, per_channel=False)
-    for timesteps in (16, 512):
-        outputs = model_snn.simulate(x, timesteps=timesteps, outputs=[timesteps]).outputs
-        last = keras.tree.map_structure(lambda array: array[-1], outputs)
-        assert_within_bounds(model, model_snn, x, last, timesteps)
+    result = model_snn.simulate(x, outputs=[16, 512])
+    for place, timesteps in enumerate(result.timesteps):
+        outputs = keras.tree.map_structure(lambda array, place=place: array[place], result.outputs)
+        assert_within_bounds(model, model_snn, x, outputs, int(timesteps))
 
 
 def test_predict_save_and_load_give_the_same_outputs(converted, tmp_path):
