@@ -535,7 +535,7 @@ def test_what_is_within_uncertainty_is_decided_by_the_error():
 def shallow():
     """A network with which many numbers of timesteps are soon tried."""
     keras.utils.set_random_seed(1)
-    model = keras.Sequential([keras.Input((16,)), L.Dense(48, "relu"), L.Dense(48, "relu"), L.Dense(6)])
+    model = keras.Sequential([keras.Input((16,)), *(L.Dense(48, "relu") for _ in range(3)), L.Dense(6)])
     return model, np.random.default_rng(3).normal(size=(300, 16)).astype(np.float32)
 
 

@@ -335,7 +335,7 @@ def test_memory_is_bounded_for_large_networks(classifier, data, settings, monkey
 
 def test_warnings_are_notes(classifier, data, settings):
     with pytest.warns(UserWarning, match="No `calibration_data` was given"):
-        finished = snn.run(settings.replace(normalize=False), model=classifier, **data)
+        finished = snn.run(settings.replace(normalize=False, threshold_rule=None), model=classifier, **data)
     assert sum("No `calibration_data` was given" in note for note in finished.record.notes) == 1
 
 
@@ -403,7 +403,8 @@ def test_other_inputs_do_not_depend_on_the_division_into_batches(classifier, dat
         for size in (7, 32)
     ]
     np.testing.assert_array_equal(curves[0].accuracy, curves[1].accuracy)
-    result = snn.convert_keras(classifier, data["x_norm"], input=mode[:-6].replace("frame", "frames"), timesteps=12)
+    encoding = mode[:-6].replace("frame", "frames")
+    result = snn.convert_keras(classifier, data["x_norm"], input=encoding, timesteps=12, threshold_rule="percentile")
     np.testing.assert_array_equal(curves[0].accuracy, result.simulate(data["x_test"]).accuracy(data["y_test"]))
 
 
