@@ -2,8 +2,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# Tests run side by side: most of them use one processor.
+# Tests run side by side: most of them use one processor. Neighbours stay together, as they share networks, until one
+# process has nothing left to do.
 PROCESSES ?= 2
+SIDE_BY_SIDE := -n $(PROCESSES) --dist worksteal
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .PHONY: demo test test-quick test-slow fuzz lint format docs clean
@@ -12,11 +14,11 @@ demo: $(VENV)/.installed
 	$(BIN)/python examples/digits.py
 
 test: lint
-	$(BIN)/python -m pytest -n $(PROCESSES)
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE)
 
 # While you work: of every test its first case, and none that is long.
 test-quick: $(VENV)/.installed
-	$(BIN)/python -m pytest -n $(PROCESSES) --quick
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) --quick
 
 test-slow: $(VENV)/.installed
 	$(BIN)/python -m pytest -m slow

@@ -1,5 +1,6 @@
 """Shared fixtures: seeds, the data folder, tiny models."""
 
+import gc
 import os
 import pathlib
 import threading
@@ -30,6 +31,12 @@ def pytest_collection_modifyitems(config, items):
     kept = list(first_cases.values())
     config.hook.pytest_deselected(items=[item for item in items if item not in kept])
     items[:] = kept
+
+
+def pytest_collection_finish():
+    """Takes all that was imported out of garbage collection, which would look at it again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -25,18 +25,25 @@ def error_of_the_passes(model):
     return verification.check_same_function(source, Network(graph), dict(zip(names, arrays, strict=True)))
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("name", APPLICATIONS)
+#: The same blocks as a smaller one's, more often.
+DEEPER = {"VGG19", "ResNet101", "ResNet152", "ResNet101V2", "ResNet152V2", "DenseNet169", "DenseNet201"}
+
+
+def marked(name):
+    return pytest.param(name, marks=pytest.mark.slow if name in DEEPER else pytest.mark.long)
+
+
+@pytest.mark.parametrize("name", [*map(marked, APPLICATIONS)])
 def test_keras_applications_keep_their_function(name):
     """Within 1e-4, or what rounding does: the deepest of these amplify a change of the input a hundred times and more."""
     model, _ = alive(name)
     assert error_of_the_passes(model) < 1e-3
 
 
-@pytest.mark.long
-def test_a_wrong_graph_is_found_in_a_deep_network(monkeypatch):
+@pytest.mark.parametrize("name", [*map(marked, ["ResNet50", "ResNet101"])])
+def test_a_wrong_graph_is_found_in_a_deep_network(name):
     """What rounding explains is no excuse for a change of the function."""
-    model, _ = alive("ResNet101")
+    model, _ = alive(name)
     x = data_for(model, 2)
     graph = to_spiking(parse(model).graph)
     network = Network(graph)

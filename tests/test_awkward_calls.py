@@ -175,7 +175,7 @@ def test_what_stands_behind_a_decoded_output_is_not_trained():
     inputs = keras.Input((8,))
     model = keras.Model(inputs, L.Rescaling(2.0, offset=0.5)(L.Dense(1, "sigmoid")(hidden(inputs))))
     x = data(8)
-    model_snn = snn.convert_keras(model, x)
+    model_snn = snn.convert_keras(model, x, threshold_rule="percentile")
     model_snn.compile("sgd", "mse")
     model_snn.fit(x, np.zeros((16, 1)), epochs=2, verbose=0)
     ((_, scale),) = model_snn.network.decoders
@@ -198,4 +198,4 @@ def test_the_check_tells_the_truth_about_chains():
     assert rows["peak"] == ("synapse", "pools accumulated currents")
     assert next(becomes for name, (becomes, _) in rows.items() if name.startswith("split")) == "synapse"
     assert not any("_part" in reason for _, reason in rows.values())
-    assert "einsum" in snn.convert_keras(model, data(4, 4, 4, 6)).network.graph
+    assert "einsum" in snn.convert_keras(model, data(4, 4, 4, 6), threshold_rule="percentile").network.graph

@@ -195,7 +195,7 @@ def test_verification_is_not_fooled_by_data_that_is_all_zero(mlp, monkeypatch):
 
 
 def test_a_layer_synchronous_run_with_one_early_output_is_the_same_run(mlp, x_mlp):
-    model_snn = snn.convert_keras(mlp, x_mlp)
+    model_snn = snn.convert_keras(mlp, x_mlp, threshold_rule="percentile")
     everything = model_snn.simulate(x_mlp, timesteps=8, schedule="layer_synchronous", record="spikes")
     early = model_snn.simulate(x_mlp, timesteps=8, schedule="layer_synchronous", outputs=[4], record="spikes")
     np.testing.assert_array_equal(early.outputs[0], everything.outputs[3])
@@ -203,7 +203,7 @@ def test_a_layer_synchronous_run_with_one_early_output_is_the_same_run(mlp, x_ml
 
 
 def test_plain_lists_are_arrays(mlp, x_mlp):
-    model_snn = snn.convert_keras(mlp, x_mlp.tolist(), timesteps=4)
+    model_snn = snn.convert_keras(mlp, x_mlp.tolist(), timesteps=4, threshold_rule="percentile")
     np.testing.assert_array_equal(model_snn.simulate(x_mlp.tolist()).outputs, model_snn.simulate(x_mlp).outputs)
     frames = np.repeat(x_mlp[:, None], 3, axis=1).tolist()
     assert model_snn.simulate(frames, input="frames").duration == 3
@@ -216,8 +216,8 @@ def test_frames_calibrate_a_network_for_frames(mlp, x_mlp):
 
 
 def test_a_long_block_is_no_longer_than_the_run(mlp, x_mlp):
-    model_snn = snn.convert_keras(mlp, x_mlp, timesteps=3, block_length=10**6)
-    expected = snn.convert_keras(mlp, x_mlp, timesteps=3).predict(x_mlp, verbose=0)
+    model_snn = snn.convert_keras(mlp, x_mlp, timesteps=3, block_length=10**6, threshold_rule="percentile")
+    expected = snn.convert_keras(mlp, x_mlp, timesteps=3, threshold_rule="percentile").predict(x_mlp, verbose=0)
     np.testing.assert_array_equal(model_snn.predict(x_mlp, verbose=0), expected)
 
 
@@ -303,8 +303,11 @@ def test_a_grid_that_changes_the_outputs_is_an_error(mlp, x_mlp, monkeypatch):
 )
 def test_plausible_mistakes_get_a_plain_answer(mlp, x_mlp, kwargs, message):
     with pytest.raises(ValueError, match=message):
-        snn.convert_keras(mlp, x_mlp).simulate(x_mlp, **kwargs)
-    assert snn.convert_keras(mlp, x_mlp).simulate(x_mlp, timesteps=2, record=None).spikes == {}
+        snn.convert_keras(mlp, x_mlp, threshold_rule="percentile").simulate(x_mlp, **kwargs)
+    assert (
+        snn.convert_keras(mlp, x_mlp, threshold_rule="percentile").simulate(x_mlp, timesteps=2, record=None).spikes
+        == {}
+    )
 
 
 def test_labels_do_not_belong_into_calibration_data(mlp, x_mlp):
@@ -313,7 +316,7 @@ def test_labels_do_not_belong_into_calibration_data(mlp, x_mlp):
 
 
 def test_stock_tensors_are_data(mlp, x_mlp):
-    model_snn = snn.convert_keras(mlp, tf.constant(x_mlp), timesteps=4)
+    model_snn = snn.convert_keras(mlp, tf.constant(x_mlp), timesteps=4, threshold_rule="percentile")
     np.testing.assert_array_equal(model_snn.simulate(tf.constant(x_mlp)).outputs, model_snn.simulate(x_mlp).outputs)
 
 

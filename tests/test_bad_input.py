@@ -42,12 +42,12 @@ def test_bad_calibration_data(mlp, kind):
 def test_bad_simulation_data(mlp, x_mlp, kind):
     data, error, message = BAD_DATA[kind]
     with pytest.raises(error, match=f"`x`.*{message}"):
-        snn.convert_keras(mlp, x_mlp).simulate(data)
+        snn.convert_keras(mlp, x_mlp, threshold_rule="percentile").simulate(data)
 
 
 def test_no_data_at_all(mlp, x_mlp):
     with pytest.raises(ValueError, match=r"`x` is None; expected an array"):
-        snn.convert_keras(mlp, x_mlp).simulate(None)
+        snn.convert_keras(mlp, x_mlp, threshold_rule="percentile").simulate(None)
 
 
 def test_missing_channel_axis_is_recognised():
@@ -122,7 +122,7 @@ def test_bad_conversion_arguments_come_before_any_work(mlp, monkeypatch, kwargs,
 )
 def test_bad_simulation_arguments(mlp, x_mlp, kwargs, error, message):
     with pytest.raises(error, match=message):
-        snn.convert_keras(mlp, x_mlp).simulate(x_mlp, **kwargs)
+        snn.convert_keras(mlp, x_mlp, threshold_rule="percentile").simulate(x_mlp, **kwargs)
 
 
 def test_layer_synchronous_needs_soft_reset(mlp, x_mlp):
@@ -140,7 +140,7 @@ def test_closed_form_needs_the_normalised_form(mlp, x_mlp):
 
 
 def test_frames_that_are_too_few(mlp, x_mlp):
-    model_snn = snn.convert_keras(mlp, x_mlp)
+    model_snn = snn.convert_keras(mlp, x_mlp, threshold_rule="percentile")
     with pytest.raises(ValueError, match=r"has 3 frames per sample, fewer than the 5 timesteps"):
         model_snn.simulate(np.repeat(x_mlp[:, None], 3, axis=1), input="frames", timesteps=5)
     with pytest.raises(ValueError, match=r"\[samples, timesteps, 6\]"):
@@ -148,7 +148,7 @@ def test_frames_that_are_too_few(mlp, x_mlp):
 
 
 def test_changing_timesteps_is_checked(mlp, x_mlp):
-    model_snn = snn.convert_keras(mlp, x_mlp)
+    model_snn = snn.convert_keras(mlp, x_mlp, threshold_rule="percentile")
     with pytest.raises(ValueError, match="`timesteps` to be a positive integer"):
         model_snn.timesteps = -3
 
@@ -185,7 +185,7 @@ def test_calibration_data_of_zeros_is_questioned(mlp, x_mlp):
 
 
 def test_predict_checks_shapes_too(mlp, x_mlp):
-    model_snn = snn.convert_keras(mlp, x_mlp)
+    model_snn = snn.convert_keras(mlp, x_mlp, threshold_rule="percentile")
     with pytest.raises(ValueError, match=r"wrong shape.*Expected an array \[samples, 6\]. Received shape: \(40, 5\)"):
         model_snn.predict(x_mlp[:, :5], verbose=0)
     frames = snn.convert_keras(mlp, x_mlp, input="frames")
@@ -195,12 +195,14 @@ def test_predict_checks_shapes_too(mlp, x_mlp):
 
 def test_only_keras_files_can_hold_a_network(mlp, x_mlp, tmp_path):
     with pytest.raises(ValueError, match=r"saved as a '.keras' file.*net.h5"):
-        snn.convert_keras(mlp, x_mlp).save(tmp_path / "net.h5")
+        snn.convert_keras(mlp, x_mlp, threshold_rule="percentile").save(tmp_path / "net.h5")
 
 
 def test_a_network_without_its_input(mlp, x_mlp):
     with pytest.raises(ValueError, match=r"No value was given for input '.*' of network 'mlp'"):
-        snn.convert_keras(mlp, x_mlp).network.run({}, population=lambda node, current: current)
+        snn.convert_keras(mlp, x_mlp, threshold_rule="percentile").network.run(
+            {}, population=lambda node, current: current
+        )
 
 
 def test_another_keras_backend_is_refused(monkeypatch):

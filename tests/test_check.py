@@ -51,7 +51,7 @@ def test_a_model_that_converts_is_said_to_convert(make):
     report = snn.check(model)
     assert report.ok, str(report)
     populations = [row.name for row in report.rows if row.becomes == "population"]
-    model_snn = snn.convert_keras(model, zoo.data_for(model, 8))
+    model_snn = snn.convert_keras(model, zoo.data_for(model, 8), threshold_rule="percentile")
     assert set(populations) <= set(model_snn.thresholds())
     assert "readout" in becomes(report).values()
 

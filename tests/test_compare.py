@@ -110,9 +110,10 @@ def test_without_a_closed_form_the_error_is_not_split(pair, kwargs):
 def test_all_kinds_of_networks_are_compared(make):
     model = zoo.build(make)
     x = zoo.data_for(model, 6)
-    fidelity = snn.compare(model, snn.convert_keras(model, x, percentile=100), x, 128)
+    model_snn = snn.convert_keras(model, x, percentile=100)
+    fidelity = snn.compare(model, model_snn, x, 128)
     assert all(row.correlation > 0.95 for row in fidelity.populations), str(fidelity)
-    assert set(fidelity.output_error) == set(snn.convert_keras(model, x).output_names)
+    assert set(fidelity.output_error) == set(model_snn.output_names)
 
 
 def test_it_is_a_table_data_and_a_plot(pair, tmp_path):
@@ -131,7 +132,7 @@ def test_it_is_a_table_data_and_a_plot(pair, tmp_path):
 def test_other_input_and_bad_data_are_refused(pair):
     model, model_snn, x = pair
     with pytest.raises(ValueError, match=r"needs constant input\. Received a network with input='poisson'"):
-        snn.compare(model, snn.convert_keras(model, x, input="poisson"), x)
+        snn.compare(model, snn.convert_keras(model, x, input="poisson", threshold_rule="percentile"), x)
     with pytest.raises(ValueError, match="`x` has the wrong shape"):
         snn.compare(model, model_snn, x[:, :3])
     with pytest.raises(ValueError, match="`timesteps` to be a positive integer"):
@@ -141,7 +142,7 @@ def test_other_input_and_bad_data_are_refused(pair):
 def test_swapped_models_are_told_apart():
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(8, "relu"), keras.layers.Dense(3)])
     x = np.random.default_rng(0).random((8, 4), dtype=np.float32)
-    model_snn = snn.convert_keras(model, x)
+    model_snn = snn.convert_keras(model, x, threshold_rule="percentile")
     for first, second in ((model_snn, model), (model, model), (model_snn, model_snn)):
         with pytest.raises(TypeError, match=r"Expected `model` to be the source.*Received: \w+, \w+"):
             snn.compare(first, second, x)

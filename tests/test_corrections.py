@@ -285,9 +285,29 @@ def deep():
     return model, np.random.default_rng(3).normal(size=(400, 16)).astype(np.float32)
 
 
-def test_what_is_found_agrees_more_than_percentiles_do(deep):
+@pytest.fixture(scope="module")
+def found(deep):
+    """That network, converted as it is unless told otherwise; not to be changed."""
     model, x = deep
-    found = snn.convert_keras(model, x[:300], timesteps=T)
+    return snn.convert_keras(model, x[:300], timesteps=T)
+
+
+@pytest.fixture(scope="module")
+def signed(deep):
+    """Likewise, with signed spikes."""
+    model, x = deep
+    return snn.convert_keras(model, x[:300], timesteps=T, signed_spikes=True)
+
+
+@pytest.fixture(scope="module")
+def synchronous(deep):
+    """Likewise, layer by layer."""
+    model, x = deep
+    return snn.convert_keras(model, x[:300], timesteps=T, schedule="layer_synchronous")
+
+
+def test_what_is_found_agrees_more_than_percentiles_do(deep, found):
+    model, x = deep
     plain = snn.convert_keras(model, x[:300], timesteps=T, threshold_rule="percentile")
     expected = model.predict(x[300:], verbose=0)
     ours, theirs = (agreement(network.predict(x[300:], verbose=0), expected, slice(None)) for network in (found, plain))
@@ -301,27 +321,34 @@ def test_what_is_found_agrees_more_than_percentiles_do(deep):
     assert plain.conversion.calibrated_timesteps is None
 
 
-def test_it_is_the_same_every_time(deep):
+def test_it_is_the_same_every_time(deep, found):
     model, x = deep
-    first, second = (snn.convert_keras(model, x, timesteps=T).predict(x[:50], verbose=0) for _ in range(2))
-    np.testing.assert_array_equal(first, second)
+    again = snn.convert_keras(model, x[:300], timesteps=T)
+    np.testing.assert_array_equal(again.predict(x[:50], verbose=0), found.predict(x[:50], verbose=0))
 
 
-def test_what_was_found_is_saved(deep, tmp_path):
-    model, x = deep
-    model_snn = snn.convert_keras(model, x, timesteps=T)
-    assert any(node.initial_potential is not None for node in model_snn.network.graph.of_type(Population))
-    model_snn.save(tmp_path / "a.keras")
+def test_what_was_found_is_saved(deep, found, tmp_path):
+    _, x = deep
+    assert any(node.initial_potential is not None for node in found.network.graph.of_type(Population))
+    found.save(tmp_path / "a.keras")
     loaded = keras.saving.load_model(tmp_path / "a.keras")
-    np.testing.assert_array_equal(loaded.predict(x, verbose=0), model_snn.predict(x, verbose=0))
-    assert loaded.conversion.as_dict() == model_snn.conversion.as_dict()
+    np.testing.assert_array_equal(loaded.predict(x, verbose=0), found.predict(x, verbose=0))
+    assert loaded.conversion.as_dict() == found.conversion.as_dict()
 
 
-def test_the_closed_form_knows_initial_potentials(deep):
+def test_what_was_found_spikes_alike_in_both_forms(deep, found):
     model, x = deep
-    model_snn = snn.convert_keras(model, x, timesteps=T)
-    counts, _ = closed_form(model_snn, x[:20], T)
-    result = model_snn.simulate(x[:20], schedule="layer_synchronous", record="spike_counts")
+    original = snn.convert_keras(model, x[:300], timesteps=T, form="unnormalized")
+    assert original.conversion.corrections == found.conversion.corrections != ()
+    expected, result = (network.simulate(x[:50], record="spike_counts") for network in (found, original))
+    for name, counts in expected.sample_spike_counts.items():
+        assert np.abs(result.sample_spike_counts[name] - counts).sum() <= 0.001 * counts.sum()
+
+
+def test_the_closed_form_knows_initial_potentials(deep, found):
+    _, x = deep
+    counts, _ = closed_form(found, x[:20], T)
+    result = found.simulate(x[:20], schedule="layer_synchronous", record="spike_counts")
     for name, expected in counts.items():
         np.testing.assert_array_equal(result.sample_spike_counts[name], expected)
 
@@ -394,12 +421,12 @@ def test_thresholds_that_were_trained_stay(rng):
         np.testing.assert_allclose(model_snn.thresholds()[name].ravel(), np.ravel(theta), rtol=1e-6)
 
 
-@pytest.mark.parametrize("options", [{"signed_spikes": True}, {"schedule": "layer_synchronous"}])
-def test_other_neurons_and_schedules_are_calibrated_and_kept(deep, options, tmp_path):
+@pytest.mark.parametrize("name", ["signed", "synchronous"])
+def test_other_neurons_and_schedules_are_calibrated_and_kept(deep, found, name, tmp_path, request):
     model, x = deep
-    model_snn = snn.convert_keras(model, x[:300], timesteps=T, **options)
+    model_snn = request.getfixturevalue(name)
     expected = model.predict(x[300:], verbose=0)
-    plain = snn.convert_keras(model, x[:300], timesteps=T).predict(x[300:], verbose=0)
+    plain = found.predict(x[300:], verbose=0)
     outputs = model_snn.predict(x[300:], verbose=0)
     assert agreement(outputs, expected, slice(None)).error < agreement(plain, expected, slice(None)).error
     np.testing.assert_allclose(outputs, model_snn.simulate(x[300:], outputs="last").outputs[-1], atol=1e-5)
@@ -412,36 +439,33 @@ def test_other_neurons_and_schedules_are_calibrated_and_kept(deep, options, tmp_
     np.testing.assert_allclose(got, outputs, atol=1e-5)
 
 
-def test_a_layer_synchronous_network_is_its_closed_form(deep):
-    model, x = deep
-    model_snn = snn.convert_keras(model, x, timesteps=T, schedule="layer_synchronous")
-    _, expected = closed_form(model_snn, x[:20], T)
-    np.testing.assert_allclose(model_snn.predict(x[:20], verbose=0), expected, atol=1e-5)
+def test_a_layer_synchronous_network_is_its_closed_form(deep, synchronous):
+    _, x = deep
+    _, expected = closed_form(synchronous, x[:20], T)
+    np.testing.assert_allclose(synchronous.predict(x[:20], verbose=0), expected, atol=1e-5)
 
 
-def test_signed_spikes_are_recorded_with_their_sign(deep):
-    model, x = deep
-    model_snn = snn.convert_keras(model, x, timesteps=T, signed_spikes=True)
-    result = model_snn.simulate(x[:50], record=["spikes", "spike_counts"])
+def test_signed_spikes_are_recorded_with_their_sign(deep, signed):
+    _, x = deep
+    result = signed.simulate(x[:50], record=["spikes", "spike_counts"])
     taken_back = 0
     for name, spikes in result.spikes.items():
         assert spikes.dtype == np.int8
         taken_back += (spikes < 0).sum()
         np.testing.assert_array_equal(spikes.sum(axis=0, dtype=int), result.sample_spike_counts[name])
     assert taken_back > 0
-    model_snn.compile("adam", "mse")
+    signed.compile("adam", "mse")
     with pytest.raises(ValueError, match=r"has signed spikes, which have no surrogate gradient.*signed_spikes=False"):
-        model_snn.fit(x[:2], np.zeros((2, 6)), verbose=0)
+        signed.fit(x[:2], np.zeros((2, 6)), verbose=0)
 
 
-def test_a_layer_synchronous_network_has_no_single_timesteps(deep):
-    model, x = deep
-    model_snn = snn.convert_keras(model, x, timesteps=T, schedule="layer_synchronous")
+def test_a_layer_synchronous_network_has_no_single_timesteps(deep, synchronous):
+    _, x = deep
     with pytest.raises(ValueError, match=r"fires only when all timesteps have been integrated.*schedule='step'"):
-        model_snn.step(x[:2])
-    model_snn.compile("adam", "mse")
+        synchronous.step(x[:2])
+    synchronous.compile("adam", "mse")
     with pytest.raises(ValueError, match=r"has schedule='layer_synchronous', which has no surrogate gradient"):
-        model_snn.fit(x[:2], np.zeros((2, 6)), verbose=0)
+        synchronous.fit(x[:2], np.zeros((2, 6)), verbose=0)
 
 
 @pytest.mark.parametrize(
@@ -469,9 +493,9 @@ def test_schedules_and_neurons_that_do_not_go_together_are_told(deep, arguments,
 # What is told
 
 
-def test_another_number_of_timesteps_is_told(deep):
-    model, x = deep
-    model_snn = snn.convert_keras(model, x, timesteps=T)
+def test_another_number_of_timesteps_is_told(deep, found):
+    _, x = deep
+    model_snn = keras.models.clone_model(found)
     with pytest.warns(UserWarning, match=r"made for 8 timesteps, and it is run for 16.*Convert with timesteps=16"):
         model_snn.simulate(x[:2], timesteps=16)
     with pytest.warns(UserWarning, match=r"made for 8 timesteps, and it is run for 3"):
@@ -507,8 +531,16 @@ def test_what_is_within_uncertainty_is_decided_by_the_error():
 # The smallest number of timesteps
 
 
-def test_the_smallest_number_of_timesteps_is_found(deep):
-    model, x = deep
+@pytest.fixture(scope="module")
+def shallow():
+    """A network with which many numbers of timesteps are soon tried."""
+    keras.utils.set_random_seed(1)
+    model = keras.Sequential([keras.Input((16,)), *(L.Dense(48, "relu") for _ in range(3)), L.Dense(6)])
+    return model, np.random.default_rng(3).normal(size=(300, 16)).astype(np.float32)
+
+
+def test_the_smallest_number_of_timesteps_is_found(shallow):
+    model, x = shallow
     model_snn = snn.convert_keras(model, x, timesteps="auto", tolerance=0.1)
     assert 1 <= model_snn.timesteps <= 64
     assert model_snn.conversion.calibrated_timesteps == model_snn.timesteps
@@ -517,9 +549,9 @@ def test_the_smallest_number_of_timesteps_is_found(deep):
     assert stricter.timesteps > model_snn.timesteps
 
 
-def test_a_tolerance_out_of_reach_is_told(deep, monkeypatch):
+def test_a_tolerance_out_of_reach_is_told(shallow, monkeypatch):
     monkeypatch.setattr("snn_toolbox_tf.conversion.populations.LARGEST_TIMESTEPS", 4)
-    model, x = deep
+    model, x = shallow
     with pytest.warns(UserWarning, match=r"does not reach an agreement of 1 with 4 timesteps.*larger `tolerance`"):
         model_snn = snn.convert_keras(model, x, timesteps="auto", tolerance=0.0)
     assert model_snn.timesteps == 4

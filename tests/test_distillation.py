@@ -154,9 +154,9 @@ def test_a_rate_that_destroys_ends_no_worse_than_it_began(task, automatic):
     )
 
 
-@pytest.fixture
-def graphs(task):
-    """The source's graph, and the calibrated one."""
+@pytest.fixture(scope="module")
+def calibrated(task):
+    """What learning by gradient is given: the source, the calibrated graph, and the samples."""
     model, x, _ = task
     kept = {}
 
@@ -169,6 +169,12 @@ def graphs(task):
         with pytest.raises(StopIteration):
             snn.convert_keras(model, x, timesteps=4, calibration="gradient")
     return kept
+
+
+@pytest.fixture
+def graphs(calibrated):
+    """The same, with a graph that may be changed."""
+    return {**calibrated, "graph": calibrated["graph"].copy()}
 
 
 @pytest.mark.long

@@ -21,7 +21,7 @@ def mlp_with(output, *, seed=0, units=3):
 
 @pytest.fixture
 def model_snn(x_mlp):
-    return snn.convert_keras(mlp_with("softmax"), x_mlp, timesteps=16)
+    return snn.convert_keras(mlp_with("softmax"), x_mlp, timesteps=16, threshold_rule="percentile")
 
 
 def exits_by_hand(outputs, confidence, *, criterion="probability", min_timesteps=1, patience=1, every=1):
@@ -116,7 +116,7 @@ def test_samples_that_have_answered_are_not_stepped_any_longer(model_snn, x_mlp,
 @pytest.mark.parametrize("mode", ["frames", "poisson"])
 def test_other_input_goes_on_with_the_samples_that_are_left(x_mlp, rng, mode):
     data = rng.random((40, 12, 6)).astype(np.float32) if mode == "frames" else x_mlp
-    model_snn = snn.convert_keras(mlp_with("softmax"), data, timesteps=12, input=mode)
+    model_snn = snn.convert_keras(mlp_with("softmax"), data, timesteps=12, input=mode, threshold_rule="percentile")
     full = model_snn.simulate(data, record="spikes")
     exits = exits_by_hand(full.outputs, 0.7)
     result = model_snn.simulate(data, early_exit=snn.EarlyExit(confidence=0.7), outputs="last", batch_size=16)
@@ -132,7 +132,7 @@ def test_other_input_goes_on_with_the_samples_that_are_left(x_mlp, rng, mode):
 def test_max_pooling_and_streams_of_batches():
     model = zoo.build(zoo.cnn)
     x = zoo.data_for(model, 12)
-    model_snn = snn.convert_keras(model, x, timesteps=10)
+    model_snn = snn.convert_keras(model, x, timesteps=10, threshold_rule="percentile")
     full = model_snn.simulate(x)
     exits = exits_by_hand(full.outputs, 0.5)
     assert len(np.unique(exits)) > 2
@@ -144,7 +144,7 @@ def test_max_pooling_and_streams_of_batches():
 
 def test_logits_are_judged_by_their_softmax(x_mlp):
     model = mlp_with(None)
-    model_snn = snn.convert_keras(model, x_mlp, timesteps=16)
+    model_snn = snn.convert_keras(model, x_mlp, timesteps=16, threshold_rule="percentile")
     logits = model_snn.simulate(x_mlp).outputs.astype(np.float64)
     probabilities = np.exp(logits) / np.exp(logits).sum(axis=-1, keepdims=True)
     result = model_snn.simulate(x_mlp, early_exit=snn.EarlyExit(confidence=0.7), outputs="last")
@@ -153,7 +153,9 @@ def test_logits_are_judged_by_their_softmax(x_mlp):
 
 
 def test_one_unit_is_as_sure_of_no_as_of_yes(x_mlp):
-    model_snn = snn.convert_keras(mlp_with("sigmoid", units=1, seed=3), x_mlp, timesteps=16)
+    model_snn = snn.convert_keras(
+        mlp_with("sigmoid", units=1, seed=3), x_mlp, timesteps=16, threshold_rule="percentile"
+    )
     p = model_snn.simulate(x_mlp).outputs.astype(np.float64)
     for criterion in ("probability", "margin"):
         result = model_snn.simulate(x_mlp, early_exit=snn.EarlyExit(confidence=0.7, criterion=criterion))
@@ -249,7 +251,7 @@ def test_what_goes_with_no_early_exit(model_snn, x_mlp):
 @pytest.mark.parametrize("output", ["relu", "sigmoid", "linear of one"])
 def test_outputs_that_are_no_classes(x_mlp, output):
     model = mlp_with(None, units=1) if output == "linear of one" else mlp_with(output)
-    model_snn = snn.convert_keras(model, x_mlp, timesteps=4)
+    model_snn = snn.convert_keras(model, x_mlp, timesteps=4, threshold_rule="percentile")
     assert holds_logits(model_snn.network.graph) is None
     with pytest.raises(ValueError, match=r"needs one output of class probabilities.*Received outputs of shape: {'out"):
         model_snn.simulate(x_mlp, early_exit=snn.EarlyExit())
@@ -261,7 +263,7 @@ def test_several_outputs_have_no_early_exit():
     model = zoo.build(zoo.multi_input)
     x = zoo.data_for(model, 3)
     with pytest.raises(ValueError, match=r"one output.*'classes': \(3,\), 'features': \(8,\)"):
-        snn.convert_keras(model, x).simulate(x, early_exit=snn.EarlyExit())
+        snn.convert_keras(model, x, threshold_rule="percentile").simulate(x, early_exit=snn.EarlyExit())
 
 
 def test_a_curve_needs_several_timesteps_and_confidences(model_snn, x_mlp):
@@ -275,4 +277,9 @@ def test_softmax_layers_and_functions_are_probabilities(x_mlp):
     inputs = keras.Input((6,))
     hidden = L.Dense(5, "relu")(inputs)
     for outputs in (L.Softmax()(L.Dense(3)(hidden)), keras.ops.softmax(L.Dense(3)(hidden))):
-        assert holds_logits(snn.convert_keras(keras.Model(inputs, outputs), x_mlp).network.graph) is False
+        assert (
+            holds_logits(
+                snn.convert_keras(keras.Model(inputs, outputs), x_mlp, threshold_rule="percentile").network.graph
+            )
+            is False
+        )

@@ -38,7 +38,7 @@ def imported_modules(importtime):
 @pytest.fixture
 def network(tmp_path, mlp, x_mlp):
     """A file with a converted network."""
-    snn.convert_keras(mlp, x_mlp, timesteps=4).save(tmp_path / "net_snn.keras")
+    snn.convert_keras(mlp, x_mlp, timesteps=4, threshold_rule="percentile").save(tmp_path / "net_snn.keras")
     return tmp_path / "net_snn.keras"
 
 

@@ -16,7 +16,7 @@ UNUSABLE = "description of a spiking network cannot be used: "
 
 @pytest.fixture
 def model_snn(mlp, x_mlp):
-    return snn.convert_keras(mlp, x_mlp, timesteps=8)
+    return snn.convert_keras(mlp, x_mlp, timesteps=8, threshold_rule="percentile")
 
 
 def edited(model_snn, folder, change):

@@ -14,7 +14,7 @@ NAN = np.full((4, 6), np.nan, np.float32)
 
 @pytest.fixture
 def model_snn(mlp, x_mlp):
-    return snn.convert_keras(mlp, x_mlp, timesteps=8)
+    return snn.convert_keras(mlp, x_mlp, timesteps=8, threshold_rule="percentile")
 
 
 CALLS = {
@@ -58,7 +58,7 @@ def test_the_largest_float32_saturates_a_network_and_does_not_become_nan():
     joined = L.Concatenate()([L.ReLU()(L.Add()([hidden, inputs])), inputs])
     model = keras.Model(inputs, L.Dense(4)(L.ReLU()(L.Dense(5)(joined))))
     x = np.random.default_rng(0).normal(size=(20, 6)).astype(np.float32)
-    model_snn = snn.convert_keras(model, x)
+    model_snn = snn.convert_keras(model, x, threshold_rule="percentile")
     large, larger = (model_snn.simulate(x * np.float32(size)) for size in (1e20, 1e38))
     assert larger.firing_rates == pytest.approx(large.firing_rates, abs=0.05)
     assert min(larger.firing_rates.values()) > 0.2
@@ -263,7 +263,7 @@ def test_nan_is_refused_before_max_pooling(rng):
         [keras.Input((4, 4, 1)), L.Conv2D(2, 1, activation="relu"), L.MaxPooling2D(2), L.Flatten(), L.Dense(2)]
     )
     x = rng.random((4, 4, 4, 1))
-    model_snn = snn.convert_keras(model, x)
+    model_snn = snn.convert_keras(model, x, threshold_rule="percentile")
     x[2, 0, 0, 0] = np.nan
     with pytest.raises(ValueError, match=r"NaN or infinite values for input '.*', first in sample 2"):
         model_snn.simulate(x)

@@ -65,10 +65,10 @@ def test_faults_of_keras_are_told_from_those_of_this_package(name, nested):
     except Exception:
         pytest.skip("TensorFlow has no kernel for this layer on this machine: XLA runs it")
     if not wrong:
-        snn.convert_keras(model, x)
+        snn.convert_keras(model, x, threshold_rule="percentile")
         return
     with pytest.raises(snn.ConversionError, match=r"The reason is likely Keras.*: 'wrong'\. Use channels last"):
-        snn.convert_keras(model, x)
+        snn.convert_keras(model, x, threshold_rule="percentile")
 
 
 @pytest.mark.parametrize("name", ["a b", "<script>alert(1)", "größe", "a$b"])
@@ -86,7 +86,7 @@ def test_names_that_tensorflow_refuses(x_mlp, name):
 
 def test_names_may_begin_with_an_underscore(x_mlp):
     layers = [L.Dense(4, "relu", name="_hidden"), L.Dense(2, "softmax", name="_out")]
-    model_snn = snn.convert_keras(keras.Sequential([keras.Input((6,)), *layers]), x_mlp)
+    model_snn = snn.convert_keras(keras.Sequential([keras.Input((6,)), *layers]), x_mlp, threshold_rule="percentile")
     np.testing.assert_allclose(
         model_snn.predict(x_mlp, verbose=0), model_snn.simulate(x_mlp, outputs="last").outputs[0], atol=1e-6
     )

@@ -66,7 +66,7 @@ def test_the_gradient_decays_with_the_potential(implementation):
 
 def leaky_network(mlp, x, tau_m):
     """A converted network with other neurons."""
-    graph = snn.convert_keras(mlp, x).network.graph_with_weights()
+    graph = snn.convert_keras(mlp, x, threshold_rule="percentile").network.graph_with_weights()
     for node in graph.of_type(Population):
         node.neuron = LeakyIntegrateAndFire(tau_m=tau_m)
     return snn.SpikingModel(graph, timesteps=16)
@@ -75,7 +75,7 @@ def leaky_network(mlp, x, tau_m):
 @pytest.mark.long
 def test_a_network_of_them_runs_trains_saves_and_is_exported(mlp, x_mlp, tmp_path):
     model_snn = leaky_network(mlp, x_mlp, tau_m=10.0)
-    plain = snn.convert_keras(mlp, x_mlp, timesteps=16)
+    plain = snn.convert_keras(mlp, x_mlp, timesteps=16, threshold_rule="percentile")
     result = model_snn.simulate(x_mlp, record=["spikes"], outputs="last")
     assert 0 < result.firing_rates["hidden_relu"] < plain.simulate(x_mlp).firing_rates["hidden_relu"]
     with ops.use("reference"):

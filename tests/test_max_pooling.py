@@ -147,12 +147,16 @@ def test_only_spikes_pass_and_blocks_do_not_matter():
     keras.utils.set_random_seed(1)
     model = overlapping_windows()
     x = data((9, 9, 2))
-    model_snn = snn.convert_keras(model, x, max_pooling="winner_take_all", timesteps=20)
+    model_snn = snn.convert_keras(model, x, max_pooling="winner_take_all", timesteps=20, threshold_rule="percentile")
     graph = model_snn.network.graph
     (pool,) = graph.of_type(MaxPool)
     assert isinstance(graph[pool.inputs[0]], Population)
     assert graph[pool.inputs[0]].shape == (7, 7, 4)
-    assert snn.convert_keras(model, x).network.graph.of_type(Population)[0].shape == (4, 4, 4)
+    assert snn.convert_keras(model, x, threshold_rule="percentile").network.graph.of_type(Population)[0].shape == (
+        4,
+        4,
+        4,
+    )
     runs = [model_snn.simulate(x, block_length=length, record="spikes") for length in (1, 7, 20)]
     for run in runs[1:]:
         for name, spikes in run.spikes.items():
@@ -162,7 +166,7 @@ def test_only_spikes_pass_and_blocks_do_not_matter():
 def test_the_rule_is_kept_in_the_file(tmp_path):
     keras.utils.set_random_seed(0)
     model, x = pool_of_pool(), data((12, 2))
-    model_snn = snn.convert_keras(model, x, max_pooling="winner_take_all", timesteps=16)
+    model_snn = snn.convert_keras(model, x, max_pooling="winner_take_all", timesteps=16, threshold_rule="percentile")
     model_snn.save(tmp_path / "snn.keras")
     loaded = keras.saving.load_model(tmp_path / "snn.keras")
     assert [node.rule for node in loaded.network.graph.of_type(MaxPool)] == ["winner_take_all"] * 2
@@ -173,12 +177,14 @@ def test_the_rule_is_kept_in_the_file(tmp_path):
 def test_there_is_no_closed_form_of_winners():
     keras.utils.set_random_seed(0)
     model, x = pool_of_pool(), data((12, 2))
-    model_snn = snn.convert_keras(model, x, max_pooling="winner_take_all")
+    model_snn = snn.convert_keras(model, x, max_pooling="winner_take_all", threshold_rule="percentile")
     with pytest.raises(ValueError, match=r"no closed form of winner-take-all max pooling \(max_pooling1d"):
         ClosedForm(model_snn)
     fidelity = snn.compare(model, model_snn, x)
     assert np.isnan(fidelity.populations[0].quantisation)
-    assert analysis.closed_form.ClosedForm.holds_for(snn.convert_keras(model, x).network.graph)
+    assert analysis.closed_form.ClosedForm.holds_for(
+        snn.convert_keras(model, x, threshold_rule="percentile").network.graph
+    )
 
 
 def test_an_unknown_rule_is_refused():

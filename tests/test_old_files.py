@@ -413,7 +413,7 @@ def test_an_old_architecture_beside_old_weights(tmp_path, rng):
 
 
 def test_files_of_keras_3_are_read_as_they_are(tmp_path, mlp, x_mlp):
-    model_snn = snn.convert_keras(mlp, x_mlp, timesteps=4)
+    model_snn = snn.convert_keras(mlp, x_mlp, timesteps=4, threshold_rule="percentile")
     model_snn.save(tmp_path / "snn.keras")
     for name in ("net.keras", "net.h5"):
         mlp.save(tmp_path / name)
@@ -675,7 +675,7 @@ def test_old_files_convert(name, data_dir, rng):
     model = read(data_dir / "legacy" / f"{name}.h5")
     x = rng.random((64, *model.input_shape[1:])) if "wakeword" in name else digits(data_dir, 64)[0]
     x = x.reshape(-1, *model.input_shape[1:])
-    model_snn = snn.convert_keras(model, x, timesteps=64)
+    model_snn = snn.convert_keras(model, x, timesteps=64, threshold_rule="percentile")
     assert model_snn.conversion.pass_error < 1e-5
     agreement = model_snn.simulate(x).outputs[-1].argmax(axis=-1) == outputs(model, x).argmax(axis=-1)
     assert agreement.mean() >= 0.9

@@ -61,7 +61,9 @@ def test_operations_are_spikes_times_fan_out(rng):
         ]
     )
     x = rng.random((7, 6, 6, 2), dtype=np.float32)
-    result = snn.convert_keras(model, x).simulate(x, timesteps=10, record="spikes", batch_size=3)
+    result = snn.convert_keras(model, x, threshold_rule="percentile").simulate(
+        x, timesteps=10, record="spikes", batch_size=3
+    )
     first = result.spikes["conv1_relu"].sum(axis=0, dtype=float)
     # A 3x3 kernel on 4x4 with padding: corners see 2x2, edges 2x3, the middle 3x3 output pixels of 4 channels.
     reach = np.outer([2, 3, 3, 2], [2, 3, 3, 2]) * 4
@@ -74,13 +76,15 @@ def test_operations_are_spikes_times_fan_out(rng):
 
 
 def test_frames_multiply_at_every_timestep(mlp, x_mlp):
-    model_snn = snn.convert_keras(mlp, x_mlp)
+    model_snn = snn.convert_keras(mlp, x_mlp, threshold_rule="percentile")
     result = model_snn.simulate(np.repeat(x_mlp[:, None], 5, axis=1), input="frames")
     assert result.multiply_accumulates["hidden"].tolist() == [5 * 6 * 10] * 40
 
 
 def test_a_synapse_that_reads_a_current_costs_full_macs_every_step():
-    network = snn.convert_keras(zoo.build(zoo.separable), zoo.data_for(zoo.separable(), 8)).network
+    network = snn.convert_keras(
+        zoo.build(zoo.separable), zoo.data_for(zoo.separable(), 8), threshold_rule="percentile"
+    ).network
     reads = {cost.name: cost.reads for cost in synapse_costs(network, "analog")}
     depthwise, pointwise = [name for name in reads if name.startswith("separable_conv2d") and reads[name] != "constant"]
     assert reads[depthwise] == "spikes"

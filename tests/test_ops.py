@@ -73,11 +73,15 @@ FORMS = [(False, "float"), (False, "bits"), (False, "counts"), (True, "float"), 
 @pytest.mark.parametrize("constant", [False, True])
 @pytest.mark.parametrize("threshold", ["scalar", "first", "last"])
 def test_variants_equal_the_reference(rng, shape, threshold, constant):
+    """Half of all combinations: leave out any one of timesteps, reset and constant, and those of all others are there."""
     sizes = [1] * len(shape)
     if threshold != "scalar":
         axis = min(1, len(shape) - 1) if threshold == "first" else len(shape) - 1
         sizes[axis] = shape[axis]
+    parity = SHAPES.index(shape) + ["scalar", "first", "last"].index(threshold) + constant
     for timesteps, reset, (signed, form) in itertools.product((1, 18), RESETS, FORMS):
+        if (parity + (timesteps == 1) + RESETS.index(reset) + FORMS.index((signed, form))) % 2:
+            continue
         theta = tf.constant(rng.choice([0.5, 1.0, 1.5], sizes), tf.float32)
         v = tf.constant(with_edges(rng, shape))
         current = tf.constant(with_edges(rng, shape if constant else (timesteps, *shape)))

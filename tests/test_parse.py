@@ -96,7 +96,7 @@ def test_the_source_is_unchanged(builder):
 
     before, weights, config = snapshot(), [w.copy() for w in model.get_weights()], model.get_config()
     trainable = len(model.trainable_variables)
-    snn.convert_keras(model, zoo.data_for(model, 8))
+    snn.convert_keras(model, zoo.data_for(model, 8), threshold_rule="percentile")
     assert snapshot() == before
     assert model.get_config() == config
     assert len(model.trainable_variables) == trainable
@@ -155,7 +155,7 @@ def test_a_linear_activation_does_nothing():
     x = L.Activation("linear", name="inner")(L.Dense(4, "relu")(inputs))
     model = keras.Model(inputs, L.Activation("linear", dtype="float32", name="outer")(L.Dense(3)(x)))
     assert [row.name for row in snn.check(model).rows if row.becomes == "removed"] == ["inner", "outer"]
-    assert snn.convert_keras(model, np.eye(6)).conversion.pass_error < 1e-6
+    assert snn.convert_keras(model, np.eye(6), threshold_rule="percentile").conversion.pass_error < 1e-6
 
 
 def test_softmax_inside_is_refused_but_at_the_output_it_is_decoded(mlp):

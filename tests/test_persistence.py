@@ -86,7 +86,7 @@ def test_saved_model_holds_stock_operations_only(saved, name):
 
 
 def test_an_export_replaces_a_saved_model_and_nothing_else(mlp, x_mlp, tmp_path):
-    model_snn = snn.convert_keras(mlp, x_mlp, timesteps=2)
+    model_snn = snn.convert_keras(mlp, x_mlp, timesteps=2, threshold_rule="percentile")
     model_snn.export(tmp_path / "serving")
     model_snn.export(tmp_path / "serving")
     assert (tmp_path / "serving" / "saved_model.pb").exists()
@@ -98,6 +98,15 @@ def test_an_export_replaces_a_saved_model_and_nothing_else(mlp, x_mlp, tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["serving", "thesis"]
     with pytest.raises(ValueError, match=r"format='tf_saved_model'.*'onnx'"):
         model_snn.export(tmp_path / "other", format="onnx")
+
+
+def test_an_export_traces_the_network_once(mlp, x_mlp, tmp_path, monkeypatch):
+    """Keras and TensorFlow look at it from several sides, and it is the largest part of the work."""
+    model_snn = snn.convert_keras(mlp, x_mlp, timesteps=2, threshold_rule="percentile")
+    traced, run = [], snn.SpikingModel.run
+    monkeypatch.setattr(snn.SpikingModel, "run", lambda self, inputs: traced.append(self) or run(self, inputs))
+    model_snn.export(tmp_path / "serving")
+    assert traced == [model_snn]
 
 
 def test_a_loaded_model_simulates_and_keeps_its_record(mlp, x_mlp, tmp_path):
@@ -115,7 +124,7 @@ def test_layers_may_have_names_that_are_no_scopes(name, x_mlp, tmp_path):
     model = keras.Sequential(
         [keras.Input((6,)), keras.layers.Dense(5, "relu", name=name), keras.layers.Dense(2, "softmax", name="_out")]
     )
-    model_snn = snn.convert_keras(model, x_mlp, timesteps=5)
+    model_snn = snn.convert_keras(model, x_mlp, timesteps=5, threshold_rule="percentile")
     assert f"{name}_relu" in model_snn.thresholds()
     assert_survives(model_snn, [x_mlp], tmp_path)
 
@@ -126,7 +135,7 @@ def test_inputs_may_have_names_that_are_no_arguments(names, x_mlp, tmp_path):
     hidden = [keras.layers.Dense(4, "relu")(tensor) for tensor in inputs]
     model = keras.Model(inputs, keras.layers.Dense(2)(keras.layers.Subtract()(hidden)))
     data = [x_mlp, 1 - x_mlp]
-    assert_survives(snn.convert_keras(model, data, timesteps=5), data, tmp_path)
+    assert_survives(snn.convert_keras(model, data, timesteps=5, threshold_rule="percentile"), data, tmp_path)
 
 
 def assert_survives(model_snn, data, folder):

@@ -14,7 +14,7 @@ L = keras.layers
 
 @pytest.fixture
 def model_snn(mlp, x_mlp):
-    return snn.convert_keras(mlp, x_mlp, timesteps=11)
+    return snn.convert_keras(mlp, x_mlp, timesteps=11, threshold_rule="percentile")
 
 
 def averaged_late(outputs, start):

@@ -96,7 +96,10 @@ def test_a_weighted_layer_spikes_as_dense_does(registered, rng, use_bias):
     dense.set_weights(own.get_weights())
     x = rng.random((30, 6), dtype=np.float32)
     results = [
-        snn.convert_keras(model, x).simulate(x, timesteps=20, record=["spikes"], batch_size=7) for model in (own, dense)
+        snn.convert_keras(model, x, threshold_rule="percentile").simulate(
+            x, timesteps=20, record=["spikes"], batch_size=7
+        )
+        for model in (own, dense)
     ]
     np.testing.assert_array_equal(results[0].spikes["relu"], results[1].spikes["relu"])
     np.testing.assert_array_equal(results[0].outputs, results[1].outputs)
@@ -163,7 +166,7 @@ def test_wrong_arguments_are_refused(registered):
 def test_a_file_with_a_layer_that_is_not_registered_says_so(registered, rng, tmp_path):
     registered(Linear)
     x = rng.random((30, 6), dtype=np.float32)
-    snn.convert_keras(two_layers(Linear), x).save(tmp_path / "net.keras")
+    snn.convert_keras(two_layers(Linear), x, threshold_rule="percentile").save(tmp_path / "net.keras")
     registry.REGISTERED_CLASSES.clear()
     with pytest.raises(ValueError, match=r"no layer class 'tests>Linear'.*register_layer\(TheClass\)` first"):
         keras.saving.load_model(tmp_path / "net.keras")

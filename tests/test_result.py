@@ -69,7 +69,9 @@ def test_accuracy_needs_classes():
 
 
 def test_save_and_load_round_trip(tmp_path, mlp, x_mlp):
-    result = snn.convert_keras(mlp, x_mlp).simulate(x_mlp, timesteps=5, record=["spikes", "membrane_potential"])
+    result = snn.convert_keras(mlp, x_mlp, threshold_rule="percentile").simulate(
+        x_mlp, timesteps=5, record=["spikes", "membrane_potential"]
+    )
     result.save(tmp_path / "run")
     loaded = snn.SimulationResult.load(tmp_path / "run")
     np.testing.assert_array_equal(loaded.outputs, result.outputs)

@@ -49,7 +49,10 @@ def data(rng):
 
 @pytest.fixture
 def settings(tmp_path):
-    return snn.Settings().replace(path_wd=str(tmp_path), duration=12, batch_size=8, plot_vars=[])
+    """Thresholds that need no search: what finds them is not the business of a run."""
+    return snn.Settings().replace(
+        path_wd=str(tmp_path), duration=12, batch_size=8, plot_vars=[], threshold_rule="percentile"
+    )
 
 
 def folder_of(settings):
@@ -63,7 +66,7 @@ def entries(settings):
 
 
 def test_a_run_agrees_with_convert_and_simulate(classifier, data, settings):
-    finished = snn.run(settings, model=classifier, **data)
+    finished = snn.run(settings.replace(threshold_rule=None), model=classifier, **data)
     model_snn = snn.convert_keras(classifier, data["x_norm"], timesteps=12)
     result = model_snn.simulate(data["x_test"], record=["spike_counts"])
     ann = classifier.predict(data["x_test"], verbose=0)
@@ -166,8 +169,10 @@ def test_an_architecture_in_a_file_of_its_own(classifier, data, settings, tmp_pa
 
 
 def test_a_converted_network_is_loaded(classifier, data, settings, tmp_path):
-    snn.convert_keras(classifier, data["x_norm"], timesteps=12).save(tmp_path / "own.keras")
-    loaded = snn.run(settings.replace(convert=False, filename_snn="own"), model=classifier, **data)
+    snn.convert_keras(classifier, data["x_norm"], timesteps=12, threshold_rule="percentile").save(
+        tmp_path / "own.keras"
+    )
+    loaded = snn.run(settings.replace(convert=False, threshold_rule=None, filename_snn="own"), model=classifier, **data)
     converted = snn.run(settings.replace(runlabel="other"), model=classifier, **data)
     np.testing.assert_array_equal(loaded.record.outputs[0].accuracy, converted.record.outputs[0].accuracy)
 
@@ -177,7 +182,9 @@ def test_chosen_samples_and_top_k(classifier, data, settings):
     finished = snn.run(
         settings.replace(sample_idxs_to_test=chosen, top_k=2, sample_to_plot=1), model=classifier, **data
     )
-    result = snn.convert_keras(classifier, data["x_norm"], timesteps=12).simulate(data["x_test"][chosen])
+    result = snn.convert_keras(classifier, data["x_norm"], timesteps=12, threshold_rule="percentile").simulate(
+        data["x_test"][chosen]
+    )
     labels = data["y_test"][chosen]
     two_largest = np.argsort(-result.outputs, axis=-1, kind="stable")[..., :2]
     expected = (two_largest == labels[:, None]).any(-1).mean(-1)
@@ -208,7 +215,7 @@ def test_a_shared_head_may_be_two_outputs(settings):
     finished = snn.run(settings, model=model, x_test=x, y_test={"head_2": np.arange(10) % 2}, x_norm=x)
     first, second = finished.record.outputs
     assert (first.name, second.name) == ("head", "head_2")
-    result = snn.convert_keras(model, x, timesteps=12).simulate(x)
+    result = snn.convert_keras(model, x, timesteps=12, threshold_rule="percentile").simulate(x)
     np.testing.assert_array_equal(second.accuracy, result.accuracy([None, np.arange(10) % 2])[1])
 
 
@@ -220,7 +227,7 @@ def test_labels_may_be_named_by_the_keys_of_dict_outputs(settings):
     x = np.random.default_rng(0).random((12, 4))
     labels = {"z": np.arange(12) % 2, "y": np.arange(12) % 3}
     finished = snn.run(settings, model=model, x_test=x, y_test=labels, x_norm=x)
-    expected = snn.convert_keras(model, x, timesteps=12).simulate(x).accuracy(labels)
+    expected = snn.convert_keras(model, x, timesteps=12, threshold_rule="percentile").simulate(x).accuracy(labels)
     found = {output.name: output.accuracy for output in finished.record.outputs}
     np.testing.assert_array_equal(found["one"], expected["z"])
     np.testing.assert_array_equal(found["two"], expected["y"])
@@ -279,7 +286,7 @@ def test_chosen_samples_have_the_spikes_that_they_have_among_all(classifier, dat
 
 def test_a_converted_network_is_not_said_to_be_another(classifier, data, settings, tmp_path):
     snn.convert_keras(classifier, data["x_norm"], timesteps=3, v0=0.25, percentile=99).save(tmp_path / "own.keras")
-    settings = settings.replace(convert=False, filename_snn="own", evaluate_ann=False)
+    settings = settings.replace(convert=False, threshold_rule=None, filename_snn="own", evaluate_ann=False)
     arrays = {key: data[key] for key in ("x_test", "y_test")}
     finished = snn.run(settings, **arrays)
     assert finished.record.settings["cell"]["v0"] == 0.25
@@ -298,7 +305,9 @@ def test_names_of_networks_lead_nowhere_else(classifier, data, settings, tmp_pat
     own = tmp_path / "nets" / "own.keras"
     snn.convert_keras(classifier, data["x_norm"], timesteps=3).save(own)
     before = own.read_bytes()
-    finished = snn.run(settings.replace(convert=False, filename_snn=str(own)), model=classifier, **data)
+    finished = snn.run(
+        settings.replace(convert=False, threshold_rule=None, filename_snn=str(own)), model=classifier, **data
+    )
     assert own.read_bytes() == before
     assert (finished.folder / "own.keras").is_file()
 
@@ -326,7 +335,7 @@ def test_memory_is_bounded_for_large_networks(classifier, data, settings, monkey
 
 def test_warnings_are_notes(classifier, data, settings):
     with pytest.warns(UserWarning, match="No `calibration_data` was given"):
-        finished = snn.run(settings.replace(normalize=False), model=classifier, **data)
+        finished = snn.run(settings.replace(normalize=False, threshold_rule=None), model=classifier, **data)
     assert sum("No `calibration_data` was given" in note for note in finished.record.notes) == 1
 
 
@@ -394,7 +403,8 @@ def test_other_inputs_do_not_depend_on_the_division_into_batches(classifier, dat
         for size in (7, 32)
     ]
     np.testing.assert_array_equal(curves[0].accuracy, curves[1].accuracy)
-    result = snn.convert_keras(classifier, data["x_norm"], input=mode[:-6].replace("frame", "frames"), timesteps=12)
+    encoding = mode[:-6].replace("frame", "frames")
+    result = snn.convert_keras(classifier, data["x_norm"], input=encoding, timesteps=12, threshold_rule="percentile")
     np.testing.assert_array_equal(curves[0].accuracy, result.simulate(data["x_test"]).accuracy(data["y_test"]))
 
 

@@ -88,10 +88,9 @@ def test_hand_computed_spikes_of_a_current_for_the_first_timesteps(known):
 def test_against_numpy_for_every_neuron_block_length_and_batch(rng, neuron, implementation):
     frames = rng.integers(-4, 9, (5, 13, 2)) / 8
     bias = rng.integers(-8, 9, (6, 2)) / 8
+    plain = identity(input="frames")
     for start, timed_bias in ((4, None), (0, bias), (5, bias), (9, bias)):
-        model_snn = changed(
-            identity(input="frames"), hidden_relu={"neuron": neuron, "start": start, "timed_bias": timed_bias}
-        )
+        model_snn = changed(plain, hidden_relu={"neuron": neuron, "start": start, "timed_bias": timed_bias})
         spikes, trace = numpy_response(
             frames.transpose(1, 0, 2), start, neuron, bias=() if timed_bias is None else timed_bias
         )
@@ -124,7 +123,7 @@ def settling_cnn():
     """A network of the zoo whose populations wait, one after the other, and have currents of their own."""
     model = zoo.build(zoo.cnn)
     x = zoo.data_for(model, 6)
-    model_snn = snn.convert_keras(model, x, timesteps=9)
+    model_snn = snn.convert_keras(model, x, timesteps=9, threshold_rule="percentile")
     bias = np.random.default_rng(0).integers(-8, 9, (5, 6)) / 16
     return changed(model_snn, relu1={"start": 2}, conv2_relu={"start": 4, "timed_bias": bias}), x
 

@@ -17,7 +17,7 @@ L = keras.layers
 
 @pytest.fixture
 def model_snn(mlp, x_mlp):
-    return snn.convert_keras(mlp, x_mlp, timesteps=16)
+    return snn.convert_keras(mlp, x_mlp, timesteps=16, threshold_rule="percentile")
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def test_outputs_last_and_listed_are_rows_of_all(model_snn, x_mlp):
 def test_what_does_not_change_in_time_is_kept_between_the_segments_of_a_run(builder):
     model = zoo.build(builder)
     x = zoo.data_for(model, 3)
-    model_snn = snn.convert_keras(model, x)
+    model_snn = snn.convert_keras(model, x, threshold_rule="percentile")
     graph, runner = model_snn.network.graph, model_snn._runner
     names = [keras.tree.flatten(graph.input_structure), keras.tree.flatten(x)]
     inputs = {name: tf.constant(array) for name, array in zip(*names, strict=True)}
@@ -78,6 +78,32 @@ def test_what_does_not_change_in_time_is_kept_between_the_segments_of_a_run(buil
     listed = model_snn.simulate(x, timesteps=6, outputs=[1, 4, 6], record="spikes")
     for name, spikes in everything.spikes.items():
         np.testing.assert_array_equal(listed.spikes[name], spikes)
+
+
+def loops(graph):
+    return sum(operation.type in ("While", "StatelessWhile") for operation in graph.get_operations())
+
+
+def test_a_loop_that_would_have_nothing_to_do_is_not_traced(model_snn, x_mlp):
+    """Tracing takes longer than a run: what blocks leave over has a loop of its own only where there is some."""
+    expected = model_snn.simulate(x_mlp, record="spikes")
+    for timesteps, block_length, count in ((16, 16, 1), (16, 4, 1), (16, 1, 1), (16, 5, 2), (15, 5, 1)):
+        model_snn._runner.forget_traces()
+        result = model_snn.simulate(x_mlp, timesteps=timesteps, block_length=block_length, record="spikes")
+        np.testing.assert_array_equal(result.spikes["hidden_relu"], expected.spikes["hidden_relu"][:timesteps])
+        np.testing.assert_array_equal(result.outputs, expected.outputs[:timesteps])
+        assert [loops(function.graph) for function in model_snn._runner._traced.values()] == [count]
+    # One segment that leaves timesteps over is enough.
+    model_snn._runner.forget_traces()
+    listed = model_snn.simulate(x_mlp, outputs=[8, 13], block_length=4)
+    np.testing.assert_array_equal(listed.outputs, expected.outputs[[7, 12]])
+    assert max(loops(function.graph) for function in model_snn._runner._traced.values()) == 2
+    for timesteps, count in ((16, 1), (13, 2)):
+        run = tf.function(lambda x, t=timesteps: model_snn._runner.run_all(x, t), autograph=False)
+        model_snn._runner.block_length = 4
+        name = model_snn.network.graph.input_structure
+        assert loops(run.get_concrete_function({name: tf.constant(x_mlp)}).graph) == count
+        np.testing.assert_array_equal(run({name: tf.constant(x_mlp)}), expected.outputs[timesteps - 1])
 
 
 def test_the_last_partial_batch_counts(model_snn, x_mlp):
@@ -125,7 +151,7 @@ def test_frames_of_a_constant_input_equal_analog_input():
     for builder in (zoo.cnn, zoo.multi_input):
         model = zoo.build(builder)
         x = zoo.data_for(model, 5)
-        model_snn = snn.convert_keras(model, x)
+        model_snn = snn.convert_keras(model, x, threshold_rule="percentile")
         frames = keras.tree.map_structure(lambda a: np.repeat(a[:, None], 9, axis=1), x)
         expected = model_snn.simulate(x, timesteps=9, record="spikes")
         result = model_snn.simulate(frames, input="frames", record="spikes")
@@ -143,7 +169,7 @@ def test_frames_change_with_time(known):
 def test_frames_model_predicts_over_all_its_frames(mlp, x_mlp):
     model_snn = snn.convert_keras(mlp, x_mlp, input="frames", timesteps=3)
     frames = np.repeat(x_mlp[:, None], 7, axis=1)
-    analog = snn.convert_keras(mlp, x_mlp, timesteps=7)
+    analog = snn.convert_keras(mlp, x_mlp, timesteps=7, threshold_rule="percentile")
     np.testing.assert_array_equal(model_snn.predict(frames, verbose=0), analog.predict(x_mlp, verbose=0))
 
 
@@ -160,7 +186,7 @@ def test_poisson_spikes_have_the_rate_and_sign_of_the_input():
 
 
 def test_poisson_draws_depend_on_seed_and_sample_only(mlp, x_mlp):
-    model_snn = snn.convert_keras(mlp, x_mlp, input="poisson", seed=3)
+    model_snn = snn.convert_keras(mlp, x_mlp, input="poisson", seed=3, threshold_rule="percentile")
     expected = model_snn.simulate(x_mlp, record="spikes")
     for batch_size, block_length in ((1, 1), (7, 5)):
         result = model_snn.simulate(x_mlp, record="spikes", batch_size=batch_size, block_length=block_length)
@@ -210,7 +236,7 @@ def test_step_equals_simulate_with_max_pooling_and_poisson_input():
     model = zoo.build(zoo.cnn)
     x = zoo.data_for(model, 2)
     for mode in ("analog", "poisson"):
-        model_snn = snn.convert_keras(model, x, input=mode)
+        model_snn = snn.convert_keras(model, x, input=mode, threshold_rule="percentile")
         expected = model_snn.simulate(x, timesteps=6).outputs
         for timestep in range(6):
             np.testing.assert_array_equal(model_snn.step(x), expected[timestep])
@@ -227,7 +253,7 @@ def test_step_refuses_another_batch_size_without_reset(model_snn, x_mlp):
 def test_recording_names_populations(x_mlp):
     model = zoo.build(zoo.cnn)
     x = zoo.data_for(model, 3)
-    result = snn.convert_keras(model, x).simulate(
+    result = snn.convert_keras(model, x, threshold_rule="percentile").simulate(
         x, timesteps=4, record={"spikes": ["relu1"], "membrane_potential": ["conv2_relu"]}
     )
     assert set(result.spikes) == {"relu1"}
@@ -279,7 +305,7 @@ print((peak[1] - peak[0]) / 1024)
 
 
 def test_block_length_and_micro_batch_follow_batch_size_and_caches(monkeypatch):
-    graph = snn.convert_keras(zoo.build(zoo.cnn), zoo.data_for(zoo.cnn(), 8)).network.graph
+    graph = snn.convert_keras(zoo.build(zoo.cnn), zoo.data_for(zoo.cnn(), 8), threshold_rule="percentile").network.graph
     # The largest tensor behind the encoder: the first population's, pooled (4 x 4 x 8), or its current (8 x 8 x 8 floats).
     spiking = graph.spiking_ancestry()
     largest = max(4 * int(np.prod(node.shape)) for node in graph if node.name in spiking)
@@ -305,7 +331,7 @@ def test_block_length_and_micro_batch_follow_batch_size_and_caches(monkeypatch):
 
 @pytest.mark.parametrize("count", [0, 1, 5, 12])
 def test_a_batch_that_runs_in_parts_gives_the_same_outputs(monkeypatch, mlp, x_mlp, count):
-    model_snn = snn.convert_keras(mlp, x_mlp, timesteps=6)
+    model_snn = snn.convert_keras(mlp, x_mlp, timesteps=6, threshold_rule="percentile")
     expected = model_snn.predict(x_mlp, verbose=0)[:count]
     monkeypatch.setattr(blocking, "MOST_SAMPLES", 10)
     again = keras.models.clone_model(model_snn)
@@ -317,7 +343,7 @@ def test_a_batch_that_runs_in_parts_gives_the_same_outputs(monkeypatch, mlp, x_m
 
 def test_evaluate_works_without_a_loss_and_with_the_sources(mlp, x_mlp, rng):
     y = rng.integers(0, 3, 40)
-    model_snn = snn.convert_keras(mlp, x_mlp)
+    model_snn = snn.convert_keras(mlp, x_mlp, threshold_rule="percentile")
     model_snn.compile(metrics=["accuracy"])
     scores = model_snn.evaluate(x_mlp, y, verbose=0, return_dict=True)
     assert scores["accuracy"] == pytest.approx(model_snn.simulate(x_mlp, outputs="last").accuracy(y)[-1])
@@ -347,7 +373,7 @@ def test_losses_and_metrics_by_output_name_are_taken_over():
 
 def test_a_custom_loss_function_is_taken_from_the_model(mlp, x_mlp):
     mlp.compile("adam", loss=lambda y, prediction: keras.ops.mean(keras.ops.abs(prediction), axis=-1))
-    model_snn = snn.convert_keras(mlp, x_mlp)
+    model_snn = snn.convert_keras(mlp, x_mlp, threshold_rule="percentile")
     assert model_snn.loss is mlp.loss
     assert model_snn.evaluate(x_mlp, np.zeros(40), verbose=0) > 0
 
@@ -359,7 +385,7 @@ def my_metric(y, prediction):
 def test_what_cannot_be_taken_over_is_named_in_one_warning(mlp, x_mlp):
     mlp.compile("adam", loss="mse", metrics=["mae", my_metric])
     with pytest.warns(UserWarning, match=r"Could not take over all of metrics of model 'mlp'.*compile") as caught:
-        model_snn = snn.convert_keras(mlp, x_mlp)
+        model_snn = snn.convert_keras(mlp, x_mlp, threshold_rule="percentile")
     assert len([w for w in caught if "Could not take over" in str(w.message)]) == 1
     scores = model_snn.evaluate(x_mlp, np.zeros((40, 3)), verbose=0, return_dict=True)
     assert set(scores) == {"loss", "mae"}
@@ -370,10 +396,10 @@ def test_an_uncompiled_source_gives_an_uncompiled_network(mlp, x_mlp):
 
 
 def test_a_global_reduced_precision_policy_does_not_reach_the_network(mlp, x_mlp):
-    expected = snn.convert_keras(mlp, x_mlp).predict(x_mlp, verbose=0)
+    expected = snn.convert_keras(mlp, x_mlp, threshold_rule="percentile").predict(x_mlp, verbose=0)
     keras.config.set_dtype_policy("mixed_float16")
     try:
-        model_snn = snn.convert_keras(mlp, x_mlp)
+        model_snn = snn.convert_keras(mlp, x_mlp, threshold_rule="percentile")
         np.testing.assert_array_equal(model_snn.predict(x_mlp, verbose=0), expected)
     finally:
         keras.config.set_dtype_policy("float32")

@@ -54,6 +54,10 @@ class Calibrator:
     statistics: ActivationStatistics
     options: ConversionOptions
     tell: Tell = tell_nobody
+    #: By rule: what is tried and then taken is computed once.
+    _thresholds: dict[tuple[str, bool, int], dict[str, np.ndarray]] = dataclasses.field(
+        default_factory=dict, init=False
+    )
 
     def without_data(self) -> Calibrated:
         """Sets thresholds from batch-norm statistics and weights."""
@@ -197,10 +201,14 @@ class Calibrator:
         return high, found
 
     def _set_thresholds(self, recipe: Recipe, timesteps: int) -> dict[str, np.ndarray]:
-        rule = self.options.rule_for(recipe, timesteps)
-        thresholds = calibration.thresholds_from_data(self.statistics, rule, per_channel=recipe.per_channel)
-        self._apply(thresholds)
-        return thresholds
+        key = (recipe.threshold_rule, recipe.per_channel, timesteps)
+        if key not in self._thresholds:
+            rule = self.options.rule_for(recipe, timesteps)
+            self._thresholds[key] = calibration.thresholds_from_data(
+                self.statistics, rule, per_channel=recipe.per_channel
+            )
+        self._apply(self._thresholds[key])
+        return self._thresholds[key]
 
     def _apply(self, thresholds: dict[str, np.ndarray]) -> None:
         graph = self.network.graph

@@ -112,8 +112,9 @@ class Observation:
         """Runs the population in a setting, and compares what it gives with the source's activation."""
         error = self._error(setting)
         axes = setting.averaged_axes
-        square = tf.reduce_mean(tf.square(error), axis=axes, keepdims=True)[0].numpy()
-        mean = tf.reduce_mean(error, axis=axes, keepdims=True)[0].numpy()
+        # Indexed by NumPy: in TensorFlow that takes as long as the mean.
+        square = tf.reduce_mean(tf.square(error), axis=axes, keepdims=True).numpy()[0]
+        mean = tf.reduce_mean(error, axis=axes, keepdims=True).numpy()[0]
         return Errors(square.astype(np.float64), mean.astype(np.float64))
 
     def _error(self, setting: Setting) -> tf.Tensor:

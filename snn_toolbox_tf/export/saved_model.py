@@ -40,10 +40,16 @@ def export_saved_model(
             f"'{target}' exists and is not a SavedModel, so it is not replaced. Expected a new folder or a SavedModel."
         )
 
-    def served(*inputs: Any) -> Any:
+    def with_stock_operations(*inputs: Any) -> Any:
         # A stock model server knows no op of ours.
         with ops.use("reference"):
             return serve(*inputs)
+
+    # The endpoint and the signature are each traced; the network inside them only once.
+    traced = tf.function(with_stock_operations, input_signature=signature, autograph=False).get_concrete_function()
+
+    def served(*inputs: Any) -> Any:
+        return traced(*inputs)
 
     archive = keras.export.ExportArchive()
     archive.track(model)

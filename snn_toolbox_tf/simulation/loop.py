@@ -115,6 +115,7 @@ class TimeLoop:
         block_length: int,
         options: BlockOptions,
         sample_index: tf.Tensor | None = None,
+        whole_blocks: bool = False,
     ) -> Segment:
         """Runs the network for `steps` timesteps from `state`.
 
@@ -126,6 +127,7 @@ class TimeLoop:
             block_length: K; of a run that must be one block, the number of timesteps.
             options: What to count and record.
             sample_index: Global index of each sample, int64 `[batch]`; 0, 1, ... if None.
+            whole_blocks: Whether `steps` is known to be a multiple of K, so that no loop over what is left is needed.
 
         Returns:
             The segment.
@@ -141,9 +143,11 @@ class TimeLoop:
         if options.one_block:
             state, recorded = run_block(self._elements, known, state, block(start, block_length))
             return self._segment(state, recorded, options)
+        # Tracing a loop takes longer than most runs: one that would have nothing to do is left out.
+        whole_blocks = whole_blocks or (isinstance(steps, int) and steps % block_length == 0)
         steps = tf.convert_to_tensor(steps, tf.int32)
         arrays = self._arrays(options, steps)
-        for length in sorted({block_length, 1}, reverse=True):
+        for length in (block_length,) if whole_blocks else sorted({block_length, 1}, reverse=True):
             end = start + steps // length * length
             state, arrays = self._while(known, state, arrays, block, start, end, length)
         return self._segment(state, {key: array.stack() for key, array in arrays.items()}, options)

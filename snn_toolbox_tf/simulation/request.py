@@ -1,6 +1,7 @@
 """What a user asks of a simulation, checked before it begins."""
 
 import dataclasses
+import functools
 import itertools
 import math
 from collections.abc import Iterable, Sequence
@@ -60,6 +61,16 @@ class Request:
             return [self.duration]
         looks = set(filter(self.early_exit.looks_at, range(1, self.duration + 1))) if self.early_exit else set()
         return sorted({*self.reported, self.duration, *looks})
+
+    @property
+    def segments(self) -> list[int]:
+        """How many timesteps run without a pause, one number after the other."""
+        return [end - start for start, end in itertools.pairwise((0, *self.ends))]
+
+    @functools.cached_property
+    def whole_blocks(self) -> bool:
+        """Whether no segment leaves timesteps over that fill no block."""
+        return all(steps % self.block_length == 0 for steps in self.segments)
 
     def indices_of_batch(self, start: int, count: int) -> np.ndarray:
         """Returns what Poisson input takes as the global indices of the samples from position `start` on."""
@@ -122,8 +133,7 @@ def checked_request(
     )
     # Before anything is as long as the run.
     MemoryBudget(graph, request, memory_limit).check(data.count or 1)
-    segments = [end - start for start, end in itertools.pairwise((0, *request.ends))]
-    blocking = runner.blocking(segments, request.batch_size, block_length)
+    blocking = runner.blocking(request.segments, request.batch_size, block_length)
     return dataclasses.replace(
         request,
         block_length=blocking.block_length,

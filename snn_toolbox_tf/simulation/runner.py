@@ -71,11 +71,12 @@ class Runner:
         input_options: InputOptions,
         options: BlockOptions,
         sample_index: tf.Tensor,
+        whole_blocks: bool,
     ) -> Segment:
-        """Does what `TimeLoop.advance` does, traced once for any batch size and number of timesteps."""
+        """Does what `TimeLoop.advance` does, traced once for any batch size and number of timesteps (or of blocks)."""
         names = {node.name for node in inputs_of(self.network.graph)}
         constants = tuple((name, tensor.dtype.name) for name, tensor in inputs.items() if name not in names)
-        key = (block_length, input_options, options, constants)
+        key = (block_length, input_options, options, constants, whole_blocks)
         if key not in self._traced:
             self._traced[key] = self._trace(*key)
         return Segment(*self._traced[key](inputs, state, tf.constant(steps, tf.int32), sample_index))
@@ -97,6 +98,7 @@ class Runner:
         input_options: InputOptions,
         options: BlockOptions,
         constants: tuple[tuple[str, str], ...],
+        whole_blocks: bool,
     ) -> Any:
         loop = self.loop(input_options)
         frames = (None,) if input_options.mode == "frames" else ()
@@ -113,7 +115,13 @@ class Runner:
 
         def advance(inputs: Any, state: Any, steps: tf.Tensor, sample_index: tf.Tensor) -> Any:
             segment = loop.advance(
-                inputs, state, steps, block_length=block_length, options=options, sample_index=sample_index
+                inputs,
+                state,
+                steps,
+                block_length=block_length,
+                options=options,
+                sample_index=sample_index,
+                whole_blocks=whole_blocks,
             )
             return segment.state, segment.outputs, segment.recorded
 
@@ -207,6 +215,7 @@ class Runner:
                 input_options=input_options,
                 options=BlockOptions(),
                 sample_index=tf.range(samples, dtype=tf.int64),
+                whole_blocks=True,
             )
             self._stream = segment.state
         return segment.outputs

@@ -152,6 +152,7 @@ def _advance(
         input_options=request.input_options,
         options=request.options,
         sample_index=index,
+        whole_blocks=request.whole_blocks,
     )
 
 

@@ -15,7 +15,7 @@ import tempfile
 
 ROOT = pathlib.Path(__file__).parents[2]
 CORE = ROOT / "snn_toolbox_tf" / "ops" / "core"
-FLAGS = ["-std=c++17", "-O1", "-g", "-Wno-psabi", "-ffp-contract=off", "-pthread", "-DSTANDALONE", f"-I{CORE}"]
+FLAGS = ["-std=c++17", "-O1", "-g1", "-Wno-psabi", "-ffp-contract=off", "-pthread", "-DSTANDALONE", f"-I{CORE}"]
 INSTRUCTION_SETS = {"variant_avx2": ["-mavx2"], "variant_avx512": ["-mavx512f"]}
 
 
