@@ -550,7 +550,7 @@ def test_the_smallest_number_of_timesteps_is_found(shallow):
 
 
 def test_a_tolerance_out_of_reach_is_told(shallow, monkeypatch):
-    monkeypatch.setattr("snn_toolbox_tf.conversion.populations.LARGEST_TIMESTEPS", 4)
+    monkeypatch.setattr("snn_toolbox_tf.conversion.search.LARGEST_TIMESTEPS", 4)
     model, x = shallow
     with pytest.warns(UserWarning, match=r"does not reach an agreement of 1 with 4 timesteps.*larger `tolerance`"):
         model_snn = snn.convert_keras(model, x, timesteps="auto", tolerance=0.0)

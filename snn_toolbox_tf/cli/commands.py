@@ -13,7 +13,7 @@ from snn_toolbox_tf.cli.screen import Screen
 from snn_toolbox_tf.config import Settings, read_settings
 from snn_toolbox_tf.config.files import file_stem
 from snn_toolbox_tf.conversion.check import CheckReport, check
-from snn_toolbox_tf.conversion.populations import LARGEST_TIMESTEPS
+from snn_toolbox_tf.conversion.search import LARGEST_TIMESTEPS
 from snn_toolbox_tf.experiment.options import conversion_options
 from snn_toolbox_tf.experiment.preparation import load_converted, prepare
 from snn_toolbox_tf.experiment.run_folder import holds_run

@@ -1,6 +1,7 @@
 """What options ask of model and data, said before any work."""
 
 from snn_toolbox_tf.conversion.options import ConversionOptions
+from snn_toolbox_tf.conversion.search import to_be_found
 from snn_toolbox_tf.corrections import FEWEST_SAMPLES
 from snn_toolbox_tf.distillation.settings import check_samples
 from snn_toolbox_tf.foundation.argument_checks import did_you_mean
@@ -29,7 +30,7 @@ def check_requirements(options: ConversionOptions, graph: Graph, *, samples: int
         _check_without_data(options)
     elif samples is not None:
         _check_samples(options, samples)
-    if options.timesteps == "auto" and all(node.trained_threshold is not None for node in graph.of_type(Population)):
+    if options.timesteps == "auto" and not to_be_found(graph):
         raise ValueError(
             f"All thresholds of model '{graph.name}' were trained, for a number of timesteps. Give a number of "
             "timesteps, for example that of the levels it was trained with. Received: timesteps='auto'"
