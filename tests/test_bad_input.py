@@ -174,8 +174,10 @@ def test_a_percentile_given_as_a_fraction_is_questioned(mlp, x_mlp):
 
 def test_calibration_data_that_drives_no_neuron_is_questioned():
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, "relu", name="hidden"), keras.layers.Dense(2)])
-    with pytest.warns(UserWarning, match=r"drives no neuron of hidden_relu.*scaled"):
+    with pytest.warns(UserWarning, match=r"drives no neuron of hidden_relu.*scaled") as warned:
         snn.convert_keras(model, np.zeros((5, 4)))
+    # The user's line, not ours.
+    assert {warning.filename for warning in warned if "calibration data" in str(warning.message)} == {__file__}
 
 
 def test_calibration_data_of_zeros_is_questioned(mlp, x_mlp):
