@@ -82,7 +82,7 @@ def by_way(ways: Table, images: Table) -> Figure:
         _line(right, {int(count): row[name] for count, row in images.items()}, marker=marker, markersize=4, label=name)
     right.set(xlabel="calibration images", title="T = 8")
     _ticks(right, [int(count) for count in images])
-    right.legend(loc="lower right")
+    right.legend(loc="center right")
     return figure
 
 
