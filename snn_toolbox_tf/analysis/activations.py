@@ -111,6 +111,15 @@ def _inputs(model_snn: SpikingModel, batch: Batch, *, frames: bool) -> dict[str,
     }
 
 
+def check_source_and_network(model: Any, model_snn: Any) -> None:
+    """Raises a TypeError unless these are a source and a spiking network, in this order."""
+    if not isinstance(model_snn, SpikingModel) or isinstance(model, SpikingModel):
+        raise TypeError(
+            "Expected `model` to be the source and `model_snn` what `convert_keras` made of it. "
+            f"Received: {type(model).__name__}, {type(model_snn).__name__}"
+        )
+
+
 def ann_outputs_of(model: keras.Model | None, model_snn: SpikingModel, *, frames: bool) -> AnnOutputs:
     """Returns what gives the ANN's outputs: those of the source, or of the converted network run as an ANN without it.
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
-from snn_toolbox_tf.analysis.activations import ann_outputs_of
+from snn_toolbox_tf.analysis.activations import ann_outputs_of, check_source_and_network
 from snn_toolbox_tf.foundation.argument_checks import check_positive_integer, check_seed
 from snn_toolbox_tf.model import SpikingModel
 from snn_toolbox_tf.network.input_data import as_arrays, in_batches
@@ -121,11 +121,7 @@ def bias_and_variance(
         >>> found.variance["b"][0] > found.variance["b"][1]
         True
     """
-    if not isinstance(model_snn, SpikingModel) or isinstance(model, SpikingModel):
-        raise TypeError(
-            "Expected `model` to be the source and `model_snn` what `convert_keras` made of it. "
-            f"Received: {type(model).__name__}, {type(model_snn).__name__}"
-        )
+    check_source_and_network(model, model_snn)
     numbers = _checked_seeds(seeds)
     graph = model_snn.network.graph
     arrays = as_arrays(x, graph, argument="x")

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from snn_toolbox_tf.analysis.activations import ann_outputs_of
+from snn_toolbox_tf.analysis.activations import ann_outputs_of, check_source_and_network
 from snn_toolbox_tf.analysis.fidelity import Fidelity
 from snn_toolbox_tf.analysis.measurement import measure_fidelity
 from snn_toolbox_tf.foundation.argument_checks import check_positive_integer, check_timesteps
@@ -45,11 +45,7 @@ def compare(
         >>> fidelity.worst
         ('a_relu',)
     """
-    if not isinstance(model_snn, SpikingModel) or isinstance(model, SpikingModel):
-        raise TypeError(
-            "Expected `model` to be the source and `model_snn` what `convert_keras` made of it. "
-            f"Received: {type(model).__name__}, {type(model_snn).__name__}"
-        )
+    check_source_and_network(model, model_snn)
     duration = model_snn.timesteps if timesteps is None else check_timesteps(timesteps)
     if model_snn.input_options.mode != "analog":
         raise ValueError(

@@ -231,8 +231,7 @@ def tried(
     spiking = Network(network.graph.copy(), dtype="float32") if recipe.fits_weights else network
     walk = Walk(spiking, together, timesteps, input_options, (count - held_out) or count, schedule, source=network)
     outputs, expected = walk.go(fit, starts)
-    weights = {(node.name, name): variable.numpy() for node, name, variable in spiking.weights()}
-    trial = Trial(recipe, settings, errors, None, weights=weights if recipe.fits_weights else {})
+    trial = Trial(recipe, settings, errors, None, weights=spiking.weight_values() if recipe.fits_weights else {})
     if not held_out:
         return [trial]
     rows = slice(count - held_out, None)

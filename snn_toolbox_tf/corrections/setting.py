@@ -2,13 +2,16 @@
 
 import dataclasses
 from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tensorflow as tf
 
 from snn_toolbox_tf import ops
 from snn_toolbox_tf.graph import Population
+
+if TYPE_CHECKING:
+    from snn_toolbox_tf.corrections.front import Front
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,16 +69,6 @@ class Errors:
     mean: np.ndarray
 
 
-class Front(Protocol):
-    """The affine layers in front of a population."""
-
-    def fit(self, setting: Setting) -> bool:
-        """Fits their weights to a setting; returns whether they have changed."""
-
-    def received(self) -> tf.Tensor:
-        """Returns what the population receives, as `Observation` takes it."""
-
-
 class Observation:
     """A population's input in the spiking network, and the activation that it should stand for.
 
@@ -119,9 +112,7 @@ class Observation:
 
     def _error(self, setting: Setting) -> tf.Tensor:
         shape = self._target.shape
-        spikes = fire(self.node, [self._current], setting, self.timesteps, shape, self._schedule, spike_form="counts")
-        unit = for_batch(setting.threshold / self.timesteps)
-        return tf.cast(spikes, tf.float32) * unit - self._target
+        return decoded(self.node, [self._current], setting, self.timesteps, shape, self._schedule) - self._target
 
     def fit_weights(self, setting: Setting) -> None:
         """Fits the weights in front to a setting, where they may change; what the population receives changes with them."""
@@ -163,6 +154,19 @@ class Observation:
 def for_batch(values: np.ndarray) -> tf.Tensor:
     """Returns values of a setting as a float32 tensor that broadcasts to a batch."""
     return tf.constant(values[np.newaxis], tf.float32)
+
+
+def decoded(
+    node: Population,
+    currents: list[ops.Current],
+    setting: Setting,
+    timesteps: int,
+    shape: tf.TensorShape,
+    schedule: str,
+) -> tf.Tensor:
+    """Returns theta * rate of a population in a setting, for the arguments of `fire`."""
+    counts = fire(node, currents, setting, timesteps, shape, schedule, spike_form="counts")
+    return tf.cast(counts, tf.float32) * for_batch(setting.threshold / timesteps)
 
 
 def fire(

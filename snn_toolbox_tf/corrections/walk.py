@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from snn_toolbox_tf.corrections.front import Front, affine_nodes
-from snn_toolbox_tf.corrections.setting import Observation, Setting, fire, for_batch
+from snn_toolbox_tf.corrections.setting import Observation, Setting, decoded, fire, for_batch
 from snn_toolbox_tf.corrections.stages import Stage, enough_samples, stages
 from snn_toolbox_tf.graph import InputNode, Population
 from snn_toolbox_tf.network import Network, relu
@@ -175,8 +175,7 @@ class Walk:
         """Returns theta * rate of a population."""
         currents = chunk.signal(node.inputs[0]).currents(self._timesteps)
         shape = tf.TensorShape([chunk.samples, *node.shape])
-        counts = fire(node, currents, setting, self._timesteps, shape, self._schedule, spike_form="counts")
-        return tf.cast(counts, tf.float32) * for_batch(setting.threshold / self._timesteps)
+        return decoded(node, currents, setting, self._timesteps, shape, self._schedule)
 
     def _compute(self, chunk: "_Chunk", names: list[str]) -> None:
         graph = self._network.graph

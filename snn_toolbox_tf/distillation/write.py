@@ -17,8 +17,7 @@ def write_student(graph: Graph, student: Student, *, weights: bool) -> None:
         weights: Whether its weights were trained.
     """
     if weights:
-        learnt_weights = {(node.name, name): variable.numpy() for node, name, variable in student.network.weights()}
-        write_weights(graph, learnt_weights)
+        write_weights(graph, student.network.weight_values())
     for node in filter(learns, graph.of_type(Population)):
         learnt = student.populations[node.name]
         node.threshold = learnt.threshold.numpy().astype(np.float64)

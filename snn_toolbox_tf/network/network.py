@@ -59,6 +59,10 @@ class Network:
             for name in weighted_family(node).weight_names(node.layer)
         ]
 
+    def weight_values(self) -> dict[tuple[str, str], np.ndarray]:
+        """Returns the values of `weights` by node and name."""
+        return {(node.name, name): keras.ops.convert_to_numpy(variable) for node, name, variable in self.weights()}
+
     def with_weights(self, node: Synapse) -> Synapse:
         """Returns a copy of one node with the weights that its layer has now."""
         layer = LayerSpec(node.layer.class_name, dict(node.layer.config), _arrays(self.layers[node.name]))
