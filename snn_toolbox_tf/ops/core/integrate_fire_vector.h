@@ -1,5 +1,4 @@
-// The kernel for one vector width: define SNN_TOOLBOX_VECTOR_BYTES and include this. Vectors are the compilers' own
-// (GCC and Clang), so that one text serves every instruction set.
+// The kernel for one vector width: define SNN_TOOLBOX_VECTOR_BYTES and include this.
 
 #ifndef SNN_TOOLBOX_TF_OPS_CORE_INTEGRATE_FIRE_VECTOR_H_
 #define SNN_TOOLBOX_TF_OPS_CORE_INTEGRATE_FIRE_VECTOR_H_
@@ -8,28 +7,13 @@
 
 #include "integrate_fire.h"
 #include "neuron_models.h"
+#include "vectors.h"
 
 namespace snn_toolbox {
 namespace {
 
-constexpr int kLanes = SNN_TOOLBOX_VECTOR_BYTES / 4;
 // Vectors that a tile of neurons takes: so many streams of membrane potentials stay in registers over all timesteps.
 constexpr int kTileVectors = 4;
-
-typedef float FloatVector __attribute__((vector_size(SNN_TOOLBOX_VECTOR_BYTES)));
-typedef int32_t IntVector __attribute__((vector_size(SNN_TOOLBOX_VECTOR_BYTES)));
-
-template <typename Value, typename Element>
-SNN_TOOLBOX_INLINE Value load(const Element* from) {
-  Value value;
-  __builtin_memcpy(&value, from, sizeof(value));
-  return value;
-}
-
-template <typename Value, typename Element>
-SNN_TOOLBOX_INLINE void store(Element* to, const Value& value) {
-  __builtin_memcpy(to, &value, sizeof(value));
-}
 
 SNN_TOOLBOX_INLINE void store_integers(int32_t* to, const FloatVector& value) {
   store(to, __builtin_convertvector(value, IntVector));

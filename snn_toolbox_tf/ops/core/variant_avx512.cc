@@ -4,7 +4,9 @@
 #define SNN_TOOLBOX_VECTOR_BYTES 64
 #include "accumulate_max_pool_loops.h"
 #include "integrate_fire_vector.h"
+#include "spike_convolution_vector.h"
 #include "variants.h"
 
-const snn_toolbox::Variant snn_toolbox::kAvx512 = {"avx512", integrate_fire_vector, accumulate_max_pool_loops};
+const snn_toolbox::Variant snn_toolbox::kAvx512 = {"avx512", integrate_fire_vector, accumulate_max_pool_loops,
+    spike_convolution_vector};
 #endif

@@ -87,8 +87,30 @@ void accumulate_max_pool_reference(const AccumulateMaxPool& p, int64_t sample, i
   }
 }
 
+void spike_convolution_reference(const SpikeConvolution& p, int64_t sample, int64_t first, int64_t last,
+                                 SpikeConvolutionScratch*) {
+  for (int64_t row = first; row < last; ++row) {
+    for (int64_t column = 0; column < p.columns.output; ++column) {
+      for (int64_t output = 0; output < p.outputs; ++output) {
+        float sum = p.bias ? p.bias[output] : 0.0f;
+        for (int64_t tap = 0; tap < p.rows.window * p.columns.window; ++tap) {
+          const int64_t r = p.rows.begin(row) + tap / p.columns.window * p.rows.dilation;
+          const int64_t c = p.columns.begin(column) + tap % p.columns.window * p.columns.dilation;
+          if (r < 0 || r >= p.rows.input || c < 0 || c >= p.columns.input) continue;
+          const float* spikes = p.spikes + sample * p.sample_size() + (r * p.columns.input + c) * p.inputs;
+          for (int64_t input = 0; input < p.inputs; ++input) {
+            if (spikes[input] != 0.0f) sum += p.kernel[(tap * p.inputs + input) * p.kernel_stride + output];
+          }
+        }
+        p.current[((sample * p.rows.output + row) * p.columns.output + column) * p.outputs + output] = sum;
+      }
+    }
+  }
+}
+
 }  // namespace
 
-const Variant kReference = {"reference", integrate_fire_reference, accumulate_max_pool_reference};
+const Variant kReference = {"reference", integrate_fire_reference, accumulate_max_pool_reference,
+                            spike_convolution_reference};
 
 }  // namespace snn_toolbox

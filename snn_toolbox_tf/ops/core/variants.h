@@ -7,6 +7,7 @@
 
 #include "accumulate_max_pool.h"
 #include "integrate_fire.h"
+#include "spike_convolution.h"
 
 #if defined(__x86_64__)
 #define SNN_TOOLBOX_X86 1
@@ -18,6 +19,7 @@ struct Variant {
   const char* name;
   IntegrateFireKernel integrate_fire;
   AccumulateMaxPoolKernel accumulate_max_pool;
+  SpikeConvolutionKernel spike_convolution;
 };
 
 // The variants that this machine can run, the plain reference first, the fastest last.
