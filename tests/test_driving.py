@@ -219,6 +219,12 @@ def test_options_that_do_not_go_together_are_one_error_before_any_work(
     assert re.search(message, error), error
 
 
+def test_check_of_a_model_sees_options_that_do_not_go_together(folder, capsys):
+    flags = ["--schedule", "layer_synchronous", "--corrections", "timed_biases"]
+    assert main(["check", str(folder / "net.keras"), *flags]) == 2
+    assert "Expected corrections without 'timed_biases'" in capsys.readouterr().err
+
+
 def test_all_points_of_a_sweep_are_checked_before_the_first(folder, monkeypatch):
     monkeypatch.setattr("snn_toolbox_tf.experiment.runs.convert_graph", None)
     settings = snn.read_settings(configured(folder, "[normalization]\ncalibration = gradient\n"))

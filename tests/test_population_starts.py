@@ -1,6 +1,7 @@
 """Populations that are told to wait: in Python, in files and flags."""
 
 import json
+import warnings
 
 import keras
 import numpy as np
@@ -49,6 +50,17 @@ def test_the_charge_of_the_first_timesteps_is_kept():
     late = snn.convert_keras(model, data, population_starts={"a_relu": 4}, **options).simulate(x, record="spike_counts")
     assert plain.spike_counts["a_relu"].tolist() == [4, 8]
     assert late.spike_counts["a_relu"].tolist() == [4, 4]
+
+
+def test_a_run_that_is_over_before_they_fire_warns(waiting):
+    model_snn, _, x = waiting
+    message = r"In 4 timesteps, populations \['conv2_relu'\] of SpikingModel .* do not fire.*more than 4 timesteps"
+    with pytest.warns(UserWarning, match=message):
+        result = model_snn.simulate(x, timesteps=4, record="spike_counts")
+    assert not result.spike_counts["conv2_relu"].any()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model_snn.simulate(x, timesteps=5)
 
 
 def test_files_keep_it(waiting, tmp_path):

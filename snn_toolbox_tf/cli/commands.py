@@ -38,6 +38,8 @@ def run_check(request: Request, screen: Screen) -> int:
     settings, model = load_noted(request.settings)
     for note in settings.notes:
         screen.note(f"Note: {note}")
+    # Fails if options do not go together.
+    conversion_options(settings)
     report = check(model, max_pooling=settings.conversion.maxpool_type)
     data = report.as_dict()
     screen.result(_check_table(report) if screen.is_terminal else report, data)

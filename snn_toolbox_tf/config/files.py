@@ -3,7 +3,7 @@
 import os
 import pathlib
 
-from snn_toolbox_tf.config.sections import ConfigurationError
+from snn_toolbox_tf.config.section import ConfigurationError
 from snn_toolbox_tf.config.settings import Settings
 
 MODEL_SUFFIXES = (".keras", ".h5", ".hdf5")

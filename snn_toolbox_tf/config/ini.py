@@ -14,7 +14,8 @@ from snn_toolbox_tf.config.foreign import (
     foreign_section,
     foreign_value,
 )
-from snn_toolbox_tf.config.sections import ALIASES, SECTION_OF, SECTIONS, ConfigurationError, fields_of
+from snn_toolbox_tf.config.section import ConfigurationError
+from snn_toolbox_tf.config.sections import ALIASES, SECTION_OF, SECTIONS, fields_of
 from snn_toolbox_tf.config.settings import Settings, key_of, read_value, write_value
 from snn_toolbox_tf.foundation.argument_checks import did_you_mean
 

@@ -8,7 +8,7 @@ import math
 from typing import Any
 
 from snn_toolbox_tf.config import lists, values
-from snn_toolbox_tf.config.values import InvalidValue, Kind
+from snn_toolbox_tf.config.section import Section, setting
 
 MAX_POOLINGS = {"accumulated": "accumulated", "winner_take_all": "winner_take_all", "fir_max": "winner_take_all"}
 RESETS = {"Reset by subtraction": "subtract", "Reset to zero": "zero", "subtract": "subtract", "zero": "zero"}
@@ -40,67 +40,31 @@ AUTO = "auto"
 _POSITIVE = values.number(0, math.inf, open_low=True, expected="a positive number")
 
 
-class ConfigurationError(ValueError):
-    """Settings are not usable; the message names section, key, what was received and what was expected."""
-
-
-def _setting(default: Any, kind: Kind, doc: str, affects: str, alias: str = "") -> Any:
-    """Declares a setting.
-
-    Args:
-        default: Its default.
-        kind: How it is read, checked and written.
-        doc: Its meaning.
-        affects: What depends on it first: "files" (which model and data), "data" (what is simulated), "calibration" (the
-            data that thresholds come from), "conversion" (the converted network), "simulation" (the results only), or
-            "nothing" (speed, and what is shown where).
-        alias: Its name in Python, where that is another one; it is understood as well.
-    """
-    return dataclasses.field(default=default, metadata={"kind": kind, "doc": doc, "affects": affects, "alias": alias})
-
-
 def _same(*names: str) -> dict[str, str]:
     return {name: name for name in names}
-
-
-@dataclasses.dataclass(frozen=True)
-class Section:
-    """Checks every field by its kind."""
-
-    def __post_init__(self) -> None:
-        problems = []
-        for field in dataclasses.fields(self):
-            try:
-                object.__setattr__(self, field.name, field.metadata["kind"].check(getattr(self, field.name)))
-            except InvalidValue as error:
-                problems.append(f"[{section_name(type(self))}] {field.name}: {error}")
-        if problems:
-            raise ConfigurationError("\n".join(problems))
 
 
 @dataclasses.dataclass(frozen=True)
 class Paths(Section):
     """Where things are. Relative paths start at the configuration file's folder, or at the working directory without one."""
 
-    path_wd: str = _setting(
-        "", values.text(), "Folder of the model; the configuration file's folder if empty.", "files"
-    )
-    dataset_path: str = _setting(
+    path_wd: str = setting("", values.text(), "Folder of the model; the configuration file's folder if empty.", "files")
+    dataset_path: str = setting(
         "", values.text(), "Folder of x_test.npz, y_test.npz and x_norm.npz; path_wd if empty.", "files"
     )
-    filename_ann: str = _setting(
+    filename_ann: str = setting(
         "", values.text(), "The trained Keras model, with or without .keras or .h5. Required.", "files"
     )
-    filename_snn: str = _setting(
+    filename_snn: str = setting(
         "",
         values.text(),
         "Name of the converted network, written as <name>.keras; <filename_ann>_snn if empty.",
         "files",
     )
-    log_dir_of_current_run: str = _setting(
+    log_dir_of_current_run: str = setting(
         "", values.text(), "Folder of the run; path_wd/<runlabel> if empty.", "nothing"
     )
-    runlabel: str = _setting(
+    runlabel: str = setting(
         "", values.label(), "Name of the run; that of the converted network, <filename_snn>, if empty.", "nothing"
     )
 
@@ -109,13 +73,13 @@ class Paths(Section):
 class Input(Section):
     """How the input is encoded. Without either of these it is a constant (analog) current."""
 
-    poisson_input: bool = _setting(
+    poisson_input: bool = setting(
         False,
         values.boolean(),
         "Spike trains: x spikes with probability min(|x| / largest |x| of the calibration data, 1).",
         "data",
     )
-    frame_input: bool = _setting(
+    frame_input: bool = setting(
         False, values.boolean(), "The data has a frame per timestep, [samples, timesteps, ...].", "data"
     )
 
@@ -124,53 +88,53 @@ class Input(Section):
 class Tools(Section):
     """Which stages run."""
 
-    evaluate_ann: bool = _setting(True, values.boolean(), "Evaluate the source network on the same samples.", "data")
-    normalize: bool = _setting(
+    evaluate_ann: bool = setting(True, values.boolean(), "Evaluate the source network on the same samples.", "data")
+    normalize: bool = setting(
         True,
         values.boolean(),
         "Take thresholds from x_norm.npz; False: from batch-norm statistics and weights, which is worse.",
         "calibration",
     )
-    convert: bool = _setting(True, values.boolean(), "Convert; False: load path_wd/<filename_snn>.keras.", "data")
-    simulate: bool = _setting(True, values.boolean(), "Simulate the spiking network.", "data")
+    convert: bool = setting(True, values.boolean(), "Convert; False: load path_wd/<filename_snn>.keras.", "data")
+    simulate: bool = setting(True, values.boolean(), "Simulate the spiking network.", "data")
 
 
 @dataclasses.dataclass(frozen=True)
 class Normalization(Section):
     """Thresholds: found, unless a rule, corrections, percentile, per_channel, v_thresh, v0 or population_starts is given."""
 
-    threshold_rule: str | None = _setting(
+    threshold_rule: str | None = setting(
         None,
         values.optional(values.choice(_same(*THRESHOLD_RULES))),
         "How thresholds follow from the activations that x_norm.npz causes.",
         "conversion",
     )
-    corrections: tuple[str, ...] = _setting(
+    corrections: tuple[str, ...] = setting(
         (),
         lists.sequence(CORRECTIONS, "corrections in the order in which they are made"),
         "What is corrected then, on the spikes that x_norm.npz causes.",
         "conversion",
     )
-    calibration: str = _setting(
+    calibration: str = setting(
         "automatic",
         values.choice(_same("automatic", "gradient")),
         "gradient: after it, the network learns from its source, on x_norm.npz without labels, as [gradient_calibration] "
         "says. It takes minutes.",
         "conversion",
     )
-    percentile: float | None = _setting(
+    percentile: float | None = setting(
         None,
         values.optional(values.number(0, 100, open_low=True)),
         "theta is this percentile of the positive activations.",
         "conversion",
     )
-    per_channel: bool | None = _setting(
+    per_channel: bool | None = setting(
         None,
         values.optional(values.boolean()),
         "One threshold per channel; False: one per population.",
         "conversion",
     )
-    num_samples: int | None = _setting(
+    num_samples: int | None = setting(
         None, values.integer(1, optional=True), "Number of samples of x_norm.npz to use; all if empty.", "calibration"
     )
 
@@ -179,28 +143,28 @@ class Normalization(Section):
 class GradientCalibration(Section):
     """How the network learns from its source, with [normalization] calibration = gradient."""
 
-    epochs: int | None = _setting(
+    epochs: int | None = setting(
         None, values.integer(1, optional=True), "Passes through the samples, at most; 8 if empty.", "conversion"
     )
-    train_weights: bool | None = _setting(
+    train_weights: bool | None = setting(
         None,
         values.optional(values.boolean()),
         "False: only thresholds, initial potentials and biases learn; weights, too, if empty.",
         "conversion",
     )
-    learning_rate: float | None = _setting(
+    learning_rate: float | None = setting(
         None,
         values.optional(values.number(0, 1, open_low=True)),
         "Change of a weight in one step, relative to the size of its layer's weights; found by trial if empty.",
         "conversion",
     )
-    learning_samples: int | None = _setting(
+    learning_samples: int | None = setting(
         None,
         values.integer(64, optional=True),
         "Number of samples of x_norm.npz to use, at most, a quarter of which is held out; 5000 if empty.",
         "conversion",
     )
-    learning_batch_size: int | None = _setting(
+    learning_batch_size: int | None = setting(
         None, values.integer(1, optional=True), "Samples per step of learning; 32 if empty.", "conversion"
     )
 
@@ -209,7 +173,7 @@ class GradientCalibration(Section):
 class Simulation(Section):
     """The simulation."""
 
-    duration: float | str = _setting(
+    duration: float | str = setting(
         32.0,
         values.or_word(_POSITIVE, AUTO),
         "Length in ms; the number of timesteps T is duration / dt. auto: the smallest T that suffices is found while the "
@@ -217,37 +181,37 @@ class Simulation(Section):
         "data",
         alias="timesteps",
     )
-    tolerance: float | None = _setting(
+    tolerance: float | None = setting(
         None,
         values.optional(values.number(0, 1, open_high=True)),
         "With duration = auto: the share of decisions on samples of x_norm.npz that may differ from the source's; 0.01 if "
         "empty.",
         "conversion",
     )
-    dt: float = _setting(1.0, _POSITIVE, "Length of a timestep in ms.", "data")
-    num_to_test: int | None = _setting(
+    dt: float = setting(1.0, _POSITIVE, "Length of a timestep in ms.", "data")
+    num_to_test: int | None = setting(
         None, values.integer(1, optional=True), "Number of test samples, the first ones; all if empty.", "data"
     )
-    sample_idxs_to_test: tuple[int, ...] = _setting(
+    sample_idxs_to_test: tuple[int, ...] = setting(
         (),
         lists.integers(0, "a list of sample indices from 0 on"),
         "Indices of the test samples, in place of the first ones.",
         "data",
     )
-    batch_size: int = _setting(32, values.integer(1), "Samples that run at once. Speed and memory only.", "nothing")
-    top_k: int = _setting(
+    batch_size: int = setting(32, values.integer(1), "Samples that run at once. Speed and memory only.", "nothing")
+    top_k: int = setting(
         1, values.integer(1), "A sample is correct if its class is among the k largest outputs.", "data"
     )
-    seed: int = _setting(
+    seed: int = setting(
         0, values.integer(0, 2**62 - 1, expected="an integer in [0, 2**62)"), "Seed of Poisson input.", "simulation"
     )
-    schedule: str = _setting(
+    schedule: str = setting(
         "step",
         values.choice(_same("step", "layer_synchronous")),
         "layer_synchronous: integrate all timesteps, then fire. A network is calibrated for its schedule.",
         "simulation",
     )
-    block_length: int | None = _setting(
+    block_length: int | None = setting(
         None,
         values.integer(1, optional=True),
         "Timesteps that a synapse handles at once; chosen if empty. Speed only.",
@@ -259,7 +223,7 @@ class Simulation(Section):
 class Cell(Section):
     """The neurons: integrate-and-fire without leak."""
 
-    v_thresh: float | None = _setting(
+    v_thresh: float | None = setting(
         None,
         values.optional(_POSITIVE),
         "Threshold in units of theta from the calibration data, 1 if nothing is said. Python's name `threshold_scale` is "
@@ -267,22 +231,20 @@ class Cell(Section):
         "conversion",
         alias="threshold_scale",
     )
-    v0: float | None = _setting(
+    v0: float | None = setting(
         None,
         values.optional(values.number(-1, 1)),
         "Initial membrane potential in units of the threshold; 0.5 where it is not found, either.",
         "conversion",
     )
-    population_starts: tuple[tuple[str, int], ...] = _setting(
+    population_starts: tuple[tuple[str, int], ...] = setting(
         (),
         lists.named_integers(0, "numbers of timesteps by population, such as conv1_relu: 4, conv2_relu: 8"),
         "For so many timesteps the neurons of a population only integrate, because their input settles meanwhile.",
         "conversion",
     )
-    reset: str = _setting(
-        "subtract", values.choice(RESETS), "subtract (soft reset) or zero (hard reset).", "conversion"
-    )
-    signed_spikes: bool = _setting(
+    reset: str = setting("subtract", values.choice(RESETS), "subtract (soft reset) or zero (hard reset).", "conversion")
+    signed_spikes: bool = setting(
         False,
         values.boolean(),
         "Neurons take spikes back, with spikes of -1, for hardware that has them.",
@@ -294,7 +256,7 @@ class Cell(Section):
 class Conversion(Section):
     """How layers are converted."""
 
-    maxpool_type: str = _setting(
+    maxpool_type: str = setting(
         "accumulated",
         values.choice(MAX_POOLINGS),
         "accumulated (exact in the limit of many timesteps) or winner_take_all (spikes of the neuron that fires most), "
@@ -308,68 +270,66 @@ class Conversion(Section):
 class ParameterSweep(Section):
     """One run per value of one setting."""
 
-    param_name: str = _setting(
+    param_name: str = setting(
         "v_thresh", values.text("a key"), "The setting to vary: any key of the other sections.", "nothing"
     )
-    param_values: tuple[Any, ...] = _setting(
+    param_values: tuple[Any, ...] = setting(
         (), lists.sweep_values(), "The values to run; no sweep if empty.", "nothing"
     )
-    param_logscale: bool = _setting(False, values.boolean(), "Plot with a logarithmic axis.", "nothing")
+    param_logscale: bool = setting(False, values.boolean(), "Plot with a logarithmic axis.", "nothing")
 
 
 @dataclasses.dataclass(frozen=True)
 class Output(Section):
     """What is kept and shown."""
 
-    plot_vars: tuple[str, ...] = _setting(
+    plot_vars: tuple[str, ...] = setting(
         ("all",),
         lists.names(_same("all", *PLOTS), "plots of the report"),
         "Plots of the report; {} for none.",
         "nothing",
     )
-    log_vars: tuple[str, ...] = _setting(
+    log_vars: tuple[str, ...] = setting(
         (),
         lists.names(_same("all", *LOG_VARIABLES), "variables to keep"),
         "What to keep of all samples, in recordings/.",
         "simulation",
     )
-    sample_to_plot: int = _setting(
+    sample_to_plot: int = setting(
         0, values.integer(0), "The tested sample that raster and membrane plots show.", "nothing"
     )
-    neurons_to_plot: tuple[str, ...] = _setting(
+    neurons_to_plot: tuple[str, ...] = setting(
         (),
         lists.names(None, "neurons as population/index"),
         "Neurons of the membrane plot, as population/flat index (conv1_relu/17); some of each population if empty.",
         "nothing",
     )
-    verbose: int = _setting(1, values.integer(0, 3), "0: no progress; 1 or more: progress.", "nothing")
-    overwrite: bool = _setting(
+    verbose: int = setting(1, values.integer(0, 3), "0: no progress; 1 or more: progress.", "nothing")
+    overwrite: bool = setting(
         False, values.boolean(), "Whether a finished run of this folder may be replaced.", "nothing"
     )
 
 
 SECTIONS: dict[str, type[Section]] = {
-    "paths": Paths,
-    "input": Input,
-    "tools": Tools,
-    "normalization": Normalization,
-    "gradient_calibration": GradientCalibration,
-    "conversion": Conversion,
-    "simulation": Simulation,
-    "cell": Cell,
-    "parameter_sweep": ParameterSweep,
-    "output": Output,
+    section.name(): section
+    for section in (
+        Paths,
+        Input,
+        Tools,
+        Normalization,
+        GradientCalibration,
+        Conversion,
+        Simulation,
+        Cell,
+        ParameterSweep,
+        Output,
+    )
 }
 
 
 def affects(key: str) -> str:
-    """Returns what depends on a setting first, see `_setting`."""
+    """Returns what depends on a setting first, see `setting`."""
     return fields_of(SECTION_OF[key])[key].metadata["affects"]
-
-
-def section_name(section: type[Section]) -> str:
-    """Returns a section's name in a file."""
-    return next(name for name, known in SECTIONS.items() if known is section)
 
 
 def fields_of(section: str) -> dict[str, dataclasses.Field[Any]]:

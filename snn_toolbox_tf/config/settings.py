@@ -5,13 +5,13 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from snn_toolbox_tf.config import values
+from snn_toolbox_tf.config.section import ConfigurationError
 from snn_toolbox_tf.config.sections import (
     ALIASES,
     AUTO,
     SECTION_OF,
     SECTIONS,
     Cell,
-    ConfigurationError,
     Conversion,
     GradientCalibration,
     Input,

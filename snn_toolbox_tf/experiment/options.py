@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from snn_toolbox_tf.config import Settings
+from snn_toolbox_tf.config import ConfigurationError, Settings
 from snn_toolbox_tf.config.sections import PLOTS, THRESHOLD_RULES
 from snn_toolbox_tf.conversion import ConversionOptions
 from snn_toolbox_tf.distillation import GradientCalibration
@@ -10,25 +10,32 @@ from snn_toolbox_tf.model import SpikingModel
 
 
 def conversion_options(settings: Settings) -> ConversionOptions:
-    """Returns the settings that a converted network depends on, and its number of timesteps."""
-    return ConversionOptions(
-        timesteps=settings.timesteps,
-        tolerance=settings.simulation.tolerance,
-        threshold_rule=settings.normalization.threshold_rule,
-        corrections=settings.normalization.corrections or None,
-        calibration=_calibration(settings),
-        percentile=settings.normalization.percentile,
-        per_channel=settings.normalization.per_channel,
-        threshold_scale=settings.cell.v_thresh,
-        v0=settings.cell.v0,
-        population_starts=dict(settings.cell.population_starts) or None,
-        reset=settings.cell.reset,
-        signed_spikes=settings.cell.signed_spikes,
-        schedule=settings.simulation.schedule,
-        input=settings.input_mode,
-        max_pooling=settings.conversion.maxpool_type,
-        seed=settings.simulation.seed,
-    )
+    """Returns the settings that a converted network depends on, and its number of timesteps.
+
+    Raises:
+        ConfigurationError: If they do not go together.
+    """
+    try:
+        return ConversionOptions(
+            timesteps=settings.timesteps,
+            tolerance=settings.simulation.tolerance,
+            threshold_rule=settings.normalization.threshold_rule,
+            corrections=settings.normalization.corrections or None,
+            calibration=_calibration(settings),
+            percentile=settings.normalization.percentile,
+            per_channel=settings.normalization.per_channel,
+            threshold_scale=settings.cell.v_thresh,
+            v0=settings.cell.v0,
+            population_starts=dict(settings.cell.population_starts) or None,
+            reset=settings.cell.reset,
+            signed_spikes=settings.cell.signed_spikes,
+            schedule=settings.simulation.schedule,
+            input=settings.input_mode,
+            max_pooling=settings.conversion.maxpool_type,
+            seed=settings.simulation.seed,
+        )
+    except ValueError as error:
+        raise ConfigurationError(str(error)) from error
 
 
 #: Keys that have another name than the argument of `GradientCalibration` that they are for.

@@ -129,10 +129,19 @@ class SimulatedModel(TrainableModel):
                 isinstance(t, numbers.Integral) for t in outputs
             )
             timesteps = max(outputs, default=self._timesteps) if numbered else self._timesteps
-        if made_for is not None and isinstance(timesteps, numbers.Integral) and timesteps != made_for:
+        if not isinstance(timesteps, numbers.Integral):
+            return
+        if made_for is not None and timesteps != made_for:
             warnings.warn(
                 f"Thresholds and corrections of SpikingModel '{self.name}' were made for {made_for} timesteps, and it is "
                 f"run for {timesteps}: another number may cost accuracy. Convert with timesteps={timesteps}.",
+                stacklevel=3,
+            )
+        silent = [name for name, start in self.population_starts.items() if timesteps <= start]
+        if silent:
+            warnings.warn(
+                f"In {timesteps} timesteps, populations {silent} of SpikingModel '{self.name}' do not fire: they wait for "
+                f"more, see `population_starts`. Run it for more than {max(self.population_starts.values())} timesteps.",
                 stacklevel=3,
             )
 
