@@ -1,6 +1,7 @@
 """What steps in time: native TensorFlow ops, and references in TensorFlow operations that give the same spikes."""
 
-from snn_toolbox_tf.ops.front import accumulate_max_pool, integrate_fire
+from snn_toolbox_tf.ops.convolution import ConvolutionWindow
+from snn_toolbox_tf.ops.front import accumulate_max_pool, integrate_fire, spike_convolution
 from snn_toolbox_tf.ops.max_pool import Window, winner_take_all
 from snn_toolbox_tf.ops.native import NotAvailableError
 from snn_toolbox_tf.ops.reference import integrate_then_fire
@@ -10,6 +11,7 @@ from snn_toolbox_tf.ops.surrogate import SURROGATE_GRADIENTS
 
 __all__ = [
     "SURROGATE_GRADIENTS",
+    "ConvolutionWindow",
     "Current",
     "Implementation",
     "NotAvailableError",
@@ -19,6 +21,7 @@ __all__ = [
     "implementation",
     "integrate_fire",
     "integrate_then_fire",
+    "spike_convolution",
     "use",
     "winner_take_all",
 ]

@@ -7,15 +7,18 @@ import tensorflow as tf
 
 from snn_toolbox_tf.foundation.argument_checks import check_one_of
 from snn_toolbox_tf.neurons import IntegrateAndFire, Neuron
-from snn_toolbox_tf.ops import max_pool, native, reference
+from snn_toolbox_tf.ops import convolution, max_pool, native, reference
 from snn_toolbox_tf.ops.max_pool import Window
 from snn_toolbox_tf.ops.selection import implementation
+from snn_toolbox_tf.ops.convolution import ConvolutionWindow
 from snn_toolbox_tf.ops.step import MAXIMAL_CURRENTS, Current, Response, Step
 from snn_toolbox_tf.ops.surrogate import SURROGATE_GRADIENTS, with_surrogate_gradient
 
 INTEGRATE_FIRE = {"native": native.integrate_fire, "reference": reference.integrate_fire}
 _DEFAULT_NEURON = IntegrateAndFire()
 ACCUMULATE_MAX_POOL = {"native": native.accumulate_max_pool, "reference": max_pool.reference}
+SPIKE_CONVOLUTION = {"native": native.spike_convolution, "reference": convolution.reference}
+_PLAIN_WINDOW = ConvolutionWindow()
 
 
 def integrate_fire(
@@ -162,3 +165,33 @@ def accumulate_max_pool(
     """
     name = "reference" if differentiable else _implementation_for(current.dtype)
     return ACCUMULATE_MAX_POOL[name](current, accumulated, window)
+
+
+def spike_convolution(
+    spikes: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor | None = None, *, window: ConvolutionWindow = _PLAIN_WINDOW
+) -> tf.Tensor:
+    """Convolves spikes, with the active implementation: the native one works only where there are some.
+
+    It adds up the rows of the kernel that belong to active inputs, and multiplies nothing. Where sums are exact, as on the
+    grid of converted networks, it gives the same bits as a dense convolution. It has no gradient.
+
+    Args:
+        spikes: float32 `[batch, rows, columns, inputs]`, each 0 or 1: whatever is not 0 counts as 1.
+        kernel: float32 `[window rows, window columns, inputs, outputs]`.
+        bias: float32 `[outputs]`, or None.
+        window: Strides, dilations and padding.
+
+    Returns:
+        The current, float32 `[batch, output rows, output columns, outputs]`.
+
+    Raises:
+        tf.errors.InvalidArgumentError: For shapes that do not fit.
+
+    Example:
+        >>> import tensorflow as tf, snn_toolbox_tf as snn
+        >>> spikes = tf.reshape([1.0, 0.0, 1.0], [1, 1, 3, 1])  # one row of three columns
+        >>> kernel = tf.reshape([1.0, 10.0], [1, 2, 1, 1])
+        >>> snn.ops.spike_convolution(spikes, kernel).numpy().ravel().tolist()
+        [1.0, 10.0]
+    """
+    return SPIKE_CONVOLUTION[_implementation_for(spikes.dtype)](spikes, kernel, bias, window)

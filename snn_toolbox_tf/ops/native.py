@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from snn_toolbox_tf.ops.max_pool import Window
 from snn_toolbox_tf.ops.source_digest import source_digest
+from snn_toolbox_tf.ops.convolution import ConvolutionWindow
 from snn_toolbox_tf.ops.step import Current, Response, Step
 
 LIBRARY = pathlib.Path(__file__).with_name("libsnn_toolbox_tf.so")
@@ -127,6 +128,26 @@ def accumulate_max_pool(current: tf.Tensor, accumulated: tf.Tensor, window: Wind
     return _with_shape(pooled, shape), after
 
 
+def spike_convolution(
+    spikes: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor | None, window: ConvolutionWindow
+) -> tf.Tensor:
+    """Adds up the kernel's rows of active inputs; see `ops.spike_convolution`."""
+    native = library()
+    native.adopt_threads()
+    current = native.ops.snn_toolbox_spike_convolution(
+        spikes=spikes,
+        kernel=kernel,
+        bias=tf.zeros([0]) if bias is None else bias,
+        row_stride=window.strides[0],
+        column_stride=window.strides[1],
+        row_dilation=window.dilations[0],
+        column_dilation=window.dilations[1],
+        padding=window.padding,
+    )
+    size = window.output_size(spikes.shape[1:3], kernel.shape[:2])
+    return _with_shape(current, [spikes.shape[0], *size, kernel.shape[3]])
+
+
 def _with_shape(tensor: tf.Tensor, shape: list[int | None]) -> tf.Tensor:
     if not tf.executing_eagerly():
         tensor.set_shape(shape)
@@ -144,3 +165,8 @@ def _no_gradient(op: Any, *gradients: Any) -> Any:
 @tf.RegisterGradient("SnnToolbox>AccumulateMaxPool")
 def _no_pooling_gradient(op: Any, *gradients: Any) -> Any:
     raise LookupError("The native max pooling has no gradient. Give `ops.accumulate_max_pool` `differentiable=True`.")
+
+
+@tf.RegisterGradient("SnnToolbox>SpikeConvolution")
+def _no_convolution_gradient(op: Any, *gradients: Any) -> Any:
+    raise LookupError("The native convolution of spikes has no gradient. Take a Keras layer, or `ops.use('reference')`.")

@@ -43,13 +43,18 @@ class TimeLoop:
         network: The spiking network.
         input_options: How input is encoded.
         replaced: Elements that take the place of the network's own, by name.
+        engine: "dense" or "event", see `network_elements`.
     """
 
     def __init__(
-        self, network: Network, input_options: InputOptions, replaced: Mapping[str, Element] | None = None
+        self,
+        network: Network,
+        input_options: InputOptions,
+        replaced: Mapping[str, Element] | None = None,
+        engine: str = "dense",
     ) -> None:
         self.network = network
-        self._elements = network_elements(network, input_options) | dict(replaced or {})
+        self._elements = network_elements(network, input_options, engine) | dict(replaced or {})
         self._readouts = [readout_key(readout) for readout in network.graph.readouts]
         # With constant input, what no population stands in front of does not change.
         absorbed = absorbed_synapses(network.graph)

@@ -23,15 +23,21 @@ class Runner:
         input_options: How input is encoded unless told otherwise.
         block_length: K, unless told otherwise; None: chosen by `choose_blocking`.
         schedule: "step", or "layer_synchronous": every population integrates all timesteps before it fires.
+        engine: "dense" or "event": what runs synapses that read spikes alone.
     """
 
     def __init__(
-        self, network: Network, input_options: InputOptions, block_length: int | None, schedule: str = "step"
+        self,
+        network: Network,
+        input_options: InputOptions,
+        block_length: int | None,
+        schedule: str = "step",
+        engine: str = "dense",
     ) -> None:
         self.network = network
         self.input_options = input_options
         self.block_length = block_length
-        self.schedule = schedule
+        self.schedule, self.engine = schedule, engine
         self._loops: dict[InputOptions, TimeLoop] = {}
         self._traced: dict[Any, Any] = {}
         self._counters: dict[str, OperationCounter] = {}
@@ -58,7 +64,7 @@ class Runner:
         """Returns the time loop for a way of encoding input; the runner's own if None."""
         options = input_options or self.input_options
         if options not in self._loops:
-            self._loops[options] = TimeLoop(self.network, options)
+            self._loops[options] = TimeLoop(self.network, options, engine=self.engine)
         return self._loops[options]
 
     def advance(
