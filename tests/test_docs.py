@@ -20,6 +20,7 @@ from snn_toolbox_tf.cli import main
 from snn_toolbox_tf.config import SECTIONS, fields_of
 from snn_toolbox_tf.config.foreign import FOREIGN_KEYS
 from snn_toolbox_tf.config.sections import ALIASES, LOG_VARIABLES, SECTION_OF
+from snn_toolbox_tf.report import style
 
 ROOT = pathlib.Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -41,17 +42,52 @@ def blocks(page, language):
     return re.findall(rf"^```{language}\b[^\n]*\n(.*?)^```", page, flags=re.DOTALL | re.MULTILINE)
 
 
-def run(arguments, folder, timeout=300):
+def run(arguments, folder, timeout=600):
     return subprocess.run(
         [sys.executable, *arguments], cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, timeout=timeout
     )
 
 
-@pytest.mark.long
-def test_tutorial_runs_as_it_stands(tmp_path, monkeypatch, capsys):
+#: Runs a page's code on fewer of the digits, with one epoch for each of its trainings, and figures that are not drawn.
+HURRIED = """
+def _hurry():
+    import keras, sklearn.datasets
+    from snn_toolbox_tf.report import style
+
+    fit, load_digits = keras.Model.fit, sklearn.datasets.load_digits
+
+    def few(**options):
+        digits = load_digits(**options)
+        if options:
+            return tuple(array[:500] for array in digits)
+        return sklearn.utils.Bunch(images=digits.images[:500], target=digits.target[:500])
+
+    style.image = lambda figure, form, dpi: b""
+    keras.Model.fit = lambda model, *args, epochs=1, **kwargs: fit(model, *args, **kwargs)
+    sklearn.datasets.load_digits = few
+
+_hurry()
+"""
+
+
+def hurried(script):
+    """The script with 300 of the digits where it takes 1,200, and with few filters."""
+    return HURRIED + re.sub(r"Conv2D\(\d+", "Conv2D(4", re.sub(r"\b12(\d\d)\b", r"3\1", script))
+
+
+either_way = pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(hurried, marks=pytest.mark.long, id="hurried"),
+        pytest.param(str, marks=pytest.mark.slow, id="as it stands"),
+    ],
+)
+
+
+@either_way
+def test_tutorial_runs(tmp_path, monkeypatch, capsys, change):
     page = (DOCS / "tutorial.md").read_text()
-    script = "\n".join(blocks(page, "python"))
-    done = run(["-c", script], tmp_path)
+    done = run(["-c", change("\n".join(blocks(page, "python")))], tmp_path)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "serving_folder" / "saved_model.pb").is_file()
     assert (tmp_path / "python" / "report.html").is_file()
@@ -61,28 +97,30 @@ def test_tutorial_runs_as_it_stands(tmp_path, monkeypatch, capsys):
     assert {command[0] for command in commands} == {"check", "run", "evaluate"}
     # In this process, because most of their time would be TensorFlow's import.
     monkeypatch.chdir(tmp_path)
+    if change is hurried:
+        monkeypatch.setattr(style, "image", lambda figure, form, dpi: b"")
     for command in commands:
         assert main(command) == 0, f"{command}: {capsys.readouterr().err}"
     assert (tmp_path / "durations" / "duration=4" / "report.html").is_file()
 
 
-@pytest.mark.long
-def test_guide_runs_as_it_stands(tmp_path):
+@either_way
+def test_guide_runs(tmp_path, change):
     """These pages are one script; the first says so."""
     pages = [DOCS / f"{name}.md" for name in ("converting", "simulating", "fine-tuning", "deploying")]
     script = "\n".join(block for page in pages for block in blocks(page.read_text(), "python"))
-    done = run(["-c", script], tmp_path)
+    done = run(["-c", change(script)], tmp_path)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "serving_folder" / "saved_model.pb").is_file()
     assert len(list(tmp_path.rglob("report.html"))) == 5  # a run, and a sweep with its three runs
 
 
-@pytest.mark.long
-def test_the_page_on_rules_runs_as_it_stands(tmp_path):
+@either_way
+def test_the_page_on_rules_runs(tmp_path, change):
     """Behind the first code of the guide, whose model and data it takes."""
     start, *_ = blocks((DOCS / "converting.md").read_text(), "python")
     script = "\n".join([start, *blocks((DOCS / "which-t-which-rule.md").read_text(), "python")])
-    done = run(["-c", script], tmp_path)
+    done = run(["-c", change(script)], tmp_path)
     assert done.returncode == 0, done.stderr
     assert "{'conv_relu': 4}" in done.stdout
 
@@ -93,6 +131,7 @@ def test_extending_runs_as_it_stands(tmp_path):
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.long
 def test_commands_of_the_report_page_run_as_they_stand(tmp_path, monkeypatch, capsys):
     page = (DOCS / "reporting.md").read_text()
     model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(8, "relu"), keras.layers.Dense(3, "softmax")])
@@ -103,6 +142,8 @@ def test_commands_of_the_report_page_run_as_they_stand(tmp_path, monkeypatch, ca
     np.savez(tmp_path / "y_test.npz", generator.integers(0, 3, 120))
     (tmp_path / "config.ini").write_text(blocks(page, "ini")[0])
     monkeypatch.chdir(tmp_path)
+    # What figures look like is the business of test_report.py.
+    monkeypatch.setattr(style, "image", lambda figure, form, dpi: b"")
     commands = [
         line.removeprefix("$ snn-toolbox-tf ") for block in blocks(page, "console") for line in block.splitlines()
     ]

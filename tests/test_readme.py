@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from snn_toolbox_tf.cli import main
+from snn_toolbox_tf.report import style
 
 ROOT = pathlib.Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -47,6 +48,8 @@ def test_readme_commands_run_as_they_stand(tmp_path, monkeypatch, capsys):
         np.savez(tmp_path / f"{name}.npz", generator.random((120, 6), dtype=np.float32))
     np.savez(tmp_path / "y_test.npz", generator.integers(0, 3, 120))
     monkeypatch.chdir(tmp_path)
+    # What figures look like is the business of test_report.py.
+    monkeypatch.setattr(style, "image", lambda figure, form, dpi: b"")
     for command in commands:
         assert main(command.split()) == 0, f"{command}: {capsys.readouterr().err}"
     assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("report.html")] == ["net_snn/report.html"]
