@@ -16,12 +16,20 @@ needs_native = pytest.mark.skipif(not native.LIBRARY.exists(), reason="the nativ
 IMPLEMENTATIONS = [pytest.param("native", marks=needs_native), "reference"]
 
 
+def mostly_slow(cases, kept):
+    """Returns cases for a parametrised test: those that are kept run in `make test`, all of them in `make test-slow`."""
+    cases, kept = list(cases), list(kept)
+    assert all(case in cases for case in kept), [case for case in kept if case not in cases]
+    return [case if case in kept else pytest.param(case, marks=pytest.mark.slow) for case in cases]
+
+
 def pytest_addoption(parser):
     parser.addoption("--quick", action="store_true", help="of every test its first case only, and no test that is long")
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config, items):
-    """Leaves out what --quick leaves out."""
+    """Leaves out what --quick leaves out, of what -m has left."""
     if not config.getoption("--quick"):
         return
     first_cases = {}
