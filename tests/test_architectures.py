@@ -1,9 +1,12 @@
 """The architectures people use convert: parsing and passes of all of them, simulation of some."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
 from architectures import APPLICATIONS, OWN, alive, data_for
+from conftest import mostly_slow
 from fidelity import measure, ratio_per_doubling
 
 import snn_toolbox_tf as snn
@@ -25,25 +28,29 @@ def error_of_the_passes(model):
     return verification.check_same_function(source, Network(graph), dict(zip(names, arrays, strict=True)))
 
 
-#: The same blocks as a smaller one's, more often.
-DEEPER = {"VGG19", "ResNet101", "ResNet152", "ResNet101V2", "ResNet152V2", "DenseNet169", "DenseNet201"}
+#: The smallest of their kinds; the others take many seconds each.
+SMALL = ["ResNet50", "ResNet50V2", "MobileNet", "MobileNetV2", "Xception"]
 
 
-def marked(name):
-    return pytest.param(name, marks=pytest.mark.slow if name in DEEPER else pytest.mark.long)
+@functools.lru_cache(maxsize=1)
+def application(name):
+    """A model that several tests in a row look at, and none changes."""
+    return alive(name)[0]
 
 
-@pytest.mark.parametrize("name", [*map(marked, APPLICATIONS)])
+@pytest.mark.long
+@pytest.mark.parametrize("name", mostly_slow(APPLICATIONS, SMALL))
 def test_keras_applications_keep_their_function(name):
     """Within 1e-4, or what rounding does: the deepest of these amplify a change of the input a hundred times and more."""
-    model, _ = alive(name)
+    model = application(name)
     assert error_of_the_passes(model) < 1e-3
 
 
-@pytest.mark.parametrize("name", [*map(marked, ["ResNet50", "ResNet101"])])
+@pytest.mark.long
+@pytest.mark.parametrize("name", mostly_slow(["ResNet50", "ResNet101"], ["ResNet50"]))
 def test_a_wrong_graph_is_found_in_a_deep_network(name):
     """What rounding explains is no excuse for a change of the function."""
-    model, _ = alive(name)
+    model = application(name)
     x = data_for(model, 2)
     graph = to_spiking(parse(model).graph)
     network = Network(graph)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import zoo
+from conftest import mostly_slow
 
 import snn_toolbox_tf as snn
 from snn_toolbox_tf.simulation import blocking
@@ -63,7 +64,12 @@ def test_outputs_last_and_listed_are_rows_of_all(model_snn, x_mlp):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("builder", [zoo.residual, zoo.operators, zoo.preprocessing, zoo.multi_input])
+@pytest.mark.parametrize(
+    "builder",
+    mostly_slow(
+        [zoo.residual, zoo.operators, zoo.preprocessing, zoo.multi_input], [zoo.preprocessing, zoo.multi_input]
+    ),
+)
 def test_what_does_not_change_in_time_is_kept_between_the_segments_of_a_run(builder):
     model = zoo.build(builder)
     x = zoo.data_for(model, 3)
