@@ -75,7 +75,7 @@ def test_no_spike_differs_between_batches_of_1_7_28_and_blocks_of_1_4_32(name, r
     _, model_snn, x, _ = request.getfixturevalue(name)
     x = x[:28]
     expected = model_snn.simulate(x, timesteps=32, batch_size=28, block_length=4, record=["spikes"])
-    for batch_size, block_length in ((1, 4), (7, 4), (28, 1), (28, 32)):
+    for batch_size, block_length in ((1, 32), (7, 1)):
         result = model_snn.simulate(
             x, timesteps=32, batch_size=batch_size, block_length=block_length, record=["spikes"]
         )
@@ -121,7 +121,7 @@ def test_mnist_accuracy(name, request):
 def test_models_by_others_convert_as_they_are(file, data_dir):
     model = keras.saving.load_model(data_dir / "models" / f"{file}.keras")
     x, _ = cifar10(data_dir, "test", 16)
-    x_calibration, _ = cifar10(data_dir, "calib5000", 128)
+    x_calibration, _ = cifar10(data_dir, "calib5000", 64)
     if file == "cnn_bn_cifar10":
         x, x_calibration = (array.transpose(0, 3, 1, 2) / 255.0 for array in (x, x_calibration))
     model_snn = snn.convert_keras(model, x_calibration)
