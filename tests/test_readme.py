@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from snn_toolbox_tf.cli import main
-from snn_toolbox_tf.report import style
 
 ROOT = pathlib.Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -38,6 +37,7 @@ def test_readme_code_runs_as_it_stands(tmp_path):
 
 
 @pytest.mark.long
+@pytest.mark.usefixtures("undrawn")
 def test_readme_commands_run_as_they_stand(tmp_path, monkeypatch, capsys):
     commands = re.findall(r"^\$ snn-toolbox-tf (.*?)(?:  +#.*)?$", README, flags=re.MULTILINE)
     assert [command.split()[0] for command in commands] == ["check", "run", "evaluate"]
@@ -48,8 +48,6 @@ def test_readme_commands_run_as_they_stand(tmp_path, monkeypatch, capsys):
         np.savez(tmp_path / f"{name}.npz", generator.random((120, 6), dtype=np.float32))
     np.savez(tmp_path / "y_test.npz", generator.integers(0, 3, 120))
     monkeypatch.chdir(tmp_path)
-    # What figures look like is the business of test_report.py.
-    monkeypatch.setattr(style, "image", lambda figure, form, dpi: b"")
     for command in commands:
         assert main(command.split()) == 0, f"{command}: {capsys.readouterr().err}"
     assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("report.html")] == ["net_snn/report.html"]
