@@ -29,7 +29,7 @@ def error_of_the_passes(model):
 
 
 #: The smallest of their kinds; the others take many seconds each.
-SMALL = ["ResNet50", "ResNet50V2", "MobileNet", "MobileNetV2", "Xception"]
+SMALL = ["ResNet50", "ResNet50V2", "MobileNet", "MobileNetV2"]
 
 
 @functools.lru_cache(maxsize=1)
@@ -62,7 +62,7 @@ def test_a_wrong_graph_is_found_in_a_deep_network(name):
         verification.check_same_function(SourceFunction(model, graph), network, {inputs_of(graph)[0].name: x})
 
 
-@pytest.mark.parametrize("name", OWN)
+@pytest.mark.parametrize("name", mostly_slow(OWN, ["audio_cnn", "unet", "two_in_two_out"]))
 def test_other_architectures_converge_to_their_source(name):
     model, x = alive(name)
     model_snn = snn.convert_keras(model, x, percentile=100)
@@ -73,7 +73,7 @@ def test_other_architectures_converge_to_their_source(name):
     assert all(row.correlation > 0.99 for row in fidelity[1].populations), str(fidelity[1])
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_mobilenet_of_others_converts(data_dir):
     model = keras.saving.load_model(data_dir / "models" / "mobilenet_vww96.keras", compile=False)
     x = np.random.default_rng(0).random((8, 96, 96, 3), dtype=np.float32)

@@ -150,7 +150,7 @@ def test_awkward_models_keep_their_function(case, rng):
     assert_within_bounds(model, model_snn, x, keras.tree.map_structure(lambda array: array[-1], outputs), 512)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", mostly_slow(MODELS, [*MODELS][::3]))
 def test_awkward_models_spike_reproducibly(name, rng):
     model = MODELS[name]()
     x = rng.normal(size=(9, *model.input_shape[1:])).astype(np.float32)

@@ -8,6 +8,7 @@ import sys
 import keras
 import numpy as np
 import pytest
+from conftest import mostly_slow
 
 import snn_toolbox_tf as snn
 from snn_toolbox_tf.analysis.closed_form import closed_form, inexact_nodes
@@ -70,7 +71,7 @@ def mnist_mlp(data_dir):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("name", ["resnet20", "lenet5", "mnist_mlp"])
+@pytest.mark.parametrize("name", mostly_slow(["resnet20", "lenet5", "mnist_mlp"], ["lenet5", "mnist_mlp"]))
 def test_no_spike_differs_between_batches_of_1_7_28_and_blocks_of_1_4_32(name, request):
     _, model_snn, x, _ = request.getfixturevalue(name)
     x = x[:28]

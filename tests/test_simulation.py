@@ -298,7 +298,7 @@ model = keras.Sequential([
     keras.Input((16, 16, 3)), layers.Conv2D(16, 3, padding="same", activation="relu"), layers.MaxPooling2D(2),
     layers.Conv2D(16, 3, padding="same", activation="relu"), layers.Flatten(), layers.Dense(4)])
 x = np.random.default_rng(0).random((512, 16, 16, 3), dtype=np.float32)
-model_snn = snn.convert_keras(model, x)
+model_snn = snn.convert_keras(model, x[:64], threshold_rule="percentile")
 peak = []
 for samples, timesteps in ((64, 16), (512, 960)):
     model_snn.simulate(x[:samples], timesteps=timesteps, outputs="last")

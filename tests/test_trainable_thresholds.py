@@ -12,7 +12,7 @@ from snn_toolbox_tf.layers import QuantizationClipFloorShift, ThresholdReLU
 L = keras.layers
 #: A PReLU has no steps.
 QUANTISED = [builder for builder in zoo.BUILDERS if builder is not zoo.resampled]
-KEPT = [zoo.channels_first, zoo.residual, zoo.operators, zoo.multi_input, zoo.volume_pooling, zoo.trained_thresholds]
+KEPT = [zoo.channels_first, zoo.operators, zoo.multi_input, zoo.trained_thresholds]
 
 
 def rectifiers(model):
