@@ -10,7 +10,7 @@ import warnings
 
 import pytest
 import tensorflow as tf
-from conftest import mostly_slow, needs_native
+from conftest import needs_native
 from native import run_fuzz
 
 import snn_toolbox_tf as snn
@@ -181,13 +181,13 @@ def test_the_build_needs_no_tensorflow_and_its_library_needs_tensorflows_by_name
         assert "libtensorflow_framework.so.2" in needed
 
 
-@pytest.mark.long
+@pytest.mark.slow
 @needs_compiler
-@pytest.mark.parametrize("sanitizers", mostly_slow(["address", "address,undefined", "thread"], ["address"]))
+@pytest.mark.parametrize("sanitizers", ["address,undefined", "thread"])
 def test_kernels_are_clean_under_sanitizers_on_arbitrary_problems(tmp_path, sanitizers):
     if not run_fuzz.has_sanitizer(COMPILER, sanitizers, tmp_path):
         pytest.skip(f"the compiler has no {sanitizers} sanitizer")
-    result = run_fuzz.run_fuzzer(2, sanitizers, tmp_path)
+    result = run_fuzz.run_fuzzer(3, sanitizers, tmp_path)
     assert result.returncode == 0, result.stderr
     assert int(result.stdout.split()[0]) > 10
 
