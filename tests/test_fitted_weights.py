@@ -80,7 +80,7 @@ def test_weights_that_do_no_better_are_not_taken(layer, monkeypatch):
 @pytest.fixture(scope="module")
 def deep():
     keras.utils.set_random_seed(1)
-    model = keras.Sequential([keras.Input((16,)), *(L.Dense(48, "relu") for _ in range(3)), L.Dense(6)])
+    model = keras.Sequential([keras.Input((16,)), *(L.Dense(48, "relu") for _ in range(4)), L.Dense(6)])
     # Data of few dimensions, as real data are.
     generator = np.random.default_rng(3)
     return model, (generator.normal(size=(800, 3)) @ generator.normal(size=(3, 16))).astype(np.float32)

@@ -71,7 +71,7 @@ def mnist_mlp(data_dir):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("name", mostly_slow(["resnet20", "lenet5", "mnist_mlp"], ["lenet5", "mnist_mlp"]))
+@pytest.mark.parametrize("name", mostly_slow(["resnet20", "lenet5", "mnist_mlp"], ["lenet5"]))
 def test_no_spike_differs_between_batches_of_1_7_28_and_blocks_of_1_4_32(name, request):
     _, model_snn, x, _ = request.getfixturevalue(name)
     x = x[:28]
@@ -118,11 +118,11 @@ def test_mnist_accuracy(name, request):
     assert accuracy >= ann_accuracy(model, x, y) - 0.01
 
 
-@pytest.mark.parametrize("file", ["cnn_bn_cifar10", "resnet8_cifar10"])
+@pytest.mark.parametrize("file", mostly_slow(["cnn_bn_cifar10", "resnet8_cifar10"], ["cnn_bn_cifar10"]))
 def test_models_by_others_convert_as_they_are(file, data_dir):
     model = keras.saving.load_model(data_dir / "models" / f"{file}.keras")
     x, _ = cifar10(data_dir, "test", 16)
-    x_calibration, _ = cifar10(data_dir, "calib5000", 64)
+    x_calibration, _ = cifar10(data_dir, "calib5000", 128)
     if file == "cnn_bn_cifar10":
         x, x_calibration = (array.transpose(0, 3, 1, 2) / 255.0 for array in (x, x_calibration))
     model_snn = snn.convert_keras(model, x_calibration)
@@ -134,7 +134,9 @@ def test_models_by_others_convert_as_they_are(file, data_dir):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("file", ["vgg16_cifar10.keras", "models/mobilenet_vww96.keras"])
+@pytest.mark.parametrize(
+    "file", mostly_slow(["vgg16_cifar10.keras", "models/mobilenet_vww96.keras"], ["models/mobilenet_vww96.keras"])
+)
 @pytest.mark.filterwarnings("ignore:No `calibration_data`")
 def test_large_models_convert(file, data_dir):
     model = keras.saving.load_model(data_dir / file)
