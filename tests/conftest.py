@@ -33,18 +33,29 @@ def pytest_addoption(parser):
     parser.addoption("--quick", action="store_true", help="of every test its first case only, and no test that is long")
 
 
-@pytest.hookimpl(trylast=True)
+@pytest.hookimpl(wrapper=True)
 def pytest_collection_modifyitems(config, items):
-    """Leaves out what --quick leaves out, of what -m has left."""
-    if not config.getoption("--quick"):
-        return
-    first_cases = {}
+    """Marks as slow what others of its kind stand for, lets -m choose, and leaves out what --quick leaves out of that."""
+    alike = {}
     for item in items:
-        if item.get_closest_marker("long") is None:
-            first_cases.setdefault(item.nodeid.partition("[")[0], item)
-    kept = list(first_cases.values())
-    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
-    items[:] = kept
+        if item.get_closest_marker("few") and not item.get_closest_marker("slow"):
+            alike.setdefault(item.nodeid.partition("[")[0], []).append(item)
+    for cases in alike.values():
+        (wanted,) = cases[0].get_closest_marker("few").args
+        kept = {len(cases) * place // wanted for place in range(wanted)}
+        for place, item in enumerate(cases):
+            if place not in kept:
+                item.add_marker("slow")
+    result = yield
+    if config.getoption("--quick"):
+        first_cases = {}
+        for item in items:
+            if item.get_closest_marker("long") is None:
+                first_cases.setdefault(item.nodeid.partition("[")[0], item)
+        kept = list(first_cases.values())
+        config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+        items[:] = kept
+    return result
 
 
 def pytest_collection_finish():

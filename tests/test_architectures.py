@@ -38,6 +38,7 @@ def application(name):
     return alive(name)[0]
 
 
+@pytest.mark.few(3)
 @pytest.mark.long
 @pytest.mark.parametrize("name", mostly_slow(APPLICATIONS, SMALL))
 def test_keras_applications_keep_their_function(name):
@@ -46,6 +47,7 @@ def test_keras_applications_keep_their_function(name):
     assert error_of_the_passes(model) < 1e-3
 
 
+@pytest.mark.slow
 @pytest.mark.long
 @pytest.mark.parametrize("name", mostly_slow(["ResNet50", "ResNet101"], ["ResNet50"]))
 def test_a_wrong_graph_is_found_in_a_deep_network(name):

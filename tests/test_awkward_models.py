@@ -136,6 +136,7 @@ OF_ANY_MAGNITUDE = ["an average of spikes and input", "a tiny current", "rescali
 CASES = [(name, 1.0) for name in MODELS] + [(name, 1e4) for name in MODELS]
 
 
+@pytest.mark.few(12)
 @pytest.mark.parametrize(
     "case", mostly_slow(CASES, CASES[: len(MODELS)] + [(name, 1e4) for name in OF_ANY_MAGNITUDE]), ids=str
 )

@@ -107,6 +107,7 @@ def test_without_a_closed_form_the_error_is_not_split(pair, kwargs):
     assert "–" in str(fidelity)  # noqa: RUF001
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize(
     "make",
     mostly_slow(

@@ -454,6 +454,7 @@ def test_thresholds_that_were_trained_stay(rng):
         np.testing.assert_allclose(model_snn.thresholds()[name].ravel(), np.ravel(theta), rtol=1e-6)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("name", ["signed", "synchronous"])
 def test_other_neurons_and_schedules_are_calibrated_and_kept(deep, found, name, tmp_path, request):
     model, x = deep

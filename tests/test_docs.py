@@ -85,6 +85,7 @@ either_way = pytest.mark.parametrize(
 )
 
 
+@pytest.mark.slow
 @either_way
 def test_tutorial_runs(tmp_path, monkeypatch, capsys, change):
     page = (DOCS / "tutorial.md").read_text()
@@ -116,12 +117,14 @@ def test_guide_runs(tmp_path, change):
     assert "{'conv_relu': 4}" in done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.long
 def test_extending_runs_as_it_stands(tmp_path):
     done = run(["-c", "\n".join(blocks((DOCS / "extending.md").read_text(), "python"))], tmp_path)
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.long
 @pytest.mark.usefixtures("undrawn")
 def test_commands_of_the_report_page_run_as_they_stand(tmp_path, monkeypatch, capsys):

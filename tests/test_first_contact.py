@@ -124,6 +124,7 @@ def test_the_command_line_is_told_from_other_programs(monkeypatch, program, star
     assert is_command_line() is expected
 
 
+@pytest.mark.slow
 @pytest.mark.long
 def test_check_imports_no_library_that_only_reports_need_and_knows_all_layers(script, mlp, tmp_path):
     """Not even where Keras would; and all of the package is imported only where a program asks for it."""

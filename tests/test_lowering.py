@@ -47,6 +47,7 @@ EQUATIONS = {
 }
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("name", EQUATIONS)
 def test_einsum_dense_converges(name):
     equation, output, bias, shape = EQUATIONS[name]
@@ -82,6 +83,7 @@ RESAMPLING = {
 }
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("name", RESAMPLING)
 def test_interpolation_converges(name):
     make, shape = RESAMPLING[name]
@@ -222,6 +224,7 @@ def test_time_distributed_keeps_the_function(name):
 OTHERWISE = ["PReLU", "Conv1D causal", "Conv2D with groups", "SeparableConv1D", "MaxPooling1D", "a model in a model"]
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("name", mostly_slow(DISTRIBUTED, OTHERWISE))
 def test_time_distributed_converges(name):
     assert_converges(distributed(name), data())

@@ -162,6 +162,7 @@ def check_one(seed, steps):
     check(seed, steps, [CHECKS[seed % len(CHECKS)]])
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("piece", range(2))
 def test_random_networks(piece):
     """In two pieces, so that they can run side by side; there are many more in `make test-slow`."""

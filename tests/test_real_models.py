@@ -85,6 +85,7 @@ def test_no_spike_differs_between_batches_of_1_7_28_and_blocks_of_1_4_32(name, r
     assert model_snn.reproducibility_exceptions == []
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("name", ["resnet20", "lenet5", "mnist_mlp"])
 def test_layer_synchronous_run_is_the_closed_form(name, request):
     _, model_snn, x, _ = request.getfixturevalue(name)
@@ -118,6 +119,7 @@ def test_mnist_accuracy(name, request):
     assert accuracy >= ann_accuracy(model, x, y) - 0.01
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", mostly_slow(["cnn_bn_cifar10", "resnet8_cifar10"], ["cnn_bn_cifar10"]))
 def test_models_by_others_convert_as_they_are(file, data_dir):
     model = keras.saving.load_model(data_dir / "models" / f"{file}.keras")
@@ -133,6 +135,7 @@ def test_models_by_others_convert_as_they_are(file, data_dir):
     assert (outputs[-1].argmax(axis=-1) == expected.argmax(axis=-1)).mean() >= 0.8
 
 
+@pytest.mark.slow
 @pytest.mark.long
 @pytest.mark.parametrize(
     "file", mostly_slow(["vgg16_cifar10.keras", "models/mobilenet_vww96.keras"], ["models/mobilenet_vww96.keras"])

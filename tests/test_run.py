@@ -400,6 +400,7 @@ def test_a_run_is_no_sweep(classifier, data, settings):
         snn.run(settings.replace(param_values=["1", "2"]), model=classifier, **data)
 
 
+@pytest.mark.few(1)
 @pytest.mark.long
 @pytest.mark.parametrize("mode", ["poisson_input", "frame_input"])
 def test_other_inputs_do_not_depend_on_the_division_into_batches(classifier, data, settings, mode):

@@ -285,6 +285,7 @@ def test_a_result_above_the_memory_limit_is_refused_before_the_simulation(model_
         model_snn.simulate(iter([x_mlp] * 100), timesteps=1000, memory_limit=2**20)
 
 
+@pytest.mark.slow
 @pytest.mark.long
 def test_memory_does_not_grow_with_timesteps_or_samples():
     """Peak memory of a fresh process after a short run, and after one of 60 times the timesteps and 8 times the samples.

@@ -87,6 +87,7 @@ def test_cifar10_resnet20(data_dir, tmp_path):
     assert 0.2 < accuracy < ann
 
 
+@pytest.mark.slow
 @pytest.mark.long
 def test_snn_toolbox_mnist_example_runs_unchanged(data_dir, tmp_path):
     """The configuration as that example writes it: by configparser, from Python values, into a file called `config`."""

@@ -51,6 +51,7 @@ def test_thresholds_that_clip_nothing_keep_the_function(builder):
     assert all(map(np.array_equal, before, model.get_weights()))
 
 
+@pytest.mark.few(2)
 @pytest.mark.long
 @pytest.mark.parametrize("builder", mostly_slow(QUANTISED, KEPT))
 def test_what_was_quantised_is_the_spiking_network_at_the_trained_number_of_timesteps(builder):
@@ -220,6 +221,7 @@ def test_models_that_cannot_be_converted_are_refused_before_any_training(x_mlp):
         snn.with_trainable_thresholds(leaky, x_mlp)
 
 
+@pytest.mark.slow
 @pytest.mark.long
 def test_fine_tuned_on_mnist_four_timesteps_are_the_trained_network(data_dir):
     """On 6,000 training and 2,000 test images; step by step, four times as many timesteps are no less accurate."""
