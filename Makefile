@@ -20,6 +20,7 @@ test: lint
 test-quick: $(VENV)/.installed
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) --quick
 
+# What `make test` leaves out: further cases, and what takes minutes.
 test-slow: $(VENV)/.installed
 	$(BIN)/python -m pytest -m slow
 

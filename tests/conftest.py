@@ -8,35 +8,61 @@ import threading
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from snn_toolbox_tf.ops import native
+from snn_toolbox_tf.report import style
+
+# Keras and TensorFlow spend a fifth of the time of small networks on preparing to shorten tracebacks.
+keras.config.disable_traceback_filtering()
+tf.debugging.disable_traceback_filtering()
 
 #: Where the op could have been built, test_native_build.py fails if it was not; only without a compiler may tests skip.
 needs_native = pytest.mark.skipif(not native.LIBRARY.exists(), reason="the native op was not built")
 IMPLEMENTATIONS = [pytest.param("native", marks=needs_native), "reference"]
 
 
+def mostly_slow(cases, kept):
+    """Returns cases for a parametrised test: those that are kept run in `make test`, the others in `make test-slow`."""
+    cases, kept = list(cases), list(kept)
+    assert all(case in cases for case in kept), [case for case in kept if case not in cases]
+    return [case if case in kept else pytest.param(case, marks=pytest.mark.slow) for case in cases]
+
+
 def pytest_addoption(parser):
     parser.addoption("--quick", action="store_true", help="of every test its first case only, and no test that is long")
 
 
+@pytest.hookimpl(wrapper=True)
 def pytest_collection_modifyitems(config, items):
-    """Leaves out what --quick leaves out."""
-    if not config.getoption("--quick"):
-        return
-    first_cases = {}
+    """Marks as slow what others of its kind stand for, lets -m choose, and leaves out what --quick leaves out of that."""
+    alike = {}
     for item in items:
-        if item.get_closest_marker("long") is None:
-            first_cases.setdefault(item.nodeid.partition("[")[0], item)
-    kept = list(first_cases.values())
-    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
-    items[:] = kept
+        if item.get_closest_marker("few") and not item.get_closest_marker("slow"):
+            alike.setdefault(item.nodeid.partition("[")[0], []).append(item)
+    for cases in alike.values():
+        (wanted,) = cases[0].get_closest_marker("few").args
+        kept = {len(cases) * place // wanted for place in range(wanted)}
+        for place, item in enumerate(cases):
+            if place not in kept:
+                item.add_marker("slow")
+    result = yield
+    if config.getoption("--quick"):
+        first_cases = {}
+        for item in items:
+            if item.get_closest_marker("long") is None:
+                first_cases.setdefault(item.nodeid.partition("[")[0], item)
+        kept = list(first_cases.values())
+        config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+        items[:] = kept
+    return result
 
 
 def pytest_collection_finish():
-    """Takes all that was imported out of garbage collection, which would look at it again and again."""
+    """Has less garbage collected: without what was imported, and not at every turn of the graphs that are traced."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 @pytest.fixture(autouse=True)
@@ -65,6 +91,12 @@ def run_in_threads(work, count):
         thread.start()
     for thread in threads:
         thread.join()
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Leaves figures empty: most of a small run would be their time, and what they look like is tested in test_report.py."""
+    monkeypatch.setattr(style, "image", lambda figure, form, dpi: b"")
 
 
 @pytest.fixture

@@ -1,9 +1,12 @@
 """The architectures people use convert: parsing and passes of all of them, simulation of some."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
 from architectures import APPLICATIONS, OWN, alive, data_for
+from conftest import mostly_slow
 from fidelity import measure, ratio_per_doubling
 
 import snn_toolbox_tf as snn
@@ -25,25 +28,31 @@ def error_of_the_passes(model):
     return verification.check_same_function(source, Network(graph), dict(zip(names, arrays, strict=True)))
 
 
-#: The same blocks as a smaller one's, more often.
-DEEPER = {"VGG19", "ResNet101", "ResNet152", "ResNet101V2", "ResNet152V2", "DenseNet169", "DenseNet201"}
+#: The smallest of their kinds; the others take many seconds each.
+SMALL = ["ResNet50", "ResNet50V2", "MobileNet", "MobileNetV2"]
 
 
-def marked(name):
-    return pytest.param(name, marks=pytest.mark.slow if name in DEEPER else pytest.mark.long)
+@functools.lru_cache(maxsize=1)
+def application(name):
+    """A model that several tests in a row look at, and none changes."""
+    return alive(name)[0]
 
 
-@pytest.mark.parametrize("name", [*map(marked, APPLICATIONS)])
+@pytest.mark.few(3)
+@pytest.mark.long
+@pytest.mark.parametrize("name", mostly_slow(APPLICATIONS, SMALL))
 def test_keras_applications_keep_their_function(name):
     """Within 1e-4, or what rounding does: the deepest of these amplify a change of the input a hundred times and more."""
-    model, _ = alive(name)
+    model = application(name)
     assert error_of_the_passes(model) < 1e-3
 
 
-@pytest.mark.parametrize("name", [*map(marked, ["ResNet50", "ResNet101"])])
+@pytest.mark.slow
+@pytest.mark.long
+@pytest.mark.parametrize("name", mostly_slow(["ResNet50", "ResNet101"], ["ResNet50"]))
 def test_a_wrong_graph_is_found_in_a_deep_network(name):
     """What rounding explains is no excuse for a change of the function."""
-    model, _ = alive(name)
+    model = application(name)
     x = data_for(model, 2)
     graph = to_spiking(parse(model).graph)
     network = Network(graph)
@@ -55,7 +64,7 @@ def test_a_wrong_graph_is_found_in_a_deep_network(name):
         verification.check_same_function(SourceFunction(model, graph), network, {inputs_of(graph)[0].name: x})
 
 
-@pytest.mark.parametrize("name", OWN)
+@pytest.mark.parametrize("name", mostly_slow(OWN, ["audio_cnn", "unet", "two_in_two_out"]))
 def test_other_architectures_converge_to_their_source(name):
     model, x = alive(name)
     model_snn = snn.convert_keras(model, x, percentile=100)
@@ -66,7 +75,7 @@ def test_other_architectures_converge_to_their_source(name):
     assert all(row.correlation > 0.99 for row in fidelity[1].populations), str(fidelity[1])
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_mobilenet_of_others_converts(data_dir):
     model = keras.saving.load_model(data_dir / "models" / "mobilenet_vww96.keras", compile=False)
     x = np.random.default_rng(0).random((8, 96, 96, 3), dtype=np.float32)

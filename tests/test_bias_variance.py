@@ -7,7 +7,7 @@ import pytest
 import snn_toolbox_tf as snn
 
 L = keras.layers
-TIMESTEPS = [8, 32, 128]
+TIMESTEPS = [4, 16, 64]
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,7 @@ def linear():
 
 def test_the_variance_is_that_of_coin_tosses(linear):
     model, model_snn, x = linear
-    found = snn.bias_and_variance(model, model_snn, x, TIMESTEPS, seeds=40)
+    found = snn.bias_and_variance(model, model_snn, x, TIMESTEPS, seeds=12)
     kernel, _ = (variable.numpy() for variable in model.get_layer("out").weights)
     largest = x.max()
     share = x / largest
@@ -34,7 +34,7 @@ def test_the_variance_is_that_of_coin_tosses(linear):
         assert abs(found.squared_bias["out"][place]) < 0.1 * found.variance["out"][place]
     assert found.variance_slopes["out"] == pytest.approx(-1, abs=0.1)
     assert found.samples == 40
-    assert found.seeds == tuple(range(40))
+    assert found.seeds == tuple(range(12))
 
 
 def test_a_gain_that_is_off_is_bias_that_time_does_not_remove(linear):
@@ -43,7 +43,7 @@ def test_a_gain_that_is_off_is_bias_that_time_does_not_remove(linear):
     louder = keras.models.clone_model(model)
     louder.set_weights(model.get_weights())
     louder.get_layer("out").set_weights([1.5 * value for value in model.get_layer("out").get_weights()])
-    found = snn.bias_and_variance(louder, model_snn, x, TIMESTEPS, seeds=20)
+    found = snn.bias_and_variance(louder, model_snn, x, TIMESTEPS, seeds=6)
     np.testing.assert_allclose(found.squared_bias["out"], 1 / 9, rtol=0.05)
     assert found.variance["out"][-1] < 0.1 * found.variance["out"][0]
 

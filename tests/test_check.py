@@ -2,7 +2,6 @@
 
 import keras
 import pytest
-import zoo
 
 import snn_toolbox_tf as snn
 
@@ -43,17 +42,6 @@ def test_every_part_of_a_network_is_accounted_for():
     assert reasons["bn"] == "folded into 'conv'"
     assert reasons["relu"] == "3 x 3 x 8 integrate-and-fire neurons (behind the max pooling that reads it)"
     assert "can be converted: 1 input, 4 synapses, 1 population" in report.summary
-
-
-@pytest.mark.parametrize("make", zoo.BUILDERS, ids=lambda make: make.__name__)
-def test_a_model_that_converts_is_said_to_convert(make):
-    model = zoo.build(make)
-    report = snn.check(model)
-    assert report.ok, str(report)
-    populations = [row.name for row in report.rows if row.becomes == "population"]
-    model_snn = snn.convert_keras(model, zoo.data_for(model, 8), threshold_rule="percentile")
-    assert set(populations) <= set(model_snn.thresholds())
-    assert "readout" in becomes(report).values()
 
 
 def refusing_model():

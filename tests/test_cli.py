@@ -225,6 +225,7 @@ def test_as_a_process_it_prints_its_own_lines_only(folder):
     assert json.loads(done.stdout)["samples"] == 20
 
 
+@pytest.mark.slow
 @pytest.mark.long
 def test_standard_error_may_be_closed(folder):
     command = f"{sys.executable} -m snn_toolbox_tf check {folder / 'net.keras'} 2>&-"

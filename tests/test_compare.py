@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import zoo
+from conftest import mostly_slow
 
 import snn_toolbox_tf as snn
 from snn_toolbox_tf.analysis.closed_form import closed_form
@@ -106,7 +107,14 @@ def test_without_a_closed_form_the_error_is_not_split(pair, kwargs):
     assert "–" in str(fidelity)  # noqa: RUF001
 
 
-@pytest.mark.parametrize("make", zoo.BUILDERS, ids=lambda make: make.__name__)
+@pytest.mark.few(3)
+@pytest.mark.parametrize(
+    "make",
+    mostly_slow(
+        zoo.BUILDERS, [zoo.channels_first, zoo.branches, zoo.multi_input, zoo.sequence, zoo.trained_thresholds]
+    ),
+    ids=lambda make: make.__name__,
+)
 def test_all_kinds_of_networks_are_compared(make):
     model = zoo.build(make)
     x = zoo.data_for(model, 6)

@@ -1,17 +1,29 @@
 """Corrections: each against NumPy, a closed form, or the network that they promise."""
 
+import itertools
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 import zoo
+from conftest import mostly_slow
 
 import snn_toolbox_tf as snn
 from snn_toolbox_tf.analysis.closed_form import closed_form
 from snn_toolbox_tf.calibration.histogram import PositiveHistogram
 from snn_toolbox_tf.calibration.reservoir import Reservoir
 from snn_toolbox_tf.calibration.threshold_rules import THRESHOLD_RULES, RuleSettings
-from snn_toolbox_tf.corrections import CORRECTIONS, Recipe, Samples, best_of, recipes_for, tried, write_settings
+from snn_toolbox_tf.corrections import (
+    CORRECTIONS,
+    Recipe,
+    Samples,
+    best_of,
+    recipes_for,
+    tried,
+    write_settings,
+    write_weights,
+)
 from snn_toolbox_tf.corrections.automatic import Agreement, Trial, agreement
 from snn_toolbox_tf.corrections.setting import Observation, Setting
 from snn_toolbox_tf.graph import Population
@@ -226,24 +238,45 @@ def network_of(model):
     return Network(to_spiking(parse(model).graph, "accumulated"))
 
 
-@pytest.mark.parametrize("builder", [zoo.cnn, zoo.residual, zoo.channels_first, zoo.branches], ids=lambda b: b.__name__)
+WAYS = [
+    ("biases", "initial_potentials", "thresholds"),
+    ("shift",),
+    ("neuron_potentials",),
+    ("timed_biases",),
+    ("thresholds", "weights", "biases"),
+]
+NETWORKS = [zoo.channels_first, zoo.branches, zoo.cnn, zoo.residual, zoo.volume_pooling]
+#: Each way with one network, and weights with one more, which has two outputs.
+KEPT = [*zip(WAYS, NETWORKS, strict=True), (WAYS[-1], zoo.branches)]
+
+
 @pytest.mark.parametrize(
-    "corrections", [["biases", "initial_potentials", "thresholds"], ["shift"], ["neuron_potentials"], ["timed_biases"]]
+    "walk",
+    mostly_slow(itertools.product(WAYS, NETWORKS), KEPT),
+    ids=lambda walk: "-".join([*walk[0], walk[1].__name__]),
 )
-def test_the_network_does_what_the_walk_through_it_promised(builder, corrections):
+def test_the_network_does_what_the_walk_through_it_promised(walk):
     """Two ways to the same outputs: population by population with whatever it is given, and the converted network."""
+    corrections, builder = walk
+    # Weights are fitted to many samples.
+    fitted, held_out = (160, 40) if "weights" in corrections else (30, 10)
     model = zoo.build(builder)
-    x = zoo.data_for(model, 40)
+    x = zoo.data_for(model, fitted + held_out)
     network = network_of(model)
     for node in network.graph.of_type(Population):
         node.threshold = node.channel_vector(1.0)
     (name,) = keras.tree.flatten(network.graph.input_structure)
-    samples = Samples({name: x[:30]}, {name: x[30:]})
-    (trial, *_) = tried(network, samples, Recipe("custom", corrections=tuple(corrections)), T, InputOptions())
+    samples = Samples({name: x[:fitted]}, {name: x[fitted:]})
+    before = {(node.name, key): variable.numpy() for node, key, variable in network.weights()}
+    timesteps = 4 if "weights" in corrections else T
+    (trial, *_) = tried(network, samples, Recipe("custom", corrections=corrections), timesteps, InputOptions())
+    changed = [key for key, value in trial.weights.items() if (value != before[key]).any()]
+    assert bool(changed) == ("weights" in corrections)
+    write_weights(network.graph, trial.weights)
     write_settings(network.graph, trial.settings)
-    model_snn = snn.SpikingModel(network.graph, timesteps=T)
-    expected = model.predict(x[30:], verbose=0)
-    got = agreement(model_snn.predict(x[30:], verbose=0), expected, slice(None))
+    model_snn = snn.SpikingModel(network.graph, timesteps=timesteps)
+    expected = model.predict(x[fitted:], verbose=0)
+    got = agreement(model_snn.predict(x[fitted:], verbose=0), expected, slice(None))
     # Initial potentials are rounded to 2^-8 of a threshold, which a spike in a few hundred notices.
     assert got.error == pytest.approx(trial.agreement.error, rel=0.05, abs=1e-3)
 
@@ -421,6 +454,7 @@ def test_thresholds_that_were_trained_stay(rng):
         np.testing.assert_allclose(model_snn.thresholds()[name].ravel(), np.ravel(theta), rtol=1e-6)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("name", ["signed", "synchronous"])
 def test_other_neurons_and_schedules_are_calibrated_and_kept(deep, found, name, tmp_path, request):
     model, x = deep

@@ -41,17 +41,55 @@ def blocks(page, language):
     return re.findall(rf"^```{language}\b[^\n]*\n(.*?)^```", page, flags=re.DOTALL | re.MULTILINE)
 
 
-def run(arguments, folder, timeout=300):
+def run(arguments, folder, timeout=600):
     return subprocess.run(
         [sys.executable, *arguments], cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, timeout=timeout
     )
 
 
-@pytest.mark.long
-def test_tutorial_runs_as_it_stands(tmp_path, monkeypatch, capsys):
+#: Runs a page's code on fewer of the digits, with one epoch for each of its trainings, and figures that are not drawn.
+HURRIED = """
+def _hurry():
+    import keras, sklearn.datasets, tensorflow
+    from snn_toolbox_tf.report import style
+
+    keras.config.disable_traceback_filtering()
+    tensorflow.debugging.disable_traceback_filtering()
+    fit, load_digits = keras.Model.fit, sklearn.datasets.load_digits
+
+    def few(**options):
+        digits = load_digits(**options)
+        if options:
+            return tuple(array[:500] for array in digits)
+        return sklearn.utils.Bunch(images=digits.images[:500], target=digits.target[:500])
+
+    style.image = lambda figure, form, dpi: b""
+    keras.Model.fit = lambda model, *args, epochs=1, **kwargs: fit(model, *args, **kwargs)
+    sklearn.datasets.load_digits = few
+
+_hurry()
+"""
+
+
+def hurried(script):
+    """The script with 300 of the digits where it takes 1,200, and with few filters."""
+    return HURRIED + re.sub(r"Conv2D\(\d+", "Conv2D(4", re.sub(r"\b12(\d\d)\b", r"3\1", script))
+
+
+either_way = pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(hurried, marks=pytest.mark.long, id="hurried"),
+        pytest.param(str, marks=pytest.mark.slow, id="as it stands"),
+    ],
+)
+
+
+@pytest.mark.slow
+@either_way
+def test_tutorial_runs(tmp_path, monkeypatch, capsys, change):
     page = (DOCS / "tutorial.md").read_text()
-    script = "\n".join(blocks(page, "python"))
-    done = run(["-c", script], tmp_path)
+    done = run(["-c", change("\n".join(blocks(page, "python")))], tmp_path)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "serving_folder" / "saved_model.pb").is_file()
     assert (tmp_path / "python" / "report.html").is_file()
@@ -61,38 +99,34 @@ def test_tutorial_runs_as_it_stands(tmp_path, monkeypatch, capsys):
     assert {command[0] for command in commands} == {"check", "run", "evaluate"}
     # In this process, because most of their time would be TensorFlow's import.
     monkeypatch.chdir(tmp_path)
-    for command in commands:
+    # In a hurry a run and a sweep less: the pages on reports and the README have these commands as well.
+    for command in commands if change is str else [command for command in commands if command[0] != "run"][:-1]:
         assert main(command) == 0, f"{command}: {capsys.readouterr().err}"
-    assert (tmp_path / "durations" / "duration=4" / "report.html").is_file()
+    assert change is hurried or (tmp_path / "durations" / "duration=4" / "report.html").is_file()
 
 
-@pytest.mark.long
-def test_guide_runs_as_it_stands(tmp_path):
-    """These pages are one script; the first says so."""
-    pages = [DOCS / f"{name}.md" for name in ("converting", "simulating", "fine-tuning", "deploying")]
-    script = "\n".join(block for page in pages for block in blocks(page.read_text(), "python"))
-    done = run(["-c", script], tmp_path)
+@either_way
+def test_guide_runs(tmp_path, change):
+    """These pages are one script; the first says so. The page on rules takes model and data from there."""
+    names = ("converting", "simulating", "fine-tuning", "deploying", "which-t-which-rule")
+    script = "\n".join(block for name in names for block in blocks((DOCS / f"{name}.md").read_text(), "python"))
+    done = run(["-c", change(script)], tmp_path)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "serving_folder" / "saved_model.pb").is_file()
     assert len(list(tmp_path.rglob("report.html"))) == 5  # a run, and a sweep with its three runs
-
-
-@pytest.mark.long
-def test_the_page_on_rules_runs_as_it_stands(tmp_path):
-    """Behind the first code of the guide, whose model and data it takes."""
-    start, *_ = blocks((DOCS / "converting.md").read_text(), "python")
-    script = "\n".join([start, *blocks((DOCS / "which-t-which-rule.md").read_text(), "python")])
-    done = run(["-c", script], tmp_path)
-    assert done.returncode == 0, done.stderr
     assert "{'conv_relu': 4}" in done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.long
 def test_extending_runs_as_it_stands(tmp_path):
     done = run(["-c", "\n".join(blocks((DOCS / "extending.md").read_text(), "python"))], tmp_path)
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
+@pytest.mark.long
+@pytest.mark.usefixtures("undrawn")
 def test_commands_of_the_report_page_run_as_they_stand(tmp_path, monkeypatch, capsys):
     page = (DOCS / "reporting.md").read_text()
     model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(8, "relu"), keras.layers.Dense(3, "softmax")])

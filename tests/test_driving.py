@@ -118,6 +118,7 @@ def test_check_says_that_timesteps_will_be_found(folder, capsys):
         assert "up to 256 with which no more than 1 % of the decisions differ" in message
 
 
+@pytest.mark.slow
 @pytest.mark.long
 def test_a_sweep_may_have_timesteps_that_are_to_be_found(folder):
     settings = snn.read_settings(configured(folder, "[simulation]\nduration = auto\n"))

@@ -19,9 +19,12 @@ def mlp_with(output, *, seed=0, units=3):
     return keras.Sequential([keras.Input((6,)), hidden, L.Dense(units, output, kernel_initializer=wide, name="out")])
 
 
-@pytest.fixture
-def model_snn(x_mlp):
-    return snn.convert_keras(mlp_with("softmax"), x_mlp, timesteps=16, threshold_rule="percentile")
+@pytest.fixture(scope="module")
+def model_snn():
+    """That network, converted for `x_mlp`; not to be changed."""
+    keras.utils.set_random_seed(0)
+    x = np.random.default_rng(0).random((40, 6), dtype=np.float32)
+    return snn.convert_keras(mlp_with("softmax"), x, timesteps=16, threshold_rule="percentile")
 
 
 def exits_by_hand(outputs, confidence, *, criterion="probability", min_timesteps=1, patience=1, every=1):

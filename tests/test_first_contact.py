@@ -124,25 +124,10 @@ def test_the_command_line_is_told_from_other_programs(monkeypatch, program, star
     assert is_command_line() is expected
 
 
+@pytest.mark.slow
 @pytest.mark.long
-def test_the_command_line_knows_all_layers_once_it_runs_a_command(script):
-    code = f"""
-import sys
-sys.argv = [{str(script)!r}]
-import snn_toolbox_tf.cli.commands
-import keras
-print(*sorted(keras.saving.get_custom_objects()), hasattr(snn_toolbox_tf, "convert_keras"))
-"""
-    *known, complete = python("-c", code).stdout.split()
-    assert complete == "False"
-    ours = [name for name in keras.saving.get_custom_objects() if name.startswith("SnnToolbox>")]
-    assert ours
-    assert set(ours) <= set(known)
-
-
-@pytest.mark.long
-def test_check_imports_no_library_that_only_reports_need(script, mlp, tmp_path):
-    """Not even where Keras would."""
+def test_check_imports_no_library_that_only_reports_need_and_knows_all_layers(script, mlp, tmp_path):
+    """Not even where Keras would; and all of the package is imported only where a program asks for it."""
     mlp.save(tmp_path / "net.keras")
     code = f"""
 import sys
@@ -150,13 +135,19 @@ sys.argv = [{str(script)!r}, "check", {str(tmp_path / "net.keras")!r}]
 from snn_toolbox_tf.cli import main
 assert main() == 0
 print(*sys.modules)
+import keras, snn_toolbox_tf
+print(*sorted(keras.saving.get_custom_objects()), hasattr(snn_toolbox_tf, "convert_keras"))
 import sklearn, matplotlib
 """
     done = python("-c", code)
     assert done.returncode == 0, done.stderr
-    imported = set(done.stdout.split())
+    *_, imported, known = map(str.split, done.stdout.splitlines())
     assert "keras" in imported
-    assert not imported & {"matplotlib", "jinja2", "filelock", "sklearn"}
+    assert not set(imported) & {"matplotlib", "jinja2", "filelock", "sklearn"}
+    assert known[-1] == "False"
+    ours = [name for name in keras.saving.get_custom_objects() if name.startswith("SnnToolbox>")]
+    assert ours
+    assert set(ours) <= set(known)
 
 
 def test_another_backend_is_refused_by_the_command_line(script, network):

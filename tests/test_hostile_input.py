@@ -227,6 +227,7 @@ USES = {
 }
 
 
+@pytest.mark.few(4)
 @pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("use", USES)
 def test_weights_that_are_changed_are_put_on_a_grid(x_mlp, model_snn, change, use):

@@ -3,11 +3,16 @@
 import keras
 import numpy as np
 import pytest
+from conftest import mostly_slow
 from convergence import assert_converges
 
 import snn_toolbox_tf as snn
+from snn_toolbox_tf.conversion.verification import check_same_function
 from snn_toolbox_tf.graph import MaxPool
+from snn_toolbox_tf.network import Network
+from snn_toolbox_tf.network.source_function import SourceFunction
 from snn_toolbox_tf.parse import parse
+from snn_toolbox_tf.passes import to_spiking
 
 L, ops = keras.layers, keras.ops
 GRID = np.linspace(-1, 1, 60).astype(np.float32).reshape(4, 5, 3)
@@ -73,13 +78,25 @@ PIECEWISE = {
     "relu": lambda x: ops.relu(x - 0.1),
 }
 ALL = {**MOVES, **AFFINE, **PIECEWISE}
+#: Of what only moves values, a few that repeat or leave out some.
+KEPT = ["repeat", "pad channels", "slice", "stack", *AFFINE, *PIECEWISE]
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.few(8)
+@pytest.mark.parametrize("name", mostly_slow(ALL, KEPT))
 def test_an_operation_converges(rng, name):
     model = model_with(ALL[name])
     x = rng.normal(size=(16, 8)).astype(np.float32)
     assert_converges(model, x)
+    assert snn.check(model).ok
+
+
+@pytest.mark.parametrize("name", MOVES)
+def test_moving_values_keeps_the_function(rng, name):
+    model = model_with(MOVES[name])
+    graph = to_spiking(parse(model).graph)
+    x = {graph.input_structure: rng.normal(size=(16, 8)).astype(np.float32)}
+    assert check_same_function(SourceFunction(model, graph), Network(graph), x) < 1e-5
     assert snn.check(model).ok
 
 

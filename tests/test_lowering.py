@@ -5,11 +5,16 @@ import inspect
 import keras
 import numpy as np
 import pytest
+from conftest import mostly_slow
 from convergence import assert_converges
 
 import snn_toolbox_tf as snn
+from snn_toolbox_tf.conversion.verification import check_same_function
 from snn_toolbox_tf.graph import Synapse
+from snn_toolbox_tf.network import Network
+from snn_toolbox_tf.network.source_function import SourceFunction
 from snn_toolbox_tf.parse import parse
+from snn_toolbox_tf.passes import to_spiking
 from snn_toolbox_tf.synapses import family_of
 
 L = keras.layers
@@ -42,6 +47,7 @@ EQUATIONS = {
 }
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("name", EQUATIONS)
 def test_einsum_dense_converges(name):
     equation, output, bias, shape = EQUATIONS[name]
@@ -77,6 +83,7 @@ RESAMPLING = {
 }
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("name", RESAMPLING)
 def test_interpolation_converges(name):
     make, shape = RESAMPLING[name]
@@ -198,14 +205,29 @@ def _with_operators():
     return keras.Model(inputs, keras.ops.concatenate([inputs[:, 1:4], 1.0 - inputs[:, ::3]], axis=1))
 
 
-@pytest.mark.parametrize("name", DISTRIBUTED)
-def test_time_distributed_converges(name):
+def distributed(name):
     make, shape = DISTRIBUTED[name]
     if name == "Conv2DTranspose" and KERAS < (3, 7):
         pytest.skip("this Keras infers another shape than it computes")
-    model = model_around(L.TimeDistributed(make()), shape)
-    assert_converges(model, data())
+    return model_around(L.TimeDistributed(make()), shape)
+
+
+@pytest.mark.parametrize("name", DISTRIBUTED)
+def test_time_distributed_keeps_the_function(name):
+    model = distributed(name)
+    graph = to_spiking(parse(model).graph)
+    assert check_same_function(SourceFunction(model, graph), Network(graph), {graph.input_structure: data()}) < 1e-5
     assert snn.check(model).ok
+
+
+#: Each becomes other layers than it is when alone.
+OTHERWISE = ["PReLU", "Conv1D causal", "Conv2D with groups", "SeparableConv1D", "MaxPooling1D", "a model in a model"]
+
+
+@pytest.mark.few(2)
+@pytest.mark.parametrize("name", mostly_slow(DISTRIBUTED, OTHERWISE))
+def test_time_distributed_converges(name):
+    assert_converges(distributed(name), data())
 
 
 def test_the_parts_of_a_distributed_model_are_named():

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from conftest import mostly_slow
 from convergence import assert_close, assert_converges
 
 import snn_toolbox_tf as snn
@@ -94,10 +95,19 @@ PLACES = {
 }
 
 
-@pytest.mark.parametrize("rule", RULES)
-@pytest.mark.parametrize("place", PLACES)
-def test_max_pooling_converges_wherever_it_stands(place, rule):
+CASES = [(place, rule) for place in PLACES for rule in RULES]
+WINNERS = ["pool_then_concatenate", "overlapping_windows", "pool_of_pool", "pool_in_three_dimensions"]
+
+
+@pytest.mark.few(5)
+@pytest.mark.parametrize(
+    "case",
+    mostly_slow(CASES, [(place, rule) for place, rule in CASES if rule == "accumulated" or place in WINNERS]),
+    ids="-".join,
+)
+def test_max_pooling_converges_wherever_it_stands(case):
     """Winners take longer: a neuron that is ahead for a while passes its spikes, and near ties are decided late."""
+    place, rule = case
     keras.utils.set_random_seed(1)
     model = PLACES[place]()
     x = data(model.inputs[0].shape[1:])

@@ -159,6 +159,7 @@ def test_a_build_that_fails_is_an_error_and_can_be_left_out(tmp_path):
     assert not list(tmp_path.rglob("*.so"))
 
 
+@pytest.mark.slow
 @pytest.mark.long
 @needs_compiler
 def test_the_build_needs_no_tensorflow_and_its_library_needs_tensorflows_by_name(tmp_path):
@@ -181,7 +182,7 @@ def test_the_build_needs_no_tensorflow_and_its_library_needs_tensorflows_by_name
         assert "libtensorflow_framework.so.2" in needed
 
 
-@pytest.mark.long
+@pytest.mark.slow
 @needs_compiler
 @pytest.mark.parametrize("sanitizers", ["address,undefined", "thread"])
 def test_kernels_are_clean_under_sanitizers_on_arbitrary_problems(tmp_path, sanitizers):

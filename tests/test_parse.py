@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import zoo
+from conftest import mostly_slow
 from convergence import assert_close, assert_converges
 
 import snn_toolbox_tf as snn
@@ -77,7 +78,11 @@ def test_structures_of_inputs_and_outputs_are_kept():
     assert graph.output_structure == {"classes": "classes", "features": "features"}
 
 
-@pytest.mark.parametrize("builder", zoo.BUILDERS, ids=lambda builder: builder.__name__)
+@pytest.mark.parametrize(
+    "builder",
+    mostly_slow(zoo.BUILDERS, [zoo.channels_first, zoo.multi_input, zoo.resampled, zoo.trained_thresholds]),
+    ids=lambda builder: builder.__name__,
+)
 def test_the_source_is_unchanged(builder):
     model = zoo.build(builder)
     model.compile("sgd", "mse")

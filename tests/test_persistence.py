@@ -129,6 +129,7 @@ def test_layers_may_have_names_that_are_no_scopes(name, x_mlp, tmp_path):
     assert_survives(model_snn, [x_mlp], tmp_path)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("names", [["eingang 1", "größe"], ["größe", "gr_ße"], ["_a", "1"]])
 def test_inputs_may_have_names_that_are_no_arguments(names, x_mlp, tmp_path):
     inputs = [keras.Input((6,), name=name) for name in names]

@@ -162,11 +162,12 @@ def check_one(seed, steps):
     check(seed, steps, [CHECKS[seed % len(CHECKS)]])
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("piece", range(2))
 def test_random_networks(piece):
     """In two pieces, so that they can run side by side; there are many more in `make test-slow`."""
 
-    @hypothesis(12, st.integers(piece * SEEDS // 2, (piece + 1) * SEEDS // 2), most_steps=4)
+    @hypothesis(7, st.integers(piece * SEEDS // 2, (piece + 1) * SEEDS // 2), most_steps=4)
     def run(seed, steps):
         check_one(seed, steps)
 

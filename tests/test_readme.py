@@ -37,6 +37,7 @@ def test_readme_code_runs_as_it_stands(tmp_path):
 
 
 @pytest.mark.long
+@pytest.mark.usefixtures("undrawn")
 def test_readme_commands_run_as_they_stand(tmp_path, monkeypatch, capsys):
     commands = re.findall(r"^\$ snn-toolbox-tf (.*?)(?:  +#.*)?$", README, flags=re.MULTILINE)
     assert [command.split()[0] for command in commands] == ["check", "run", "evaluate"]

@@ -38,7 +38,7 @@ def test_hand_computed_outputs_of_a_late_window():
 def test_the_window_is_part_of_the_sum_over_all_timesteps(model_snn, x_mlp, start):
     expected = averaged_late(model_snn.simulate(x_mlp).outputs, start)
     model_snn.readout_start = start
-    for block_length in (1, 3, 4, 11):
+    for block_length in (3, 11):
         result = model_snn.simulate(x_mlp, block_length=block_length)
         np.testing.assert_allclose(result.outputs, expected, rtol=1e-4, atol=1e-6)
         for timesteps in (start, start + 1, 11):

@@ -15,6 +15,7 @@ import keras
 import numpy as np
 import pytest
 import zoo
+from conftest import mostly_slow
 
 import snn_toolbox_tf as snn
 from snn_toolbox_tf import experiment
@@ -339,15 +340,22 @@ def test_warnings_are_notes(classifier, data, settings):
     assert sum("No `calibration_data` was given" in note for note in finished.record.notes) == 1
 
 
-@pytest.fixture
-def trained(rng):
+@pytest.fixture(scope="module")
+def trained_once():
     """A network that tells whether the first half of its input is larger than the second, and its data."""
-    x = rng.random((300, 8), dtype=np.float32)
+    keras.utils.set_random_seed(0)
+    x = np.random.default_rng(0).random((300, 8), dtype=np.float32)
     y = (x[:, :4].sum(1) > x[:, 4:].sum(1)).astype(int)
     model = keras.Sequential([keras.Input((8,), name="x"), L.Dense(16, "relu", name="hidden"), L.Dense(2, name="side")])
     model.compile(keras.optimizers.Adam(0.02), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     model.fit(x, y, epochs=10, verbose=0)
     return {"model": model, "x_test": x[:100], "y_test": y[:100], "x_norm": x[100:]}
+
+
+@pytest.fixture
+def trained(trained_once):
+    """The same, in a dictionary that may be changed."""
+    return dict(trained_once)
 
 
 @pytest.mark.parametrize(
@@ -392,6 +400,7 @@ def test_a_run_is_no_sweep(classifier, data, settings):
         snn.run(settings.replace(param_values=["1", "2"]), model=classifier, **data)
 
 
+@pytest.mark.few(1)
 @pytest.mark.long
 @pytest.mark.parametrize("mode", ["poisson_input", "frame_input"])
 def test_other_inputs_do_not_depend_on_the_division_into_batches(classifier, data, settings, mode):
@@ -600,7 +609,7 @@ snn.run(folder + "/config.ini", resume="--resume" in sys.argv)
 def test_a_killed_process_leaves_nothing_half_written(classifier, data, settings, tmp_path, monkeypatch):
     """A real process, killed without warning in the middle of a long evaluation, and resumed."""
     classifier.save(tmp_path / "net.keras")
-    long = {**data, "x_test": np.tile(data["x_test"], (400, 1, 1, 1)), "y_test": np.tile(data["y_test"], 400)}
+    long = {**data, "x_test": np.tile(data["x_test"], (100, 1, 1, 1)), "y_test": np.tile(data["y_test"], 100)}
     for name, array in long.items():
         np.savez(tmp_path / f"{name}.npz", array)
     (tmp_path / "config.ini").write_text(
@@ -622,9 +631,9 @@ def test_a_killed_process_leaves_nothing_half_written(classifier, data, settings
     assert set(entries(settings)) == {".net_snn.lock", ".net_snn.unfinished"}
     with np.load(checkpoint) as file:
         done = int(file["done"])
-    assert 0 < done < 20_000
+    assert 0 < done < 5_000
     assert done % 4 == 0
-    resumed = snn.run(tmp_path / "config.ini", resume=True)
+    resumed = snn.run(snn.read_settings(tmp_path / "config.ini").replace(batch_size=500), resume=True)
     assert entries(settings) == ["net_snn"]
     expected = resumed.model_snn.simulate(data["x_test"]).accuracy(data["y_test"])
     np.testing.assert_allclose(resumed.record.outputs[0].accuracy, expected, rtol=1e-12)
@@ -766,7 +775,12 @@ def test_two_runs_at_once_do_not_collide(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 
-@pytest.mark.parametrize("make", [zoo.residual, zoo.multi_input, zoo.sequence, zoo.volume, zoo.channels_first])
+@pytest.mark.parametrize(
+    "make",
+    mostly_slow(
+        [zoo.residual, zoo.multi_input, zoo.sequence, zoo.volume, zoo.channels_first], [zoo.multi_input, zoo.volume]
+    ),
+)
 def test_networks_of_all_kinds_run(make, settings):
     model = zoo.build(make)
     x = zoo.data_for(model, 6)

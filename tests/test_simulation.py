@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import zoo
+from conftest import mostly_slow
 
 import snn_toolbox_tf as snn
 from snn_toolbox_tf.simulation import blocking
@@ -63,7 +64,12 @@ def test_outputs_last_and_listed_are_rows_of_all(model_snn, x_mlp):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("builder", [zoo.residual, zoo.operators, zoo.preprocessing, zoo.multi_input])
+@pytest.mark.parametrize(
+    "builder",
+    mostly_slow(
+        [zoo.residual, zoo.operators, zoo.preprocessing, zoo.multi_input], [zoo.preprocessing, zoo.multi_input]
+    ),
+)
 def test_what_does_not_change_in_time_is_kept_between_the_segments_of_a_run(builder):
     model = zoo.build(builder)
     x = zoo.data_for(model, 3)
@@ -279,6 +285,7 @@ def test_a_result_above_the_memory_limit_is_refused_before_the_simulation(model_
         model_snn.simulate(iter([x_mlp] * 100), timesteps=1000, memory_limit=2**20)
 
 
+@pytest.mark.slow
 @pytest.mark.long
 def test_memory_does_not_grow_with_timesteps_or_samples():
     """Peak memory of a fresh process after a short run, and after one of 60 times the timesteps and 8 times the samples.
@@ -292,7 +299,7 @@ model = keras.Sequential([
     keras.Input((16, 16, 3)), layers.Conv2D(16, 3, padding="same", activation="relu"), layers.MaxPooling2D(2),
     layers.Conv2D(16, 3, padding="same", activation="relu"), layers.Flatten(), layers.Dense(4)])
 x = np.random.default_rng(0).random((512, 16, 16, 3), dtype=np.float32)
-model_snn = snn.convert_keras(model, x)
+model_snn = snn.convert_keras(model, x[:64], threshold_rule="percentile")
 peak = []
 for samples, timesteps in ((64, 16), (512, 960)):
     model_snn.simulate(x[:samples], timesteps=timesteps, outputs="last")

@@ -13,6 +13,7 @@ from snn_toolbox_tf import experiment
 from snn_toolbox_tf.report.text import MISSING
 
 L = keras.layers
+pytestmark = pytest.mark.usefixtures("undrawn")
 
 
 @pytest.fixture
@@ -31,7 +32,8 @@ def given(rng):
 
 @pytest.fixture
 def settings(tmp_path):
-    return snn.Settings().replace(path_wd=str(tmp_path), duration=6, plot_vars=[])
+    """Thresholds that need no search: what finds them is not the business of a sweep."""
+    return snn.Settings().replace(path_wd=str(tmp_path), duration=6, plot_vars=[], threshold_rule="percentile")
 
 
 @pytest.fixture
@@ -66,7 +68,9 @@ def test_each_point_is_a_run(settings, given):
     assert rates == sorted(rates, reverse=True)
 
 
-def test_the_table_is_in_all_its_forms(settings, given):
+def test_the_table_is_in_all_its_forms(settings, given, monkeypatch):
+    # Figures are drawn here.
+    monkeypatch.undo()
     swept = snn.sweep(settings, "percentile", [99, 99.9], **given)
     with (swept.folder / "sweep.csv").open() as file:
         rows = list(csv.DictReader(file))
@@ -80,6 +84,7 @@ def test_the_table_is_in_all_its_forms(settings, given):
     assert (swept.folder / "sweep.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.few(4)
 @pytest.mark.parametrize(
     ("name", "values", "count"),
     [
@@ -99,6 +104,9 @@ def test_the_table_is_in_all_its_forms(settings, given):
 def test_the_network_is_converted_anew_where_it_depends_on_the_setting(
     settings, given, conversions, name, values, count
 ):
+    if name == "duration":
+        # Only what is found by trying depends on the number of timesteps.
+        settings = settings.replace(threshold_rule=None)
     swept = snn.sweep(settings, name, values, **given)
     assert [row[name] for row in swept.table] == values
     assert len(conversions) == count
@@ -154,7 +162,7 @@ def test_the_mean_firing_rate_is_that_of_the_report(settings, given):
         [keras.Input((6,)), L.Dense(50, "relu", name="a"), L.Dense(2, "relu", name="b"), L.Dense(3, name="c")]
     )
     swept = snn.sweep(settings, "v_thresh", [1], model=model, x_test=x, x_norm=x)
-    rates = snn.convert_keras(model, x, timesteps=6).simulate(x).neuron_firing_rates
+    rates = snn.convert_keras(model, x, timesteps=6, threshold_rule="percentile").simulate(x).neuron_firing_rates
     assert swept.table[0]["firing_rate"] == pytest.approx(np.concatenate([rates["a_relu"], rates["b_relu"]]).mean())
 
 

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 import snn_toolbox_tf as snn
@@ -48,11 +49,11 @@ def test_an_installation_without_templates_says_so(monkeypatch, tmp_path, capsys
     assert re.search(f"There are no configuration templates in '{tmp_path}'. Install", capsys.readouterr().err)
 
 
-def run_example(name, folder, *arguments):
+def run_example(name, folder, *arguments, **environment):
     """Runs an example as a process of its own and returns its standard output."""
     done = subprocess.run(
         [sys.executable, ROOT / "examples" / f"{name}.py", "--folder", folder, *arguments],
-        env={**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"},
+        env={**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3", **environment},
         capture_output=True,
         text=True,
         timeout=300,
@@ -78,7 +79,7 @@ def test_digits(tmp_path):
     assert abs(ann - accuracy) < 0.01
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_cifar10_resnet20(data_dir, tmp_path):
     run_example("cifar10_resnet20", tmp_path, "--images", "64", "--timesteps", "8", "--calibration-images", "128")
     ann, accuracy = accuracies(tmp_path / "run" / "report.html")
@@ -86,10 +87,16 @@ def test_cifar10_resnet20(data_dir, tmp_path):
     assert 0.2 < accuracy < ann
 
 
+@pytest.mark.slow
 @pytest.mark.long
 def test_snn_toolbox_mnist_example_runs_unchanged(data_dir, tmp_path):
     """The configuration as that example writes it: by configparser, from Python values, into a file called `config`."""
-    run_example("snn_toolbox_mnist", tmp_path)
+    few = tmp_path / "few"
+    few.mkdir()
+    for part, count in (("train", 3000), ("test", 200)):
+        with np.load(data_dir / f"mnist_{part}.npz") as file:
+            np.savez(few / f"mnist_{part}.npz", x=file["x"][:count], y=file["y"][:count])
+    run_example("snn_toolbox_mnist", tmp_path, SNN_TOOLBOX_TF_DATA=str(few))
     config = configparser.ConfigParser()
     config["paths"] = {"path_wd": str(tmp_path), "dataset_path": str(tmp_path), "filename_ann": "mnist_cnn"}
     config["tools"] = {"evaluate_ann": True, "normalize": True}
@@ -108,6 +115,7 @@ def test_snn_toolbox_mnist_example_runs_unchanged(data_dir, tmp_path):
     assert main(["run", str(tmp_path / "config"), "--runlabel", "again", "--quiet"]) == 0
     again = tmp_path / "again"
     assert accuracies(again / "report.html") == before
-    assert before[0] - before[1] <= 0.01
+    assert before[0] > 0.5
+    assert before[0] - before[1] <= 0.05
     drawn = {path.stem for path in (again / "plots").iterdir()}
     assert drawn == {"accuracy", "error", "firing_rates", "correlation", "raster", "membrane"}

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import zoo
+from conftest import mostly_slow
 
 import snn_toolbox_tf as snn
 from snn_toolbox_tf.layers import QuantizationClipFloorShift, ThresholdReLU
@@ -11,6 +12,7 @@ from snn_toolbox_tf.layers import QuantizationClipFloorShift, ThresholdReLU
 L = keras.layers
 #: A PReLU has no steps.
 QUANTISED = [builder for builder in zoo.BUILDERS if builder is not zoo.resampled]
+KEPT = [zoo.channels_first, zoo.operators, zoo.multi_input, zoo.trained_thresholds]
 
 
 def rectifiers(model):
@@ -38,7 +40,7 @@ def relative(ours, theirs):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("builder", zoo.BUILDERS)
+@pytest.mark.parametrize("builder", mostly_slow(zoo.BUILDERS, KEPT))
 def test_thresholds_that_clip_nothing_keep_the_function(builder):
     model = zoo.build(builder)
     x, before = zoo.data_for(model, 20), model.get_weights()
@@ -49,8 +51,9 @@ def test_thresholds_that_clip_nothing_keep_the_function(builder):
     assert all(map(np.array_equal, before, model.get_weights()))
 
 
+@pytest.mark.few(2)
 @pytest.mark.long
-@pytest.mark.parametrize("builder", QUANTISED)
+@pytest.mark.parametrize("builder", mostly_slow(QUANTISED, KEPT))
 def test_what_was_quantised_is_the_spiking_network_at_the_trained_number_of_timesteps(builder):
     model = zoo.build(builder)
     x = zoo.data_for(model, 20)
@@ -218,6 +221,7 @@ def test_models_that_cannot_be_converted_are_refused_before_any_training(x_mlp):
         snn.with_trainable_thresholds(leaky, x_mlp)
 
 
+@pytest.mark.slow
 @pytest.mark.long
 def test_fine_tuned_on_mnist_four_timesteps_are_the_trained_network(data_dir):
     """On 6,000 training and 2,000 test images; step by step, four times as many timesteps are no less accurate."""

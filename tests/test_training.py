@@ -217,6 +217,7 @@ def test_every_weight_gets_a_gradient(build):
         assert np.any(tf.convert_to_tensor(gradient)), weight.path
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("build", [zoo.resampled, zoo.residual], ids=lambda build: build.__name__)
 def test_training_goes_the_same_way_after_loading(build, tmp_path):
     """Grids are computed anew from what the file holds: those of layers without weights of their own as well."""
