@@ -217,6 +217,12 @@ class Simulation(Section):
         "Timesteps that a synapse handles at once; chosen if empty. Speed only.",
         "nothing",
     )
+    engine: str = setting(
+        "auto",
+        values.choice(_same("auto", "dense", "event")),
+        "What runs synapses: Keras layers (dense), kernels that work only where there are spikes (event). Speed only.",
+        "nothing",
+    )
 
 
 @dataclasses.dataclass(frozen=True)

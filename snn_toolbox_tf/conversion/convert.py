@@ -49,6 +49,7 @@ def convert_keras(
     max_pooling: str = "accumulated",
     seed: int = 0,
     block_length: int | None = None,
+    engine: str = "auto",
     calibration: str | GradientCalibration = "automatic",
     name: str | None = None,
 ) -> SpikingModel:
@@ -101,6 +102,8 @@ def convert_keras(
             2017), which needs a population in front of each pooling.
         seed: Seed of Poisson input, and of the random input that verifies a conversion without calibration data.
         block_length: K, the number of timesteps that each synapse handles at once; None: by batch size and caches.
+        engine: What runs synapses that read spikes alone: "dense", their Keras layers; "event", native kernels that work
+            only where there are spikes; "auto", what is faster. Spikes do not depend on it.
         calibration: "automatic", without gradients; or "gradient", after which the network learns from its source, on the
             calibration data, for this number of timesteps (or a `GradientCalibration`, which says how). It takes minutes.
         name: Name of the spiking model; the source's with "_snn" if None.
@@ -140,6 +143,7 @@ def convert_keras(
         max_pooling=max_pooling,
         seed=seed,
         block_length=block_length,
+        engine=engine,
         calibration=calibration,
     )
     if name is not None:
@@ -215,6 +219,7 @@ def convert_graph(
         input=options.input,
         seed=options.seed,
         block_length=options.block_length,
+        engine=options.engine,
         schedule=options.schedule,
         conversion=record,
         name=name or f"{model.name}_snn",

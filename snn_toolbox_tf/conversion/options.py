@@ -22,6 +22,7 @@ from snn_toolbox_tf.foundation.argument_checks import (
 from snn_toolbox_tf.model import DEFAULT_TIMESTEPS
 from snn_toolbox_tf.neurons import IntegrateAndFire, Neuron
 from snn_toolbox_tf.passes import MAX_POOLINGS
+from snn_toolbox_tf.simulation.event_synapses import ENGINES
 from snn_toolbox_tf.simulation.inputs import INPUT_MODES
 from snn_toolbox_tf.simulation.schedules import check_schedule
 
@@ -55,6 +56,7 @@ class ConversionOptions:
     max_pooling: str = "accumulated"
     seed: int = 0
     block_length: int | None = None
+    engine: str = "auto"
     calibration: str | GradientCalibration = "automatic"
 
     def __post_init__(self) -> None:
@@ -83,6 +85,7 @@ class ConversionOptions:
         check_seed(self.seed)
         if self.block_length is not None:
             check_positive_integer(self.block_length, "block_length")
+        check_one_of(self.engine, ENGINES, "engine")
         if self.gradient is not None:
             self._check_gradient()
         self._check_starts()

@@ -33,6 +33,7 @@ def conversion_options(settings: Settings) -> ConversionOptions:
             input=settings.input_mode,
             max_pooling=settings.conversion.maxpool_type,
             seed=settings.simulation.seed,
+            engine=settings.simulation.engine,
         )
     except ValueError as error:
         raise ConfigurationError(str(error)) from error
@@ -59,10 +60,12 @@ def with_timesteps_of(settings: Settings, model_snn: SpikingModel) -> Settings:
     return settings.replace(timesteps=model_snn.timesteps, tolerance=None)
 
 
-def set_timesteps(model_snn: SpikingModel, settings: Settings) -> None:
-    """Gives a network the number of timesteps of the settings; what was found for it stays."""
+def set_up(model_snn: SpikingModel, settings: Settings) -> None:
+    """Gives a network engine and number of timesteps of the settings; what was found for it stays."""
     if isinstance(settings.timesteps, int):
         model_snn.timesteps = settings.timesteps
+    if model_snn.engine != settings.simulation.engine:
+        model_snn.engine = settings.simulation.engine
 
 
 def settings_of_conversion(settings: Settings, model_snn: SpikingModel) -> Settings:

@@ -20,7 +20,7 @@ from snn_toolbox_tf.experiment.evaluation import Evaluation, Evaluator, names_of
 from snn_toolbox_tf.experiment.notes import noted
 from snn_toolbox_tf.experiment.options import (
     conversion_options,
-    set_timesteps,
+    set_up,
     simulation_arguments,
     wanted_figures,
     with_timesteps_of,
@@ -163,7 +163,7 @@ def convert_prepared(prepared: Prepared, progress: Progress) -> Converted:
     """Returns the spiking network of a run: converted, or as it was loaded."""
     settings, network = prepared.settings, prepared.network
     if isinstance(network, SpikingModel):
-        set_timesteps(network, settings)
+        set_up(network, settings)
         return Converted(network)
     if prepared.source is None:
         raise ConfigurationError("[tools] convert = True needs a source model.")

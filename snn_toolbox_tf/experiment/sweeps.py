@@ -15,7 +15,7 @@ from snn_toolbox_tf.config.files import file_stem
 from snn_toolbox_tf.config.sections import SECTION_OF, affects
 from snn_toolbox_tf.config.settings import key_of, section_of, write_value
 from snn_toolbox_tf.experiment import sources
-from snn_toolbox_tf.experiment.options import conversion_options, set_timesteps
+from snn_toolbox_tf.experiment.options import conversion_options, set_up
 from snn_toolbox_tf.experiment.preparation import Prepared, check_conversion, load_converted, prepare
 from snn_toolbox_tf.experiment.progress import Progress
 from snn_toolbox_tf.experiment.run_folder import RunFolder
@@ -264,7 +264,7 @@ class _Networks:
         key = (options if options.depends_on_timesteps else dataclasses.replace(options, timesteps=1), digests)
         if self._converted is None or key != self._key:
             self._key, self._converted = key, convert_prepared(prepared, progress)
-        set_timesteps(self._converted.model_snn, prepared.settings)
+        set_up(self._converted.model_snn, prepared.settings)
         return self._converted
 
 

@@ -4,9 +4,10 @@ import numbers
 import warnings
 from typing import Any
 
-from snn_toolbox_tf.foundation.argument_checks import check_start, check_timesteps
+from snn_toolbox_tf.foundation.argument_checks import check_one_of, check_start, check_timesteps
 from snn_toolbox_tf.graph import Population
 from snn_toolbox_tf.model.trainable_model import TrainableModel
+from snn_toolbox_tf.simulation.event_synapses import ENGINES
 from snn_toolbox_tf.simulation.result import SimulationResult
 from snn_toolbox_tf.simulation.simulate import simulate
 
@@ -55,6 +56,17 @@ class SimulatedModel(TrainableModel):
         """
         populations = self._runner.network.graph.of_type(Population)
         return {node.name: node.start for node in populations if node.start}
+
+    @property
+    def engine(self) -> str:
+        """What runs synapses that read spikes alone: "auto", "dense" or "event"; it changes nothing but speed."""
+        return self._runner.engine
+
+    @engine.setter
+    def engine(self, value: str) -> None:
+        self._refuse_in_training("engine")
+        self._runner.engine = check_one_of(value, ENGINES, "engine")
+        self._trace_anew()
 
     def _refuse_in_training(self, name: str) -> None:
         if self._fine_tuning.active:

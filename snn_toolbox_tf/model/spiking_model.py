@@ -24,6 +24,7 @@ from snn_toolbox_tf.model.saving import check_target, model_from_description, re
 from snn_toolbox_tf.model.simulated_model import SimulatedModel
 from snn_toolbox_tf.network import Network, inputs_of
 from snn_toolbox_tf.network.input_data import by_input_name, check_static_shapes
+from snn_toolbox_tf.simulation.event_synapses import ENGINES
 from snn_toolbox_tf.simulation.inputs import INPUT_MODES, InputOptions
 from snn_toolbox_tf.simulation.runner import Runner
 from snn_toolbox_tf.simulation.schedules import check_schedule, neurons_of
@@ -52,6 +53,8 @@ class SpikingModel(SimulatedModel):
         seed: Seed of the Poisson draws.
         block_length: K, the number of timesteps that each synapse handles at once; None chooses it by batch size and
             caches. Spikes do not depend on it.
+        engine: What runs synapses that read spikes alone: "dense", their Keras layers; "event", native kernels that work
+            only where there are spikes; "auto", what is faster. Spikes do not depend on it.
         schedule: "step", or "layer_synchronous": each population integrates all timesteps before it fires. Exact, with a
             latency of T timesteps per layer.
         conversion: How the model was made, a `ConversionRecord` or its `as_dict()`.
@@ -69,6 +72,7 @@ class SpikingModel(SimulatedModel):
         input: str = "analog",
         seed: int = 0,
         block_length: int | None = None,
+        engine: str = "auto",
         schedule: str = "step",
         conversion: ConversionRecord | dict[str, Any] | None = None,
         name: str | None = None,
@@ -85,6 +89,7 @@ class SpikingModel(SimulatedModel):
         self._timesteps = check_timesteps(timesteps)
         if block_length is not None:
             check_positive_integer(block_length, "block_length")
+        check_one_of(engine, ENGINES, "engine")
         check_schedule(schedule, neurons_of(self._network.graph), input)
         input_options = InputOptions(check_one_of(input, INPUT_MODES, "input"), check_seed(seed))
         if not isinstance(conversion, ConversionRecord):
@@ -92,7 +97,7 @@ class SpikingModel(SimulatedModel):
         self.output_names = [readout.name for readout in self._network.graph.readouts]
         # XLA's CPU version of the step is slow, and it refuses custom operations.
         self.supports_jit = False
-        self.prepare(Runner(self._network, input_options, block_length, schedule), conversion)
+        self.prepare(Runner(self._network, input_options, block_length, schedule, engine), conversion)
         self.built = True
 
     @property
@@ -209,6 +214,7 @@ class SpikingModel(SimulatedModel):
             "input": self.input_options.mode,
             "seed": self.input_options.seed,
             "block_length": self._runner.block_length,
+            "engine": self._runner.engine,
             "schedule": self._runner.schedule,
             "conversion": self.conversion.as_dict(),
             "name": self.name,

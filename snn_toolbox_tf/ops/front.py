@@ -8,9 +8,9 @@ import tensorflow as tf
 from snn_toolbox_tf.foundation.argument_checks import check_one_of
 from snn_toolbox_tf.neurons import IntegrateAndFire, Neuron
 from snn_toolbox_tf.ops import convolution, max_pool, native, reference
+from snn_toolbox_tf.ops.convolution import ConvolutionWindow
 from snn_toolbox_tf.ops.max_pool import Window
 from snn_toolbox_tf.ops.selection import implementation
-from snn_toolbox_tf.ops.convolution import ConvolutionWindow
 from snn_toolbox_tf.ops.step import MAXIMAL_CURRENTS, Current, Response, Step
 from snn_toolbox_tf.ops.surrogate import SURROGATE_GRADIENTS, with_surrogate_gradient
 

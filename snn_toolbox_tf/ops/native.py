@@ -10,9 +10,9 @@ from typing import Any
 
 import tensorflow as tf
 
+from snn_toolbox_tf.ops.convolution import ConvolutionWindow
 from snn_toolbox_tf.ops.max_pool import Window
 from snn_toolbox_tf.ops.source_digest import source_digest
-from snn_toolbox_tf.ops.convolution import ConvolutionWindow
 from snn_toolbox_tf.ops.step import Current, Response, Step
 
 LIBRARY = pathlib.Path(__file__).with_name("libsnn_toolbox_tf.so")
@@ -169,4 +169,6 @@ def _no_pooling_gradient(op: Any, *gradients: Any) -> Any:
 
 @tf.RegisterGradient("SnnToolbox>SpikeConvolution")
 def _no_convolution_gradient(op: Any, *gradients: Any) -> Any:
-    raise LookupError("The native convolution of spikes has no gradient. Take a Keras layer, or `ops.use('reference')`.")
+    raise LookupError(
+        "The native convolution of spikes has no gradient. Take a Keras layer, or `ops.use('reference')`."
+    )

@@ -2,10 +2,11 @@
 
 import tensorflow as tf
 
+from snn_toolbox_tf import ops
 from snn_toolbox_tf.graph import InputNode, MaxPool, Population, Synapse
 from snn_toolbox_tf.network import Network
 from snn_toolbox_tf.simulation.block import Block, BlockOptions, Element, NodeState, Outcome, zeros
-from snn_toolbox_tf.simulation.event_synapses import event_driven, event_synapses
+from snn_toolbox_tf.simulation.event_synapses import event_synapses, run_on_spikes
 from snn_toolbox_tf.simulation.inputs import InputOptions, input_elements
 from snn_toolbox_tf.simulation.pooling import pool
 from snn_toolbox_tf.simulation.population import PopulationElement
@@ -20,10 +21,9 @@ def network_elements(network: Network, input_options: InputOptions, engine: str 
     Args:
         network: The spiking network.
         input_options: How input is encoded.
-        engine: What runs synapses that read spikes alone: "event" (the kernels that work only where there are some) or
-            "dense" (their Keras layers).
+        engine: What runs synapses that read spikes alone, one of `ENGINES`.
     """
-    events = event_synapses(network.graph) if engine == "event" else frozenset()
+    events = event_synapses(network.graph, engine)
     graph, absorbed = network.graph, absorbed_synapses(network.graph)
     elements: dict[str, Element] = dict(input_elements(network, input_options))
     for node in graph:
@@ -34,7 +34,7 @@ def network_elements(network: Network, input_options: InputOptions, engine: str 
         elif isinstance(node, Synapse) and node.name in absorbed:
             elements[node.name] = AbsorbedElement(network, node)
         elif isinstance(node, Synapse):
-            elements[node.name] = SynapseElement(network, node, event_driven=node.name in events)
+            elements[node.name] = SynapseElement(network, node, engine if node.name in events else "dense")
         elif not isinstance(node, InputNode):
             raise TypeError(f"Node '{node.name}' ({type(node).__name__}) has no place in a spiking network.")
     return elements | {
@@ -45,15 +45,17 @@ def network_elements(network: Network, input_options: InputOptions, engine: str 
 class SynapseElement(Element):
     """An affine map: its layer, on all timesteps of a block at once. It keeps nothing."""
 
-    def __init__(self, network: Network, node: Synapse, *, event_driven: bool = False) -> None:
+    def __init__(self, network: Network, node: Synapse, engine: str) -> None:
         super().__init__(node.inputs)
-        self._network, self._node, self._event_driven = network, node, event_driven
+        self._network, self._node, self._engine = network, node, engine
 
     def run(self, inputs: list[Signal], state: NodeState, block: Block) -> Outcome:
         """Runs the layer; once, where no input changes in the block."""
-        if self._event_driven and not block.options.differentiable:
-            layer = self._network.layers[self._node.name]
-            current = event_driven(self._node, layer, inputs[0].at_every_step(block.timesteps))
+        # The reference has nothing to gain: it is a dense convolution.
+        native = ops.implementation().name == "native"
+        if self._engine != "dense" and native and not block.options.differentiable:
+            layer, spikes = self._network.layers[self._node.name], inputs[0].at_every_step(block.timesteps)
+            current = run_on_spikes(self._node, layer, spikes, engine=self._engine)
             return Outcome(Signal.of(current, constant=False))
         constant = all(signal.constant for signal in inputs)
         values = [signal.value if constant else signal.at_every_step(block.timesteps) for signal in inputs]

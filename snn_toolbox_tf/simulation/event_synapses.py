@@ -1,5 +1,6 @@
 """Synapses that read spikes and nothing else: what they give is the sum of their weights' rows where there are spikes."""
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -7,19 +8,33 @@ from snn_toolbox_tf import ops
 from snn_toolbox_tf.graph import Graph, Population, Synapse
 from snn_toolbox_tf.synapses.carriers import spike_carriers
 
+#: What runs synapses that read spikes: their Keras layers, kernels that work only where there are spikes, or what is faster.
+ENGINES = ("auto", "dense", "event")
+#: Where the event-driven kernel is faster: for so many outputs or more, and a smaller share of active inputs (measured
+#: against TensorFlow's layers on AVX-512, by benchmarks/event_kernels.py).
+FEWEST_OUTPUTS, LARGEST_RATE = 64, 0.15
 #: Layers that there is a kernel for.
 _CLASSES = ("Conv1D", "Conv2D", "Dense")
 
 
-def event_synapses(graph: Graph) -> frozenset[str]:
-    """Returns the names of the synapses that read spikes of height 1 and nothing else, and that there is a kernel for."""
+def event_synapses(graph: Graph, engine: str) -> frozenset[str]:
+    """Returns the names of the synapses that an engine may run event-driven.
+
+    They read unsigned spikes of height 1 and nothing else, and there is a kernel for them; with "auto", one that may pay.
+    """
     populations = graph.of_type(Population)
-    if any(node.neuron.signed_spikes or node.spike_height != "unit" for node in populations):
+    if engine == "dense" or any(node.neuron.signed_spikes or node.spike_height != "unit" for node in populations):
         return frozenset()
     carriers = spike_carriers(graph)
     return frozenset(
-        node.name for node in graph.of_type(Synapse) if set(node.inputs) <= carriers and has_kernel(node)
+        node.name
+        for node in graph.of_type(Synapse)
+        if set(node.inputs) <= carriers and has_kernel(node) and (engine == "event" or _may_pay(node))
     )
+
+
+def _may_pay(node: Synapse) -> bool:
+    return node.shape[-1] >= FEWEST_OUTPUTS
 
 
 def has_kernel(node: Synapse) -> bool:
@@ -34,17 +49,29 @@ def has_kernel(node: Synapse) -> bool:
     )
 
 
-def event_driven(node: Synapse, layer: tf.Module, spikes: tf.Tensor) -> tf.Tensor:
-    """Runs a layer on spikes.
+def run_on_spikes(node: Synapse, layer: keras.layers.Layer, spikes: tf.Tensor, *, engine: str) -> tf.Tensor:
+    """Runs a layer of `event_synapses` on spikes; "auto" decides by how many there are.
 
     Args:
-        node: The node, for which `has_kernel` holds.
+        node: The node.
         layer: Its layer.
         spikes: 0 or 1, float32 `[samples, ...]`.
+        engine: "auto" or "event".
 
     Returns:
-        The layer's output, float32 `[samples, ...]`.
+        The layer's output, float32 `[samples, ...]`; the same bits either way.
     """
+    if engine == "event":
+        return _event_driven(node, layer, spikes)
+    # Of no samples it is NaN, and the layer runs.
+    return tf.cond(
+        tf.reduce_mean(spikes) < LARGEST_RATE,
+        lambda: _event_driven(node, layer, spikes),
+        lambda: tf.ensure_shape(layer(spikes), [None, *node.shape]),
+    )
+
+
+def _event_driven(node: Synapse, layer: keras.layers.Layer, spikes: tf.Tensor) -> tf.Tensor:
     kernel = tf.convert_to_tensor(layer.kernel)
     bias = tf.convert_to_tensor(layer.bias) if layer.use_bias else None
     config = node.layer.config
@@ -62,4 +89,5 @@ def event_driven(node: Synapse, layer: tf.Module, spikes: tf.Tensor) -> tf.Tenso
         if dimensions == 1:
             spikes, kernel = spikes[:, tf.newaxis], kernel[tf.newaxis]
     window = ops.ConvolutionWindow(strides, dilations, config.get("padding", "valid"))
-    return tf.reshape(ops.spike_convolution(spikes, kernel, bias, window=window), [-1, *node.shape])
+    current = ops.spike_convolution(spikes, kernel, bias, window=window)
+    return tf.ensure_shape(tf.reshape(current, [-1, *node.shape]), [None, *node.shape])

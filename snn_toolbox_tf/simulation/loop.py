@@ -43,7 +43,7 @@ class TimeLoop:
         network: The spiking network.
         input_options: How input is encoded.
         replaced: Elements that take the place of the network's own, by name.
-        engine: "dense" or "event", see `network_elements`.
+        engine: What runs synapses that read spikes alone, see `network_elements`.
     """
 
     def __init__(

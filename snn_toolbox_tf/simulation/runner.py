@@ -23,7 +23,8 @@ class Runner:
         input_options: How input is encoded unless told otherwise.
         block_length: K, unless told otherwise; None: chosen by `choose_blocking`.
         schedule: "step", or "layer_synchronous": every population integrates all timesteps before it fires.
-        engine: "dense" or "event": what runs synapses that read spikes alone.
+        engine: What runs synapses that read spikes alone: "dense" (their Keras layers), "event" (kernels that work only
+            where there are spikes), or "auto", what is faster. Spikes do not depend on it.
     """
 
     def __init__(
@@ -32,7 +33,7 @@ class Runner:
         input_options: InputOptions,
         block_length: int | None,
         schedule: str = "step",
-        engine: str = "dense",
+        engine: str = "auto",
     ) -> None:
         self.network = network
         self.input_options = input_options
@@ -237,7 +238,8 @@ class Runner:
             self._stream = None
 
     def forget_traces(self) -> None:
-        """Drops what was traced; needed when a layer's settings have changed."""
+        """Drops what was traced; needed when a layer's settings, or the engine, have changed."""
+        self._loops.clear()
         self._traced.clear()
 
 

@@ -216,15 +216,62 @@ void check_accumulate_max_pool(Bytes& bytes) {
   }
 }
 
+ConvolutionAxis convolution_axis(Bytes& bytes) {
+  ConvolutionAxis axis;
+  axis.input = bytes.number(1, 9);
+  axis.window = bytes.number(1, 4);
+  axis.stride = bytes.number(1, 3);
+  axis.dilation = bytes.number(1, 2);
+  const int64_t reach = (axis.window - 1) * axis.dilation + 1;
+  if (bytes.flip() || reach > axis.input) {
+    axis.output = (axis.input + axis.stride - 1) / axis.stride;
+    const int64_t missing = (axis.output - 1) * axis.stride + reach - axis.input;
+    axis.padding = missing > 0 ? missing / 2 : 0;
+  } else {
+    axis.output = (axis.input - reach) / axis.stride + 1;
+  }
+  return axis;
+}
+
+void check_spike_convolution(Bytes& bytes) {
+  SpikeConvolution p;
+  p.samples = bytes.number(1, 5);
+  p.inputs = bytes.number(1, 40);
+  // Now and then more outputs than stay in registers.
+  p.outputs = bytes.number(0, 20) == 0 ? 300 : bytes.number(1, 70);
+  p.rows = convolution_axis(bytes);
+  p.columns = convolution_axis(bytes);
+  Array<float> spikes(p.samples * p.sample_size()), kernel(p.fan_in() * p.outputs), bias(p.outputs);
+  const int64_t rate = bytes.number(0, 10);
+  for (int64_t i = 0; i < spikes.size(); ++i) spikes.data()[i] = bytes.number(0, 9) < rate ? 1.0f : 0.0f;
+  // On a grid, so that sums are exact in any order.
+  for (int64_t i = 0; i < kernel.size(); ++i) kernel.data()[i] = static_cast<float>(bytes.number(-50, 50)) / 16.0f;
+  for (int64_t i = 0; i < bias.size(); ++i) bias.data()[i] = static_cast<float>(bytes.number(-50, 50)) / 16.0f;
+  p.spikes = spikes.data();
+  p.kernel = kernel.data();
+  p.bias = bytes.flip() ? bias.data() : nullptr;
+  std::unique_ptr<Array<float>> expected;
+  for (const Variant& variant : variants()) {
+    std::unique_ptr<Array<float>> current(new Array<float>(p.samples * p.rows.output * p.columns.output * p.outputs));
+    p.current = current->data();
+    run(p, variant.spike_convolution);
+    if (expected) {
+      compare(variant.name, "current", *current, *expected);
+    } else {
+      expected = std::move(current);
+    }
+  }
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   Bytes bytes(data, size);
   ThreadPool::instance().set_threads(static_cast<int>(bytes.number(1, 3)));
-  if (bytes.flip()) {
-    check_integrate_fire(bytes);
-  } else {
-    check_accumulate_max_pool(bytes);
+  switch (bytes.number(0, 2)) {
+    case 0: check_integrate_fire(bytes); break;
+    case 1: check_accumulate_max_pool(bytes); break;
+    default: check_spike_convolution(bytes);
   }
   return 0;
 }
