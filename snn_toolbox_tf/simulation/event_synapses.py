@@ -10,9 +10,11 @@ from snn_toolbox_tf.synapses.carriers import spike_carriers
 
 #: What runs synapses that read spikes: their Keras layers, kernels that work only where there are spikes, or what is faster.
 ENGINES = ("auto", "dense", "event")
-#: Where the event-driven kernel is faster: for so many outputs or more, and a smaller share of active inputs (measured
-#: against TensorFlow's layers on AVX-512, by benchmarks/event_kernels.py).
-FEWEST_OUTPUTS, LARGEST_RATE = 64, 0.15
+#: The event-driven kernel is chosen for so many outputs or more, and a smaller share of active inputs: with some distance to
+#: where both take as long on AVX-512 (benchmarks/event_kernels.py). Narrow layers gain in the kernel and lose around it.
+FEWEST_OUTPUTS, LARGEST_RATE = 64, 0.25
+#: One sample of so many tells the share of active inputs.
+LOOKED_AT = 8
 #: Layers that there is a kernel for.
 _CLASSES = ("Conv1D", "Conv2D", "Dense")
 
@@ -29,12 +31,8 @@ def event_synapses(graph: Graph, engine: str) -> frozenset[str]:
     return frozenset(
         node.name
         for node in graph.of_type(Synapse)
-        if set(node.inputs) <= carriers and has_kernel(node) and (engine == "event" or _may_pay(node))
+        if set(node.inputs) <= carriers and has_kernel(node) and (engine == "event" or node.shape[-1] >= FEWEST_OUTPUTS)
     )
-
-
-def _may_pay(node: Synapse) -> bool:
-    return node.shape[-1] >= FEWEST_OUTPUTS
 
 
 def has_kernel(node: Synapse) -> bool:
@@ -44,6 +42,7 @@ def has_kernel(node: Synapse) -> bool:
         node.dtype == "float32"
         and node.layer.class_name in _CLASSES
         and config.get("groups", 1) == 1
+        and config.get("activation") in (None, "linear")
         and config.get("padding", "valid") in ("valid", "same")
         and config.get("data_format", "channels_last") == "channels_last"
     )
@@ -65,7 +64,7 @@ def run_on_spikes(node: Synapse, layer: keras.layers.Layer, spikes: tf.Tensor, *
         return _event_driven(node, layer, spikes)
     # Of no samples it is NaN, and the layer runs.
     return tf.cond(
-        tf.reduce_mean(spikes) < LARGEST_RATE,
+        tf.reduce_mean(spikes[::LOOKED_AT]) < LARGEST_RATE,
         lambda: _event_driven(node, layer, spikes),
         lambda: tf.ensure_shape(layer(spikes), [None, *node.shape]),
     )
