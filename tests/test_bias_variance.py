@@ -84,3 +84,7 @@ def test_unusable_timesteps_are_told(linear):
     model, model_snn, x = linear
     with pytest.raises(ValueError, match="increasing positive numbers of timesteps"):
         snn.bias_and_variance(model, model_snn, x, [8, 4])
+    with pytest.raises(
+        ValueError, match=r"several increasing numbers.*for example \[16, 32, 64\]. Received: timesteps=4"
+    ):
+        snn.bias_and_variance(model, model_snn, x, 4)

@@ -123,6 +123,11 @@ def bias_and_variance(
     """
     check_source_and_network(model, model_snn)
     numbers = _checked_seeds(seeds)
+    if np.ndim(timesteps) != 1 or not len(timesteps):
+        raise ValueError(
+            "Expected `timesteps` to be several increasing numbers of timesteps, for example [16, 32, 64]. "
+            f"Received: timesteps={timesteps!r}"
+        )
     graph = model_snn.network.graph
     arrays = as_arrays(x, graph, argument="x")
     size = check_positive_integer(batch_size, "batch_size")

@@ -148,8 +148,9 @@ class ConversionOptions:
         received = [f"{name}={value!r}" for name, value in calibrated.items() if value is not None]
         if self.starts and received:
             raise ValueError(
-                "What is found on spikes is found for populations that fire from the first timestep on. Expected "
-                "`population_starts` with a threshold rule and a number of timesteps, without corrections and gradients. "
+                "`population_starts` cannot be combined with corrections, timesteps='auto' and calibration by gradient, "
+                "which are for populations that fire from the first timestep on. Expected `population_starts` with a threshold "
+                "rule and a number of timesteps, without corrections and gradients. "
                 f"Received: population_starts={self.starts!r}, {', '.join(received)}"
             )
 
