@@ -149,8 +149,8 @@ class ConversionOptions:
         if self.starts and received:
             raise ValueError(
                 "`population_starts` cannot be combined with corrections, timesteps='auto' and calibration by gradient, "
-                "which are for populations that fire from the first timestep on. Expected `population_starts` with a threshold "
-                "rule and a number of timesteps, without corrections and gradients. "
+                "which are for populations that fire from the first timestep on. Expected `population_starts` with a "
+                "threshold rule and a number of timesteps, without corrections and gradients. "
                 f"Received: population_starts={self.starts!r}, {', '.join(received)}"
             )
 
