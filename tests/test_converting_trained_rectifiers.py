@@ -257,3 +257,15 @@ def test_a_layer_derived_from_these_is_refused():
 
     with pytest.raises(snn.UnsupportedModelError, match=r"'own' \(.*Own\)"):
         snn.convert_keras(dense_model(Own(name="own")))
+
+
+def test_the_record_says_that_thresholds_were_trained(x_cnn):
+    model = quantised_cnn()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        made = snn.convert_keras(model, x_cnn, timesteps=LEVELS).conversion
+    assert (made.threshold_rule, made.percentile, made.corrections) == ("trained", None, ())
+    assert "thresholds: trained per channel, no corrections" in str(made)
+    message = r"All thresholds of model .* were trained with it.*Received: corrections=\['biases'\]. Leave them out"
+    with pytest.warns(UserWarning, match=message):
+        snn.convert_keras(model, x_cnn, timesteps=LEVELS, corrections=["biases"])

@@ -91,11 +91,17 @@ class Calibrator:
         # What learns by gradient is told of afterwards, by its record.
         if chosen is not None and options.gradient is None:
             warn_of_poor_agreement(graph, chosen, timesteps, statistics.samples)
+        trained = bool(graph.of_type(Population)) and not to_be_found(graph)
+        if trained and options.recipe.corrections:
+            warn_user(
+                f"All thresholds of model '{graph.name}' were trained with it, and are taken as they are: there is nothing "
+                f"to correct. Received: corrections={list(options.recipe.corrections)}. Leave them out.",
+            )
         made_for = recipe.depends_on_timesteps or (chosen is not None and chosen.readout_start > 0)
         agreement = None if chosen is None else chosen.agreement
         record = {
-            "percentile": options.used_percentile if recipe.threshold_rule == "percentile" else None,
-            "threshold_rule": recipe.threshold_rule,
+            "percentile": options.used_percentile if recipe.threshold_rule == "percentile" and not trained else None,
+            "threshold_rule": "trained" if trained else recipe.threshold_rule,
             "per_channel": recipe.per_channel,
             "corrections": recipe.corrections,
             "calibrated_timesteps": timesteps if made_for else None,

@@ -17,7 +17,8 @@ class ConversionRecord:
     Attributes:
         percentile: Percentile of the positive activations that thresholds were taken from.
         per_channel: Whether each channel has a threshold of its own.
-        threshold_rule: Name of the rule; "custom" for a function, "batch norm and weights" without calibration data.
+        threshold_rule: Name of the rule; "custom" for a function, "batch norm and weights" without calibration data;
+            "trained" if the source was trained with all thresholds.
         timesteps: T that the network was converted for.
         tolerance: Share of decisions that were allowed to differ, where T was to be found; None where it was given.
         automatic: Whether thresholds and corrections were left to the conversion.
