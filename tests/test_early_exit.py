@@ -269,6 +269,13 @@ def test_several_outputs_have_no_early_exit():
         snn.convert_keras(model, x, threshold_rule="percentile").simulate(x, early_exit=snn.EarlyExit())
 
 
+def test_a_curve_needs_runs_to_the_end():
+    outputs = np.array([[[0.0, 1.0]], [[0.0, 1.0]]], "float32")
+    result = snn.SimulationResult(outputs, [1, 2], duration=2, samples=1, exit_timesteps=[1], from_logits=False)
+    with pytest.raises(ValueError, match=r"simulate without `early_exit`. Received: 1 of 1 samples answered earlier"):
+        result.accuracy_latency_curve([1])
+
+
 def test_a_curve_needs_several_timesteps_and_confidences(model_snn, x_mlp):
     with pytest.raises(ValueError, match=r'after several timesteps: `simulate\(outputs="all"\)`'):
         model_snn.simulate(x_mlp, outputs="last").accuracy_latency_curve(np.zeros(40))

@@ -156,8 +156,8 @@ class SimulationResult:
             **rule: Other arguments of `EarlyExit`: `criterion`, `min_timesteps`, `patience`, `every`.
 
         Raises:
-            ValueError: If there are outputs after one timestep only, or they are no class probabilities or logits; and as
-                `accuracy` and `EarlyExit`.
+            ValueError: If there are outputs after one timestep only, they are no class probabilities or logits, or samples
+                have exited early; and as `accuracy` and `EarlyExit`.
 
         Example:
             >>> import numpy as np, snn_toolbox_tf as snn
@@ -171,6 +171,11 @@ class SimulationResult:
             raise ValueError(
                 "An accuracy-latency curve needs class probabilities or logits of one output, after several timesteps: "
                 f'`simulate(outputs="all")`. Received: {self!r}'
+            )
+        if (self.exit_timesteps < self.duration).any():
+            raise ValueError(
+                "An accuracy-latency curve needs the outputs of samples that run to the end: simulate without `early_exit`. "
+                f"Received: {int((self.exit_timesteps < self.duration).sum())} of {self.samples} samples answered earlier"
             )
         places = EarlyExit(**rule).exits(
             self.outputs, self.timesteps, from_logits=self.from_logits, confidences=check_confidences(confidences)
