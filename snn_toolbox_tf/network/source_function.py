@@ -57,4 +57,6 @@ class SourceFunction:
                 return self.model(values, training=False)
 
         signature = {node.name: tf.TensorSpec((None, *node.shape)) for node in self._nodes}
-        return tf.function(call, input_signature=[signature], autograph=False, jit_compile=jit_compile)
+        function = tf.function(call, input_signature=[signature], autograph=False, jit_compile=jit_compile)
+        # Of several models, TensorFlow would warn that one function was traced again and again.
+        return function.get_concrete_function()
