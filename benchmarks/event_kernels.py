@@ -1,17 +1,17 @@
 """Layers on spikes: the time of the event-driven kernel as a multiple of that of TensorFlow's dense convolution.
 
-    python benchmarks/event_kernels.py [--rates 0.02 0.05 0.1 0.2] [--repeats 15]
+    python benchmarks/event_kernels.py [--rates 0.02 0.05 0.1 0.2] [--repeats 9]
 
-Both run in turn, on the same spikes, in this process's threads; what is printed is the median of their ratios. Below 1 the
-event-driven kernel is faster.
+Both run in turn, on the same spikes, in this process's threads; what is printed is the ratio of their medians. Below 1
+the event-driven kernel is faster.
 """
 
 import argparse
-import time
-from collections.abc import Callable
+import functools
 
 import numpy as np
 import tensorflow as tf
+from measuring import interleaved
 
 from snn_toolbox_tf import ops
 from snn_toolbox_tf.foundation.versions import versions
@@ -29,29 +29,21 @@ LAYERS = [
 ]
 
 
-def seconds(function: Callable[[], object]) -> float:
-    """Returns how long a call takes."""
-    start = time.perf_counter()
-    function()
-    return time.perf_counter() - start
-
-
 def ratio(layer: tuple[int, int, int, int, int], rate: float, repeats: int) -> float:
-    """Returns the median ratio of both times for a layer and a share of active inputs."""
+    """Returns the ratio of both times for a layer and a share of active inputs."""
     samples, size, inputs, outputs, window = layer
     rng = np.random.default_rng(0)
     spikes = tf.constant((rng.random((samples, size, size, inputs)) < rate).astype(np.float32))
     kernel = tf.constant(np.round(rng.normal(size=(window, window, inputs, outputs)) * 64).astype(np.float32) / 64)
     same = ops.ConvolutionWindow(padding="same")
-    calls = []
+    calls = {}
     for name in ("native", "reference"):
         with ops.use(name):
-            call = tf.function(lambda x: ops.spike_convolution(x, kernel, window=same)).get_concrete_function(spikes)
-        call(spikes)
-        calls.append(call)
-    event, dense = calls
-    np.testing.assert_array_equal(event(spikes), dense(spikes))
-    return float(np.median([seconds(lambda: event(spikes)) / seconds(lambda: dense(spikes)) for _ in range(repeats)]))
+            traced = tf.function(lambda x: ops.spike_convolution(x, kernel, window=same)).get_concrete_function(spikes)
+        calls[name] = functools.partial(traced, spikes)
+    np.testing.assert_array_equal(calls["native"](), calls["reference"]())
+    seconds = interleaved(calls, repeats)
+    return seconds["native"] / seconds["reference"]
 
 
 def main() -> None:

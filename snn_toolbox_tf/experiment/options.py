@@ -33,7 +33,6 @@ def conversion_options(settings: Settings) -> ConversionOptions:
             input=settings.input_mode,
             max_pooling=settings.conversion.maxpool_type,
             seed=settings.simulation.seed,
-            engine=settings.simulation.engine,
         )
     except ValueError as error:
         raise ConfigurationError(str(error)) from error

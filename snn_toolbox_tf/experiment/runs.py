@@ -176,6 +176,7 @@ def convert_prepared(prepared: Prepared, progress: Progress) -> Converted:
         except (TypeError, ValueError) as error:
             # What is wrong with model or data, but shows only when they meet.
             raise ConfigurationError(str(error)) from error
+    set_up(model_snn, settings)
     return Converted(model_snn, tuple(notes))
 
 

@@ -1,8 +1,7 @@
 // `SnnToolbox>AccumulateMaxPool`: max pooling of accumulated currents. See core/accumulate_max_pool.h for what it does.
 
-#include <cstring>
-
 #include "core/accumulate_max_pool.h"
+#include "core/windows.h"
 #include "native_control.h"
 #include "tensorflow_glue.h"
 
@@ -19,43 +18,21 @@ struct Attributes {
 };
 
 void* create(TF_OpKernelConstruction* construction) {
-  Status status;
   auto* attributes = new Attributes;
-  char padding[16] = {};
-  const struct {
-    const char* name;
-    int64_t* value;
-  } integers[] = {{"pool_rows", &attributes->pool_rows},
-                  {"pool_columns", &attributes->pool_columns},
-                  {"row_stride", &attributes->row_stride},
-                  {"column_stride", &attributes->column_stride}};
-  for (const auto& integer : integers) {
-    if (status.ok()) TF_OpKernelConstruction_GetAttrInt64(construction, integer.name, integer.value, status.get());
-  }
-  if (status.ok()) {
-    TF_OpKernelConstruction_GetAttrString(construction, "padding", padding, sizeof(padding) - 1, status.get());
-  }
-  attributes->same_padding = std::strcmp(padding, "same") == 0;
-  if (!status.ok()) TF_OpKernelConstruction_Failure(construction, status.get());
+  get_window_attributes(construction,
+                        {{"pool_rows", &attributes->pool_rows},
+                         {"pool_columns", &attributes->pool_columns},
+                         {"row_stride", &attributes->row_stride},
+                         {"column_stride", &attributes->column_stride}},
+                        &attributes->same_padding);
   return attributes;
 }
 
 void destroy(void* attributes) { delete static_cast<Attributes*>(attributes); }
 
-// The windows along one axis as TensorFlow lays them.
 WindowAxis window_axis(int64_t input, int64_t pool, int64_t stride, bool same) {
-  WindowAxis axis;
-  axis.input = input;
-  axis.pool = pool;
-  axis.stride = stride;
-  if (same) {
-    axis.output = (input + stride - 1) / stride;
-    const int64_t missing = (axis.output - 1) * stride + pool - input;
-    axis.padding = missing > 0 ? missing / 2 : 0;
-  } else {
-    axis.output = input < pool ? 0 : (input - pool) / stride + 1;
-  }
-  return axis;
+  const Windows windows = lay_windows(input, pool, stride, same);
+  return {input, pool, stride, windows.padding, windows.output};
 }
 
 bool compute_checked(const Attributes& attributes, TF_OpKernelContext* context, Status* status) {
@@ -117,10 +94,7 @@ bool register_op() {
   TF_OpDefinitionBuilderAddInput(op, "accumulated: double");
   TF_OpDefinitionBuilderAddOutput(op, "pooled: float");
   TF_OpDefinitionBuilderAddOutput(op, "final_accumulated: double");
-  for (const char* name : {"pool_rows", "pool_columns", "row_stride", "column_stride"}) {
-    TF_OpDefinitionBuilderAddAttr(op, (std::string(name) + ": int >= 1").c_str());
-  }
-  TF_OpDefinitionBuilderAddAttr(op, "padding: {'valid', 'same'}");
+  add_window_attributes(op, {"pool_rows", "pool_columns", "row_stride", "column_stride"});
   TF_OpDefinitionBuilderSetShapeInferenceFunction(op, infer_shapes);
   TF_RegisterOpDefinition(op, status.get());
   if (!status.ok()) return false;

@@ -1,8 +1,7 @@
 // `SnnToolbox>SpikeConvolution`: a convolution of spikes. See core/spike_convolution.h for what it does.
 
-#include <cstring>
-
 #include "core/spike_convolution.h"
+#include "core/windows.h"
 #include "native_control.h"
 #include "tensorflow_glue.h"
 
@@ -18,45 +17,21 @@ struct Attributes {
 };
 
 void* create(TF_OpKernelConstruction* construction) {
-  Status status;
   auto* attributes = new Attributes;
-  char padding[16] = {};
-  const struct {
-    const char* name;
-    int64_t* value;
-  } integers[] = {{"row_stride", &attributes->row_stride},
-                  {"column_stride", &attributes->column_stride},
-                  {"row_dilation", &attributes->row_dilation},
-                  {"column_dilation", &attributes->column_dilation}};
-  for (const auto& integer : integers) {
-    if (status.ok()) TF_OpKernelConstruction_GetAttrInt64(construction, integer.name, integer.value, status.get());
-  }
-  if (status.ok()) {
-    TF_OpKernelConstruction_GetAttrString(construction, "padding", padding, sizeof(padding) - 1, status.get());
-  }
-  attributes->same_padding = std::strcmp(padding, "same") == 0;
-  if (!status.ok()) TF_OpKernelConstruction_Failure(construction, status.get());
+  get_window_attributes(construction,
+                        {{"row_stride", &attributes->row_stride},
+                         {"column_stride", &attributes->column_stride},
+                         {"row_dilation", &attributes->row_dilation},
+                         {"column_dilation", &attributes->column_dilation}},
+                        &attributes->same_padding);
   return attributes;
 }
 
 void destroy(void* attributes) { delete static_cast<Attributes*>(attributes); }
 
-// The windows along one axis as TensorFlow lays them.
 ConvolutionAxis convolution_axis(int64_t input, int64_t window, int64_t stride, int64_t dilation, bool same) {
-  ConvolutionAxis axis;
-  axis.input = input;
-  axis.window = window;
-  axis.stride = stride;
-  axis.dilation = dilation;
-  const int64_t reach = (window - 1) * dilation + 1;
-  if (same) {
-    axis.output = (input + stride - 1) / stride;
-    const int64_t missing = (axis.output - 1) * stride + reach - input;
-    axis.padding = missing > 0 ? missing / 2 : 0;
-  } else {
-    axis.output = input < reach ? 0 : (input - reach) / stride + 1;
-  }
-  return axis;
+  const Windows windows = lay_windows(input, (window - 1) * dilation + 1, stride, same);
+  return {input, window, stride, dilation, windows.padding, windows.output};
 }
 
 bool compute_checked(const Attributes& attributes, TF_OpKernelContext* context, Status* status) {
@@ -117,10 +92,7 @@ bool register_op() {
   TF_OpDefinitionBuilderAddInput(op, "kernel: float");
   TF_OpDefinitionBuilderAddInput(op, "bias: float");
   TF_OpDefinitionBuilderAddOutput(op, "current: float");
-  for (const char* name : {"row_stride", "column_stride", "row_dilation", "column_dilation"}) {
-    TF_OpDefinitionBuilderAddAttr(op, (std::string(name) + ": int >= 1").c_str());
-  }
-  TF_OpDefinitionBuilderAddAttr(op, "padding: {'valid', 'same'}");
+  add_window_attributes(op, {"row_stride", "column_stride", "row_dilation", "column_dilation"});
   TF_OpDefinitionBuilderSetShapeInferenceFunction(op, infer_shapes);
   TF_RegisterOpDefinition(op, status.get());
   if (!status.ok()) return false;

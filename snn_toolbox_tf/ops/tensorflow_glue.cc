@@ -1,5 +1,7 @@
 #include "tensorflow_glue.h"
 
+#include <cstring>
+
 namespace snn_toolbox {
 
 int64_t Shape::size(int from) const {
@@ -65,6 +67,25 @@ void* allocate_output(TF_OpKernelContext* context, int index, TF_DataType type, 
   void* data = TF_TensorData(tensor);
   TF_DeleteTensor(tensor);
   return data;
+}
+
+void add_window_attributes(TF_OpDefinitionBuilder* op, std::initializer_list<const char*> integers) {
+  for (const char* name : integers) TF_OpDefinitionBuilderAddAttr(op, (std::string(name) + ": int >= 1").c_str());
+  TF_OpDefinitionBuilderAddAttr(op, "padding: {'valid', 'same'}");
+}
+
+void get_window_attributes(TF_OpKernelConstruction* construction, std::initializer_list<IntegerAttribute> integers,
+                           bool* same_padding) {
+  Status status;
+  char padding[16] = {};
+  for (const IntegerAttribute& integer : integers) {
+    if (status.ok()) TF_OpKernelConstruction_GetAttrInt64(construction, integer.name, integer.value, status.get());
+  }
+  if (status.ok()) {
+    TF_OpKernelConstruction_GetAttrString(construction, "padding", padding, sizeof(padding) - 1, status.get());
+  }
+  *same_padding = std::strcmp(padding, "same") == 0;
+  if (!status.ok()) TF_OpKernelConstruction_Failure(construction, status.get());
 }
 
 int64_t known_dim(TF_ShapeInferenceContext* context, TF_ShapeHandle* shape, int64_t index) {

@@ -3,6 +3,7 @@
 #ifndef SNN_TOOLBOX_TF_OPS_TENSORFLOW_GLUE_H_
 #define SNN_TOOLBOX_TF_OPS_TENSORFLOW_GLUE_H_
 
+#include <initializer_list>
 #include <string>
 
 #include "tensorflow_c_api.h"
@@ -52,6 +53,17 @@ bool get_input(TF_OpKernelContext* context, int index, const char* name, Input* 
 void* get_output(TF_OpKernelContext* context, int index, const Shape& shape, const int* candidates,
                  int number_of_candidates, Status* status);
 void* allocate_output(TF_OpKernelContext* context, int index, TF_DataType type, const Shape& shape, Status* status);
+
+// An integer attribute, at least 1, and where its value goes.
+struct IntegerAttribute {
+  const char* name;
+  int64_t* value;
+};
+
+// Attributes of ops that work on windows: integers, and `padding`, which is "valid" or "same".
+void add_window_attributes(TF_OpDefinitionBuilder* op, std::initializer_list<const char*> integers);
+void get_window_attributes(TF_OpKernelConstruction* construction, std::initializer_list<IntegerAttribute> integers,
+                           bool* same_padding);
 
 class ShapeHandle {
  public:

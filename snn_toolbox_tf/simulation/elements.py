@@ -51,11 +51,10 @@ class SynapseElement(Element):
 
     def run(self, inputs: list[Signal], state: NodeState, block: Block) -> Outcome:
         """Runs the layer; once, where no input changes in the block."""
-        # The reference has nothing to gain: it is a dense convolution.
-        native = ops.implementation().name == "native"
-        if self._engine != "dense" and native and not block.options.differentiable:
-            layer, spikes = self._network.layers[self._node.name], inputs[0].at_every_step(block.timesteps)
-            current = run_on_spikes(self._node, layer, spikes, engine=self._engine)
+        if self._engine != "dense" and not block.options.differentiable and ops.implementation().name == "native":
+            # The reference has nothing to gain: it is a dense convolution.
+            spikes = inputs[0].at_every_step(block.timesteps)
+            current = run_on_spikes(self._network, self._node, spikes, engine=self._engine)
             return Outcome(Signal.of(current, constant=False))
         constant = all(signal.constant for signal in inputs)
         values = [signal.value if constant else signal.at_every_step(block.timesteps) for signal in inputs]

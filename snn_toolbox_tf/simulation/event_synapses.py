@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from snn_toolbox_tf import ops
 from snn_toolbox_tf.graph import Graph, Population, Synapse
+from snn_toolbox_tf.network import Network
 from snn_toolbox_tf.synapses.carriers import spike_carriers
 
 #: What runs synapses that read spikes: their Keras layers, kernels that work only where there are spikes, or what is faster.
@@ -48,18 +49,19 @@ def has_kernel(node: Synapse) -> bool:
     )
 
 
-def run_on_spikes(node: Synapse, layer: keras.layers.Layer, spikes: tf.Tensor, *, engine: str) -> tf.Tensor:
+def run_on_spikes(network: Network, node: Synapse, spikes: tf.Tensor, *, engine: str) -> tf.Tensor:
     """Runs a layer of `event_synapses` on spikes; "auto" decides by how many there are.
 
     Args:
-        node: The node.
-        layer: Its layer.
+        network: The network.
+        node: The layer's node.
         spikes: 0 or 1, float32 `[samples, ...]`.
         engine: "auto" or "event".
 
     Returns:
         The layer's output, float32 `[samples, ...]`; the same bits either way.
     """
+    layer = network.layers[node.name]
     if engine == "event":
         return _event_driven(node, layer, spikes)
     # In the middle, all timesteps being there one after the other; a stretch of samples is no copy.
@@ -70,7 +72,7 @@ def run_on_spikes(node: Synapse, layer: keras.layers.Layer, spikes: tf.Tensor, *
     return tf.cond(
         tf.reduce_mean(part) < LARGEST_RATE,
         lambda: _event_driven(node, layer, spikes),
-        lambda: tf.ensure_shape(layer(spikes), [None, *node.shape]),
+        lambda: tf.ensure_shape(network.apply(node, [spikes]), [None, *node.shape]),
     )
 
 

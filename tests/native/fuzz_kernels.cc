@@ -17,6 +17,7 @@
 
 #include "thread_pool.h"
 #include "variants.h"
+#include "windows.h"
 
 namespace {
 
@@ -170,13 +171,9 @@ WindowAxis axis(Bytes& bytes) {
   axis.input = bytes.number(1, 9);
   axis.pool = bytes.number(1, axis.input);
   axis.stride = bytes.number(1, 4);
-  if (bytes.flip()) {
-    axis.output = (axis.input + axis.stride - 1) / axis.stride;
-    const int64_t missing = (axis.output - 1) * axis.stride + axis.pool - axis.input;
-    axis.padding = missing > 0 ? missing / 2 : 0;
-  } else {
-    axis.output = (axis.input - axis.pool) / axis.stride + 1;
-  }
+  const Windows windows = lay_windows(axis.input, axis.pool, axis.stride, bytes.flip());
+  axis.padding = windows.padding;
+  axis.output = windows.output;
   return axis;
 }
 
@@ -223,13 +220,9 @@ ConvolutionAxis convolution_axis(Bytes& bytes) {
   axis.stride = bytes.number(1, 3);
   axis.dilation = bytes.number(1, 2);
   const int64_t reach = (axis.window - 1) * axis.dilation + 1;
-  if (bytes.flip() || reach > axis.input) {
-    axis.output = (axis.input + axis.stride - 1) / axis.stride;
-    const int64_t missing = (axis.output - 1) * axis.stride + reach - axis.input;
-    axis.padding = missing > 0 ? missing / 2 : 0;
-  } else {
-    axis.output = (axis.input - reach) / axis.stride + 1;
-  }
+  const Windows windows = lay_windows(axis.input, reach, axis.stride, bytes.flip() || reach > axis.input);
+  axis.padding = windows.padding;
+  axis.output = windows.output;
   return axis;
 }
 
