@@ -13,7 +13,7 @@ import snn_toolbox_tf as snn
 from snn_toolbox_tf import ops
 from snn_toolbox_tf.graph import Synapse
 from snn_toolbox_tf.ops import ConvolutionWindow, native
-from snn_toolbox_tf.simulation.event_synapses import event_synapses
+from snn_toolbox_tf.simulation.event_synapses import plan_events
 
 
 def problem(rng, batch, rows, columns, inputs, outputs, window, rate):
@@ -102,7 +102,7 @@ def test_variants_and_threads_give_the_same_bits(rng, variant, threads):
 def test_shapes_that_do_not_fit_are_refused():
     with ops.use("native"):
         message = (
-            r"Expected `spikes` \[batch, rows, columns, inputs\].*Received: shapes \[1,2,2,3\], \[1,1,4,5\] and \[0\]"
+            r"Expected `spikes` \[batch, 2, 2, inputs\].*Received: shapes \[1,2,2,3\], \[1,1,4,5\] and \[0\]"
         )
         with pytest.raises(tf.errors.InvalidArgumentError, match=message):
             ops.spike_convolution(tf.zeros([1, 2, 2, 3]), tf.zeros([1, 1, 4, 5]))
@@ -151,23 +151,25 @@ def test_engines_give_the_same_spikes(build):
             np.testing.assert_array_equal(ours, theirs)
 
 
-def test_what_may_run_event_driven():
+def test_what_runs_on_spikes():
     model = zoo.build(wide)
     model_snn = snn.convert_keras(model, zoo.data_for(model, 6), timesteps=4, threshold_rule="percentile")
     graph = model_snn.network.graph
-    assert event_synapses(graph, "dense") == frozenset()
+    assert not plan_events(graph, "dense").synapses
+    plan = plan_events(graph, "auto")
     # The first layer reads no spikes. By how much the largest sum of spikes moves is one, or none.
-    assert event_synapses(graph, "auto") == {"wide", "strided", "dense"}
-    assert event_synapses(graph, "event") == {"wide", "strided", "dense", "output"}
-    assert all(isinstance(graph[name], Synapse) for name in event_synapses(graph, "event"))
+    assert set(plan.synapses) == {"wide", "strided", "dense", "output"}
+    # Max pooling reads one, and the last one is read out.
+    assert plan.deferred == {"strided", "dense"}
+    assert all(isinstance(graph[name], Synapse) for name in plan.synapses)
     signed = snn.convert_keras(
         model, zoo.data_for(model, 6), timesteps=4, signed_spikes=True, threshold_rule="percentile"
     )
-    assert event_synapses(signed.network.graph, "event") == frozenset()
+    assert not plan_events(signed.network.graph, "event").synapses
     raw = snn.convert_keras(
         model, zoo.data_for(model, 6), timesteps=4, form="unnormalized", threshold_rule="percentile"
     )
-    assert event_synapses(raw.network.graph, "event") == frozenset()
+    assert not plan_events(raw.network.graph, "event").synapses
 
 
 def test_the_engine_is_an_option_that_files_keep(mlp, x_mlp, tmp_path):

@@ -182,6 +182,7 @@ class SpikingNeurons(keras.layers.Layer):
         counts: tf.Tensor | None = None,
         schedule: str = "step",
         start: int = 0,
+        spike_form: str = "float",
         return_trace: bool = False,
         surrogate_gradient: str | None = None,
     ) -> ops.Response:
@@ -194,6 +195,7 @@ class SpikingNeurons(keras.layers.Layer):
             counts: Number of spikes before the block, `[batch, ...]`, if it is to be kept.
             schedule: "step" (fire at each timestep) or "layer_synchronous" (integrate the whole block, then fire).
             start: Of a layer-synchronous block, the number of timesteps without spikes at its beginning.
+            spike_form: "float", or "bits" of spikes whose height is 1, see `ops.Response`.
             return_trace: Whether v after each timestep is wanted.
             surrogate_gradient: Name of the gradient that spikes shall have, or None; costs memory for all timesteps.
 
@@ -204,11 +206,13 @@ class SpikingNeurons(keras.layers.Layer):
         if tf.is_tensor(current):
             current = tf.cast(current, self.compute_dtype)
         if schedule == "layer_synchronous":
+            if not tf.is_tensor(current):
+                current = [ops.given_current(part, timesteps, self._shape) for part in current]
             spikes, v = ops.integrate_then_fire(
                 current, membrane_potential, threshold, self.neuron, timesteps=timesteps, start=start
             )
             after = None if counts is None else counts + tf.reduce_sum(spikes, axis=0)
-            block = ops.Response(spikes, v, after, None)
+            block = ops.Response(ops.pack_bits(spikes) if spike_form == "bits" else spikes, v, after, None)
         else:
             block = ops.integrate_fire(
                 current,
@@ -217,6 +221,7 @@ class SpikingNeurons(keras.layers.Layer):
                 timesteps=timesteps,
                 neuron=self.neuron,
                 counts=counts,
+                spike_form=spike_form,
                 return_trace=return_trace,
                 surrogate_gradient=surrogate_gradient,
             )

@@ -1,7 +1,14 @@
 """What steps in time: native TensorFlow ops, and references in TensorFlow operations that give the same spikes."""
 
-from snn_toolbox_tf.ops.convolution import ConvolutionWindow
-from snn_toolbox_tf.ops.front import accumulate_max_pool, integrate_fire, spike_convolution
+from snn_toolbox_tf.ops.bits import pack_bits, unpack_bits
+from snn_toolbox_tf.ops.convolution import ConvolutionWindow, SpikeSynapse
+from snn_toolbox_tf.ops.front import (
+    accumulate_max_pool,
+    given_current,
+    integrate_fire,
+    spike_convolution,
+    spike_convolution_of,
+)
 from snn_toolbox_tf.ops.max_pool import Window, winner_take_all
 from snn_toolbox_tf.ops.native import NotAvailableError
 from snn_toolbox_tf.ops.reference import integrate_then_fire
@@ -16,12 +23,17 @@ __all__ = [
     "Implementation",
     "NotAvailableError",
     "Response",
+    "SpikeSynapse",
     "Window",
     "accumulate_max_pool",
+    "given_current",
     "implementation",
     "integrate_fire",
     "integrate_then_fire",
+    "pack_bits",
     "spike_convolution",
+    "spike_convolution_of",
+    "unpack_bits",
     "use",
     "winner_take_all",
 ]

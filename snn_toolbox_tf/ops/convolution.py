@@ -1,9 +1,11 @@
-"""Convolution of spikes: what windows it has, and the reference, a dense convolution."""
+"""Synapses that read spikes: what windows they have, and the reference, a dense convolution."""
 
 import dataclasses
 from collections.abc import Sequence
 
 import tensorflow as tf
+
+from snn_toolbox_tf.ops.bits import unpack_bits
 
 
 @dataclasses.dataclass(frozen=True)
@@ -13,28 +15,81 @@ class ConvolutionWindow:
     Attributes:
         strides: Steps from one window to the next (rows, columns).
         dilations: Steps from one tap of a window to the next.
-        padding: "valid" or "same", as Keras and TensorFlow mean it.
+        padding: "valid" or "same", as Keras and TensorFlow mean it; or how many zeros stand before and behind each axis,
+            `((top, bottom), (left, right))`.
+        groups: Into how many groups the channels are divided, each of which is convolved for itself.
     """
 
     strides: tuple[int, int] = (1, 1)
     dilations: tuple[int, int] = (1, 1)
-    padding: str = "valid"
+    padding: str | tuple[tuple[int, int], tuple[int, int]] = "valid"
+    groups: int = 1
 
     def output_size(self, input_size: Sequence[int | None], window: Sequence[int | None]) -> list[int | None]:
         """Returns the number of windows of a size along both axes; None where a size is not known."""
         sizes: list[int | None] = []
-        for size, taps, stride, dilation in zip(input_size, window, self.strides, self.dilations, strict=True):
+        for axis, (size, taps) in enumerate(zip(input_size, window, strict=True)):
             if size is None or taps is None:
                 sizes.append(None)
                 continue
-            reach = 1 if self.padding == "same" else (taps - 1) * dilation + 1
-            sizes.append(max(0, -(-(size - reach + 1) // stride)))
+            stride, reach = self.strides[axis], (taps - 1) * self.dilations[axis] + 1
+            if self.padding == "same":
+                sizes.append(-(-size // stride))
+            else:
+                sizes.append(max(0, -(-(size + sum(self.zeros(axis, size, taps)) - reach + 1) // stride)))
         return sizes
 
+    def zeros(self, axis: int, size: int, taps: int) -> tuple[int, int]:
+        """Returns how many zeros stand before and behind an axis of some size."""
+        if self.padding == "valid":
+            return 0, 0
+        if self.padding != "same":
+            return self.padding[axis]  # type: ignore[return-value]
+        stride, reach = self.strides[axis], (taps - 1) * self.dilations[axis] + 1
+        missing = max(0, (-(-size // stride) - 1) * stride + reach - size)
+        return missing // 2, missing - missing // 2
 
-def reference(spikes: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor | None, window: ConvolutionWindow) -> tf.Tensor:
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class SpikeSynapse:
+    """What makes a current of spikes.
+
+    Attributes:
+        input_shape: Shape of a sample's spikes: rows, columns, inputs.
+        kernel: float32 `[window rows, window columns, inputs / groups, outputs]`; None: spikes are the current.
+        bias: float32 `[outputs]`, or None.
+        window: Strides, dilations, padding and groups.
+    """
+
+    input_shape: tuple[int, int, int]
+    kernel: tf.Tensor | None = None
+    bias: tf.Tensor | None = None
+    window: ConvolutionWindow = dataclasses.field(default_factory=ConvolutionWindow)
+
+    @property
+    def output_shape(self) -> tuple[int, int, int]:
+        """Shape of a sample's current: rows, columns, outputs."""
+        if self.kernel is None:
+            return self.input_shape
+        rows, columns = self.window.output_size(self.input_shape[:2], self.kernel.shape[:2])
+        return rows, columns, self.kernel.shape[3]  # type: ignore[return-value]
+
+
+def reference(spikes: tf.Tensor, synapse: SpikeSynapse) -> tf.Tensor:
     """Multiplies every input, also those that are silent; see `ops.spike_convolution`."""
-    current = tf.nn.conv2d(
-        spikes, kernel, window.strides, window.padding.upper(), dilations=window.dilations, name="spike_convolution"
+    size = synapse.input_shape
+    spikes = unpack_bits(spikes, size) if spikes.dtype == tf.uint8 else tf.reshape(spikes, [-1, *size])
+    kernel, window = synapse.kernel, synapse.window
+    if kernel is None:
+        return spikes
+    zeros = [window.zeros(axis, size[axis], kernel.shape[axis]) for axis in (0, 1)]
+    spikes = tf.pad(spikes, [(0, 0), *zeros, (0, 0)])
+    parts = zip(tf.split(spikes, window.groups, -1), tf.split(kernel, window.groups, -1), strict=True)
+    current = tf.concat(
+        [
+            tf.nn.conv2d(part, taps, window.strides, "VALID", dilations=window.dilations, name="spike_convolution")
+            for part, taps in parts
+        ],
+        axis=-1,
     )
-    return current if bias is None else tf.nn.bias_add(current, bias)
+    return current if synapse.bias is None else tf.nn.bias_add(current, synapse.bias)

@@ -1,5 +1,6 @@
 """The one front of the ops, in front of their implementations."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,7 +9,7 @@ import tensorflow as tf
 from snn_toolbox_tf.foundation.argument_checks import check_one_of
 from snn_toolbox_tf.neurons import IntegrateAndFire, Neuron
 from snn_toolbox_tf.ops import convolution, max_pool, native, reference
-from snn_toolbox_tf.ops.convolution import ConvolutionWindow
+from snn_toolbox_tf.ops.convolution import ConvolutionWindow, SpikeSynapse
 from snn_toolbox_tf.ops.max_pool import Window
 from snn_toolbox_tf.ops.selection import implementation
 from snn_toolbox_tf.ops.step import MAXIMAL_CURRENTS, Current, Response, Step
@@ -41,8 +42,10 @@ def integrate_fire(
     or more off a grid, TensorFlow's graph optimizer may sum those of the reference in another order.
 
     Args:
-        current: Input current, float32 `[timesteps, batch, ...]`, or `[batch, ...]` if it is constant in the block; or
-            several `Current`s, whose sum it is.
+        current: Input current, float32 `[timesteps, batch, ...]` (`[timesteps, 1, ...]` if it is the same for all
+            samples), or `[batch, ...]` if it is constant in the block; or
+            several `Current`s, whose sum it is. Those that have a synapse are found from spikes, by the native ops
+            without being held in memory.
         membrane_potential: v before the block, float32 `[batch, ...]`.
         threshold: theta, float32: one value, or one per channel along one axis (or along neighbouring axes), in a shape
             that broadcasts to `membrane_potential`.
@@ -83,9 +86,12 @@ def integrate_fire(
     if neuron.signed_spikes and counts is None:
         raise ValueError("Neurons with `signed_spikes=True` need `counts`, the net number of spikes before the block.")
     currents = _as_currents(current, timesteps, membrane_potential)
+    name = _implementation_for(membrane_potential.dtype)
+    if name == "reference" or surrogate_gradient is not None or len(currents) > MAXIMAL_CURRENTS:
+        currents = [given_current(part, timesteps, membrane_potential.shape[1:]) for part in currents]
     while len(currents) > MAXIMAL_CURRENTS:
         currents[:2] = [Current(reference.summed(currents[:2]))]
-    run = INTEGRATE_FIRE[_implementation_for(membrane_potential.dtype)]
+    run = INTEGRATE_FIRE[name]
     if surrogate_gradient is None:
         return run(currents, membrane_potential, threshold, counts, step)
     check_one_of(surrogate_gradient, SURROGATE_GRADIENTS, "surrogate_gradient")
@@ -114,14 +120,36 @@ def _as_currents(current: Any, timesteps: int, membrane_potential: tf.Tensor) ->
         raise ValueError("Expected at least one current. Received: an empty list")
     for part in currents:
         neurons = membrane_potential.shape
+        if part.synapse is not None:
+            _check_synapse(part.synapse, neurons)
+            continue
         block = tf.TensorShape([timesteps]).concatenate(neurons)
-        if not (part.value.shape.is_compatible_with(neurons) or part.value.shape.is_compatible_with(block)):
+        shared = tf.TensorShape([timesteps, 1]).concatenate(neurons[1:])
+        if not any(part.value.shape.is_compatible_with(shape) for shape in (neurons, block, shared)):
             raise ValueError(
                 f"Expected a current of shape {block}, or {neurons} if it is constant. Received: {part.value.shape}"
             )
         if part.gain is not None:
             _check_broadcast("gain", part.gain.shape, neurons)
     return currents
+
+
+def _check_synapse(synapse: SpikeSynapse, neurons: tf.TensorShape) -> None:
+    """Refuses a synapse whose current is not of this shape."""
+    size = neurons[1:].num_elements()
+    if size not in (None, math.prod(synapse.output_shape)):
+        raise ValueError(
+            f"Expected a synapse that gives a current of {size} neurons, {neurons}. "
+            f"Received: one that gives {synapse.output_shape}"
+        )
+
+
+def given_current(current: Current, timesteps: int, shape: Sequence[int]) -> Current:
+    """Returns a current without a synapse, float32 `[timesteps, batch, *shape]`: what was to be found is found."""
+    if current.synapse is None:
+        return current
+    value = spike_convolution_of(current.value, current.synapse)
+    return Current(tf.reshape(value, [timesteps, -1, *shape]), current.gain)
 
 
 def _check_broadcast(name: str, shape: tf.TensorShape, neurons: tf.TensorShape) -> None:
@@ -168,7 +196,12 @@ def accumulate_max_pool(
 
 
 def spike_convolution(
-    spikes: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor | None = None, *, window: ConvolutionWindow = _PLAIN_WINDOW
+    spikes: tf.Tensor,
+    kernel: tf.Tensor,
+    bias: tf.Tensor | None = None,
+    *,
+    window: ConvolutionWindow = _PLAIN_WINDOW,
+    input_shape: tuple[int, int, int] | None = None,
 ) -> tf.Tensor:
     """Convolves spikes, with the active implementation: the native one works only where there are some.
 
@@ -176,15 +209,18 @@ def spike_convolution(
     grid of converted networks, it gives the same bits as a dense convolution. It has no gradient.
 
     Args:
-        spikes: float32 `[batch, rows, columns, inputs]`, each 0 or 1: whatever is not 0 counts as 1.
-        kernel: float32 `[window rows, window columns, inputs, outputs]`.
+        spikes: float32 `[batch, rows, columns, inputs]`, each 0 or 1: whatever is not 0 counts as 1. Or their bits, uint8
+            `[batch, bytes]`, see `Response`.
+        kernel: float32 `[window rows, window columns, inputs / groups, outputs]`.
         bias: float32 `[outputs]`, or None.
-        window: Strides, dilations and padding.
+        window: Strides, dilations, padding and groups.
+        input_shape: (rows, columns, inputs) of spikes that come as bits.
 
     Returns:
         The current, float32 `[batch, output rows, output columns, outputs]`.
 
     Raises:
+        ValueError: For bits without `input_shape`.
         tf.errors.InvalidArgumentError: For shapes that do not fit.
 
     Example:
@@ -194,4 +230,17 @@ def spike_convolution(
         >>> snn.ops.spike_convolution(spikes, kernel).numpy().ravel().tolist()
         [1.0, 10.0]
     """
-    return SPIKE_CONVOLUTION[_implementation_for(spikes.dtype)](spikes, kernel, bias, window)
+    spikes = tf.convert_to_tensor(spikes)
+    size = input_shape or (tuple(spikes.shape[1:]) if spikes.dtype != tf.uint8 else None)
+    if size is None or len(size) != 3:
+        raise ValueError(
+            "Expected `spikes` [batch, rows, columns, inputs], or their bits and `input_shape=(rows, columns, inputs)`. "
+            f"Received: spikes {spikes.dtype.name} {spikes.shape}, input_shape={input_shape}"
+        )
+    bias = None if bias is None else tf.convert_to_tensor(bias)
+    return spike_convolution_of(spikes, SpikeSynapse(size, tf.convert_to_tensor(kernel), bias, window))
+
+
+def spike_convolution_of(spikes: tf.Tensor, synapse: SpikeSynapse) -> tf.Tensor:
+    """Returns what a synapse makes of spikes, `[batch, *synapse.output_shape]`; without a kernel, the spikes as float32."""
+    return SPIKE_CONVOLUTION[implementation().name](spikes, synapse)

@@ -1,22 +1,31 @@
-// `SnnToolbox>IntegrateFire`: the integrate-fire-reset step as a TensorFlow op. See core/integrate_fire.h for what it does.
+// The integrate-fire-reset step as TensorFlow ops, see core/integrate_fire.h: `SnnToolbox>IntegrateFire` of given currents,
+// and `SnnToolbox>SpikeDrivenIntegrateFire`, which finds currents from spikes as well, see core/spike_driven.h.
 
 #include <algorithm>
 #include <cstring>
 #include <limits>
+#include <memory>
+#include <vector>
 
 #include "core/integrate_fire.h"
 #include "core/neuron_models.h"
+#include "core/spike_driven.h"
 #include "integrate_fire_shapes.h"
 #include "native_control.h"
+#include "spike_synapse.h"
 #include "tensorflow_glue.h"
 
 namespace snn_toolbox {
 namespace {
 
 constexpr char kName[] = "SnnToolbox>IntegrateFire";
+constexpr char kSpikeDrivenName[] = "SnnToolbox>SpikeDrivenIntegrateFire";
 
 struct Attributes {
   int64_t timesteps = 1;
+  int number_of_currents = 0, number_of_synapses = 0;
+  TF_DataType spikes_read[IntegrateFire::kMaximalCurrents] = {};
+  int64_t geometries[IntegrateFire::kMaximalCurrents * kGeometrySize] = {};
   Neuron neuron;
   bool trace = false;
   TF_DataType spike_type = TF_FLOAT;
@@ -24,11 +33,43 @@ struct Attributes {
 
 // Inputs as they came, checked.
 struct Inputs {
-  int number_of_currents = 0;
   Input currents[IntegrateFire::kMaximalCurrents], gains[IntegrateFire::kMaximalCurrents];
   Input membrane_potential, threshold, counts;
   bool with_counts = false;
+  std::vector<std::unique_ptr<PreparedConvolution>> synapses;
 };
+
+// Reads how many currents are given, and how many are found from spikes.
+bool read_currents_attributes(TF_OpKernelConstruction* construction, bool spike_driven, Attributes* attributes,
+                              Status* status) {
+  int64_t currents = 0, synapses = 0;
+  TF_OpKernelConstruction_GetAttrInt64(construction, "number_of_currents", &currents, status->get());
+  if (!status->ok()) return false;
+  if (spike_driven) {
+    TF_OpKernelConstruction_GetAttrInt64(construction, "number_of_synapses", &synapses, status->get());
+    if (!status->ok()) return false;
+  }
+  constexpr int kMost = IntegrateFire::kMaximalCurrents;
+  if (currents + synapses > kMost) {
+    return status->fail("Expected at most " + std::to_string(kMost) + " currents. Received: " +
+                        std::to_string(currents + synapses));
+  }
+  attributes->number_of_currents = static_cast<int>(currents);
+  attributes->number_of_synapses = static_cast<int>(synapses);
+  if (!spike_driven) return true;
+  int32_t types = 0, numbers = 0, unused = 0;
+  TF_OpKernelConstruction_GetAttrSize(construction, "spikes_read", &types, &unused, status->get());
+  if (!status->ok()) return false;
+  TF_OpKernelConstruction_GetAttrSize(construction, "geometries", &numbers, &unused, status->get());
+  if (!status->ok()) return false;
+  if (types != synapses || numbers != synapses * kGeometrySize) {
+    return status->fail("Expected spikes and a geometry for each of " + std::to_string(synapses) + " synapses.");
+  }
+  TF_OpKernelConstruction_GetAttrTypeList(construction, "spikes_read", attributes->spikes_read, types, status->get());
+  if (!status->ok()) return false;
+  TF_OpKernelConstruction_GetAttrInt64List(construction, "geometries", attributes->geometries, numbers, status->get());
+  return status->ok();
+}
 
 bool read_attributes(TF_OpKernelConstruction* construction, Attributes* attributes, Status* status) {
   char model[64] = {}, reset[16] = {};
@@ -67,10 +108,14 @@ bool read_attributes(TF_OpKernelConstruction* construction, Attributes* attribut
   return true;
 }
 
+template <bool kSpikeDriven>
 void* create(TF_OpKernelConstruction* construction) {
   Status status;
   auto* attributes = new Attributes;
-  if (!read_attributes(construction, attributes, &status)) TF_OpKernelConstruction_Failure(construction, status.get());
+  if (!read_attributes(construction, attributes, &status) ||
+      !read_currents_attributes(construction, kSpikeDriven, attributes, &status)) {
+    TF_OpKernelConstruction_Failure(construction, status.get());
+  }
   return attributes;
 }
 
@@ -103,27 +148,61 @@ bool read_per_channel(const Input& input, const char* name, const Shape& neurons
   return true;
 }
 
-bool read_currents(TF_OpKernelContext* context, const Shape& neurons, const Shape& block, Inputs* inputs,
-                   IntegrateFire* population, Status* status) {
-  const int count = (TF_NumInputs(context) - kFirstCurrent) / 2;
-  if (count > IntegrateFire::kMaximalCurrents) {
-    return status->fail("Expected at most " + std::to_string(IntegrateFire::kMaximalCurrents) +
-                        " currents. Received: " + std::to_string(count));
-  }
-  inputs->number_of_currents = population->number_of_currents = count;
+bool read_gain(TF_OpKernelContext* context, int index, int k, const Shape& neurons, Inputs* inputs,
+               IntegrateFire* population, Status* status) {
+  Input& gain = inputs->gains[k];
+  if (!get_input(context, index, "gains", &gain, status)) return false;
+  return absent(gain) || read_per_channel(gain, "gains", neurons, &population->currents[k].gain, status);
+}
+
+bool read_currents(TF_OpKernelContext* context, const Attributes& attributes, const Shape& neurons, const Shape& block,
+                   Inputs* inputs, IntegrateFire* population, Status* status) {
+  const int count = attributes.number_of_currents;
+  population->number_of_currents = count + attributes.number_of_synapses;
+  Shape shared = block;
+  shared.dims[1] = 1;
   for (int k = 0; k < count; ++k) {
-    Input &input = inputs->currents[k], &gain = inputs->gains[k];
+    Input& input = inputs->currents[k];
     Current& current = population->currents[k];
     if (!get_input(context, kFirstCurrent + k, "currents", &input, status)) return false;
-    if (!get_input(context, kFirstCurrent + count + k, "gains", &gain, status)) return false;
     current.values = static_cast<const float*>(input.data);
-    current.constant = input.shape == neurons;
-    if (!current.constant && !(input.shape == block)) {
+    const bool constant = input.shape == neurons;
+    current.shared = attributes.number_of_synapses && !constant && input.shape == shared;
+    current.stride = constant ? 0 : current.shared ? neurons.size(1) : neurons.size();
+    if (!constant && !current.shared && !(input.shape == block)) {
       return status->fail("Expected a current of shape " + block.text() + ", or " + neurons.text() +
                           " if it is constant, for `membrane_potential` of shape " + neurons.text() +
                           ". Received: current " + std::to_string(k) + " of shape " + input.shape.text());
     }
-    if (!absent(gain) && !read_per_channel(gain, "gains", neurons, &current.gain, status)) return false;
+    if (!read_gain(context, kFirstCurrent + count + k, k, neurons, inputs, population, status)) return false;
+  }
+  return true;
+}
+
+// Behind currents and gains stand, for all synapses, their gains, their kernels, their biases, and their spikes.
+bool read_synapses(TF_OpKernelContext* context, const Attributes& attributes, const Shape& neurons, Inputs* inputs,
+                   IntegrateFire* population, Status* status) {
+  const int count = attributes.number_of_synapses, first = kFirstCurrent + 2 * attributes.number_of_currents;
+  for (int j = 0; j < count; ++j) {
+    const int k = attributes.number_of_currents + j;
+    SynapseInputs synapse;
+    SpikeConvolution convolution;
+    synapse.bits = attributes.spikes_read[j] == TF_UINT8;
+    const int64_t* geometry = attributes.geometries + j * kGeometrySize;
+    if (!read_gain(context, first + j, k, neurons, inputs, population, status) ||
+        !get_synapse(context, first + 3 * count + j, first + count + j, first + 2 * count + j, &synapse, status) ||
+        !describe_synapse(synapse, geometry, &convolution, status)) {
+      return false;
+    }
+    if (convolution.samples != attributes.timesteps * neurons.dims[0] ||
+        convolution.rows.output * convolution.row_size() != neurons.size(1)) {
+      return status->fail("Expected spikes that give currents [" + std::to_string(attributes.timesteps) + " * " +
+                          std::to_string(neurons.dims[0]) + ", ...] of " + std::to_string(neurons.size(1)) +
+                          " neurons. Received: currents [" + std::to_string(convolution.samples) + ", ...] of " +
+                          std::to_string(convolution.rows.output * convolution.row_size()));
+    }
+    inputs->synapses.push_back(std::make_unique<PreparedConvolution>(convolution));
+    population->currents[k].synapse = inputs->synapses.back().get();
   }
   return true;
 }
@@ -152,7 +231,10 @@ bool read_inputs(TF_OpKernelContext* context, const Attributes& attributes, Inpu
   population->sample_size = neurons.size(1);
   population->membrane_potential = static_cast<const float*>(inputs->membrane_potential.data);
   population->neuron = attributes.neuron;
-  if (!read_currents(context, neurons, block, inputs, population, status)) return false;
+  if (!read_currents(context, attributes, neurons, block, inputs, population, status) ||
+      !read_synapses(context, attributes, neurons, inputs, population, status)) {
+    return false;
+  }
   if (!read_per_channel(inputs->threshold, "threshold", neurons, &population->threshold, status)) return false;
   inputs->with_counts = inputs->counts.shape == neurons;
   if (!inputs->with_counts && !absent(inputs->counts)) {
@@ -178,8 +260,8 @@ bool allocate_spikes(TF_OpKernelContext* context, const Attributes& attributes, 
   } else {
     shape.prepend(attributes.timesteps);
     int candidates[IntegrateFire::kMaximalCurrents], number_of_candidates = 0;
-    for (int k = 0; k < inputs.number_of_currents; ++k) {
-      if (!population->currents[k].constant) candidates[number_of_candidates++] = kFirstCurrent + k;
+    for (int k = 0; k < attributes.number_of_currents; ++k) {
+      if (population->currents[k].stride && !population->currents[k].shared) candidates[number_of_candidates++] = kFirstCurrent + k;
     }
     population->spikes = static_cast<float*>(
         get_output(context, kSpikes, shape, candidates, number_of_candidates, status));
@@ -219,7 +301,12 @@ bool compute_checked(const Attributes& attributes, TF_OpKernelContext* context, 
   IntegrateFire population;
   if (!read_inputs(context, attributes, &inputs, &population, status)) return false;
   if (!allocate_outputs(context, attributes, inputs, &population, status)) return false;
-  run(population, selected_variant().integrate_fire);
+  const Variant& variant = selected_variant();
+  if (attributes.number_of_synapses) {
+    run(population, variant.integrate_fire, variant.spike_convolution);
+  } else {
+    run(population, variant.integrate_fire);
+  }
   return true;
 }
 
@@ -230,19 +317,30 @@ void compute(void* attributes, TF_OpKernelContext* context) {
   }
 }
 
+template <bool kSpikeDriven>
 bool register_op() {
   Status status;
-  TF_OpDefinitionBuilder* op = TF_NewOpDefinitionBuilder(kName);
+  const char* name = kSpikeDriven ? kSpikeDrivenName : kName;
+  TF_OpDefinitionBuilder* op = TF_NewOpDefinitionBuilder(name);
   TF_OpDefinitionBuilderAddInput(op, "membrane_potential: float");
   TF_OpDefinitionBuilderAddInput(op, "threshold: float");
   TF_OpDefinitionBuilderAddInput(op, "counts: float");
   TF_OpDefinitionBuilderAddInput(op, "currents: number_of_currents * float");
   TF_OpDefinitionBuilderAddInput(op, "gains: number_of_currents * float");
+  if (kSpikeDriven) {
+    TF_OpDefinitionBuilderAddInput(op, "synapse_gains: number_of_synapses * float");
+    TF_OpDefinitionBuilderAddInput(op, "kernels: number_of_synapses * float");
+    TF_OpDefinitionBuilderAddInput(op, "biases: number_of_synapses * float");
+    TF_OpDefinitionBuilderAddInput(op, "spikes_in: spikes_read");
+    TF_OpDefinitionBuilderAddAttr(op, "number_of_synapses: int >= 1");
+    TF_OpDefinitionBuilderAddAttr(op, "spikes_read: list({float, uint8})");
+    TF_OpDefinitionBuilderAddAttr(op, "geometries: list(int)");
+  }
   TF_OpDefinitionBuilderAddOutput(op, "final_membrane_potential: float");
   TF_OpDefinitionBuilderAddOutput(op, "spikes: spike_type");
   TF_OpDefinitionBuilderAddOutput(op, "final_counts: float");
   TF_OpDefinitionBuilderAddOutput(op, "membrane_potentials: float");
-  TF_OpDefinitionBuilderAddAttr(op, "number_of_currents: int >= 1");
+  TF_OpDefinitionBuilderAddAttr(op, kSpikeDriven ? "number_of_currents: int >= 0" : "number_of_currents: int >= 1");
   TF_OpDefinitionBuilderAddAttr(op, "timesteps: int >= 1");
   TF_OpDefinitionBuilderAddAttr(op, "neuron: string = 'integrate_and_fire'");
   TF_OpDefinitionBuilderAddAttr(op, "parameters: list(float) = []");
@@ -250,15 +348,16 @@ bool register_op() {
   TF_OpDefinitionBuilderAddAttr(op, "signed_spikes: bool = false");
   TF_OpDefinitionBuilderAddAttr(op, "spike_type: {float, uint8, int32} = DT_FLOAT");
   TF_OpDefinitionBuilderAddAttr(op, "trace: bool = false");
-  TF_OpDefinitionBuilderSetShapeInferenceFunction(op, infer_integrate_fire_shapes);
+  TF_OpDefinitionBuilderSetShapeInferenceFunction(
+      op, kSpikeDriven ? infer_spike_driven_shapes : infer_integrate_fire_shapes);
   TF_RegisterOpDefinition(op, status.get());
   if (!status.ok()) return false;
-  TF_RegisterKernelBuilder("SnnToolboxIntegrateFire", TF_NewKernelBuilder(kName, "CPU", create, compute, destroy),
-                           status.get());
+  TF_RegisterKernelBuilder(kSpikeDriven ? "SnnToolboxSpikeDrivenIntegrateFire" : "SnnToolboxIntegrateFire",
+                           TF_NewKernelBuilder(name, "CPU", create<kSpikeDriven>, compute, destroy), status.get());
   return status.ok();
 }
 
-[[maybe_unused]] const bool registered = register_op();
+[[maybe_unused]] const bool registered = register_op<false>() && register_op<true>();
 
 }  // namespace
 }  // namespace snn_toolbox

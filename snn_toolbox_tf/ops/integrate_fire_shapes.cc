@@ -65,7 +65,7 @@ bool current_fits(TF_ShapeInferenceContext* context, TF_ShapeHandle* current, TF
 
 }  // namespace
 
-void infer_integrate_fire_shapes(TF_ShapeInferenceContext* context, TF_Status* status) {
+void infer_spike_driven_shapes(TF_ShapeInferenceContext* context, TF_Status* status) {
   ShapeHandle neurons, counts;
   TF_ShapeInferenceContextSetUnknownShape(context, status);
   TF_ShapeInferenceContextGetInput(context, kMembranePotential, neurons.get(), status);
@@ -73,6 +73,12 @@ void infer_integrate_fire_shapes(TF_ShapeInferenceContext* context, TF_Status* s
   if (!ok(status)) return;
   TF_ShapeInferenceContextSetOutput(context, kFinalMembranePotential, neurons.get(), status);
   TF_ShapeInferenceContextSetOutput(context, kFinalCounts, counts.get(), status);
+}
+
+void infer_integrate_fire_shapes(TF_ShapeInferenceContext* context, TF_Status* status) {
+  infer_spike_driven_shapes(context, status);
+  ShapeHandle neurons;
+  if (ok(status)) TF_ShapeInferenceContextGetInput(context, kMembranePotential, neurons.get(), status);
   const int64_t count = (TF_ShapeInferenceContextNumInputs(context) - kFirstCurrent) / 2;
   for (int64_t k = 0; ok(status) && k < count; ++k) {
     ShapeHandle current;

@@ -13,6 +13,8 @@ enum IntegrateFireOutput { kFinalMembranePotential, kSpikes, kFinalCounts, kTrac
 
 // TensorFlow's shape function: infers what it can, and refuses what cannot fit.
 void infer_integrate_fire_shapes(TF_ShapeInferenceContext* context, TF_Status* status);
+// The same where currents are found from spikes, whose shapes do not tell them.
+void infer_spike_driven_shapes(TF_ShapeInferenceContext* context, TF_Status* status);
 
 }  // namespace snn_toolbox
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from snn_toolbox_tf.ops.convolution import ConvolutionWindow
+from snn_toolbox_tf.ops.convolution import SpikeSynapse
 from snn_toolbox_tf.ops.max_pool import Window
 from snn_toolbox_tf.ops.source_digest import source_digest
 from snn_toolbox_tf.ops.step import Current, Response, Step
@@ -87,25 +87,43 @@ def integrate_fire(
     """Steps a population through a block of timesteps; see `ops.integrate_fire`."""
     native = library()
     native.adopt_threads()
-    absent = tf.zeros([0])
-    v, spikes, net_spikes, trace = native.ops.snn_toolbox_integrate_fire(
-        membrane_potential=membrane_potential,
-        threshold=threshold,
-        counts=absent if counts is None else counts,
-        currents=[current.value for current in currents],
-        gains=[absent if current.gain is None else current.gain for current in currents],
-        timesteps=step.timesteps,
-        neuron=step.neuron.model,
-        parameters=list(step.neuron.native_parameters),
-        reset=step.neuron.reset,
-        signed_spikes=step.neuron.signed_spikes,
-        spike_type=SPIKE_TYPES[step.spike_form],
-        trace=step.return_trace,
-    )
+    given = [current for current in currents if current.synapse is None]
+    found = [current for current in currents if current.synapse is not None]
+    if not found:
+        given = [_for_each_sample(current, membrane_potential, step.timesteps) for current in given]
+    arguments = {
+        "membrane_potential": membrane_potential,
+        "threshold": threshold,
+        "counts": _or_absent(counts),
+        "currents": [current.value for current in given],
+        "gains": [_or_absent(current.gain) for current in given],
+        "timesteps": step.timesteps,
+        "neuron": step.neuron.model,
+        "parameters": list(step.neuron.native_parameters),
+        "reset": step.neuron.reset,
+        "signed_spikes": step.neuron.signed_spikes,
+        "spike_type": SPIKE_TYPES[step.spike_form],
+        "trace": step.return_trace,
+    }
+    if found:
+        synapses = [current.synapse for current in found if current.synapse is not None]
+        v, spikes, net_spikes, trace = native.ops.snn_toolbox_spike_driven_integrate_fire(
+            synapse_gains=[_or_absent(current.gain) for current in found],
+            kernels=[_or_absent(synapse.kernel) for synapse in synapses],
+            biases=[_or_absent(synapse.bias) for synapse in synapses],
+            spikes_in=[current.value for current in found],
+            geometries=[number for synapse in synapses for number in geometry(synapse)],
+            **arguments,
+        )
+    else:
+        v, spikes, net_spikes, trace = native.ops.snn_toolbox_integrate_fire(**arguments)
     # The op's shape function cannot see the number of timesteps.
     each = [step.timesteps, *membrane_potential.shape]
     if step.spike_form == "float":
         spikes = _with_shape(spikes, each)
+    elif step.spike_form == "bits":
+        neurons = membrane_potential.shape[1:].num_elements()
+        spikes = _with_shape(spikes, [*each[:2], None if neurons is None else (neurons + 7) // 8])
     if step.return_trace:
         trace = _with_shape(trace, each)
     return Response(spikes, v, None if counts is None else net_spikes, trace if step.return_trace else None)
@@ -128,24 +146,46 @@ def accumulate_max_pool(current: tf.Tensor, accumulated: tf.Tensor, window: Wind
     return _with_shape(pooled, shape), after
 
 
-def spike_convolution(
-    spikes: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor | None, window: ConvolutionWindow
-) -> tf.Tensor:
+def spike_convolution(spikes: tf.Tensor, synapse: SpikeSynapse) -> tf.Tensor:
     """Adds up the kernel's rows of active inputs; see `ops.spike_convolution`."""
     native = library()
     native.adopt_threads()
     current = native.ops.snn_toolbox_spike_convolution(
         spikes=spikes,
-        kernel=kernel,
-        bias=tf.zeros([0]) if bias is None else bias,
-        row_stride=window.strides[0],
-        column_stride=window.strides[1],
-        row_dilation=window.dilations[0],
-        column_dilation=window.dilations[1],
-        padding=window.padding,
+        kernel=_or_absent(synapse.kernel),
+        bias=_or_absent(synapse.bias),
+        geometry=geometry(synapse),
     )
-    size = window.output_size(spikes.shape[1:3], kernel.shape[:2])
-    return _with_shape(current, [spikes.shape[0], *size, kernel.shape[3]])
+    if synapse.kernel is None:
+        current = tf.reshape(current, [-1, *synapse.input_shape])
+    return _with_shape(current, [spikes.shape[0], *synapse.output_shape])
+
+
+def geometry(synapse: SpikeSynapse) -> list[int]:
+    """Returns what the ops are told of a synapse: kGeometrySize numbers, in the order of ops/spike_synapse.h."""
+    numbers: list[int] = []
+    for axis in (0, 1):
+        size, taps = synapse.input_shape[axis], 1 if synapse.kernel is None else synapse.kernel.shape[axis]
+        window = synapse.window
+        padding, _ = window.zeros(axis, size, taps)
+        numbers += [size, window.strides[axis], window.dilations[axis], padding, synapse.output_shape[axis]]
+    if synapse.kernel is None:
+        # One row of all neurons.
+        rows, columns, inputs = synapse.input_shape
+        numbers = [1, 1, 1, 0, 1, rows * columns * inputs, 1, 1, 0, rows * columns * inputs]
+    return [*numbers, synapse.window.groups]
+
+
+def _for_each_sample(current: Current, membrane_potential: tf.Tensor, timesteps: int) -> Current:
+    """A current that all samples share is known to the op that finds currents from spikes, and to no other."""
+    value, neurons = current.value, membrane_potential.shape
+    if value.shape.rank == neurons.rank or value.shape[1] != 1 or neurons[0] == 1:
+        return current
+    return current._replace(value=tf.broadcast_to(value, tf.concat([[timesteps], tf.shape(membrane_potential)], axis=0)))
+
+
+def _or_absent(tensor: tf.Tensor | None) -> tf.Tensor:
+    return tf.zeros([0]) if tensor is None else tensor
 
 
 def _with_shape(tensor: tf.Tensor, shape: list[int | None]) -> tf.Tensor:
@@ -160,6 +200,11 @@ def _no_gradient(op: Any, *gradients: Any) -> Any:
         "Spikes have no gradient. To train a SpikingModel use its `fit`, or call it with `training=True` inside its "
         "`fine_tuning()`; to train through `ops.integrate_fire` give it a `surrogate_gradient`, for example 'arctan'."
     )
+
+
+@tf.RegisterGradient("SnnToolbox>SpikeDrivenIntegrateFire")
+def _no_spike_driven_gradient(op: Any, *gradients: Any) -> Any:
+    return _no_gradient(op, *gradients)
 
 
 @tf.RegisterGradient("SnnToolbox>AccumulateMaxPool")

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from snn_toolbox_tf.neurons import Neuron
+from snn_toolbox_tf.ops.bits import pack_bits
 from snn_toolbox_tf.ops.step import Current, Response, Step
 
 
@@ -41,16 +42,6 @@ def summed(currents: Sequence[Current]) -> tf.Tensor:
         # A constant current meets one of every timestep by broadcasting along the new first axis.
         total = value if total is None else total + value
     return total
-
-
-def pack_bits(spikes: tf.Tensor) -> tf.Tensor:
-    """Packs spikes `[timesteps, batch, ...]` into uint8 `[timesteps, batch, bytes]`: spike j is bit j % 8 of byte j // 8."""
-    shape = tf.shape(spikes)
-    size = tf.reduce_prod(shape[2:])
-    flat = tf.cast(tf.reshape(spikes, [shape[0], shape[1], size]), tf.int32)
-    flat = tf.pad(flat, [[0, 0], [0, 0], [0, -size % 8]])
-    bytes_ = tf.reshape(flat, [shape[0], shape[1], (size + 7) // 8, 8])
-    return tf.cast(tf.reduce_sum(bytes_ * tf.constant([1, 2, 4, 8, 16, 32, 64, 128]), axis=-1), tf.uint8)
 
 
 def integrate_then_fire(

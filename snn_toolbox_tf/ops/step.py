@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from snn_toolbox_tf.foundation.argument_checks import check_one_of, check_timesteps
 from snn_toolbox_tf.neurons import IntegrateAndFire, Neuron
+from snn_toolbox_tf.ops.convolution import SpikeSynapse
 
 #: As many as `kMaximalCurrents` in core/integrate_fire.h; more are summed in front of the step.
 MAXIMAL_CURRENTS = 4
@@ -17,12 +18,16 @@ class Current(NamedTuple):
     """One of the currents that meet at a membrane.
 
     Attributes:
-        value: float32 `[timesteps, batch, ...]`, or `[batch, ...]` if it is constant in the block.
+        value: float32 `[timesteps, batch, ...]`, or `[batch, ...]` if it is constant in the block. With a synapse: the
+            spikes that it reads, float32 `[timesteps * batch, ...]`, each 0 or 1, or their bits, uint8
+            `[timesteps * batch, bytes]`.
         gain: What it is multiplied by: one value, or one per channel, as thresholds are given; None: nothing.
+        synapse: What makes the current of spikes, if it is not given.
     """
 
     value: tf.Tensor
     gain: tf.Tensor | None = None
+    synapse: SpikeSynapse | None = None
 
 
 class Response(NamedTuple):

@@ -6,13 +6,13 @@ cache, and populations, which do little with much data, wait for memory. Spikes 
 
 import dataclasses
 import functools
+import math
 import pathlib
 import re
 from collections.abc import Sequence
 
-import numpy as np
-
 from snn_toolbox_tf.graph import Graph
+from snn_toolbox_tf.simulation.event_synapses import EventPlan
 
 #: Assumed where the system does not tell; also a guard against virtual machines that report their host's caches.
 SMALLEST_CACHE, USUAL_CACHE, LARGEST_CACHE = 2**23, 2**24, 2**26
@@ -42,12 +42,13 @@ class Blocking:
 
 
 def choose_blocking(
-    graph: Graph, *, segments: Sequence[int], batch_size: int | None, block_length: int | None
+    graph: Graph, plan: EventPlan, *, segments: Sequence[int], batch_size: int | None, block_length: int | None
 ) -> Blocking:
     """Chooses block length and micro-batch.
 
     Args:
         graph: The network.
+        plan: What of it runs on spikes.
         segments: How many timesteps run without a break: T, or less where outputs are wanted in between.
         batch_size: Size of the batches, None if it is not known.
         block_length: K if it is fixed, else None.
@@ -56,8 +57,7 @@ def choose_blocking(
         The blocking; its block length is at most the longest segment.
     """
     spiking = graph.spiking_ancestry()
-    sizes = [4 * int(np.prod(node.shape)) for node in graph if node.name in spiking]
-    largest = max(sizes, default=4)
+    largest = math.ceil(max((plan.bytes_held(node) for node in graph if node.name in spiking), default=4))
     samples = int(SHARE_OF_CACHE * last_cache_size() / largest)
     samples = min(max(samples, ENOUGH_SAMPLES), LARGEST_TENSOR // largest, MOST_SAMPLES)
     samples = max(samples, 1)

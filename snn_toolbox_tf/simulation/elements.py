@@ -1,40 +1,50 @@
 """How each kind of node goes through a block of timesteps, and what it keeps."""
 
+import dataclasses
+
 import tensorflow as tf
 
-from snn_toolbox_tf import ops
 from snn_toolbox_tf.graph import InputNode, MaxPool, Population, Synapse
 from snn_toolbox_tf.network import Network
 from snn_toolbox_tf.simulation.block import Block, BlockOptions, Element, NodeState, Outcome, zeros
-from snn_toolbox_tf.simulation.event_synapses import event_synapses, run_on_spikes
+from snn_toolbox_tf.simulation.event_synapses import NOTHING_PLANNED, EventPlan, EventSynapse
 from snn_toolbox_tf.simulation.inputs import InputOptions, input_elements
 from snn_toolbox_tf.simulation.pooling import pool
 from snn_toolbox_tf.simulation.population import PopulationElement
 from snn_toolbox_tf.simulation.readout import ReadoutElement, readout_key
-from snn_toolbox_tf.simulation.signal import Part, Signal, absorbed_synapses
+from snn_toolbox_tf.simulation.signal import Signal, absorbed_synapses
 from snn_toolbox_tf.synapses import family_of
 
 
-def network_elements(network: Network, input_options: InputOptions, engine: str = "dense") -> dict[str, Element]:
+def network_elements(
+    network: Network, input_options: InputOptions, plan: EventPlan = NOTHING_PLANNED
+) -> dict[str, Element]:
     """Returns the elements of a network's nodes and readouts, in topological order.
 
     Args:
         network: The spiking network.
         input_options: How input is encoded.
-        engine: What runs synapses that read spikes alone, one of `ENGINES`.
+        plan: What runs on spikes.
     """
-    events = event_synapses(network.graph, engine)
     graph, absorbed = network.graph, absorbed_synapses(network.graph)
     elements: dict[str, Element] = dict(input_elements(network, input_options))
     for node in graph:
+        if node.name in plan.unread:
+            continue
         if isinstance(node, Population):
-            elements[node.name] = PopulationElement(node, network.layers[node.name])
+            layer = network.layers[node.name]
+            elements[node.name] = PopulationElement(node, layer, gives_bits=node.name in plan.packed)
         elif isinstance(node, MaxPool):
             elements[node.name] = MaxPoolElement(network, node)
         elif isinstance(node, Synapse) and node.name in absorbed:
             elements[node.name] = AbsorbedElement(network, node)
+        elif isinstance(node, Synapse) and node.name in plan.synapses:
+            deferred = node.name in plan.deferred
+            elements[node.name] = SpikeSynapseElement(network, plan.synapses[node.name], deferred=deferred)
+        elif isinstance(node, Synapse) and node.name in plan.packed:
+            elements[node.name] = ReshapeElement(network, node)
         elif isinstance(node, Synapse):
-            elements[node.name] = SynapseElement(network, node, engine if node.name in events else "dense")
+            elements[node.name] = SynapseElement(network, node)
         elif not isinstance(node, InputNode):
             raise TypeError(f"Node '{node.name}' ({type(node).__name__}) has no place in a spiking network.")
     return elements | {
@@ -45,20 +55,47 @@ def network_elements(network: Network, input_options: InputOptions, engine: str 
 class SynapseElement(Element):
     """An affine map: its layer, on all timesteps of a block at once. It keeps nothing."""
 
-    def __init__(self, network: Network, node: Synapse, engine: str) -> None:
+    def __init__(self, network: Network, node: Synapse) -> None:
         super().__init__(node.inputs)
-        self._network, self._node, self._engine = network, node, engine
+        self._network, self._node = network, node
 
     def run(self, inputs: list[Signal], state: NodeState, block: Block) -> Outcome:
         """Runs the layer; once, where no input changes in the block."""
-        if self._engine != "dense" and not block.options.differentiable and ops.implementation().name == "native":
-            # The reference has nothing to gain: it is a dense convolution.
-            spikes = inputs[0].at_every_step(block.timesteps)
-            current = run_on_spikes(self._network, self._node, spikes, engine=self._engine)
-            return Outcome(Signal.of(current, constant=False))
         constant = all(signal.constant for signal in inputs)
         values = [signal.value if constant else signal.at_every_step(block.timesteps) for signal in inputs]
         return Outcome(Signal.of(self._network.apply(self._node, values), constant=constant))
+
+
+class ReshapeElement(SynapseElement):
+    """A change of shape, which bits do not notice."""
+
+    def run(self, inputs: list[Signal], state: NodeState, block: Block) -> Outcome:
+        """Passes bits on."""
+        if inputs[0].bits is None:
+            return super().run(inputs, state, block)
+        return Outcome(Signal.of_bits(inputs[0].bits, self._node.shape))
+
+
+class SpikeSynapseElement(Element):
+    """An affine map of spikes, by native kernels; in training, and without them, its layer.
+
+    Args:
+        network: The network.
+        synapse: How it runs on spikes.
+        deferred: Whether it is left to the population that reads it.
+    """
+
+    def __init__(self, network: Network, synapse: EventSynapse, *, deferred: bool) -> None:
+        super().__init__([synapse.source])
+        self._network, self._synapse, self._deferred = network, synapse, deferred
+
+    def run(self, inputs: list[Signal], state: NodeState, block: Block) -> Outcome:
+        """Makes a current of spikes."""
+        spikes = inputs[0].bits
+        if spikes is None:
+            spikes = inputs[0].at_every_step(block.timesteps)
+        signal = Signal.of_spikes(spikes, self._synapse.spike_synapse(self._network), self._synapse.node.shape)
+        return Outcome(signal if self._deferred else Signal.of(signal.value, constant=False))
 
 
 class AbsorbedElement(Element):
@@ -74,7 +111,7 @@ class AbsorbedElement(Element):
         if self._sums:
             return Outcome(Signal(tuple(part for signal in inputs for part in signal.parts)))
         (part,) = inputs[0].parts
-        return Outcome(Signal((Part(part.value, part.constant, self._layer.broadcast_factor()),)))
+        return Outcome(Signal((dataclasses.replace(part, gain=self._layer.broadcast_factor()),)))
 
 
 class MaxPoolElement(Element):

@@ -13,6 +13,7 @@ import tensorflow as tf
 from snn_toolbox_tf.network import Network
 from snn_toolbox_tf.simulation.block import Block, BlockOptions, Element, State, run_block
 from snn_toolbox_tf.simulation.elements import network_elements
+from snn_toolbox_tf.simulation.event_synapses import NOTHING_PLANNED, EventPlan, plan_events, runs_native
 from snn_toolbox_tf.simulation.inputs import InputOptions
 from snn_toolbox_tf.simulation.readout import readout_key, time_average, window_start
 from snn_toolbox_tf.simulation.signal import Signal, absorbed_synapses, merged
@@ -43,7 +44,7 @@ class TimeLoop:
         network: The spiking network.
         input_options: How input is encoded.
         replaced: Elements that take the place of the network's own, by name.
-        engine: What runs synapses that read spikes alone, see `network_elements`.
+        engine: What runs synapses that read spikes alone, one of `ENGINES`.
     """
 
     def __init__(
@@ -54,7 +55,9 @@ class TimeLoop:
         engine: str = "dense",
     ) -> None:
         self.network = network
-        self._elements = network_elements(network, input_options, engine) | dict(replaced or {})
+        self._elements = network_elements(network, input_options) | dict(replaced or {})
+        self._plan = NOTHING_PLANNED if replaced else plan_events(network.graph, engine)
+        self._on_spikes = network_elements(network, input_options, self._plan)
         self._readouts = [readout_key(readout) for readout in network.graph.readouts]
         # With constant input, what no population stands in front of does not change.
         absorbed = absorbed_synapses(network.graph)
@@ -87,6 +90,15 @@ class TimeLoop:
             else:
                 known[name] = element.run([known[source] for source in element.inputs], {}, block).signal
         return known
+
+    @property
+    def plan(self) -> EventPlan:
+        """What of the network runs on spikes, with the implementation of the ops that is active."""
+        return self._plan if runs_native() else NOTHING_PLANNED
+
+    def _elements_for(self, options: BlockOptions) -> Mapping[str, Element]:
+        """Training goes through layers, whose weights learn."""
+        return self._on_spikes if self.plan.synapses and not options.differentiable else self._elements
 
     def readout_sums(self, state: State) -> list[tf.Tensor]:
         """Returns what the readouts' currents have summed up to, float64 `[batch, ...]`, in the order of the readouts."""
@@ -146,7 +158,7 @@ class TimeLoop:
 
         known = self._known(inputs, block(start, 1))
         if options.one_block:
-            state, recorded = run_block(self._elements, known, state, block(start, block_length))
+            state, recorded = run_block(self._elements_for(options), known, state, block(start, block_length))
             return self._segment(state, recorded, options)
         # Tracing a loop takes longer than most runs: one that would have nothing to do is left out.
         whole_blocks = whole_blocks or (isinstance(steps, int) and steps % block_length == 0)
@@ -170,7 +182,7 @@ class TimeLoop:
         """Runs blocks of one length until timestep `end`."""
 
         def body(state: State, arrays: Any) -> tuple[State, Any]:
-            after, recorded = run_block(self._elements, known, state, block(state.timestep, length))
+            after, recorded = run_block(self._elements_for(block(start, length).options), known, state, block(state.timestep, length))
             return after, {
                 key: _written(array, state.timestep - start, length, recorded[key]) for key, array in arrays.items()
             }

@@ -4,20 +4,28 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
+from snn_toolbox_tf import ops
 from snn_toolbox_tf.graph import Population
 from snn_toolbox_tf.layers import SpikingNeurons
 from snn_toolbox_tf.ops import Current, Response
 from snn_toolbox_tf.simulation.block import Block, BlockOptions, Element, NodeState, Outcome, zeros
 from snn_toolbox_tf.simulation.settling import timed_current, wait_then_step
-from snn_toolbox_tf.simulation.signal import Signal, merged
+from snn_toolbox_tf.simulation.signal import Signal, by_timestep, merged
 
 
 class PopulationElement(Element):
-    """Spiking neurons, which keep their membrane potential, and the number of their spikes if it is asked for."""
+    """Spiking neurons, which keep their membrane potential, and the number of their spikes if it is asked for.
 
-    def __init__(self, node: Population, layer: SpikingNeurons) -> None:
+    Args:
+        node: Their node.
+        layer: Their layer.
+        gives_bits: Whether spikes are given as bits.
+    """
+
+    def __init__(self, node: Population, layer: SpikingNeurons, *, gives_bits: bool = False) -> None:
         super().__init__(node.inputs)
         self._node, self._layer = node, layer
+        self._spike_form = "bits" if gives_bits else "float"
         # Signed spikes keep their sign.
         self._spike_dtype = tf.int8 if node.neuron.signed_spikes else tf.uint8
         self.recordable = {"spikes": (self._spike_dtype, node.shape), "membrane_potential": (tf.float32, node.shape)}
@@ -33,15 +41,19 @@ class PopulationElement(Element):
     def run(self, inputs: list[Signal], state: NodeState, block: Block) -> Outcome:
         """Integrates and fires."""
         stepped = self._respond(inputs[0].currents(block.timesteps), state, block)
+        if self._spike_form == "bits":
+            signal = Signal.of_bits(merged(stepped.spikes), self._node.shape)
+        else:
+            signal = Signal.of(merged(stepped.spikes), constant=False)
         after = {"membrane_potential": stepped.membrane_potential}
         if stepped.counts is not None:
             after["spike_count"] = stepped.counts
         recorded = {}
         if self._is_recorded("spikes", block):
-            recorded["spikes"] = tf.cast(tf.sign(stepped.spikes), self._spike_dtype)
+            recorded["spikes"] = by_timestep(tf.cast(tf.sign(signal.value), self._spike_dtype), block.timesteps)
         if self._is_recorded("membrane_potential", block):
             recorded["membrane_potential"] = stepped.trace
-        return Outcome(Signal.of(merged(stepped.spikes), constant=False), after, recorded)
+        return Outcome(signal, after, recorded)
 
     def _is_recorded(self, kind: str, block: Block) -> bool:
         return (kind, self._node.name) in block.options.record
@@ -67,22 +79,35 @@ class PopulationElement(Element):
         return Response(**{"counts": None, "trace": None, **either})
 
     def _settling(self, currents: list[Current], state: NodeState, block: Block) -> Response:
-        potential, counts = state["membrane_potential"], state.get("spike_count")
         if self._node.timed_bias is not None:
-            currents = [*currents, timed_current(self._node, potential, block)]
+            currents = [*currents, timed_current(self._node, block)]
         if not self._node.start or block.options.schedule == "layer_synchronous":
             return self._settled(currents, state, block)
+        # What is looked at timestep by timestep is found before.
+        shape = self._node.shape
+        found = [ops.given_current(current, block.timesteps, shape) for current in currents]
 
         def step(currents: Sequence[Current], potential: tf.Tensor, counts: tf.Tensor | None, steps: int) -> Response:
-            return self._step(currents, potential, counts, steps, block)
+            return self._step(currents, potential, counts, steps, block, "float")
 
-        return wait_then_step(self._node, step, currents, potential, counts, block)
+        potential, counts = state["membrane_potential"], state.get("spike_count")
+        response = wait_then_step(self._node, step, found, potential, counts, block)
+        if self._spike_form == "bits":
+            response = response._replace(spikes=ops.pack_bits(response.spikes))
+        return response
 
     def _settled(self, currents: list[Current], state: NodeState, block: Block) -> Response:
-        return self._step(currents, state["membrane_potential"], state.get("spike_count"), block.timesteps, block)
+        potential, counts = state["membrane_potential"], state.get("spike_count")
+        return self._step(currents, potential, counts, block.timesteps, block, self._spike_form)
 
     def _step(
-        self, currents: Sequence[Current], potential: tf.Tensor, counts: tf.Tensor | None, timesteps: int, block: Block
+        self,
+        currents: Sequence[Current],
+        potential: tf.Tensor,
+        counts: tf.Tensor | None,
+        timesteps: int,
+        block: Block,
+        spike_form: str,
     ) -> Response:
         return self._layer.integrate(
             currents,
@@ -91,6 +116,7 @@ class PopulationElement(Element):
             counts=counts,
             schedule=block.options.schedule,
             start=self._node.start,
+            spike_form=spike_form,
             return_trace=self._is_recorded("membrane_potential", block),
             surrogate_gradient=block.options.surrogate_gradient,
         )

@@ -50,6 +50,7 @@ class Runner:
         """Returns how much runs at once; `block_length` takes precedence over the runner's own."""
         return choose_blocking(
             self.network.graph,
+            self.loop().plan,
             segments=segments,
             batch_size=batch_size,
             block_length=block_length or self.block_length,

@@ -13,22 +13,16 @@ from snn_toolbox_tf.simulation.block import Block
 Step = Callable[[Sequence[Current], tf.Tensor, tf.Tensor | None, int], Response]
 
 
-def timed_current(node: Population, potential: tf.Tensor, block: Block) -> Current:
+def timed_current(node: Population, block: Block) -> Current:
     """Returns a population's current of its own for the timesteps of a block, zero after its last one.
 
-    Args:
-        node: The population.
-        potential: A tensor of the batch's shape, `[batch, ...]`.
-        block: The block.
+    It is the same for all samples, `[timesteps, 1, ...]`.
     """
     rows = node.timed_current()
     # One row of zeros stands for all timesteps behind the last.
     padded = tf.pad(tf.constant(rows, tf.float32), [[0, 1]] + [[0, 0]] * (rows.ndim - 1))
     places = tf.minimum(block.timestep + tf.range(block.timesteps), len(rows))
-    shape = tf.concat([[block.timesteps], tf.shape(potential)], axis=0)
-    return Current(
-        tf.ensure_shape(tf.broadcast_to(tf.gather(padded, places), shape), [block.timesteps, *potential.shape])
-    )
+    return Current(tf.broadcast_to(tf.gather(padded, places), [block.timesteps, 1, *node.shape]))
 
 
 def wait_then_step(
@@ -44,7 +38,7 @@ def wait_then_step(
     Args:
         node: The population.
         step: What steps it.
-        currents: Its currents, each `[timesteps, batch, ...]`, or `[batch, ...]` if it is constant.
+        currents: Its currents, each `[timesteps, batch, ...]` (or 1 for the batch), or `[batch, ...]` if it is constant.
         potential: Its membrane potential before the block, `[batch, ...]`.
         counts: Its number of spikes before the block, likewise, or None.
         block: The block. Of one that is the whole run, the first timestep is known while tracing.
@@ -54,6 +48,11 @@ def wait_then_step(
     """
     # No block waits longer; behind these timesteps, all can be stepped at once.
     head, rank = min(node.start, block.timesteps), potential.shape.rank
+    each = tf.concat([[block.timesteps], tf.shape(potential)], axis=0)
+    currents = [
+        current._replace(value=tf.broadcast_to(current.value, each)) if current.value.shape.rank != rank else current
+        for current in currents
+    ]
     spikes, trace = [], []
     for offset in range(head):
         now = [Current(_at(current.value, offset, rank), current.gain) for current in currents]

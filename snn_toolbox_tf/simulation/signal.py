@@ -1,6 +1,8 @@
 """What flows along an edge of the graph in a block of timesteps."""
 
 import dataclasses
+import functools
+import math
 
 import tensorflow as tf
 
@@ -17,11 +19,30 @@ class Part:
         value: `[timesteps * batch, ...]`, timestep by timestep, or `[batch, ...]` if it is constant in the block.
         constant: Whether it is constant.
         gain: What it is still to be multiplied by, broadcastable to a sample, or None.
+        synapse: What is still to be made of `value`, which is spikes then, or their bits, `[timesteps * batch, bytes]`.
+        shape: Shape of a sample of what the synapse makes.
     """
 
     value: tf.Tensor
     constant: bool
     gain: tf.Tensor | None = None
+    synapse: ops.SpikeSynapse | None = None
+    shape: tuple[int, ...] = ()
+
+    @property
+    def bits(self) -> tf.Tensor | None:
+        """The bits of spikes that nothing is to be made of, if it is such."""
+        plain = self.synapse is not None and self.synapse.kernel is None and self.gain is None
+        return self.value if plain else None
+
+    @functools.cached_property
+    def made(self) -> tf.Tensor:
+        """What the synapse makes of `value`, float32; what there is if there is none."""
+        if self.synapse is None:
+            return self.value
+        return tf.ensure_shape(
+            tf.reshape(ops.spike_convolution_of(self.value, self.synapse), [-1, *self.shape]), [None, *self.shape]
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,11 +56,26 @@ class Signal:
         """Returns a signal of one tensor."""
         return cls((Part(value, constant),))
 
+    @classmethod
+    def of_spikes(cls, spikes: tf.Tensor, synapse: ops.SpikeSynapse, shape: tuple[int, ...]) -> "Signal":
+        """Returns a signal of what a synapse is to make of spikes, or of their bits, with its shape."""
+        return cls((Part(spikes, constant=False, synapse=synapse, shape=shape),))
+
+    @classmethod
+    def of_bits(cls, bits: tf.Tensor, shape: tuple[int, ...]) -> "Signal":
+        """Returns a signal of spikes that come as bits, with their shape."""
+        return cls.of_spikes(bits, ops.SpikeSynapse((1, 1, math.prod(shape))), shape)
+
+    @property
+    def bits(self) -> tf.Tensor | None:
+        """The bits `[timesteps * batch, bytes]` of a signal of spikes that come as such."""
+        return self.parts[0].bits if len(self.parts) == 1 else None
+
     @property
     def value(self) -> tf.Tensor:
         """The tensor of a signal that is one."""
         (part,) = self.parts
-        return part.value
+        return part.made
 
     @property
     def constant(self) -> bool:
@@ -56,6 +92,9 @@ class Signal:
         """Returns what a population sums, float32."""
         result = []
         for part in self.parts:
+            if part.synapse is not None:
+                result.append(ops.Current(part.value, part.gain, part.synapse))
+                continue
             value = tf.cast(part.value, tf.float32)
             result.append(ops.Current(value if part.constant else by_timestep(value, timesteps), part.gain))
         return result

@@ -22,7 +22,7 @@ class PaddingFamily(SynapseFamily):
         if scale.size == 1:
             return scale.reshape((1,) * len(end.shape))
         result = scale
-        for axis, (first, last) in enumerate(self._margins(node)):
+        for axis, (first, last) in enumerate(self.margins(node)):
             if scale.shape[axis] == 1:
                 continue
             if backwards == self._grows:
@@ -32,8 +32,8 @@ class PaddingFamily(SynapseFamily):
                 result = np.pad(result, margins, mode="edge")
         return result
 
-    def _margins(self, node: LayerNode) -> list[tuple[int, int]]:
-        """What is added or taken at both ends of each axis."""
+    def margins(self, node: LayerNode) -> list[tuple[int, int]]:
+        """Returns how much is added or taken at both ends of each axis."""
         config = node.layer.config[self._key]
         # One dimension has a plain pair, several have one pair each.
         pairs = [config] if not isinstance(config[0], (list, tuple)) else config

@@ -36,11 +36,21 @@ struct PerChannel {
   SNN_TOOLBOX_INLINE float at(int64_t i) const { return values[(i / inner) % channels]; }
 };
 
+struct PreparedConvolution;
+
 // One of the currents that are summed into the membrane.
 struct Current {
-  const float* values = nullptr;  // [timesteps, neurons], or [neurons] if constant
-  bool constant = false;
+  // Of neuron i at timestep t: values[t * stride + i - first].
+  const float* values = nullptr;
+  int64_t stride = 0;  // 0: it is constant
+  int64_t first = 0;   // neuron
+  // All samples have the same values: `first` is to be set to a sample's first neuron.
+  bool shared = false;
+  // What the values are found from instead, if it is given: its samples are those of the first timestep, of the second, ...
+  const PreparedConvolution* synapse = nullptr;
   PerChannel gain;  // what it is multiplied by; null values: nothing
+
+  SNN_TOOLBOX_INLINE const float* at(int64_t t, int64_t i) const { return values + t * stride + (i - first); }
 };
 
 // A population and its block of timesteps. Neurons are numbered 0 .. samples * sample_size - 1; arrays over timesteps hold
@@ -76,7 +86,7 @@ struct IntegrateFire {
 // end at such a multiple or at the sample's end: no two calls touch one byte.
 using IntegrateFireKernel = void (*)(const IntegrateFire& population, int64_t begin, int64_t end);
 
-// Runs all neurons of a population, spread over threads.
+// Runs all neurons of a population, spread over threads. No current has a synapse.
 void run(const IntegrateFire& population, IntegrateFireKernel kernel);
 
 }  // namespace snn_toolbox

@@ -5,6 +5,10 @@
 
 #include <type_traits>
 
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
+
 #include "integrate_fire.h"
 #include "neuron_models.h"
 #include "vectors.h"
@@ -49,30 +53,41 @@ SNN_TOOLBOX_INLINE FloatVector spread(const PerChannel& per_channel, int64_t i, 
   return load<FloatVector>(lanes);
 }
 
-SNN_TOOLBOX_INLINE void store_bits(const IntegrateFire& p, int64_t t, int64_t i,
-                                                      const FloatVector& spike) {
-  const int64_t sample = i / p.sample_size, neuron = i % p.sample_size;
-  uint8_t* bytes = p.bits + (t * p.samples + sample) * p.bytes_per_sample() + neuron / 8;
+// Where the bits of a tile's neurons go: all of them are one sample's.
+struct BitPlaces {
+  uint8_t* bytes;  // of the sample, at the tile's first timestep
+  int64_t stride;  // from one timestep to the next
+  int64_t neuron;  // of the sample
+
+  SNN_TOOLBOX_INLINE BitPlaces(const IntegrateFire& p, int64_t t, int64_t i) {
+    const int64_t sample = p.bits ? i / p.sample_size : 0;
+    stride = p.samples * p.bytes_per_sample();
+    bytes = p.bits ? p.bits + t * stride + sample * p.bytes_per_sample() : nullptr;
+    neuron = i - sample * p.sample_size;
+  }
+};
+
+SNN_TOOLBOX_INLINE void store_bits(uint8_t* bytes, int64_t neuron, const FloatVector& spike) {
+  bytes += neuron / 8;
+#if SNN_TOOLBOX_VECTOR_BYTES == 64
+  const auto fired = _mm512_cmp_ps_mask(reinterpret_cast<const __m512&>(spike), _mm512_setzero_ps(), _CMP_GT_OQ);
+  store(bytes, static_cast<uint16_t>(fired));
+#elif SNN_TOOLBOX_VECTOR_BYTES == 32
+  const __m256 fired = _mm256_cmp_ps(reinterpret_cast<const __m256&>(spike), _mm256_setzero_ps(), _CMP_GT_OQ);
+  *bytes = static_cast<uint8_t>(_mm256_movemask_ps(fired));
+#else
+  // Half a byte: the first half starts it, the second completes it.
   const FloatVector zero = {};
   const IntVector fired = spike > zero;
-  if (kLanes < 8) {
-    // Half a byte: the first half starts it, the second completes it.
-    unsigned nibble = 0;
-    for (int lane = 0; lane < kLanes; ++lane) nibble |= (fired[lane] & 1u) << lane;
-    const unsigned shift = static_cast<unsigned>(neuron % 8);
-    *bytes = static_cast<uint8_t>((shift ? *bytes : 0u) | nibble << shift);
-    return;
-  }
-  for (int byte = 0; byte < kLanes / 8; ++byte) {
-    unsigned value = 0;
-    for (int bit = 0; bit < 8; ++bit) value |= (fired[byte * 8 + bit] & 1u) << bit;
-    bytes[byte] = static_cast<uint8_t>(value);
-  }
+  unsigned nibble = 0;
+  for (int lane = 0; lane < kLanes; ++lane) nibble |= (fired[lane] & 1u) << lane;
+  const unsigned shift = static_cast<unsigned>(neuron % 8);
+  *bytes = static_cast<uint8_t>((shift ? *bytes : 0u) | nibble << shift);
+#endif
 }
 
-SNN_TOOLBOX_INLINE void store_bits(const IntegrateFire& p, int64_t t, int64_t i, const float& spike) {
-  const int64_t sample = i / p.sample_size, neuron = i % p.sample_size;
-  uint8_t& byte = p.bits[(t * p.samples + sample) * p.bytes_per_sample() + neuron / 8];
+SNN_TOOLBOX_INLINE void store_bits(uint8_t* bytes, int64_t neuron, const float& spike) {
+  uint8_t& byte = bytes[neuron / 8];
   const unsigned shift = static_cast<unsigned>(neuron % 8), fired = spike > 0.0f ? 1u : 0u;
   byte = static_cast<uint8_t>((shift ? byte : 0u) | fired << shift);
 }
@@ -88,9 +103,7 @@ template <bool kPlain, typename Value, int kCount>
 SNN_TOOLBOX_INLINE Value summed_current(const IntegrateFire& p, const Gains<Value, kCount>& gains,
                                                            int64_t t, int64_t first, int j) {
   const int64_t i = first + j * static_cast<int64_t>(sizeof(Value) / sizeof(float));
-  const auto value = [&](const Current& current) {
-    return load<Value>(current.values + (current.constant ? i : t * p.neurons() + i));
-  };
+  const auto value = [&](const Current& current) { return load<Value>(current.at(t, i)); };
   if (kPlain) return value(p.currents[0]);
   Value sum = value(p.currents[0]);
   if (p.currents[0].gain.values) sum = sum * gains.values[0][j];
@@ -121,7 +134,8 @@ SNN_TOOLBOX_INLINE void tile(const IntegrateFire& p, const Model& model, int64_t
       if (p.currents[k].gain.values) gains.values[k][j] = spread(p.currents[k].gain, at, zero);
     }
   }
-  for (int64_t t = begin; t < end; ++t) {
+  BitPlaces bits(p, begin, i);
+  for (int64_t t = begin; t < end; ++t, bits.bytes += bits.stride) {
     for (int j = 0; j < kCount; ++j) {
       const int64_t at = t * p.neurons() + i + j * kWidth;
       const Value current = summed_current<kPlain>(p, gains, t, i, j);
@@ -130,7 +144,7 @@ SNN_TOOLBOX_INLINE void tile(const IntegrateFire& p, const Model& model, int64_t
       emitted[j] = emitted[j] + spike;
       if (p.spikes) store(p.spikes + at, spike);
       if (p.trace) store(p.trace + at, v[j]);
-      if (p.bits) store_bits(p, t, i + j * kWidth, spike);
+      if (p.bits) store_bits(bits.bytes, bits.neuron + j * kWidth, spike);
     }
   }
   for (int j = 0; j < kCount; ++j) {

@@ -1,4 +1,4 @@
-// How a convolution of spikes is spread over threads.
+// How a convolution of spikes is laid out, and spread over threads.
 
 #include "spike_convolution.h"
 
@@ -12,70 +12,83 @@ namespace {
 
 // Tasks a thread, so that one that comes late has less to do.
 constexpr int64_t kTasksAThread = 4;
-// Outputs, with padding, up to which scattering is faster.
-constexpr int64_t kMostScattered = 32;
+// Tables are for so many outputs at most, padded: of more, their sums leave the cache, and rows are long enough to be gathered.
+constexpr int64_t kMostTabled = 32;
+// Numbers that the tables of a kernel may take.
+constexpr int64_t kLargestTables = 1 << 18;
 
-// Rows of channels, each followed by zeros up to whole vectors.
-std::vector<float> padded_rows(const float* values, int64_t rows, int64_t outputs, int64_t stride) {
-  std::vector<float> padded(static_cast<size_t>(rows * stride));
-  for (int64_t row = 0; row < rows; ++row) {
-    std::copy_n(values + row * outputs, outputs, padded.begin() + row * stride);
-  }
-  return padded;
-}
+int64_t rounded_up(int64_t value, int64_t multiple) { return (value + multiple - 1) / multiple * multiple; }
 
-// Whether inputs add to outputs, rather than outputs gathering inputs: no list of short rows has to be made then, at the price
-// of a store for each addition.
-bool scatters(const SpikeConvolution& p) {
-  const auto is_plain = [](const ConvolutionAxis& axis) { return axis.stride == 1 && axis.dilation == 1; };
-  return is_plain(p.rows) && is_plain(p.columns) && p.kernel_stride <= kMostScattered &&
-         p.rows.window * p.columns.window > 1;
-}
-
-std::vector<float> scattered_kernel(const SpikeConvolution& p) {
-  std::vector<float> scattered(static_cast<size_t>(p.fan_in() * p.kernel_stride));
-  auto to = scattered.begin();
-  for (int64_t row = 0; row < p.rows.window; ++row) {
-    for (int64_t input = 0; input < p.inputs; ++input) {
-      for (int64_t column = p.columns.window - 1; column >= 0; --column) {
-        const int64_t from = (row * p.columns.window + column) * p.inputs + input;
-        to = std::copy_n(p.kernel + from * p.kernel_stride, p.kernel_stride, to);
-      }
-    }
-  }
-  return scattered;
+Method chosen_method(const PreparedConvolution& p) {
+  const SpikeConvolution& c = p.convolution;
+  if (!c.kernel) return Method::kCopy;
+  if (c.groups > 1 && p.group_inputs == 1 && p.group_outputs == 1) return Method::kDepthwise;
+  const int64_t size = c.groups * c.taps() * p.tables * kTableEntries * p.stride;
+  return p.stride <= kMostTabled && p.group_inputs > 1 && size <= kLargestTables ? Method::kTable : Method::kGather;
 }
 
 }  // namespace
 
-void run(const SpikeConvolution& given, SpikeConvolutionKernel kernel) {
-  SpikeConvolution convolution = given;
-  std::vector<float> padded_kernel, padded_bias;
-  convolution.kernel_stride = (given.outputs + kChannelsAtOnce - 1) / kChannelsAtOnce * kChannelsAtOnce;
-  if (convolution.kernel_stride != given.outputs) {
-    padded_kernel = padded_rows(given.kernel, given.fan_in(), given.outputs, convolution.kernel_stride);
-    convolution.kernel = padded_kernel.data();
-    if (given.bias) {
-      padded_bias = padded_rows(given.bias, 1, given.outputs, convolution.kernel_stride);
-      convolution.bias = padded_bias.data();
+PreparedConvolution::PreparedConvolution(const SpikeConvolution& given) : convolution(given) {
+  const SpikeConvolution& c = convolution;
+  group_inputs = c.inputs / c.groups;
+  group_outputs = c.outputs / c.groups;
+  stride = rounded_up(group_outputs, kChannelsAtOnce);
+  tables = (group_inputs + kTableInputs - 1) / kTableInputs;
+  method = chosen_method(*this);
+  if (method == Method::kCopy) return;
+  if (method == Method::kDepthwise) {
+    // All channels side by side are one row.
+    group_outputs = c.outputs;
+    stride = rounded_up(c.outputs, kChannelsAtOnce);
+  }
+  const int64_t groups = c.outputs / group_outputs;
+  const auto copy_row = [&](const float* from, float* to) { std::copy_n(from, group_outputs, to); };
+  if (c.bias) {
+    rows_of_bias.resize(static_cast<size_t>(groups * stride));
+    for (int64_t group = 0; group < groups; ++group) {
+      copy_row(c.bias + group * group_outputs, rows_of_bias.data() + group * stride);
     }
   }
-  std::vector<float> scattered;
-  if (scatters(convolution)) {
-    scattered = scattered_kernel(convolution);
-    convolution.scattered = scattered.data();
+  const int64_t rows = method == Method::kTable ? tables * kTableEntries : group_inputs;
+  rows_of_kernel.resize(static_cast<size_t>(groups * c.taps() * rows * stride));
+  float* to = rows_of_kernel.data();
+  for (int64_t group = 0; group < groups; ++group) {
+    for (int64_t tap = 0; tap < c.taps(); ++tap) {
+      const float* from = c.kernel + tap * group_inputs * c.outputs + group * group_outputs;
+      if (method != Method::kTable) {
+        for (int64_t input = 0; input < group_inputs; ++input, to += stride) copy_row(from + input * c.outputs, to);
+        continue;
+      }
+      for (int64_t first = 0; first < group_inputs; first += kTableInputs, to += kTableEntries * stride) {
+        // Each sum is that of one input less, and this input; inputs that there are none of add nothing.
+        for (int64_t entry = 1; entry < kTableEntries; ++entry) {
+          const int64_t input = first + __builtin_ctzll(static_cast<unsigned long long>(entry));
+          const float* less = to + (entry & (entry - 1)) * stride;
+          float* sum = to + entry * stride;
+          for (int64_t output = 0; output < group_outputs; ++output) {
+            sum[output] = less[output] + (input < group_inputs ? from[input * c.outputs + output] : 0.0f);
+          }
+        }
+      }
+    }
   }
+}
+
+void run(const SpikeConvolution& convolution, SpikeConvolutionKernel kernel, float* current) {
+  const PreparedConvolution prepared(convolution);
   ThreadPool& pool = ThreadPool::instance();
-  const int64_t rows = convolution.rows.output;
+  const int64_t rows = convolution.rows.output, row = convolution.row_size();
   const int64_t wanted = kTasksAThread * pool.threads();
-  const int64_t bands = pool.threads() == 1 ? 1 : std::min(rows, (wanted + given.samples - 1) / given.samples);
-  const int64_t samples_a_task = std::max<int64_t>(1, given.samples / wanted);
-  const int64_t groups = (given.samples + samples_a_task - 1) / samples_a_task;
+  const int64_t bands = pool.threads() == 1 ? 1 : std::min(rows, (wanted + convolution.samples - 1) / convolution.samples);
+  const int64_t samples_a_task = std::max<int64_t>(1, convolution.samples / wanted);
+  const int64_t groups = (convolution.samples + samples_a_task - 1) / samples_a_task;
   const auto task = [&](int64_t index) {
-    thread_local SpikeConvolutionScratch scratch;
-    const int64_t band = index % bands, first = index / bands * samples_a_task;
-    for (int64_t sample = first; sample < std::min(first + samples_a_task, given.samples); ++sample) {
-      kernel(convolution, sample, band * rows / bands, (band + 1) * rows / bands, &scratch);
+    thread_local SpikeScratch scratch;
+    const int64_t begin = index % bands * rows / bands * row, end = (index % bands + 1) * rows / bands * row;
+    const int64_t first = index / bands * samples_a_task;
+    for (int64_t sample = first; sample < std::min(first + samples_a_task, convolution.samples); ++sample) {
+      kernel(prepared, sample, begin, end, current + sample * rows * row + begin, &scratch);
     }
   };
   pool.run(groups * bands, std::cref(task));

@@ -8,6 +8,7 @@
 #define SNN_TOOLBOX_TF_OPS_CORE_SPIKE_CONVOLUTION_H_
 
 #include <cstdint>
+#include <new>
 #include <vector>
 
 #include "integrate_fire.h"
@@ -27,42 +28,91 @@ struct ConvolutionAxis {
   SNN_TOOLBOX_INLINE int64_t begin(int64_t at) const { return at * stride - padding; }
 };
 
+// How the outputs of a convolution are found. The plain reference heeds kCopy only.
+enum class Method {
+  kCopy,       // there is no kernel: outputs are the spikes themselves
+  kGather,     // each output adds up the rows of its active inputs
+  kTable,      // each output adds up what its inputs, four by four, have in a table of all their sums
+  kDepthwise,  // each channel is convolved for itself
+};
+
 // Arrays are channels last.
 struct SpikeConvolution {
   int64_t samples = 0;
   int64_t inputs = 1, outputs = 1;  // channels
+  int64_t groups = 1;               // which the channels are divided into, one convolution each
   ConvolutionAxis rows, columns;
 
+  // One of them is given. Spike j of a sample is bit j % 8 of its byte j / 8.
   const float* spikes = nullptr;  // [samples, rows, columns, inputs], each 0 or 1
-  const float* kernel = nullptr;  // [window rows, window columns, inputs, kernel_stride]
-  const float* bias = nullptr;    // [kernel_stride], or none
-  int64_t kernel_stride = 1;      // outputs, rounded up to whole vectors
-  // [window rows, inputs, window columns backwards, kernel_stride]: what an active input adds to its neighbours. None: each
-  // output gathers what it adds up.
-  const float* scattered = nullptr;
-  float* current = nullptr;       // [samples, output rows, output columns, outputs]
+  const uint8_t* bits = nullptr;  // [samples, bytes_per_sample()]
+
+  const float* kernel = nullptr;  // [window rows, window columns, inputs / groups, outputs]
+  const float* bias = nullptr;    // [outputs], or none
 
   SNN_TOOLBOX_INLINE int64_t sample_size() const { return rows.input * columns.input * inputs; }
-  SNN_TOOLBOX_INLINE int64_t fan_in() const { return rows.window * columns.window * inputs; }
+  SNN_TOOLBOX_INLINE int64_t bytes_per_sample() const { return (sample_size() + 7) / 8; }
+  SNN_TOOLBOX_INLINE int64_t row_size() const { return columns.output * outputs; }
+  SNN_TOOLBOX_INLINE int64_t taps() const { return rows.window * columns.window; }
 };
 
 // Channels that kernels read at once at most; rows of a kernel are padded to a multiple of it.
 constexpr int64_t kChannelsAtOnce = 16;
+// Inputs that a table has the sums of.
+constexpr int64_t kTableInputs = 4, kTableEntries = 1 << kTableInputs;
+
+// Numbers that begin on a cache line: a vector that lies across two takes twice as long to load.
+template <typename Element>
+struct CacheLineAllocator {
+  using value_type = Element;
+  static constexpr std::align_val_t kLine{64};
+  CacheLineAllocator() = default;
+  template <typename Other>
+  CacheLineAllocator(const CacheLineAllocator<Other>&) {}
+  Element* allocate(std::size_t count) { return static_cast<Element*>(::operator new(count * sizeof(Element), kLine)); }
+  void deallocate(Element* elements, std::size_t) { ::operator delete(elements, kLine); }
+  bool operator==(const CacheLineAllocator&) const { return true; }
+  bool operator!=(const CacheLineAllocator&) const { return false; }
+};
+using AlignedFloats = std::vector<float, CacheLineAllocator<float>>;
+
+// A convolution with its kernel laid out for a method.
+struct PreparedConvolution {
+  SpikeConvolution convolution;
+  Method method = Method::kGather;
+  int64_t group_inputs = 1, group_outputs = 1;
+  int64_t stride = 1;               // of a row of outputs: `group_outputs`, rounded up to whole vectors
+  int64_t tables = 0;               // of a tap
+  AlignedFloats rows_of_kernel;     // [groups, taps, group inputs, stride], or [groups, taps, tables, kTableEntries, stride]
+  AlignedFloats rows_of_bias;       // [groups, stride], or empty
+
+  explicit PreparedConvolution(const SpikeConvolution& convolution);
+
+  SNN_TOOLBOX_INLINE const float* kernel(int64_t group) const {
+    const int64_t rows = method == Method::kTable ? tables * kTableEntries : group_inputs;
+    return rows_of_kernel.data() + group * convolution.taps() * rows * stride;
+  }
+  SNN_TOOLBOX_INLINE const float* bias(int64_t group) const {
+    return rows_of_bias.empty() ? nullptr : rows_of_bias.data() + group * stride;
+  }
+};
 
 // What a thread keeps between calls.
-struct SpikeConvolutionScratch {
+struct SpikeScratch {
+  std::vector<uint8_t> bits;       // of the rows that a band reads
   std::vector<int32_t> positions;  // of spikes in their row of the input, row by row
   std::vector<int32_t> starts;     // where those of a pixel begin; one more per row
   std::vector<int32_t> active;     // rows of the kernel that an output adds up
-  std::vector<float> sums;         // of a band, with a margin on both sides of a row
+  std::vector<uint16_t> offsets;   // into tables, with a margin on both sides of a row
+  AlignedFloats values;            // spikes as numbers, with such a margin
 };
 
-// Runs the output rows [first, last) of one sample.
-using SpikeConvolutionKernel = void (*)(const SpikeConvolution& convolution, int64_t sample, int64_t first, int64_t last,
-                                        SpikeConvolutionScratch* scratch);
+// Fills the outputs [begin, end) of one sample, counted row by row: whole rows, but for Method::kCopy.
+using SpikeConvolutionKernel = void (*)(const PreparedConvolution& prepared, int64_t sample, int64_t begin, int64_t end,
+                                        float* current, SpikeScratch* scratch);
 
-// Runs all samples, spread over threads; `kernel_stride` is the number of outputs still.
-void run(const SpikeConvolution& convolution, SpikeConvolutionKernel kernel);
+// Computes the currents of all samples, [samples, output rows, output columns, outputs], spread over threads.
+void run(const SpikeConvolution& convolution, SpikeConvolutionKernel kernel, float* current);
 
 }  // namespace snn_toolbox
 

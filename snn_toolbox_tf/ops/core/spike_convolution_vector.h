@@ -1,13 +1,11 @@
-// The kernel for one vector width: define SNN_TOOLBOX_VECTOR_BYTES and include this.
+// The kernels for one vector width: define SNN_TOOLBOX_VECTOR_BYTES and include this.
 
 #ifndef SNN_TOOLBOX_TF_OPS_CORE_SPIKE_CONVOLUTION_VECTOR_H_
 #define SNN_TOOLBOX_TF_OPS_CORE_SPIKE_CONVOLUTION_VECTOR_H_
 
-#if defined(__AVX2__)
-#include <immintrin.h>
-#endif
-
 #include "spike_convolution.h"
+#include "spike_rows.h"
+#include "spike_tables.h"
 #include "vectors.h"
 
 namespace snn_toolbox {
@@ -16,34 +14,6 @@ namespace {
 
 // Vectors of outputs that stay in registers while rows are added.
 constexpr int kMostVectors = kLanes >= 16 ? 16 : 8;
-
-// Appends the places of spikes among `count` values, from `place` on, and returns how many there are. It may write up to a
-// vector more than it appends.
-SNN_TOOLBOX_INLINE int32_t append_places(const float* spikes, int64_t count, int32_t place, int32_t* places) {
-  int32_t found = 0;
-  int64_t i = 0;
-#if defined(__AVX512F__)
-  const __m512i ascending = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
-  for (; i + 16 <= count; i += 16) {
-    const __mmask16 active = _mm512_cmp_ps_mask(_mm512_loadu_ps(spikes + i), _mm512_setzero_ps(), _CMP_NEQ_UQ);
-    const __m512i at = _mm512_add_epi32(ascending, _mm512_set1_epi32(place + static_cast<int32_t>(i)));
-    _mm512_storeu_si512(places + found, _mm512_maskz_compress_epi32(active, at));
-    found += __builtin_popcount(active);
-  }
-#elif defined(__AVX2__)
-  for (; i + 8 <= count; i += 8) {
-    const __m256 differs = _mm256_cmp_ps(_mm256_loadu_ps(spikes + i), _mm256_setzero_ps(), _CMP_NEQ_UQ);
-    for (unsigned active = static_cast<unsigned>(_mm256_movemask_ps(differs)); active; active &= active - 1) {
-      places[found++] = place + static_cast<int32_t>(i) + __builtin_ctz(active);
-    }
-  }
-#endif
-  for (; i < count; ++i) {
-    places[found] = place + static_cast<int32_t>(i);
-    found += spikes[i] != 0.0f;
-  }
-  return found;
-}
 
 // Adds rows of the kernel to `kVectors` vectors of outputs. Several sums side by side hide how long an addition takes.
 template <int kVectors>
@@ -69,134 +39,69 @@ SNN_TOOLBOX_INLINE void add_rows(const int32_t* active, int32_t count, const flo
   for (int v = 0; v < kVectors; ++v) sums[v] = side[0][v];
 }
 
-// Computes the outputs of one position from channel `from` on, and returns how many.
+// One position's outputs of one group.
+struct Position {
+  const int32_t* active;  // rows of the kernel
+  int32_t count;
+  const float* kernel;
+  const float* bias;
+  int64_t stride, outputs;
+  float* current;
+};
+
+// Computes the outputs from channel `from` on, and returns how many.
 template <int kVectors>
-SNN_TOOLBOX_INLINE int64_t fill_channels(const SpikeConvolution& p, const int32_t* active, int32_t count, int64_t from,
-                                         float* current) {
+SNN_TOOLBOX_INLINE int64_t fill_channels(const Position& p, int64_t from) {
   FloatVector sums[kVectors] = {};
   if (p.bias) {
     for (int v = 0; v < kVectors; ++v) sums[v] = load<FloatVector>(p.bias + from + v * kLanes);
   }
-  add_rows<kVectors>(active, count, p.kernel + from, p.kernel_stride, sums);
-  for (int v = 0; v < kVectors; ++v) {
-    const int64_t channel = from + v * kLanes, left = p.outputs - channel;
-    if (left >= kLanes) {
-      store(current + channel, sums[v]);
-    } else {
-      for (int64_t lane = 0; lane < left; ++lane) current[channel + lane] = sums[v][lane];
-    }
-  }
+  add_rows<kVectors>(p.active, p.count, p.kernel + from, p.stride, sums);
+  store_channels<kVectors>(p.current + from, sums, p.outputs - from);
   return kVectors * kLanes;
 }
 
-SNN_TOOLBOX_INLINE void fill_position(const SpikeConvolution& p, const int32_t* active, int32_t count, float* current) {
+SNN_TOOLBOX_INLINE void fill_position(const Position& p) {
   for (int64_t from = 0; from < p.outputs;) {
-    const int64_t vectors = (p.kernel_stride - from) / kLanes;
+    const int64_t vectors = (p.stride - from) / kLanes;
     if (vectors >= kMostVectors) {
-      from += fill_channels<kMostVectors>(p, active, count, from, current);
+      from += fill_channels<kMostVectors>(p, from);
     } else if (vectors >= 8) {
-      from += fill_channels<8>(p, active, count, from, current);
+      from += fill_channels<8>(p, from);
     } else if (vectors >= 4) {
-      from += fill_channels<4>(p, active, count, from, current);
+      from += fill_channels<4>(p, from);
     } else if (vectors >= 2) {
-      from += fill_channels<2>(p, active, count, from, current);
+      from += fill_channels<2>(p, from);
     } else {
-      from += fill_channels<1>(p, active, count, from, current);
+      from += fill_channels<1>(p, from);
     }
   }
 }
 
-// Rows of the input that a band of outputs reads.
-struct InputRows {
-  int64_t top, count;
-  SNN_TOOLBOX_INLINE InputRows(const SpikeConvolution& p, int64_t first, int64_t last) {
-    const int64_t begin = p.rows.begin(first);
-    const int64_t end = p.rows.begin(last - 1) + (p.rows.window - 1) * p.rows.dilation + 1;
-    top = begin > 0 ? begin : 0;
-    const int64_t bottom = end < p.rows.input ? end : p.rows.input;
-    count = bottom > top ? bottom - top : 0;
-  }
-};
-
-template <typename Element>
-SNN_TOOLBOX_INLINE Element* room(std::vector<Element>* array, int64_t size) {
-  if (static_cast<int64_t>(array->size()) < size) array->resize(static_cast<size_t>(size));
-  return array->data();
-}
-
-SNN_TOOLBOX_INLINE void add_vectors(const float* from, float* to, int64_t count) {
-  for (int64_t i = 0; i < count; i += kLanes) {
-    store(to + i, load<FloatVector>(to + i) + load<FloatVector>(from + i));
-  }
-}
-
-// `kSize` numbers are added at once, if it is not 0.
-template <int64_t kSize>
-SNN_TOOLBOX_INLINE void scatter_row(const SpikeConvolution& p, const int32_t* places, int32_t count, const float* kernel,
-                                    float* sums) {
-  const int64_t size = kSize ? kSize : p.columns.window * p.kernel_stride;
-  const auto inputs = static_cast<uint32_t>(p.inputs);
-  for (int32_t i = 0; i < count; ++i) {
-    const auto place = static_cast<uint32_t>(places[i]);
-    const uint32_t column = place / inputs, input = place - column * inputs;
-    add_vectors(kernel + input * size, sums + column * p.kernel_stride, size);
-  }
-}
-
-void scatter(const SpikeConvolution& p, int64_t sample, int64_t first, int64_t last, SpikeConvolutionScratch* scratch) {
-  const InputRows read(p, first, last);
-  const int64_t row_size = p.columns.input * p.inputs, size = p.columns.window * p.kernel_stride;
-  const int64_t margin = p.columns.window - 1, sums_row = (p.columns.input + margin) * p.kernel_stride;
-  int32_t* places = room(&scratch->positions, row_size + 2 * kChannelsAtOnce);
-  float* sums = room(&scratch->sums, (last - first) * sums_row);
-  for (int64_t i = 0; i < (last - first) * sums_row; ++i) sums[i] = 0.0f;
-  for (int64_t row = read.top; row < read.top + read.count; ++row) {
-    const int32_t count = append_places(p.spikes + sample * p.sample_size() + row * row_size, row_size, 0, places);
-    for (int64_t tap = 0; tap < p.rows.window; ++tap) {
-      const int64_t output = row + p.rows.padding - tap;
-      if (output < first || output >= last) continue;
-      const float* kernel = p.scattered + tap * p.inputs * size;
-      float* to = sums + (output - first) * sums_row;
-      switch (size) {
-        case 48: scatter_row<48>(p, places, count, kernel, to); break;
-        case 80: scatter_row<80>(p, places, count, kernel, to); break;
-        case 96: scatter_row<96>(p, places, count, kernel, to); break;
-        default: scatter_row<0>(p, places, count, kernel, to);
-      }
-    }
-  }
-  float* current = p.current + (sample * p.rows.output + first) * p.columns.output * p.outputs;
-  for (int64_t row = first; row < last; ++row) {
-    const float* from = sums + (row - first) * sums_row + (margin - p.columns.padding) * p.kernel_stride;
-    for (int64_t column = 0; column < p.columns.output; ++column, from += p.kernel_stride, current += p.outputs) {
-      for (int64_t i = 0; i < p.outputs; ++i) current[i] = p.bias ? from[i] + p.bias[i] : from[i];
-    }
-  }
-}
-
-void gather(const SpikeConvolution& p, int64_t sample, int64_t first, int64_t last, SpikeConvolutionScratch* scratch) {
-  const int64_t columns = p.columns.input, row_size = columns * p.inputs;
-  const auto [top, rows] = InputRows(p, first, last);
+void gather(const PreparedConvolution& prepared, int64_t group, const BitRows& bits, const InputRows& read, int64_t first,
+            int64_t last, float* current, SpikeScratch* scratch) {
+  const SpikeConvolution& p = prepared.convolution;
+  const int64_t columns = p.columns.input, inputs = prepared.group_inputs;
   // Whole vectors are written, and read: a vector more, each.
-  int32_t* positions = room(&scratch->positions, rows * row_size + 2 * kChannelsAtOnce);
-  int32_t* starts = room(&scratch->starts, rows * (columns + 1));
-  int32_t* active = room(&scratch->active, p.fan_in() + 2 * kChannelsAtOnce);
+  int32_t* positions = room(&scratch->positions, read.count * columns * inputs + 2 * kChannelsAtOnce);
+  int32_t* starts = room(&scratch->starts, read.count * (columns + 1));
+  int32_t* active = room(&scratch->active, p.taps() * inputs + 2 * kChannelsAtOnce);
 
   int32_t found = 0;
-  for (int64_t row = 0; row < rows; ++row) {
-    const float* spikes = p.spikes + sample * p.sample_size() + (top + row) * row_size;
+  for (int64_t row = 0; row < read.count; ++row) {
     for (int64_t column = 0; column < columns; ++column) {
       starts[row * (columns + 1) + column] = found;
-      found += append_places(spikes + column * p.inputs, p.inputs, static_cast<int32_t>(column * p.inputs),
-                             positions + found);
+      const int64_t at = (row * columns + column) * p.inputs + group * inputs;
+      found += append_places(bits, at, inputs, static_cast<int32_t>(column * inputs), positions + found);
     }
     starts[row * (columns + 1) + columns] = found;
   }
 
-  float* current = p.current + (sample * p.rows.output + first) * p.columns.output * p.outputs;
+  Position position = {active, 0, prepared.kernel(group), prepared.bias(group), prepared.stride, prepared.group_outputs,
+                       current + group * prepared.group_outputs};
   const bool dilated = p.columns.dilation > 1;
   for (int64_t row = first; row < last; ++row) {
-    for (int64_t column = 0; column < p.columns.output; ++column, current += p.outputs) {
+    for (int64_t column = 0; column < p.columns.output; ++column, position.current += p.outputs) {
       int32_t count = 0;
       // Places in the input's row become rows of the kernel.
       const auto take = [&](const int32_t* row_starts, int64_t from, int64_t to, int64_t shift) {
@@ -211,29 +116,92 @@ void gather(const SpikeConvolution& p, int64_t sample, int64_t first, int64_t la
       for (int64_t tap = 0; tap < p.rows.window; ++tap) {
         const int64_t at = p.rows.begin(row) + tap * p.rows.dilation;
         if (at < 0 || at >= p.rows.input) continue;
-        const int32_t* row_starts = starts + (at - top) * (columns + 1);
+        const int32_t* row_starts = starts + (at - read.top) * (columns + 1);
         if (!dilated) {
           const int64_t from = left > 0 ? left : 0, to = right < columns ? right : columns;
-          if (from < to) take(row_starts, from, to, (tap * p.columns.window - left) * p.inputs);
+          if (from < to) take(row_starts, from, to, (tap * p.columns.window - left) * inputs);
           continue;
         }
         for (int64_t k = 0; k < p.columns.window; ++k) {
           const int64_t from = left + k * p.columns.dilation;
           if (from < 0 || from >= columns) continue;
-          take(row_starts, from, from + 1, (tap * p.columns.window + k - from) * p.inputs);
+          take(row_starts, from, from + 1, (tap * p.columns.window + k - from) * inputs);
         }
       }
-      fill_position(p, active, count, current);
+      position.count = count;
+      fill_position(position);
     }
   }
 }
 
-void spike_convolution_vector(const SpikeConvolution& p, int64_t sample, int64_t first, int64_t last,
-                              SpikeConvolutionScratch* scratch) {
-  if (p.scattered) {
-    scatter(p, sample, first, last, scratch);
-  } else {
-    gather(p, sample, first, last, scratch);
+// Computes the channels from `from` on of a row of outputs.
+template <int kVectors>
+SNN_TOOLBOX_INLINE void convolve_channels(const PreparedConvolution& prepared, const InputRows& read, const float* values,
+                                          int64_t width, int64_t row, int64_t from, float* current) {
+  const SpikeConvolution& p = prepared.convolution;
+  for (int64_t column = 0; column < p.columns.output; ++column) {
+    FloatVector sums[kVectors] = {};
+    for (int v = 0; v < kVectors && prepared.bias(0); ++v) sums[v] = load<FloatVector>(prepared.bias(0) + from + v * kLanes);
+    for (int64_t r = 0; r < p.rows.window; ++r) {
+      const int64_t at = p.rows.begin(row) + r * p.rows.dilation;
+      if (at < 0 || at >= p.rows.input) continue;
+      const float* spikes = values + ((at - read.top) * width + column * p.columns.stride) * p.inputs + from;
+      const float* kernel = prepared.kernel(0) + r * p.columns.window * prepared.stride + from;
+      for (int64_t c = 0; c < p.columns.window; ++c) {
+        for (int v = 0; v < kVectors; ++v) {
+          sums[v] += load<FloatVector>(spikes + v * kLanes) * load<FloatVector>(kernel + v * kLanes);
+        }
+        spikes += p.columns.dilation * p.inputs;
+        kernel += prepared.stride;
+      }
+    }
+    store_channels<kVectors>(current + column * p.outputs + from, sums, p.outputs - from);
+  }
+}
+
+// Spikes as numbers: of a channel that is convolved for itself, little is saved by leaving out zeros.
+void convolve_depthwise(const PreparedConvolution& prepared, const BitRows& bits, const InputRows& read, int64_t first,
+                        int64_t last, float* current, SpikeScratch* scratch) {
+  const SpikeConvolution& p = prepared.convolution;
+  const Margins margins(p);
+  const int64_t columns = p.columns.input;
+  // Whole vectors are read: those of the last channels reach beyond the last one.
+  const int64_t size = read.count * margins.width * p.inputs;
+  float* values = room(&scratch->values, size + 4 * kChannelsAtOnce);
+  for (int64_t i = 0; i < size + 4 * kChannelsAtOnce; ++i) values[i] = 0.0f;
+  for (int64_t row = 0; row < read.count; ++row) {
+    float* to = values + (row * margins.width + margins.left) * p.inputs;
+    unpack(bits, row * columns * p.inputs, columns * p.inputs, to);
+  }
+  for (int64_t row = first; row < last; ++row, current += p.row_size()) {
+    int64_t from = 0;
+    for (; from + 4 * kLanes <= prepared.stride; from += 4 * kLanes) {
+      convolve_channels<4>(prepared, read, values, margins.width, row, from, current);
+    }
+    for (; from < p.outputs; from += kLanes) {
+      convolve_channels<1>(prepared, read, values, margins.width, row, from, current);
+    }
+  }
+}
+
+void spike_convolution_vector(const PreparedConvolution& prepared, int64_t sample, int64_t begin, int64_t end,
+                              float* current, SpikeScratch* scratch) {
+  const SpikeConvolution& p = prepared.convolution;
+  if (prepared.method == Method::kCopy) {
+    return unpack(spikes_of(p, sample, begin, end, scratch), 0, end - begin, current);
+  }
+  const int64_t first = begin / p.row_size(), last = end / p.row_size(), row = p.columns.input * p.inputs;
+  const InputRows read(p, first, last);
+  const BitRows bits = spikes_of(p, sample, read.top * row, (read.top + read.count) * row, scratch);
+  if (prepared.method == Method::kDepthwise) {
+    return convolve_depthwise(prepared, bits, read, first, last, current, scratch);
+  }
+  for (int64_t group = 0; group < p.groups; ++group) {
+    if (prepared.method == Method::kTable) {
+      add_tables(prepared, group, bits, read, first, last, current, scratch);
+    } else {
+      gather(prepared, group, bits, read, first, last, current, scratch);
+    }
   }
 }
 

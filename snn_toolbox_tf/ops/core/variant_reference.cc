@@ -12,7 +12,7 @@ float summed_current(const IntegrateFire& p, int64_t t, int64_t i) {
   float sum = 0.0f;
   for (int j = 0; j < p.number_of_currents; ++j) {
     const Current& current = p.currents[j];
-    float value = current.values[current.constant ? i : t * p.neurons() + i];
+    float value = *current.at(t, i);
     if (current.gain.values) value = value * current.gain.at(i);
     sum = j == 0 ? value : sum + value;
   }
@@ -87,24 +87,34 @@ void accumulate_max_pool_reference(const AccumulateMaxPool& p, int64_t sample, i
   }
 }
 
-void spike_convolution_reference(const SpikeConvolution& p, int64_t sample, int64_t first, int64_t last,
-                                 SpikeConvolutionScratch*) {
-  for (int64_t row = first; row < last; ++row) {
-    for (int64_t column = 0; column < p.columns.output; ++column) {
-      for (int64_t output = 0; output < p.outputs; ++output) {
-        float sum = p.bias ? p.bias[output] : 0.0f;
-        for (int64_t tap = 0; tap < p.rows.window * p.columns.window; ++tap) {
-          const int64_t r = p.rows.begin(row) + tap / p.columns.window * p.rows.dilation;
-          const int64_t c = p.columns.begin(column) + tap % p.columns.window * p.columns.dilation;
-          if (r < 0 || r >= p.rows.input || c < 0 || c >= p.columns.input) continue;
-          const float* spikes = p.spikes + sample * p.sample_size() + (r * p.columns.input + c) * p.inputs;
-          for (int64_t input = 0; input < p.inputs; ++input) {
-            if (spikes[input] != 0.0f) sum += p.kernel[(tap * p.inputs + input) * p.kernel_stride + output];
-          }
+bool is_active(const SpikeConvolution& p, int64_t sample, int64_t i) {
+  if (p.spikes) return p.spikes[sample * p.sample_size() + i] != 0.0f;
+  return p.bits[sample * p.bytes_per_sample() + i / 8] >> (i % 8) & 1u;
+}
+
+void spike_convolution_reference(const PreparedConvolution& prepared, int64_t sample, int64_t begin, int64_t end,
+                                 float* current, SpikeScratch*) {
+  const SpikeConvolution& p = prepared.convolution;
+  const int64_t group_inputs = p.inputs / p.groups, group_outputs = p.outputs / p.groups;
+  for (int64_t i = begin; i < end; ++i, ++current) {
+    if (!p.kernel) {
+      *current = is_active(p, sample, i) ? 1.0f : 0.0f;
+      continue;
+    }
+    const int64_t output = i % p.outputs, column = i / p.outputs % p.columns.output, row = i / p.row_size();
+    float sum = p.bias ? p.bias[output] : 0.0f;
+    for (int64_t tap = 0; tap < p.taps(); ++tap) {
+      const int64_t r = p.rows.begin(row) + tap / p.columns.window * p.rows.dilation;
+      const int64_t c = p.columns.begin(column) + tap % p.columns.window * p.columns.dilation;
+      if (r < 0 || r >= p.rows.input || c < 0 || c >= p.columns.input) continue;
+      for (int64_t input = 0; input < group_inputs; ++input) {
+        const int64_t from = output / group_outputs * group_inputs + input;
+        if (is_active(p, sample, (r * p.columns.input + c) * p.inputs + from)) {
+          sum += p.kernel[(tap * group_inputs + input) * p.outputs + output];
         }
-        p.current[((sample * p.rows.output + row) * p.columns.output + column) * p.outputs + output] = sum;
       }
     }
+    *current = sum;
   }
 }
 
