@@ -12,19 +12,71 @@ namespace {
 
 // Tasks a thread, so that one that comes late has less to do.
 constexpr int64_t kTasksAThread = 4;
-// Tables are for so many outputs at most, padded: of more, their sums leave the cache, and rows are long enough to be gathered.
-constexpr int64_t kMostTabled = 32;
-// Numbers that the tables of a kernel may take.
-constexpr int64_t kLargestTables = 1 << 18;
+// Tables are for so many outputs at most, padded: rows of more are long enough to be gathered.
+constexpr int64_t kMostTabled = 64;
+// What an output costs by either method, in nanoseconds on one machine: only ratios count. Each 16 outputs: a row that is
+// gathered, a sum that is looked up in small tables or in large ones, which leave the first cache. Each output: making its list
+// of rows.
+constexpr double kGatheredRow = 0.35, kSmallTableSum = 0.45, kLargeTableSum = 0.7, kList = 12.0, kListOfWindowRow = 5.0;
+// Bytes that the tables of a kernel may take.
+constexpr int64_t kLargestTables = 3 << 19;
+// Outputs for each of which a table of 256 sums is worth being made.
+constexpr int64_t kWorthLargeTables = 1 << 12;
 
 int64_t rounded_up(int64_t value, int64_t multiple) { return (value + multiple - 1) / multiple * multiple; }
 
-Method chosen_method(const PreparedConvolution& p) {
-  const SpikeConvolution& c = p.convolution;
+// The share of active inputs, of some that lie all over the samples.
+double rate_of(const SpikeConvolution& p) {
+  constexpr int64_t kLooks = 64, kRun = 64;
+  const int64_t size = p.bits ? p.samples * p.bytes_per_sample() : p.samples * p.sample_size();
+  const int64_t looks = std::min(kLooks, (size + kRun - 1) / kRun);
+  int64_t active = 0, seen = 0;
+  for (int64_t look = 0; look < looks; ++look) {
+    const int64_t begin = look * std::max<int64_t>(0, size - kRun) / std::max<int64_t>(1, looks - 1);
+    const int64_t end = std::min(size, begin + kRun);
+    for (int64_t i = begin; i < end; ++i) active += p.bits ? __builtin_popcount(p.bits[i]) : p.spikes[i] != 0.0f;
+    seen += (end - begin) * (p.bits ? 8 : 1);
+  }
+  return seen ? static_cast<double>(active) / static_cast<double>(seen) : 0.0;
+}
+
+// Chooses what costs least; the size of tables with it.
+Method chosen_method(PreparedConvolution* prepared) {
+  const SpikeConvolution& c = prepared->convolution;
   if (!c.kernel) return Method::kCopy;
-  if (c.groups > 1 && p.group_inputs == 1 && p.group_outputs == 1) return Method::kDepthwise;
-  const int64_t size = c.groups * c.taps() * p.tables * kTableEntries * p.stride;
-  return p.stride <= kMostTabled && p.group_inputs > 1 && size <= kLargestTables ? Method::kTable : Method::kGather;
+  if (c.groups > 1 && prepared->group_inputs == 1 && prepared->group_outputs == 1) return Method::kDepthwise;
+  if (prepared->stride > kMostTabled || prepared->group_inputs == 1) return Method::kGather;
+  const double vectors = static_cast<double>(prepared->stride) / kChannelsAtOnce;
+  const double rows = rate_of(c) * static_cast<double>(c.taps() * prepared->group_inputs);
+  double least = kList + kListOfWindowRow * static_cast<double>(c.rows.window) + kGatheredRow * vectors * rows;
+  Method method = Method::kGather;
+  for (const int64_t inputs : {4, 8}) {
+    const int64_t tables = (prepared->group_inputs + inputs - 1) / inputs;
+    const int64_t bytes = c.groups * c.taps() * tables * (int64_t{4} << inputs) * prepared->stride;
+    const bool worth_it = inputs == 4 || c.samples * c.rows.output * c.columns.output >= kWorthLargeTables;
+    const double sum = inputs == 4 ? kSmallTableSum : kLargeTableSum;
+    const double cost = sum * vectors * static_cast<double>(c.taps() * tables);
+    if (!worth_it || bytes > kLargestTables || cost >= least) continue;
+    least = cost;
+    method = Method::kTable;
+    prepared->table_inputs = inputs;
+  }
+  return method;
+}
+
+// Fills a table with all sums of so many rows, `rows` of which there are: the others add nothing.
+void fill_table(const float* from, int64_t rows, int64_t pitch, int64_t outputs, int64_t entries, int64_t stride, float* to) {
+  // Each sum is that of one input less, and this input.
+  for (int64_t entry = 1; entry < entries; ++entry) {
+    const int64_t input = __builtin_ctzll(static_cast<unsigned long long>(entry));
+    const float* less = to + (entry & (entry - 1)) * stride;
+    float* sum = to + entry * stride;
+    if (input < rows) {
+      for (int64_t output = 0; output < outputs; ++output) sum[output] = less[output] + from[input * pitch + output];
+    } else {
+      std::copy_n(less, stride, sum);
+    }
+  }
 }
 
 }  // namespace
@@ -34,8 +86,8 @@ PreparedConvolution::PreparedConvolution(const SpikeConvolution& given) : convol
   group_inputs = c.inputs / c.groups;
   group_outputs = c.outputs / c.groups;
   stride = rounded_up(group_outputs, kChannelsAtOnce);
-  tables = (group_inputs + kTableInputs - 1) / kTableInputs;
-  method = chosen_method(*this);
+  method = chosen_method(this);
+  tables = (group_inputs + table_inputs - 1) / table_inputs;
   if (method == Method::kCopy) return;
   if (method == Method::kDepthwise) {
     // All channels side by side are one row.
@@ -43,32 +95,25 @@ PreparedConvolution::PreparedConvolution(const SpikeConvolution& given) : convol
     stride = rounded_up(c.outputs, kChannelsAtOnce);
   }
   const int64_t groups = c.outputs / group_outputs;
-  const auto copy_row = [&](const float* from, float* to) { std::copy_n(from, group_outputs, to); };
   if (c.bias) {
     rows_of_bias.resize(static_cast<size_t>(groups * stride));
     for (int64_t group = 0; group < groups; ++group) {
-      copy_row(c.bias + group * group_outputs, rows_of_bias.data() + group * stride);
+      std::copy_n(c.bias + group * group_outputs, group_outputs, rows_of_bias.data() + group * stride);
     }
   }
-  const int64_t rows = method == Method::kTable ? tables * kTableEntries : group_inputs;
-  rows_of_kernel.resize(static_cast<size_t>(groups * c.taps() * rows * stride));
+  rows_of_kernel.resize(static_cast<size_t>(groups * c.taps() * rows_of_tap() * stride));
   float* to = rows_of_kernel.data();
   for (int64_t group = 0; group < groups; ++group) {
-    for (int64_t tap = 0; tap < c.taps(); ++tap) {
-      const float* from = c.kernel + tap * group_inputs * c.outputs + group * group_outputs;
-      if (method != Method::kTable) {
-        for (int64_t input = 0; input < group_inputs; ++input, to += stride) copy_row(from + input * c.outputs, to);
-        continue;
-      }
-      for (int64_t first = 0; first < group_inputs; first += kTableInputs, to += kTableEntries * stride) {
-        // Each sum is that of one input less, and this input; inputs that there are none of add nothing.
-        for (int64_t entry = 1; entry < kTableEntries; ++entry) {
-          const int64_t input = first + __builtin_ctzll(static_cast<unsigned long long>(entry));
-          const float* less = to + (entry & (entry - 1)) * stride;
-          float* sum = to + entry * stride;
-          for (int64_t output = 0; output < group_outputs; ++output) {
-            sum[output] = less[output] + (input < group_inputs ? from[input * c.outputs + output] : 0.0f);
-          }
+    const float* from = c.kernel + group * group_outputs;
+    for (int64_t tap = 0; tap < c.taps(); ++tap, from += group_inputs * c.outputs) {
+      if (method == Method::kTable) {
+        for (int64_t first = 0; first < group_inputs; first += table_inputs, to += entries() * stride) {
+          const float* rows = from + first * c.outputs;
+          fill_table(rows, group_inputs - first, c.outputs, group_outputs, entries(), stride, to);
+        }
+      } else {
+        for (int64_t input = 0; input < group_inputs; ++input, to += stride) {
+          std::copy_n(from + input * c.outputs, group_outputs, to);
         }
       }
     }

@@ -32,7 +32,7 @@ struct ConvolutionAxis {
 enum class Method {
   kCopy,       // there is no kernel: outputs are the spikes themselves
   kGather,     // each output adds up the rows of its active inputs
-  kTable,      // each output adds up what its inputs, four by four, have in a table of all their sums
+  kTable,      // each output adds up what its inputs, a few at a time, have in a table of all their sums
   kDepthwise,  // each channel is convolved for itself
 };
 
@@ -58,9 +58,6 @@ struct SpikeConvolution {
 
 // Channels that kernels read at once at most; rows of a kernel are padded to a multiple of it.
 constexpr int64_t kChannelsAtOnce = 16;
-// Inputs that a table has the sums of.
-constexpr int64_t kTableInputs = 4, kTableEntries = 1 << kTableInputs;
-
 // Numbers that begin on a cache line: a vector that lies across two takes twice as long to load.
 template <typename Element>
 struct CacheLineAllocator {
@@ -82,15 +79,18 @@ struct PreparedConvolution {
   Method method = Method::kGather;
   int64_t group_inputs = 1, group_outputs = 1;
   int64_t stride = 1;               // of a row of outputs: `group_outputs`, rounded up to whole vectors
+  int64_t table_inputs = 4;         // whose sums a table has: 4 or 8
   int64_t tables = 0;               // of a tap
-  AlignedFloats rows_of_kernel;     // [groups, taps, group inputs, stride], or [groups, taps, tables, kTableEntries, stride]
+  AlignedFloats rows_of_kernel;     // [groups, taps, group inputs, stride], or [groups, taps, tables, entries, stride]
   AlignedFloats rows_of_bias;       // [groups, stride], or empty
 
   explicit PreparedConvolution(const SpikeConvolution& convolution);
 
+  SNN_TOOLBOX_INLINE int64_t entries() const { return int64_t{1} << table_inputs; }
+  // Rows of `stride` numbers that a tap takes.
+  SNN_TOOLBOX_INLINE int64_t rows_of_tap() const { return method == Method::kTable ? tables * entries() : group_inputs; }
   SNN_TOOLBOX_INLINE const float* kernel(int64_t group) const {
-    const int64_t rows = method == Method::kTable ? tables * kTableEntries : group_inputs;
-    return rows_of_kernel.data() + group * convolution.taps() * rows * stride;
+    return rows_of_kernel.data() + group * convolution.taps() * rows_of_tap() * stride;
   }
   SNN_TOOLBOX_INLINE const float* bias(int64_t group) const {
     return rows_of_bias.empty() ? nullptr : rows_of_bias.data() + group * stride;

@@ -52,10 +52,8 @@ struct Position {
 // Computes the outputs from channel `from` on, and returns how many.
 template <int kVectors>
 SNN_TOOLBOX_INLINE int64_t fill_channels(const Position& p, int64_t from) {
-  FloatVector sums[kVectors] = {};
-  if (p.bias) {
-    for (int v = 0; v < kVectors; ++v) sums[v] = load<FloatVector>(p.bias + from + v * kLanes);
-  }
+  FloatVector sums[kVectors];
+  for (int v = 0; v < kVectors; ++v) sums[v] = p.bias ? load<FloatVector>(p.bias + from + v * kLanes) : FloatVector{};
   add_rows<kVectors>(p.active, p.count, p.kernel + from, p.stride, sums);
   store_channels<kVectors>(p.current + from, sums, p.outputs - from);
   return kVectors * kLanes;
@@ -140,8 +138,10 @@ SNN_TOOLBOX_INLINE void convolve_channels(const PreparedConvolution& prepared, c
                                           int64_t width, int64_t row, int64_t from, float* current) {
   const SpikeConvolution& p = prepared.convolution;
   for (int64_t column = 0; column < p.columns.output; ++column) {
-    FloatVector sums[kVectors] = {};
-    for (int v = 0; v < kVectors && prepared.bias(0); ++v) sums[v] = load<FloatVector>(prepared.bias(0) + from + v * kLanes);
+    FloatVector sums[kVectors];
+    for (int v = 0; v < kVectors; ++v) {
+      sums[v] = prepared.bias(0) ? load<FloatVector>(prepared.bias(0) + from + v * kLanes) : FloatVector{};
+    }
     for (int64_t r = 0; r < p.rows.window; ++r) {
       const int64_t at = p.rows.begin(row) + r * p.rows.dilation;
       if (at < 0 || at >= p.rows.input) continue;
