@@ -13,7 +13,7 @@ import snn_toolbox_tf as snn
 from snn_toolbox_tf import ops
 from snn_toolbox_tf.graph import Synapse
 from snn_toolbox_tf.ops import ConvolutionWindow, native
-from snn_toolbox_tf.simulation.event_synapses import plan_events
+from snn_toolbox_tf.simulation.event_plan import plan_events
 
 
 def problem(rng, batch, rows, columns, inputs, outputs, window, rate):
@@ -155,8 +155,8 @@ def test_what_runs_on_spikes():
     model = zoo.build(wide)
     model_snn = snn.convert_keras(model, zoo.data_for(model, 6), timesteps=4, threshold_rule="percentile")
     graph = model_snn.network.graph
-    assert not plan_events(graph, "dense").synapses
-    plan = plan_events(graph, "auto")
+    assert not plan_events(model_snn.network, "dense").synapses
+    plan = plan_events(model_snn.network, "auto")
     # The first layer reads no spikes. By how much the largest sum of spikes moves is one, or none.
     assert set(plan.synapses) == {"wide", "strided", "dense", "output"}
     # Max pooling reads one, and the last one is read out.
@@ -165,11 +165,11 @@ def test_what_runs_on_spikes():
     signed = snn.convert_keras(
         model, zoo.data_for(model, 6), timesteps=4, signed_spikes=True, threshold_rule="percentile"
     )
-    assert not plan_events(signed.network.graph, "event").synapses
+    assert not plan_events(signed.network, "event").synapses
     raw = snn.convert_keras(
         model, zoo.data_for(model, 6), timesteps=4, form="unnormalized", threshold_rule="percentile"
     )
-    assert not plan_events(raw.network.graph, "event").synapses
+    assert not plan_events(raw.network, "event").synapses
 
 
 def test_the_engine_is_an_option_that_files_keep(mlp, x_mlp, tmp_path):

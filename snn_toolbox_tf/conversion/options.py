@@ -22,7 +22,7 @@ from snn_toolbox_tf.foundation.argument_checks import (
 from snn_toolbox_tf.model import DEFAULT_TIMESTEPS
 from snn_toolbox_tf.neurons import IntegrateAndFire, Neuron
 from snn_toolbox_tf.passes import MAX_POOLINGS
-from snn_toolbox_tf.simulation.event_synapses import ENGINES
+from snn_toolbox_tf.simulation.event_plan import ENGINES
 from snn_toolbox_tf.simulation.inputs import INPUT_MODES
 from snn_toolbox_tf.simulation.schedules import check_schedule
 

@@ -7,7 +7,7 @@ from typing import Any
 from snn_toolbox_tf.foundation.argument_checks import check_one_of, check_start, check_timesteps
 from snn_toolbox_tf.graph import Population
 from snn_toolbox_tf.model.trainable_model import TrainableModel
-from snn_toolbox_tf.simulation.event_synapses import ENGINES
+from snn_toolbox_tf.simulation.event_plan import ENGINES
 from snn_toolbox_tf.simulation.result import SimulationResult
 from snn_toolbox_tf.simulation.simulate import simulate
 

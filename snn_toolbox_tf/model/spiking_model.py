@@ -24,7 +24,7 @@ from snn_toolbox_tf.model.saving import check_target, model_from_description, re
 from snn_toolbox_tf.model.simulated_model import SimulatedModel
 from snn_toolbox_tf.network import Network, inputs_of
 from snn_toolbox_tf.network.input_data import by_input_name, check_static_shapes
-from snn_toolbox_tf.simulation.event_synapses import ENGINES
+from snn_toolbox_tf.simulation.event_plan import ENGINES
 from snn_toolbox_tf.simulation.inputs import INPUT_MODES, InputOptions
 from snn_toolbox_tf.simulation.runner import Runner
 from snn_toolbox_tf.simulation.schedules import check_schedule, neurons_of

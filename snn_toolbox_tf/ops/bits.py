@@ -1,8 +1,5 @@
 """Spikes as bits: spike j of a sample is bit j % 8 of its byte j // 8."""
 
-import math
-from collections.abc import Sequence
-
 import tensorflow as tf
 
 
@@ -16,7 +13,9 @@ def pack_bits(spikes: tf.Tensor) -> tf.Tensor:
     return tf.cast(tf.reduce_sum(bytes_ * tf.constant([1, 2, 4, 8, 16, 32, 64, 128]), axis=-1), tf.uint8)
 
 
-def unpack_bits(bits: tf.Tensor, shape: Sequence[int]) -> tf.Tensor:
-    """Returns the spikes, float32 `[batch, *shape]`, that bits `[batch, bytes]` stand for."""
+def unpack_bits(bits: tf.Tensor) -> tf.Tensor:
+    """Returns the spikes, float32 `[..., 8 * bytes]`, that bits `[..., bytes]` stand for; behind the last one stand zeros."""
     each = tf.bitwise.bitwise_and(tf.bitwise.right_shift(bits[..., tf.newaxis], tf.range(8, dtype=tf.uint8)), 1)
-    return tf.cast(tf.reshape(tf.reshape(each, [-1, each.shape[1] * 8])[:, : math.prod(shape)], [-1, *shape]), tf.float32)
+    shape = tf.shape(bits)
+    spikes = tf.reshape(tf.cast(each, tf.float32), tf.concat([shape[:-1], [shape[-1] * 8]], axis=0))
+    return tf.ensure_shape(spikes, [*bits.shape[:-1], None if bits.shape[-1] is None else bits.shape[-1] * 8])

@@ -1,8 +1,10 @@
 """Synapses that read spikes: what windows they have, and the reference, a dense convolution."""
 
 import dataclasses
+import math
 from collections.abc import Sequence
 
+import numpy as np
 import tensorflow as tf
 
 from snn_toolbox_tf.ops.bits import unpack_bits
@@ -55,16 +57,19 @@ class SpikeSynapse:
     """What makes a current of spikes.
 
     Attributes:
-        input_shape: Shape of a sample's spikes: rows, columns, inputs.
+        input_shape: Shape of a sample of what it reads: rows, columns, inputs.
         kernel: float32 `[window rows, window columns, inputs / groups, outputs]`; None: spikes are the current.
         bias: float32 `[outputs]`, or None.
         window: Strides, dilations, padding and groups.
+        moved: int32, where each element of what it reads stands in a sample's spikes, counted row by row; -1 for a zero. None:
+            it reads the spikes as they are.
     """
 
     input_shape: tuple[int, int, int]
     kernel: tf.Tensor | None = None
     bias: tf.Tensor | None = None
     window: ConvolutionWindow = dataclasses.field(default_factory=ConvolutionWindow)
+    moved: np.ndarray | None = None
 
     @property
     def output_shape(self) -> tuple[int, int, int]:
@@ -78,7 +83,15 @@ class SpikeSynapse:
 def reference(spikes: tf.Tensor, synapse: SpikeSynapse) -> tf.Tensor:
     """Multiplies every input, also those that are silent; see `ops.spike_convolution`."""
     size = synapse.input_shape
-    spikes = unpack_bits(spikes, size) if spikes.dtype == tf.uint8 else tf.reshape(spikes, [-1, *size])
+    if spikes.dtype == tf.uint8:
+        spikes = unpack_bits(spikes)
+    flat = tf.reshape(spikes, [-1, math.prod(spikes.shape[1:])])
+    if synapse.moved is None:
+        flat = flat[:, : math.prod(size)]
+    else:
+        # What comes from nowhere is taken from a zero in front.
+        flat = tf.gather(tf.pad(flat, [(0, 0), (1, 0)]), synapse.moved + 1, axis=1)
+    spikes = tf.reshape(flat, [-1, *size])
     kernel, window = synapse.kernel, synapse.window
     if kernel is None:
         return spikes

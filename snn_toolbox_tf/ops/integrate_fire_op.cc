@@ -179,7 +179,7 @@ bool read_currents(TF_OpKernelContext* context, const Attributes& attributes, co
   return true;
 }
 
-// Behind currents and gains stand, for all synapses, their gains, their kernels, their biases, and their spikes.
+// Behind currents and gains stand, for all synapses, their gains, kernels, biases, places of moved inputs, and spikes.
 bool read_synapses(TF_OpKernelContext* context, const Attributes& attributes, const Shape& neurons, Inputs* inputs,
                    IntegrateFire* population, Status* status) {
   const int count = attributes.number_of_synapses, first = kFirstCurrent + 2 * attributes.number_of_currents;
@@ -189,8 +189,9 @@ bool read_synapses(TF_OpKernelContext* context, const Attributes& attributes, co
     SpikeConvolution convolution;
     synapse.bits = attributes.spikes_read[j] == TF_UINT8;
     const int64_t* geometry = attributes.geometries + j * kGeometrySize;
+    const SynapseIndices indices = {first + 4 * count + j, first + count + j, first + 2 * count + j, first + 3 * count + j};
     if (!read_gain(context, first + j, k, neurons, inputs, population, status) ||
-        !get_synapse(context, first + 3 * count + j, first + count + j, first + 2 * count + j, &synapse, status) ||
+        !get_synapse(context, indices, &synapse, status) ||
         !describe_synapse(synapse, geometry, &convolution, status)) {
       return false;
     }
@@ -331,6 +332,7 @@ bool register_op() {
     TF_OpDefinitionBuilderAddInput(op, "synapse_gains: number_of_synapses * float");
     TF_OpDefinitionBuilderAddInput(op, "kernels: number_of_synapses * float");
     TF_OpDefinitionBuilderAddInput(op, "biases: number_of_synapses * float");
+    TF_OpDefinitionBuilderAddInput(op, "moved: number_of_synapses * int32");
     TF_OpDefinitionBuilderAddInput(op, "spikes_in: spikes_read");
     TF_OpDefinitionBuilderAddAttr(op, "number_of_synapses: int >= 1");
     TF_OpDefinitionBuilderAddAttr(op, "spikes_read: list({float, uint8})");

@@ -111,6 +111,7 @@ def integrate_fire(
             synapse_gains=[_or_absent(current.gain) for current in found],
             kernels=[_or_absent(synapse.kernel) for synapse in synapses],
             biases=[_or_absent(synapse.bias) for synapse in synapses],
+            moved=[_places(synapse) for synapse in synapses],
             spikes_in=[current.value for current in found],
             geometries=[number for synapse in synapses for number in geometry(synapse)],
             **arguments,
@@ -154,6 +155,7 @@ def spike_convolution(spikes: tf.Tensor, synapse: SpikeSynapse) -> tf.Tensor:
         spikes=spikes,
         kernel=_or_absent(synapse.kernel),
         bias=_or_absent(synapse.bias),
+        moved=_places(synapse),
         geometry=geometry(synapse),
     )
     if synapse.kernel is None:
@@ -182,6 +184,10 @@ def _for_each_sample(current: Current, membrane_potential: tf.Tensor, timesteps:
     if value.shape.rank == neurons.rank or value.shape[1] != 1 or neurons[0] == 1:
         return current
     return current._replace(value=tf.broadcast_to(value, tf.concat([[timesteps], tf.shape(membrane_potential)], axis=0)))
+
+
+def _places(synapse: SpikeSynapse) -> tf.Tensor:
+    return tf.zeros([0], tf.int32) if synapse.moved is None else tf.constant(synapse.moved, tf.int32)
 
 
 def _or_absent(tensor: tf.Tensor | None) -> tf.Tensor:

@@ -9,7 +9,7 @@ namespace snn_toolbox {
 namespace {
 
 constexpr char kName[] = "SnnToolbox>SpikeConvolution";
-enum InputIndex { kSpikes, kKernel, kBias };
+constexpr SynapseIndices kIndices = {0, 1, 2, 3};
 
 struct Attributes {
   int64_t geometry[kGeometrySize] = {};
@@ -33,7 +33,7 @@ bool compute_checked(const Attributes& attributes, TF_OpKernelContext* context, 
   SynapseInputs inputs;
   SpikeConvolution convolution;
   inputs.bits = attributes.spike_type == TF_UINT8;
-  if (!get_synapse(context, kSpikes, kKernel, kBias, &inputs, status)) return false;
+  if (!get_synapse(context, kIndices, &inputs, status)) return false;
   if (!describe_synapse(inputs, attributes.geometry, &convolution, status)) return false;
   Shape shape;
   shape.rank = 4;
@@ -65,6 +65,7 @@ bool register_op() {
   TF_OpDefinitionBuilderAddInput(op, "spikes: spike_type");
   TF_OpDefinitionBuilderAddInput(op, "kernel: float");
   TF_OpDefinitionBuilderAddInput(op, "bias: float");
+  TF_OpDefinitionBuilderAddInput(op, "moved: int32");
   TF_OpDefinitionBuilderAddOutput(op, "current: float");
   TF_OpDefinitionBuilderAddAttr(op, "spike_type: {float, uint8}");
   TF_OpDefinitionBuilderAddAttr(op, "geometry: list(int)");

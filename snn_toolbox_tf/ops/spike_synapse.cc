@@ -20,19 +20,31 @@ std::string shapes_text(const SynapseInputs& inputs) {
   return inputs.spikes.shape.text() + ", " + inputs.kernel.shape.text() + " and " + inputs.bias.shape.text();
 }
 
-// Whether spikes have so many elements a sample.
+// Whether spikes have as many elements a sample as are read.
 bool spikes_fit(const SynapseInputs& inputs, const SpikeConvolution& p) {
   const Shape& shape = inputs.spikes.shape;
-  if (inputs.bits) return shape.rank == 2 && shape.dims[1] == p.bytes_per_sample();
-  return shape.rank >= 1 && shape.size(1) == p.sample_size();
+  const bool counted = p.moved || p.source_size == p.sample_size();
+  return counted && (inputs.bits ? shape.rank == 2 && shape.dims[1] == p.bytes_per_sample() : shape.rank >= 1);
+}
+
+// Reads where inputs come from: there must be a place for each, and all of them inside the source.
+bool read_places(const Input& moved, SpikeConvolution* p) {
+  const auto* places = static_cast<const int32_t*>(moved.data);
+  if (moved.shape.rank != 1 || moved.shape.dims[0] != p->sample_size()) return false;
+  for (int64_t i = 0; i < moved.shape.dims[0]; ++i) {
+    if (places[i] >= p->source_size) return false;
+  }
+  p->moved = places;
+  return true;
 }
 
 }  // namespace
 
-bool get_synapse(TF_OpKernelContext* context, int spikes, int kernel, int bias, SynapseInputs* inputs, Status* status) {
-  return get_input(context, spikes, "spikes", &inputs->spikes, status) &&
-         get_input(context, kernel, "kernel", &inputs->kernel, status) &&
-         get_input(context, bias, "bias", &inputs->bias, status);
+bool get_synapse(TF_OpKernelContext* context, const SynapseIndices& indices, SynapseInputs* inputs, Status* status) {
+  return get_input(context, indices.spikes, "spikes", &inputs->spikes, status) &&
+         get_input(context, indices.kernel, "kernel", &inputs->kernel, status) &&
+         get_input(context, indices.bias, "bias", &inputs->bias, status) &&
+         get_input(context, indices.moved, "moved", &inputs->moved, status);
 }
 
 bool describe_synapse(const SynapseInputs& inputs, const int64_t* geometry, SpikeConvolution* convolution, Status* status) {
@@ -53,6 +65,14 @@ bool describe_synapse(const SynapseInputs& inputs, const int64_t* geometry, Spik
   } else {
     p.inputs = kernel.rank == 4 ? kernel.dims[2] * p.groups : 0;
     p.outputs = kernel.rank == 4 ? kernel.dims[3] : 0;
+  }
+  const Shape& spikes = inputs.spikes.shape;
+  // The last byte of bits may have room for more.
+  const int64_t room = spikes.rank == 0 ? 0 : inputs.bits && spikes.rank == 2 ? 8 * spikes.dims[1] : spikes.size(1);
+  p.source_size = inputs.bits && absent(inputs.moved) ? p.sample_size() : room;
+  if (!absent(inputs.moved) && !read_places(inputs.moved, convolution)) {
+    return status->fail("Expected `moved` [" + std::to_string(p.sample_size()) + "] of places among " +
+                        std::to_string(room) + " spikes. Received: shape " + inputs.moved.shape.text());
   }
   const bool biased = !absent(inputs.bias);
   const bool fits = copies ? !biased : kernel.rank == 4 && p.outputs % p.groups == 0 && bias.rank == 1 &&

@@ -14,12 +14,16 @@ constexpr int kGeometrySize = 11;
 
 // The tensors of a synapse.
 struct SynapseInputs {
-  Input spikes, kernel, bias;
+  Input spikes, kernel, bias, moved;
   bool bits = false;  // whether spikes are uint8
 };
 
-// Reads the spikes, kernel and bias with these indices. A kernel [0] stands for none: spikes pass as they are.
-bool get_synapse(TF_OpKernelContext* context, int spikes, int kernel, int bias, SynapseInputs* inputs, Status* status);
+// Where they are among an op's inputs. A kernel [0] stands for none: spikes pass as they are.
+struct SynapseIndices {
+  int spikes, kernel, bias, moved;
+};
+
+bool get_synapse(TF_OpKernelContext* context, const SynapseIndices& indices, SynapseInputs* inputs, Status* status);
 
 // Checks the tensors against a geometry, and describes the convolution.
 bool describe_synapse(const SynapseInputs& inputs, const int64_t* geometry, SpikeConvolution* convolution, Status* status);

@@ -12,7 +12,7 @@ import re
 from collections.abc import Sequence
 
 from snn_toolbox_tf.graph import Graph
-from snn_toolbox_tf.simulation.event_synapses import EventPlan
+from snn_toolbox_tf.simulation.event_plan import EventPlan
 
 #: Assumed where the system does not tell; also a guard against virtual machines that report their host's caches.
 SMALLEST_CACHE, USUAL_CACHE, LARGEST_CACHE = 2**23, 2**24, 2**26

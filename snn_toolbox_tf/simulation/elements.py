@@ -7,7 +7,7 @@ import tensorflow as tf
 from snn_toolbox_tf.graph import InputNode, MaxPool, Population, Synapse
 from snn_toolbox_tf.network import Network
 from snn_toolbox_tf.simulation.block import Block, BlockOptions, Element, NodeState, Outcome, zeros
-from snn_toolbox_tf.simulation.event_synapses import NOTHING_PLANNED, EventPlan, EventSynapse
+from snn_toolbox_tf.simulation.event_plan import NOTHING_PLANNED, EventPlan, EventSynapse
 from snn_toolbox_tf.simulation.inputs import InputOptions, input_elements
 from snn_toolbox_tf.simulation.pooling import pool
 from snn_toolbox_tf.simulation.population import PopulationElement
@@ -41,8 +41,6 @@ def network_elements(
         elif isinstance(node, Synapse) and node.name in plan.synapses:
             deferred = node.name in plan.deferred
             elements[node.name] = SpikeSynapseElement(network, plan.synapses[node.name], deferred=deferred)
-        elif isinstance(node, Synapse) and node.name in plan.packed:
-            elements[node.name] = ReshapeElement(network, node)
         elif isinstance(node, Synapse):
             elements[node.name] = SynapseElement(network, node)
         elif not isinstance(node, InputNode):
@@ -64,16 +62,6 @@ class SynapseElement(Element):
         constant = all(signal.constant for signal in inputs)
         values = [signal.value if constant else signal.at_every_step(block.timesteps) for signal in inputs]
         return Outcome(Signal.of(self._network.apply(self._node, values), constant=constant))
-
-
-class ReshapeElement(SynapseElement):
-    """A change of shape, which bits do not notice."""
-
-    def run(self, inputs: list[Signal], state: NodeState, block: Block) -> Outcome:
-        """Passes bits on."""
-        if inputs[0].bits is None:
-            return super().run(inputs, state, block)
-        return Outcome(Signal.of_bits(inputs[0].bits, self._node.shape))
 
 
 class SpikeSynapseElement(Element):

@@ -13,7 +13,7 @@ import tensorflow as tf
 from snn_toolbox_tf.network import Network
 from snn_toolbox_tf.simulation.block import Block, BlockOptions, Element, State, run_block
 from snn_toolbox_tf.simulation.elements import network_elements
-from snn_toolbox_tf.simulation.event_synapses import NOTHING_PLANNED, EventPlan, plan_events, runs_native
+from snn_toolbox_tf.simulation.event_plan import NOTHING_PLANNED, EventPlan, plan_events, runs_native
 from snn_toolbox_tf.simulation.inputs import InputOptions
 from snn_toolbox_tf.simulation.readout import readout_key, time_average, window_start
 from snn_toolbox_tf.simulation.signal import Signal, absorbed_synapses, merged
@@ -56,7 +56,7 @@ class TimeLoop:
     ) -> None:
         self.network = network
         self._elements = network_elements(network, input_options) | dict(replaced or {})
-        self._plan = NOTHING_PLANNED if replaced else plan_events(network.graph, engine)
+        self._plan = NOTHING_PLANNED if replaced else plan_events(network, engine)
         self._on_spikes = network_elements(network, input_options, self._plan)
         self._readouts = [readout_key(readout) for readout in network.graph.readouts]
         # With constant input, what no population stands in front of does not change.

@@ -28,7 +28,7 @@ int64_t rounded_up(int64_t value, int64_t multiple) { return (value + multiple -
 // The share of active inputs, of some that lie all over the samples.
 double rate_of(const SpikeConvolution& p) {
   constexpr int64_t kLooks = 64, kRun = 64;
-  const int64_t size = p.bits ? p.samples * p.bytes_per_sample() : p.samples * p.sample_size();
+  const int64_t size = p.bits ? p.samples * p.bytes_per_sample() : p.samples * p.source_size;
   const int64_t looks = std::min(kLooks, (size + kRun - 1) / kRun);
   int64_t active = 0, seen = 0;
   for (int64_t look = 0; look < looks; ++look) {

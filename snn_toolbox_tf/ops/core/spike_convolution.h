@@ -44,14 +44,17 @@ struct SpikeConvolution {
   ConvolutionAxis rows, columns;
 
   // One of them is given. Spike j of a sample is bit j % 8 of its byte j / 8.
-  const float* spikes = nullptr;  // [samples, rows, columns, inputs], each 0 or 1
+  const float* spikes = nullptr;  // [samples, source_size], each 0 or 1
   const uint8_t* bits = nullptr;  // [samples, bytes_per_sample()]
+  int64_t source_size = 0;
+  // [rows, columns, inputs]: which spike of the source each input is, or -1 if it is always silent. None: inputs are the source.
+  const int32_t* moved = nullptr;
 
   const float* kernel = nullptr;  // [window rows, window columns, inputs / groups, outputs]
   const float* bias = nullptr;    // [outputs], or none
 
   SNN_TOOLBOX_INLINE int64_t sample_size() const { return rows.input * columns.input * inputs; }
-  SNN_TOOLBOX_INLINE int64_t bytes_per_sample() const { return (sample_size() + 7) / 8; }
+  SNN_TOOLBOX_INLINE int64_t bytes_per_sample() const { return (source_size + 7) / 8; }
   SNN_TOOLBOX_INLINE int64_t row_size() const { return columns.output * outputs; }
   SNN_TOOLBOX_INLINE int64_t taps() const { return rows.window * columns.window; }
 };
@@ -99,6 +102,7 @@ struct PreparedConvolution {
 
 // What a thread keeps between calls.
 struct SpikeScratch {
+  std::vector<uint8_t> source;     // bits of a sample whose spikes are moved
   std::vector<uint8_t> bits;       // of the rows that a band reads
   std::vector<int32_t> positions;  // of spikes in their row of the input, row by row
   std::vector<int32_t> starts;     // where those of a pixel begin; one more per row

@@ -55,16 +55,48 @@ SNN_TOOLBOX_INLINE void pack(const float* spikes, int64_t count, uint8_t* bits) 
   }
 }
 
-// The spikes [begin, end) of a sample.
-SNN_TOOLBOX_INLINE BitRows spikes_of(const SpikeConvolution& p, int64_t sample, int64_t begin, int64_t end,
-                                     SpikeScratch* scratch) {
+// The spikes [begin, end) of a source.
+SNN_TOOLBOX_INLINE BitRows source_spikes(const SpikeConvolution& p, int64_t sample, int64_t begin, int64_t end,
+                                         std::vector<uint8_t>* scratch) {
   const int64_t from = begin / 8, bytes = (end + 7) / 8 - from;
-  uint8_t* bits = room(&scratch->bits, bytes + kSlackBytes + 1);
+  uint8_t* bits = room(scratch, bytes + kSlackBytes + 1);
   if (p.bits) {
     __builtin_memcpy(bits, p.bits + sample * p.bytes_per_sample() + from, static_cast<size_t>(bytes));
     return {bits, begin % 8};
   }
-  pack(p.spikes + sample * p.sample_size() + begin, end - begin, bits);
+  pack(p.spikes + sample * p.source_size + begin, end - begin, bits);
+  return {bits, 0};
+}
+
+// Packs the spikes of a source that stand at `count` places; -1 stands for none.
+SNN_TOOLBOX_INLINE void pick(const uint8_t* source, const int32_t* places, int64_t count, uint8_t* bits) {
+  int64_t i = 0;
+#if defined(__AVX512F__)
+  for (; i + 16 <= count; i += 16) {
+    const __m512i at = _mm512_loadu_si512(places + i);
+    const __mmask16 there = _mm512_cmpge_epi32_mask(at, _mm512_setzero_si512());
+    const __m512i words = _mm512_mask_i32gather_epi32(_mm512_setzero_si512(), there, _mm512_maskz_srai_epi32(there, at, 5), source, 4);
+    const __m512i bit = _mm512_maskz_sllv_epi32(there, _mm512_set1_epi32(1), at & _mm512_set1_epi64(0x1f0000001fLL));
+    store(bits + i / 8, static_cast<uint16_t>(_mm512_test_epi32_mask(words, bit)));
+  }
+#endif
+  for (; i < count; i += 8) {
+    unsigned byte = 0;
+    for (int64_t j = i; j < count && j < i + 8; ++j) {
+      const int32_t at = places[j];
+      byte |= (at < 0 ? 0u : source[at / 8] >> (at % 8) & 1u) << (j - i);
+    }
+    bits[i / 8] = static_cast<uint8_t>(byte);
+  }
+}
+
+// The inputs [begin, end) of a sample.
+SNN_TOOLBOX_INLINE BitRows spikes_of(const SpikeConvolution& p, int64_t sample, int64_t begin, int64_t end,
+                                     SpikeScratch* scratch) {
+  if (!p.moved) return source_spikes(p, sample, begin, end, &scratch->bits);
+  const BitRows source = source_spikes(p, sample, 0, p.source_size, &scratch->source);
+  uint8_t* bits = room(&scratch->bits, (end - begin + 7) / 8 + kSlackBytes + 1);
+  pick(source.bytes, p.moved + begin, end - begin, bits);
   return {bits, 0};
 }
 

@@ -88,7 +88,9 @@ void accumulate_max_pool_reference(const AccumulateMaxPool& p, int64_t sample, i
 }
 
 bool is_active(const SpikeConvolution& p, int64_t sample, int64_t i) {
-  if (p.spikes) return p.spikes[sample * p.sample_size() + i] != 0.0f;
+  if (p.moved) i = p.moved[i];
+  if (i < 0) return false;
+  if (p.spikes) return p.spikes[sample * p.source_size + i] != 0.0f;
   return p.bits[sample * p.bytes_per_sample() + i / 8] >> (i % 8) & 1u;
 }
 

@@ -1,0 +1,164 @@
+"""What of a network runs on spikes, where spikes travel as bits, and what the population behind a synapse does itself.
+
+A synapse that reads spikes and nothing else adds up the rows of its weights that belong to active inputs; there is nothing to
+multiply. Layers in front of it that only move spikes about (pad, crop, transpose, reshape, pick) become a list of where each of
+its inputs comes from. If one population alone reads its current, that population finds it, band by band, and it is never held
+in memory.
+"""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+
+import numpy as np
+
+from snn_toolbox_tf import ops
+from snn_toolbox_tf.graph import Graph, Node, Population, Synapse
+from snn_toolbox_tf.network import Network
+from snn_toolbox_tf.ops import SpikeSynapse
+from snn_toolbox_tf.simulation.signal import absorbed_synapses
+from snn_toolbox_tf.simulation.spike_layers import NO_MARGINS, Margins, SpikeLayer, reads_windows, spike_layer
+from snn_toolbox_tf.synapses import family_of
+from snn_toolbox_tf.synapses.build import apply_spec
+from snn_toolbox_tf.synapses.carriers import spike_carriers
+
+#: What runs synapses that read spikes: their Keras layers, kernels that work only where there are spikes, or what is faster.
+ENGINES = ("auto", "dense", "event")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class EventSynapse:
+    """What runs on spikes.
+
+    Attributes:
+        node: Its node.
+        source: Name of the node whose spikes it reads: behind all that only moves them about.
+        layer: The node's layer; None if the node itself only moves spikes.
+        moved: int32, where each of the layer's inputs (of the node's outputs, if there is no layer) stands in a sample of the
+            source, counted row by row; -1 for a zero. None: as they stand there.
+    """
+
+    node: Synapse
+    source: str
+    layer: SpikeLayer | None
+    moved: np.ndarray | None
+
+    def spike_synapse(self, network: Network) -> SpikeSynapse:
+        """Returns it with the weights that its layer has."""
+        if self.layer is None:
+            return SpikeSynapse((1, 1, math.prod(self.node.shape)), moved=self.moved)
+        kernel, bias = self.layer.weights(network.layers[self.node.name])
+        return SpikeSynapse(self.layer.input_shape, kernel, bias, self.layer.window, self.moved)
+
+
+@dataclasses.dataclass(frozen=True)
+class EventPlan:
+    """How a network runs on spikes.
+
+    Attributes:
+        synapses: What runs on spikes, by name.
+        packed: Names of the populations that give their spikes as bits.
+        deferred: Names of those in `synapses` whose current the population behind them finds.
+        unread: Names of the nodes that nothing reads any more, because others look behind them.
+        never_held: Names of the nodes whose output is never in memory: deferred, absorbed by a population, or not read.
+    """
+
+    synapses: Mapping[str, EventSynapse] = dataclasses.field(default_factory=dict)
+    packed: frozenset[str] = frozenset()
+    deferred: frozenset[str] = frozenset()
+    unread: frozenset[str] = frozenset()
+    never_held: frozenset[str] = frozenset()
+
+    def bytes_held(self, node: Node) -> float:
+        """Returns how many bytes of a sample's output are in memory at every timestep."""
+        if node.name in self.never_held:
+            return 0.0
+        return math.prod(node.shape) * (1 / 8 if node.name in self.packed else 4.0)
+
+
+NOTHING_PLANNED = EventPlan()
+
+
+def plan_events(network: Network, engine: str) -> EventPlan:
+    """Returns what runs on spikes with an engine: nothing where spikes have signs or heights, or on the dense engine."""
+    graph = network.graph
+    populations = graph.of_type(Population)
+    if engine == "dense" or any(node.neuron.signed_spikes or node.spike_height != "unit" for node in populations):
+        return NOTHING_PLANNED
+    absorbed, read_out = absorbed_synapses(graph), {readout.node for readout in graph.readouts}
+    carriers = spike_carriers(graph)
+
+    def is_deferred(node: Node) -> bool:
+        readers = graph.consumers(node.name)
+        alone = len(readers) == 1 and readers[0].inputs.count(node.name) == 1 and node.name not in read_out
+        return alone and (isinstance(readers[0], Population) or readers[0].name in absorbed)
+
+    synapses = {}
+    for node in graph.of_type(Synapse):
+        if set(node.inputs) <= carriers and node.name not in absorbed:
+            synapse = _event_synapse(network, node, moves_alone=is_deferred(node))
+            if synapse is not None:
+                synapses[node.name] = synapse
+    deferred = frozenset(name for name in synapses if is_deferred(graph[name]))
+    packed = {synapse.source for synapse in synapses.values() if isinstance(graph[synapse.source], Population)}
+    unread = _unread(graph, synapses)
+    return EventPlan(synapses, frozenset(packed), deferred, unread, deferred | absorbed | unread)
+
+
+def runs_native() -> bool:
+    """Whether there are native kernels: the reference has nothing to gain from spikes."""
+    return ops.implementation().name == "native"
+
+
+def _unread(graph: Graph, synapses: Mapping[str, EventSynapse]) -> frozenset[str]:
+    """Returns the names of the synapses that nothing reads any more, because others look behind them."""
+    read = {readout.node for readout in graph.readouts}
+    for node in reversed(list(graph)):
+        if not isinstance(node, Synapse) or node.name in read:
+            read |= {synapses[node.name].source} if node.name in synapses else set(node.inputs)
+    return frozenset(node.name for node in graph.of_type(Synapse) if node.name not in read)
+
+
+def _event_synapse(network: Network, node: Synapse, *, moves_alone: bool) -> EventSynapse | None:
+    """Returns how a synapse runs on spikes, or None if it does not."""
+    graph = network.graph
+    source, margins = graph[node.inputs[0]], NO_MARGINS
+    if reads_windows(node):
+        source, margins = _behind_padding(graph, source)
+    layer = spike_layer(node, source.shape, margins)
+    if layer is None:
+        if not (moves_alone and _moves_spikes(node)):
+            return None
+        source = node
+    moving = []
+    while _moves_spikes(source):
+        moving.append(source)
+        source = graph[source.inputs[0]]
+    return EventSynapse(node, source.name, layer, _places(network, moving[::-1], source))
+
+
+def _moves_spikes(node: Node) -> bool:
+    """Whether a node puts out values of its one input, and zeros, and nothing else."""
+    return isinstance(node, Synapse) and len(node.inputs) == 1 and family_of(node).keeps_spikes(node)
+
+
+def _places(network: Network, moving: list[Synapse], source: Node) -> np.ndarray | None:
+    """Returns where the outputs of layers that move values come from, or None if they stay where they are."""
+    numbers = np.arange(1, math.prod(source.shape) + 1, dtype=np.float64).reshape(source.shape)
+    for node in moving:
+        numbers = apply_spec(network.with_weights(node).layer, node.name, [numbers])
+    places = numbers.ravel().astype(np.int32) - 1
+    return None if np.array_equal(places, np.arange(math.prod(source.shape))) else places
+
+
+def _behind_padding(graph: Graph, node: Node) -> tuple[Node, Margins]:
+    """Returns the node behind layers that add zeros around spikes, and how many zeros they add."""
+    margins = np.zeros((2, 2), int)
+    while isinstance(node, Synapse) and family_of(node).adds_zeros and len(node.shape) in (2, 3):
+        *added, of_channels = family_of(node).margins(node)
+        if any(of_channels):
+            break
+        margins[2 - len(added) :] += np.asarray(added)
+        node = graph[node.inputs[0]]
+    (top, bottom), (left, right) = margins.tolist()
+    return node, ((top, bottom), (left, right))
