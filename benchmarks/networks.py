@@ -82,6 +82,13 @@ CASES = {
         "cifar10_test.npz",
         _standardized([125.3, 123.0, 113.9], [63.0, 62.1, 66.7], 1),
     ),
+    # Trained for other images, 96x96: it serves for speed only.
+    "mobilenet_vww96": Case(
+        _file("models/mobilenet_vww96.keras"),
+        "cifar10_calib5000.npz",
+        "cifar10_test.npz",
+        lambda x: x.repeat(3, axis=1).repeat(3, axis=2) / np.float32(255),
+    ),
 }
 
 
