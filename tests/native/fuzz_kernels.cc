@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "spike_driven.h"
 #include "thread_pool.h"
 #include "variants.h"
 #include "windows.h"
@@ -115,8 +116,8 @@ void check_integrate_fire(Bytes& bytes) {
   std::vector<std::unique_ptr<Array<float>>> currents, gains;
   for (int k = 0; k < p.number_of_currents; ++k) {
     Current& current = p.currents[k];
-    current.constant = bytes.flip();
-    currents.emplace_back(new Array<float>(current.constant ? p.neurons() : p.timesteps * p.neurons()));
+    current.stride = bytes.flip() ? 0 : p.neurons();
+    currents.emplace_back(new Array<float>(current.stride ? p.timesteps * p.neurons() : p.neurons()));
     currents.back()->fill(bytes);
     current.values = currents.back()->data();
     gains.emplace_back(new Array<float>(bytes.flip() ? channels : 1));
@@ -129,7 +130,7 @@ void check_integrate_fire(Bytes& bytes) {
   const bool in_place = bytes.flip();
   int overwritten = -1;
   for (int k = 0; k < p.number_of_currents; ++k) {
-    if (in_place && !p.currents[k].constant) overwritten = k;
+    if (in_place && p.currents[k].stride) overwritten = k;
   }
 
   std::unique_ptr<Outputs> expected;
@@ -219,35 +220,82 @@ ConvolutionAxis convolution_axis(Bytes& bytes) {
   axis.window = bytes.number(1, 4);
   axis.stride = bytes.number(1, 3);
   axis.dilation = bytes.number(1, 2);
-  const int64_t reach = (axis.window - 1) * axis.dilation + 1;
-  const Windows windows = lay_windows(axis.input, reach, axis.stride, bytes.flip() || reach > axis.input);
-  axis.padding = windows.padding;
-  axis.output = windows.output;
+  // Zeros around the input, sometimes so many that windows see nothing else.
+  const int64_t reach = (axis.window - 1) * axis.dilation + 1, behind = bytes.number(0, 4);
+  axis.padding = bytes.number(0, 4);
+  const int64_t length = axis.padding + axis.input + behind;
+  if (length < reach) axis.padding += reach - length;
+  axis.output = (axis.padding + axis.input + behind - reach) / axis.stride + 1;
   return axis;
 }
 
-void check_spike_convolution(Bytes& bytes) {
+// On a grid, so that sums are exact in any order.
+void fill_grid(Bytes& bytes, Array<float>& values) {
+  for (int64_t i = 0; i < values.size(); ++i) values.data()[i] = static_cast<float>(bytes.number(-50, 50)) / 16.0f;
+}
+
+// A convolution and its arrays; spikes are numbers or bits, and may have been moved.
+struct Convolution {
+  SpikeConvolution p;
+  std::unique_ptr<Array<float>> spikes, kernel, bias;
+  std::unique_ptr<Array<uint8_t>> bits;
+  std::unique_ptr<Array<int32_t>> moved;
+
+  Convolution(Bytes& bytes, const SpikeConvolution& shape) : p(shape) {
+    p.source_size = p.sample_size();
+    if (bytes.number(0, 3) == 0) {
+      p.source_size = bytes.number(1, 200);
+      moved.reset(new Array<int32_t>(p.sample_size()));
+      for (int64_t i = 0; i < moved->size(); ++i) {
+        moved->data()[i] = static_cast<int32_t>(bytes.number(-1, p.source_size - 1));
+      }
+      p.moved = moved->data();
+    }
+    const int64_t rate = bytes.number(0, 10);
+    if (bytes.flip()) {
+      bits.reset(new Array<uint8_t>(p.samples * p.bytes_per_sample()));
+      for (int64_t i = 0; i < bits->size(); ++i) {
+        for (int bit = 0; bit < 8; ++bit) {
+          if (bytes.number(0, 9) < rate) bits->data()[i] = static_cast<uint8_t>(bits->data()[i] | 1u << bit);
+        }
+      }
+      p.bits = bits->data();
+    } else {
+      spikes.reset(new Array<float>(p.samples * p.source_size));
+      for (int64_t i = 0; i < spikes->size(); ++i) spikes->data()[i] = bytes.number(0, 9) < rate ? 1.0f : 0.0f;
+      p.spikes = spikes->data();
+    }
+    if (p.outputs == 0) return;
+    kernel.reset(new Array<float>(p.taps() * p.inputs / p.groups * p.outputs));
+    bias.reset(new Array<float>(p.outputs));
+    fill_grid(bytes, *kernel);
+    fill_grid(bytes, *bias);
+    p.kernel = kernel->data();
+    p.bias = bytes.flip() ? bias->data() : nullptr;
+  }
+};
+
+SpikeConvolution convolution_shape(Bytes& bytes) {
   SpikeConvolution p;
   p.samples = bytes.number(1, 5);
-  p.inputs = bytes.number(1, 40);
+  p.groups = bytes.number(0, 2) ? 1 : bytes.number(2, 20);
+  const int64_t each = p.groups == 1 ? 40 : 3;
+  p.inputs = p.groups * bytes.number(1, each);
   // Now and then more outputs than stay in registers.
-  p.outputs = bytes.number(0, 20) == 0 ? 300 : bytes.number(1, 70);
+  p.outputs = p.groups * (bytes.number(0, 20) == 0 && p.groups == 1 ? 300 : bytes.number(1, each + 30));
+  if (p.groups > 1 && bytes.flip()) p.inputs = p.outputs = p.groups;
   p.rows = convolution_axis(bytes);
   p.columns = convolution_axis(bytes);
-  Array<float> spikes(p.samples * p.sample_size()), kernel(p.fan_in() * p.outputs), bias(p.outputs);
-  const int64_t rate = bytes.number(0, 10);
-  for (int64_t i = 0; i < spikes.size(); ++i) spikes.data()[i] = bytes.number(0, 9) < rate ? 1.0f : 0.0f;
-  // On a grid, so that sums are exact in any order.
-  for (int64_t i = 0; i < kernel.size(); ++i) kernel.data()[i] = static_cast<float>(bytes.number(-50, 50)) / 16.0f;
-  for (int64_t i = 0; i < bias.size(); ++i) bias.data()[i] = static_cast<float>(bytes.number(-50, 50)) / 16.0f;
-  p.spikes = spikes.data();
-  p.kernel = kernel.data();
-  p.bias = bytes.flip() ? bias.data() : nullptr;
+  return p;
+}
+
+void check_spike_convolution(Bytes& bytes) {
+  const Convolution convolution(bytes, convolution_shape(bytes));
+  const SpikeConvolution& p = convolution.p;
   std::unique_ptr<Array<float>> expected;
   for (const Variant& variant : variants()) {
-    std::unique_ptr<Array<float>> current(new Array<float>(p.samples * p.rows.output * p.columns.output * p.outputs));
-    p.current = current->data();
-    run(p, variant.spike_convolution);
+    std::unique_ptr<Array<float>> current(new Array<float>(p.samples * p.rows.output * p.row_size()));
+    run(p, variant.spike_convolution, current->data());
     if (expected) {
       compare(variant.name, "current", *current, *expected);
     } else {
@@ -256,15 +304,83 @@ void check_spike_convolution(Bytes& bytes) {
   }
 }
 
+// A population whose currents are found from spikes, against one that is given them.
+void check_spike_driven(Bytes& bytes) {
+  IntegrateFire p;
+  p.timesteps = bytes.number(1, 6);
+  p.samples = bytes.number(1, 3);
+  SpikeConvolution shape = convolution_shape(bytes);
+  shape.samples = p.timesteps * p.samples;
+  p.sample_size = shape.rows.output * shape.row_size();
+  SpikeConvolution copy;
+  copy.samples = shape.samples;
+  copy.inputs = p.sample_size;
+  copy.outputs = 0;
+  Array<float> threshold(1), v(p.neurons());
+  threshold.data()[0] = 1.0f;
+  p.threshold.values = threshold.data();
+  fill_grid(bytes, v);
+  p.membrane_potential = v.data();
+  p.number_of_currents = static_cast<int>(bytes.number(1, IntegrateFire::kMaximalCurrents));
+
+  IntegrateFire given = p;
+  std::vector<std::unique_ptr<Convolution>> convolutions;
+  std::vector<std::unique_ptr<Array<float>>> currents;
+  std::vector<std::unique_ptr<PreparedConvolution>> prepared;
+  for (int k = 0; k < p.number_of_currents; ++k) {
+    currents.emplace_back(new Array<float>(p.timesteps * p.neurons()));
+    float* values = currents.back()->data();
+    given.currents[k].values = values;
+    given.currents[k].stride = p.neurons();
+    const int64_t kind = bytes.number(0, 2);
+    if (kind == 2) {
+      // The same for all samples.
+      currents.emplace_back(new Array<float>(p.timesteps * p.sample_size));
+      fill_grid(bytes, *currents.back());
+      for (int64_t i = 0; i < p.timesteps * p.neurons(); ++i) {
+        values[i] = currents.back()->data()[i / p.neurons() * p.sample_size + i % p.sample_size];
+      }
+      p.currents[k].values = currents.back()->data();
+      p.currents[k].stride = p.sample_size;
+      p.currents[k].shared = true;
+      continue;
+    }
+    convolutions.emplace_back(new Convolution(bytes, kind == 0 ? shape : copy));
+    SpikeConvolution& convolution = convolutions.back()->p;
+    if (kind == 1) convolution.outputs = p.sample_size;
+    run(convolution, kReference.spike_convolution, values);
+    prepared.emplace_back(new PreparedConvolution(convolution));
+    p.currents[k].synapse = prepared.back().get();
+  }
+  const bool with_spikes = bytes.flip(), with_bits = bytes.flip();
+  const auto outputs_of = [&](IntegrateFire& population) {
+    std::unique_ptr<Outputs> outputs(new Outputs(population));
+    population.final_membrane_potential = outputs->v.data();
+    population.spikes = with_spikes ? outputs->spikes.data() : nullptr;
+    population.bits = with_bits ? outputs->bits.data() : nullptr;
+    return outputs;
+  };
+  std::unique_ptr<Outputs> expected = outputs_of(given);
+  run(given, kReference.integrate_fire);
+  for (const Variant& variant : variants()) {
+    std::unique_ptr<Outputs> outputs = outputs_of(p);
+    run(p, variant.integrate_fire, variant.spike_convolution);
+    compare(variant.name, "v", outputs->v, expected->v);
+    compare(variant.name, "spikes", outputs->spikes, expected->spikes);
+    compare(variant.name, "bits", outputs->bits, expected->bits);
+  }
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   Bytes bytes(data, size);
   ThreadPool::instance().set_threads(static_cast<int>(bytes.number(1, 3)));
-  switch (bytes.number(0, 2)) {
+  switch (bytes.number(0, 3)) {
     case 0: check_integrate_fire(bytes); break;
     case 1: check_accumulate_max_pool(bytes); break;
-    default: check_spike_convolution(bytes);
+    case 2: check_spike_convolution(bytes); break;
+    default: check_spike_driven(bytes);
   }
   return 0;
 }
