@@ -101,9 +101,7 @@ def test_variants_and_threads_give_the_same_bits(rng, variant, threads):
 @needs_native
 def test_shapes_that_do_not_fit_are_refused():
     with ops.use("native"):
-        message = (
-            r"Expected `spikes` \[batch, 2, 2, inputs\].*Received: shapes \[1,2,2,3\], \[1,1,4,5\] and \[0\]"
-        )
+        message = r"Expected `spikes` \[batch, 2, 2, inputs\].*Received: shapes \[1,2,2,3\], \[1,1,4,5\] and \[0\]"
         with pytest.raises(tf.errors.InvalidArgumentError, match=message):
             ops.spike_convolution(tf.zeros([1, 2, 2, 3]), tf.zeros([1, 1, 4, 5]))
         with pytest.raises(tf.errors.InvalidArgumentError, match=r"and `bias` \[outputs\]"):

@@ -207,7 +207,7 @@ class SpikingNeurons(keras.layers.Layer):
             current = tf.cast(current, self.compute_dtype)
         if schedule == "layer_synchronous":
             if not tf.is_tensor(current):
-                current = [ops.given_current(part, timesteps, self._shape) for part in current]
+                current = [ops.given_current(part, timesteps, membrane_potential.shape[1:]) for part in current]
             spikes, v = ops.integrate_then_fire(
                 current, membrane_potential, threshold, self.neuron, timesteps=timesteps, start=start
             )

@@ -14,8 +14,8 @@ def pack_bits(spikes: tf.Tensor) -> tf.Tensor:
 
 
 def unpack_bits(bits: tf.Tensor) -> tf.Tensor:
-    """Returns the spikes, float32 `[..., 8 * bytes]`, that bits `[..., bytes]` stand for; behind the last one stand zeros."""
-    each = tf.bitwise.bitwise_and(tf.bitwise.right_shift(bits[..., tf.newaxis], tf.range(8, dtype=tf.uint8)), 1)
+    """Returns the spikes, float32 `[..., 8 * bytes]`, that bits `[..., bytes]` stand for, behind them zeros."""
+    each = tf.bitwise.bitwise_and(tf.bitwise.right_shift(bits[..., tf.newaxis], tf.constant([*range(8)], tf.uint8)), 1)
     shape = tf.shape(bits)
     spikes = tf.reshape(tf.cast(each, tf.float32), tf.concat([shape[:-1], [shape[-1] * 8]], axis=0))
     return tf.ensure_shape(spikes, [*bits.shape[:-1], None if bits.shape[-1] is None else bits.shape[-1] * 8])

@@ -183,7 +183,9 @@ def _for_each_sample(current: Current, membrane_potential: tf.Tensor, timesteps:
     value, neurons = current.value, membrane_potential.shape
     if value.shape.rank == neurons.rank or value.shape[1] != 1 or neurons[0] == 1:
         return current
-    return current._replace(value=tf.broadcast_to(value, tf.concat([[timesteps], tf.shape(membrane_potential)], axis=0)))
+    return current._replace(
+        value=tf.broadcast_to(value, tf.concat([[timesteps], tf.shape(membrane_potential)], axis=0))
+    )
 
 
 def _places(synapse: SpikeSynapse) -> tf.Tensor:

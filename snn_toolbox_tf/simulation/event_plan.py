@@ -1,9 +1,9 @@
 """What of a network runs on spikes, where spikes travel as bits, and what the population behind a synapse does itself.
 
-A synapse that reads spikes and nothing else adds up the rows of its weights that belong to active inputs; there is nothing to
-multiply. Layers in front of it that only move spikes about (pad, crop, transpose, reshape, pick) become a list of where each of
-its inputs comes from. If one population alone reads its current, that population finds it, band by band, and it is never held
-in memory.
+A synapse that reads spikes and nothing else adds up the rows of its weights that belong to active inputs; there is nothing
+to multiply. Layers in front of it that only move spikes about (pad, crop, transpose, reshape, pick) become a list of where
+each of its inputs comes from. If one population alone reads its current, that population finds it, band by band, and it is
+never held in memory.
 """
 
 import dataclasses
@@ -21,9 +21,16 @@ from snn_toolbox_tf.simulation.spike_layers import NO_MARGINS, Margins, SpikeLay
 from snn_toolbox_tf.synapses import family_of
 from snn_toolbox_tf.synapses.build import apply_spec
 from snn_toolbox_tf.synapses.carriers import spike_carriers
+from snn_toolbox_tf.synapses.padding import PaddingFamily
 
 #: What runs synapses that read spikes: their Keras layers, kernels that work only where there are spikes, or what is faster.
 ENGINES = ("auto", "dense", "event")
+#: Layers of more outputs gather what they add up, which takes the longer the more inputs are active; of fewer, tables are
+#: faster than multiplying at any rate (benchmarks/event_kernels.py).
+WIDE = 64
+#: Share of active inputs up to which "auto" has wide layers gather: of windows, for which there are fast dense algorithms,
+#: and of single positions.
+LARGEST_RATE, LARGEST_RATE_OF_POSITIONS = 0.22, 0.35
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -34,21 +41,23 @@ class EventSynapse:
         node: Its node.
         source: Name of the node whose spikes it reads: behind all that only moves them about.
         layer: The node's layer; None if the node itself only moves spikes.
-        moved: int32, where each of the layer's inputs (of the node's outputs, if there is no layer) stands in a sample of the
-            source, counted row by row; -1 for a zero. None: as they stand there.
+        moved: int32, where each of the layer's inputs (of the node's outputs, if there is no layer) stands in a sample of
+            the source, counted row by row; -1 for a zero. None: as they stand there.
+        largest_rate: Share of active inputs up to which it does; None: always.
     """
 
     node: Synapse
     source: str
     layer: SpikeLayer | None
     moved: np.ndarray | None
+    largest_rate: float | None = None
 
     def spike_synapse(self, network: Network) -> SpikeSynapse:
         """Returns it with the weights that its layer has."""
         if self.layer is None:
             return SpikeSynapse((1, 1, math.prod(self.node.shape)), moved=self.moved)
         kernel, bias = self.layer.weights(network.layers[self.node.name])
-        return SpikeSynapse(self.layer.input_shape, kernel, bias, self.layer.window, self.moved)
+        return SpikeSynapse(self.layer.input_shape, kernel, bias, self.layer.window, self.moved, self.largest_rate)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,7 +107,8 @@ def plan_events(network: Network, engine: str) -> EventPlan:
         if set(node.inputs) <= carriers and node.name not in absorbed:
             synapse = _event_synapse(network, node, moves_alone=is_deferred(node))
             if synapse is not None:
-                synapses[node.name] = synapse
+                limit = _largest_rate(node, synapse) if engine == "auto" else None
+                synapses[node.name] = dataclasses.replace(synapse, largest_rate=limit)
     deferred = frozenset(name for name in synapses if is_deferred(graph[name]))
     packed = {synapse.source for synapse in synapses.values() if isinstance(graph[synapse.source], Population)}
     unread = _unread(graph, synapses)
@@ -130,11 +140,18 @@ def _event_synapse(network: Network, node: Synapse, *, moves_alone: bool) -> Eve
         if not (moves_alone and _moves_spikes(node)):
             return None
         source = node
-    moving = []
-    while _moves_spikes(source):
+    moving: list[Synapse] = []
+    while isinstance(source, Synapse) and _moves_spikes(source):
         moving.append(source)
         source = graph[source.inputs[0]]
     return EventSynapse(node, source.name, layer, _places(network, moving[::-1], source))
+
+
+def _largest_rate(node: Synapse, synapse: EventSynapse) -> float | None:
+    if synapse.layer is None or node.shape[-1] // synapse.layer.window.groups <= WIDE:
+        return None
+    windowed = any(size > 1 for size in np.ravel(node.layer.config.get("kernel_size", 1)))
+    return LARGEST_RATE if windowed else LARGEST_RATE_OF_POSITIONS
 
 
 def _moves_spikes(node: Node) -> bool:
@@ -154,10 +171,11 @@ def _places(network: Network, moving: list[Synapse], source: Node) -> np.ndarray
 def _behind_padding(graph: Graph, node: Node) -> tuple[Node, Margins]:
     """Returns the node behind layers that add zeros around spikes, and how many zeros they add."""
     margins = np.zeros((2, 2), int)
-    while isinstance(node, Synapse) and family_of(node).adds_zeros and len(node.shape) in (2, 3):
-        *added, of_channels = family_of(node).margins(node)
-        if any(of_channels):
+    while isinstance(node, Synapse) and len(node.shape) in (2, 3):
+        family = family_of(node)
+        if not isinstance(family, PaddingFamily) or not family.adds_zeros:
             break
+        *added, _ = family.margins(node)
         margins[2 - len(added) :] += np.asarray(added)
         node = graph[node.inputs[0]]
     (top, bottom), (left, right) = margins.tolist()

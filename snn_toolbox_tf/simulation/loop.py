@@ -182,7 +182,8 @@ class TimeLoop:
         """Runs blocks of one length until timestep `end`."""
 
         def body(state: State, arrays: Any) -> tuple[State, Any]:
-            after, recorded = run_block(self._elements_for(block(start, length).options), known, state, block(state.timestep, length))
+            here = block(state.timestep, length)
+            after, recorded = run_block(self._elements_for(here.options), known, state, here)
             return after, {
                 key: _written(array, state.timestep - start, length, recorded[key]) for key, array in arrays.items()
             }

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from snn_toolbox_tf.graph import Node, Synapse
+from snn_toolbox_tf.graph import Synapse
 from snn_toolbox_tf.ops import ConvolutionWindow
 
 #: Zeros before and behind both axes.
@@ -69,12 +69,13 @@ def _plan_window(node: Synapse, shape: tuple[int, ...], margins: Margins, taps: 
     """Plans a layer of windows over one axis or two; `taps` has the size of a window."""
     config, dimensions = node.layer.config, len(shape) - 1
 
-    def along_axes(key: str, default: int | None = None) -> tuple[int, int]:
+    def along_axes(key: str, default: int) -> tuple[int, int]:
         value = config.get(key)
         first, second = (1, 1, *np.broadcast_to(default if value is None else value, dimensions).tolist())[-2:]
         return first, second
 
-    strides = tuple(taps) if "pool_size" in config and config.get("strides") is None else along_axes("strides", 1)
+    # The windows of pooling layers stand side by side unless told otherwise.
+    strides = along_axes("strides", 1) if "pool_size" not in config or config.get("strides") else (taps[0], taps[1])
     window = ConvolutionWindow(strides, along_axes("dilation_rate", 1), config["padding"], groups)
     image = _image(shape)
     if config["padding"] == "causal":
@@ -83,8 +84,8 @@ def _plan_window(node: Synapse, shape: tuple[int, ...], margins: Margins, taps: 
         padded = [size + sum(more) for size, more in zip(image, margins, strict=False)]
         # One row stays one, whatever `padding` says.
         zeros = [(0, 0) if taps[axis] == 1 else window.zeros(axis, padded[axis], taps[axis]) for axis in (0, 1)]
-    padding = tuple((more[0] + of[0], more[1] + of[1]) for more, of in zip(margins, zeros, strict=True))
-    return SpikeLayer(node, image, dataclasses.replace(window, padding=padding))
+    rows, columns = ((more[0] + of[0], more[1] + of[1]) for more, of in zip(margins, zeros, strict=True))
+    return SpikeLayer(node, image, dataclasses.replace(window, padding=(rows, columns)))
 
 
 def _plan_convolution(node: Synapse, shape: tuple[int, ...], margins: Margins) -> SpikeLayer | None:
@@ -153,4 +154,3 @@ _KINDS = {
         ("GlobalAveragePooling1D", "GlobalAveragePooling2D"), _Kind(_plan_global_average, _averaging_weights, False)
     ),
 }
-

@@ -14,10 +14,12 @@ namespace {
 constexpr int64_t kTasksAThread = 4;
 // Tables are for so many outputs at most, padded: rows of more are long enough to be gathered.
 constexpr int64_t kMostTabled = 64;
-// What an output costs by either method, in nanoseconds on one machine: only ratios count. Each 16 outputs: a row that is
-// gathered, a sum that is looked up in small tables or in large ones, which leave the first cache. Each output: making its list
-// of rows.
-constexpr double kGatheredRow = 0.35, kSmallTableSum = 0.45, kLargeTableSum = 0.7, kList = 12.0, kListOfWindowRow = 5.0;
+// What an output costs, in nanoseconds on one machine: only ratios count. Each 16 outputs: a row that is gathered from the first
+// cache, or from behind it; a sum that is looked up in small tables, or in large ones. Each output: making its list of rows.
+constexpr double kNearRow = 0.35, kFarRow = 0.6, kSmallTableSum = 0.45, kLargeTableSum = 0.7;
+constexpr double kList = 12.0, kListOfWindowRow = 5.0;
+// Bytes of a kernel that is near.
+constexpr int64_t kNear = 1 << 16;
 // Bytes that the tables of a kernel may take.
 constexpr int64_t kLargestTables = 3 << 19;
 // Outputs for each of which a table of 256 sums is worth being made.
@@ -47,8 +49,10 @@ Method chosen_method(PreparedConvolution* prepared) {
   if (c.groups > 1 && prepared->group_inputs == 1 && prepared->group_outputs == 1) return Method::kDepthwise;
   if (prepared->stride > kMostTabled || prepared->group_inputs == 1) return Method::kGather;
   const double vectors = static_cast<double>(prepared->stride) / kChannelsAtOnce;
-  const double rows = rate_of(c) * static_cast<double>(c.taps() * prepared->group_inputs);
-  double least = kList + kListOfWindowRow * static_cast<double>(c.rows.window) + kGatheredRow * vectors * rows;
+  const int64_t fan_in = c.taps() * prepared->group_inputs;
+  const double row = 4 * fan_in * prepared->stride <= kNear ? kNearRow : kFarRow;
+  const double rows = rate_of(c) * static_cast<double>(fan_in);
+  double least = kList + kListOfWindowRow * static_cast<double>(c.rows.window) + row * vectors * rows;
   Method method = Method::kGather;
   for (const int64_t inputs : {4, 8}) {
     const int64_t tables = (prepared->group_inputs + inputs - 1) / inputs;
