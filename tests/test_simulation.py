@@ -12,6 +12,7 @@ from conftest import mostly_slow
 
 import snn_toolbox_tf as snn
 from snn_toolbox_tf.simulation import blocking
+from snn_toolbox_tf.simulation.event_plan import NOTHING_PLANNED, plan_events
 
 L = keras.layers
 
@@ -312,14 +313,15 @@ print((peak[1] - peak[0]) / 1024)
 
 
 def test_block_length_and_micro_batch_follow_batch_size_and_caches(monkeypatch):
-    graph = snn.convert_keras(zoo.build(zoo.cnn), zoo.data_for(zoo.cnn(), 8), threshold_rule="percentile").network.graph
+    network = snn.convert_keras(zoo.build(zoo.cnn), zoo.data_for(zoo.cnn(), 8), threshold_rule="percentile").network
+    graph = network.graph
     # The largest tensor behind the encoder: the first population's, pooled (4 x 4 x 8), or its current (8 x 8 x 8 floats).
     spiking = graph.spiking_ancestry()
     largest = max(4 * int(np.prod(node.shape)) for node in graph if node.name in spiking)
 
-    def choose(cache, **kwargs):
+    def choose(cache, plan=NOTHING_PLANNED, **kwargs):
         monkeypatch.setattr(blocking, "last_cache_size", lambda: cache)
-        return blocking.choose_blocking(graph, **{"segments": [64], "block_length": None, **kwargs})
+        return blocking.choose_blocking(graph, plan, **{"segments": [64], "block_length": None, **kwargs})
 
     cache = 4 * 256 * largest
     assert choose(cache, batch_size=16) == blocking.Blocking(16, 16)
@@ -334,6 +336,14 @@ def test_block_length_and_micro_batch_follow_batch_size_and_caches(monkeypatch):
     assert choose(cache, batch_size=16, segments=[8, 8, 16, 32]).block_length == 8
     monkeypatch.setattr(blocking, "LARGEST_TENSOR", 2 * largest)
     assert choose(cache, batch_size=16) == blocking.Blocking(2, 1)
+    monkeypatch.undo()
+    # Spikes that travel as bits take 32 times less; the largest tensor is the current that max pooling reads (8 x 8 x 8).
+    plan = plan_events(network, "event")
+    held = {node.name: plan.bytes_held(node) for node in graph if node.name in spiking}
+    assert max(held.values()) == 4 * 8 * 8 * 8
+    assert {held[name] for name in plan.packed} <= {4 * 4 * 8 / 8, 8 * 8 * 8 / 8, 16 / 8}
+    assert {held[name] for name in plan.deferred} == {0.0}
+    assert choose(4 * 256 * max(held.values()), plan, batch_size=16) == blocking.Blocking(16, 16)
 
 
 @pytest.mark.parametrize("count", [0, 1, 5, 12])

@@ -135,6 +135,7 @@ def _synapses(model_snn: SpikingModel, input_mode: str, evaluation: Evaluation) 
     def mean(kind: str, name: str) -> float:
         return float(evaluation.sums.get(f"{kind}/{name}", 0.0)) / evaluation.done
 
+    places = model_snn.engine_report()
     return [
         SynapseRecord(
             name=cost.name,
@@ -143,6 +144,8 @@ def _synapses(model_snn: SpikingModel, input_mode: str, evaluation: Evaluation) 
             mean_fan_out=float(cost.fan_out.mean()),
             synaptic_operations=mean("synaptic_operations", cost.name),
             multiply_accumulates=mean("multiply_accumulates", cost.name),
+            runs=places[cost.name].runs,
+            why=places[cost.name].why,
         )
         for cost in synapse_costs(model_snn.network, input_mode)
     ]

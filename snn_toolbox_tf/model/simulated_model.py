@@ -7,6 +7,7 @@ from typing import Any
 from snn_toolbox_tf.foundation.argument_checks import check_one_of, check_start, check_timesteps
 from snn_toolbox_tf.graph import Population
 from snn_toolbox_tf.model.trainable_model import TrainableModel
+from snn_toolbox_tf.simulation.engine_report import EngineReport, engine_report
 from snn_toolbox_tf.simulation.event_plan import ENGINES
 from snn_toolbox_tf.simulation.result import SimulationResult
 from snn_toolbox_tf.simulation.simulate import simulate
@@ -67,6 +68,21 @@ class SimulatedModel(TrainableModel):
         self._refuse_in_training("engine")
         self._runner.engine = check_one_of(value, ENGINES, "engine")
         self._trace_anew()
+
+    def engine_report(self) -> EngineReport:
+        """Returns where each layer runs, and why; printed, it is a table.
+
+        Returns:
+            An `EngineReport`, whose entries have `name`, `layer`, `runs` and `why`.
+
+        Example:
+            >>> import keras, numpy as np, snn_toolbox_tf as snn
+            >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(8, "relu", name="a"), keras.layers.Dense(3)])
+            >>> model_snn = snn.convert_keras(model, np.random.default_rng(0).random((10, 4), "float32"), engine="dense")
+            >>> model_snn.engine_report()["a"].why
+            'reads the input, not spikes'
+        """
+        return engine_report(self._runner.network, self.engine)
 
     def _refuse_in_training(self, name: str) -> None:
         if self._fine_tuning.active:

@@ -10,7 +10,9 @@ def pack_bits(spikes: tf.Tensor) -> tf.Tensor:
     flat = tf.cast(tf.reshape(spikes, [shape[0], shape[1], size]), tf.int32)
     flat = tf.pad(flat, [[0, 0], [0, 0], [0, -size % 8]])
     bytes_ = tf.reshape(flat, [shape[0], shape[1], (size + 7) // 8, 8])
-    return tf.cast(tf.reduce_sum(bytes_ * tf.constant([1, 2, 4, 8, 16, 32, 64, 128]), axis=-1), tf.uint8)
+    bits = tf.cast(tf.reduce_sum(bytes_ * tf.constant([1, 2, 4, 8, 16, 32, 64, 128]), axis=-1), tf.uint8)
+    known = spikes.shape[2:].num_elements()
+    return tf.ensure_shape(bits, [*spikes.shape[:2], None if known is None else (known + 7) // 8])
 
 
 def unpack_bits(bits: tf.Tensor) -> tf.Tensor:

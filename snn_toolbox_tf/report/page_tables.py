@@ -104,6 +104,7 @@ def synapse_table(record: RunRecord) -> Table:
         [
             synapse.name,
             _READS.get(synapse.reads, synapse.reads),
+            f"{synapse.runs}: {synapse.why}" if synapse.runs else MISSING,
             count(synapse.connections),
             count(synapse.mean_fan_out),
             count(synapse.synaptic_operations),
@@ -114,10 +115,20 @@ def synapse_table(record: RunRecord) -> Table:
     ]
     total = operations(record)
     return Table(
-        ["Synapse", "Reads", "ANN MACs", "Mean fan-out", "SNN additions", "SNN MACs", "SNN operations per ANN MAC"],
+        [
+            "Synapse",
+            "Reads",
+            "Runs",
+            "ANN MACs",
+            "Mean fan-out",
+            "SNN additions",
+            "SNN MACs",
+            "SNN operations per ANN MAC",
+        ],
         rows,
         [
             "Total",
+            "",
             "",
             count(total.ann_multiply_accumulates),
             "",
@@ -125,7 +136,7 @@ def synapse_table(record: RunRecord) -> Table:
             count(total.multiply_accumulates),
             number(total.operations_per_ann_mac, 3),
         ],
-        texts=2,
+        texts=3,
     )
 
 

@@ -93,6 +93,8 @@ class SynapseRecord:
         mean_fan_out: Mean number of connections that leave an element of its input.
         synaptic_operations: Spikes times fan-out, the mean per sample; 0 where no spikes are read.
         multiply_accumulates: MACs in the SNN, the mean per sample; 0 where spikes are read.
+        runs: What ran it: "event" or "dense".
+        why: Why.
     """
 
     name: str
@@ -101,6 +103,8 @@ class SynapseRecord:
     mean_fan_out: float
     synaptic_operations: float
     multiply_accumulates: float
+    runs: str = ""
+    why: str = ""
 
 
 @dataclasses.dataclass(frozen=True)

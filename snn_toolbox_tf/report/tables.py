@@ -92,6 +92,8 @@ def _synapses(record: RunRecord) -> str:
     columns = [
         "synapse",
         "reads",
+        "runs",
+        "why",
         "connections",
         "mean_fan_out",
         "synaptic_operations",
@@ -102,6 +104,8 @@ def _synapses(record: RunRecord) -> str:
         [
             synapse.name,
             synapse.reads,
+            synapse.runs,
+            synapse.why,
             synapse.connections,
             synapse.mean_fan_out,
             synapse.synaptic_operations,

@@ -11,6 +11,7 @@ import math
 from collections.abc import Mapping
 
 import numpy as np
+import tensorflow as tf
 
 from snn_toolbox_tf import ops
 from snn_toolbox_tf.graph import Graph, Node, Population, Synapse
@@ -162,8 +163,10 @@ def _moves_spikes(node: Node) -> bool:
 def _places(network: Network, moving: list[Synapse], source: Node) -> np.ndarray | None:
     """Returns where the outputs of layers that move values come from, or None if they stay where they are."""
     numbers = np.arange(1, math.prod(source.shape) + 1, dtype=np.float64).reshape(source.shape)
-    for node in moving:
-        numbers = apply_spec(network.with_weights(node).layer, node.name, [numbers])
+    # A plan may be made while a function is traced.
+    with tf.init_scope():
+        for node in moving:
+            numbers = apply_spec(network.with_weights(node).layer, node.name, [numbers])
     places = numbers.ravel().astype(np.int32) - 1
     return None if np.array_equal(places, np.arange(math.prod(source.shape))) else places
 

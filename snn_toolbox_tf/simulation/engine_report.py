@@ -1,0 +1,121 @@
+"""What runs where, and why: which layers of a spiking network run on spikes, and which are multiplied out."""
+
+import dataclasses
+from collections.abc import Iterator
+
+from snn_toolbox_tf import ops
+from snn_toolbox_tf.graph import LayerNode, MaxPool, Population, Synapse
+from snn_toolbox_tf.network import Network
+from snn_toolbox_tf.simulation.event_plan import NOTHING_PLANNED, EventPlan, plan_events, runs_native
+from snn_toolbox_tf.synapses.carriers import spike_carriers
+
+
+@dataclasses.dataclass(frozen=True)
+class LayerPlace:
+    """Where one layer runs.
+
+    Attributes:
+        name: The layer.
+        layer: Its class.
+        runs: "event" (on spikes), "dense" (as its Keras layer), or "population" (the population behind it computes it).
+        why: Why there.
+    """
+
+    name: str
+    layer: str
+    runs: str
+    why: str
+
+
+@dataclasses.dataclass(frozen=True)
+class EngineReport:
+    """Where all layers of a network run. Printed, it is a table.
+
+    Attributes:
+        engine: What was asked for: "auto", "dense" or "event".
+        places: One entry per layer, in the network's order.
+    """
+
+    engine: str
+    places: tuple[LayerPlace, ...]
+
+    def __iter__(self) -> Iterator[LayerPlace]:
+        return iter(self.places)
+
+    def __getitem__(self, name: str) -> LayerPlace:
+        """Returns the entry of a layer."""
+        found = {place.name: place for place in self.places}
+        if name not in found:
+            raise KeyError(f"There is no layer '{name}'. The layers are: {', '.join(found)}.")
+        return found[name]
+
+    def __str__(self) -> str:
+        rows = [("layer", "class", "runs", "why"), *((p.name, p.layer, p.runs, p.why) for p in self.places)]
+        widths = [max(len(row[column]) for row in rows) for column in range(3)]
+        lines = [
+            "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]]) for row in rows
+        ]
+        return "\n".join([f"engine: {self.engine}", *lines])
+
+
+def engine_report(network: Network, engine: str) -> EngineReport:
+    """Returns where the layers of a network run.
+
+    Args:
+        network: The network.
+        engine: One of `ENGINES`.
+    """
+    plan = plan_events(network, engine) if runs_native() else NOTHING_PLANNED
+    graph, carriers = network.graph, spike_carriers(network.graph)
+    spiking = graph.spiking_ancestry()
+    places = []
+    for node in graph:
+        if isinstance(node, (Synapse, MaxPool)):
+            runs, why = _on_spikes(node, plan) or _densely(node, carriers, spiking, _reason_for_all(network, engine))
+            places.append(LayerPlace(node.name, node.layer.class_name, runs, why))
+    return EngineReport(engine, tuple(places))
+
+
+def _on_spikes(node: LayerNode, plan: EventPlan) -> tuple[str, str] | None:
+    """Where a layer of the plan runs, or None if it is not in it."""
+    synapse = plan.synapses.get(node.name)
+    if synapse is None:
+        if node.name in plan.unread:
+            return "event", "only moves spikes: what reads them looks them up where they were"
+        return ("population", "the population behind it sums it up") if node.name in plan.never_held else None
+    if synapse.layer is None:
+        return "event", "only moves spikes: the population behind it looks them up where they were"
+    where = (
+        "the population behind it finds its current" if node.name in plan.deferred else "its current is held in memory"
+    )
+    if synapse.largest_rate is None:
+        return "event", f"reads spikes; {where}"
+    return "event", f"reads spikes; {where}, while at most {synapse.largest_rate:.0%} of the inputs are active"
+
+
+def _reason_for_all(network: Network, engine: str) -> str | None:
+    """Why nothing runs on spikes, if it is so."""
+    populations = network.graph.of_type(Population)
+    if engine == "dense":
+        return "engine is 'dense'"
+    if not runs_native():
+        return f"there are no native kernels: {ops.implementation().reason}"
+    if any(node.neuron.signed_spikes for node in populations):
+        return "spikes have a sign"
+    if any(node.spike_height != "unit" for node in populations):
+        return "spikes have a height: the network is not normalised"
+    return None
+
+
+def _densely(node: LayerNode, carriers: set[str], spiking: set[str], reason: str | None) -> tuple[str, str]:
+    if node.name not in spiking:
+        return "dense", "reads the input, not spikes"
+    if reason is not None:
+        return "dense", reason
+    if isinstance(node, MaxPool):
+        return "dense", "keeps sums of its own"
+    if not set(node.inputs) <= carriers:
+        return "dense", "reads currents, not spikes"
+    if node.name in carriers:
+        return "dense", "moves spikes for a layer that reads numbers"
+    return "dense", f"there is no kernel for such a {node.layer.class_name}"
