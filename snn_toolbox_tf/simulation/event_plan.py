@@ -110,9 +110,10 @@ def plan_events(network: Network, engine: str) -> EventPlan:
             if synapse is not None:
                 limit = _largest_rate(node, synapse) if engine == "auto" else None
                 synapses[node.name] = dataclasses.replace(synapse, largest_rate=limit)
+    unread = _unread(graph, synapses)
+    synapses = {name: synapse for name, synapse in synapses.items() if name not in unread}
     deferred = frozenset(name for name in synapses if is_deferred(graph[name]))
     packed = {synapse.source for synapse in synapses.values() if isinstance(graph[synapse.source], Population)}
-    unread = _unread(graph, synapses)
     return EventPlan(synapses, frozenset(packed), deferred, unread, deferred | absorbed | unread)
 
 
