@@ -99,7 +99,7 @@ def test_a_loop_that_would_have_nothing_to_do_is_not_traced(model_snn, x_mlp):
         result = model_snn.simulate(x_mlp, timesteps=timesteps, block_length=block_length, record="spikes")
         np.testing.assert_array_equal(result.spikes["hidden_relu"], expected.spikes["hidden_relu"][:timesteps])
         np.testing.assert_array_equal(result.outputs, expected.outputs[:timesteps])
-        assert [loops(function.graph) for function in model_snn._runner._traced.values()] == [count]
+        assert sum(loops(function.graph) for function in model_snn._runner._traced.values()) == count
     # One segment that leaves timesteps over is enough.
     model_snn._runner.forget_traces()
     listed = model_snn.simulate(x_mlp, outputs=[8, 13], block_length=4)

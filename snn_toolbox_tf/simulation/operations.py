@@ -84,9 +84,10 @@ class OperationCounter:
     def __init__(self, network: Network, input_mode: str) -> None:
         self._network = network
         self._costs = synapse_costs(network, input_mode)
+        self._found: dict[str, tuple[list[str], tf.Tensor]] | None = None
 
     def count(
-        self, spike_counts: Mapping[str, np.ndarray], samples: int, timesteps: int | np.ndarray
+        self, spike_counts: Mapping[str, tf.Tensor], samples: int, timesteps: int | np.ndarray
     ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
         """Returns the operations of a batch.
 
@@ -98,20 +99,52 @@ class OperationCounter:
         Returns:
             Synaptic operations and multiply-accumulates, float64 `[samples]` per synapse.
         """
-        values = {name: tf.constant(counts) for name, counts in spike_counts.items()}
-        synaptic, multiply = {}, {}
-        for cost in self._costs:
-            if cost.reads == "spikes":
-                counts = tf.cast(self._carried(cost.source, values), tf.float64)
-                synaptic[cost.name] = tf.reshape(counts, [samples, -1]).numpy() @ cost.fan_out.reshape(-1)
-            else:
-                times = 1 if cost.reads == "constant" else timesteps
-                multiply[cost.name] = np.full(samples, cost.fan_out.sum()) * times
+        synaptic = {cost.name: np.zeros(samples) for cost in self._costs if cost.reads == "spikes"}
+        for source, (names, fan_outs) in self._fan_outs().items():
+            counts = tf.reshape(tf.cast(spike_counts[source], tf.float64), [samples, -1])
+            for name, operations in zip(names, tf.linalg.matmul(counts, fan_outs).numpy().T, strict=True):
+                synaptic[name] += operations
+        multiply = {
+            cost.name: np.full(samples, cost.fan_out.sum()) * (1 if cost.reads == "constant" else timesteps)
+            for cost in self._costs
+            if cost.reads != "spikes"
+        }
         return synaptic, multiply
 
-    def _carried(self, name: str, values: dict[str, tf.Tensor]) -> tf.Tensor:
-        """The counts as they arrive at a node, through layers that only move them."""
-        if name not in values:
-            node = self._network.graph[name]
-            values[name] = self._network.apply(node, [self._carried(source, values) for source in node.inputs])
-        return values[name]
+    def _fan_outs(self) -> dict[str, tuple[list[str], tf.Tensor]]:
+        """Where each spike of a population (or input) goes: names of synapses, and fan-outs, float64 `[neurons, synapses]`.
+
+        Layers that only move spikes are linear: what a spike costs behind them is a gradient, found once.
+        """
+        if self._found is None:
+            columns: dict[str, dict[str, tf.Tensor]] = {}
+            for cost in self._costs:
+                if cost.reads == "spikes":
+                    for source, fan_out in self._at_sources(cost).items():
+                        columns.setdefault(source, {})[cost.name] = fan_out
+            self._found = {
+                source: (list(fan_outs), tf.stack(list(fan_outs.values()), axis=1))
+                for source, fan_outs in columns.items()
+            }
+        return self._found
+
+    def _at_sources(self, cost: SynapseCost) -> dict[str, tf.Tensor]:
+        """A synapse's fan-outs, brought back to the populations (and inputs) whose spikes it reads."""
+        spikes: dict[str, tf.Tensor] = {}
+        with tf.GradientTape() as tape:
+            carried = self._carried(cost.source, spikes, tape)
+            total = tf.reduce_sum(tf.cast(carried, tf.float64) * cost.fan_out)
+        return {
+            name: tf.cast(tf.reshape(fan_out, [-1]), tf.float64)
+            for name, fan_out in tape.gradient(total, spikes).items()
+        }
+
+    def _carried(self, name: str, spikes: dict[str, tf.Tensor], tape: tf.GradientTape) -> tf.Tensor:
+        """The spikes as they arrive at a node, through layers that only move them."""
+        node = self._network.graph[name]
+        if isinstance(node, Synapse):
+            return self._network.apply(node, [self._carried(source, spikes, tape) for source in node.inputs])
+        if name not in spikes:
+            spikes[name] = tf.ones([1, *node.shape])
+            tape.watch(spikes[name])
+        return spikes[name]

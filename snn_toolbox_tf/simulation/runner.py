@@ -89,6 +89,19 @@ class Runner:
             self._traced[key] = self._trace(*key)
         return Segment(*self._traced[key](inputs, state, tf.constant(steps, tf.int32), sample_index))
 
+    def initial_state(self, samples: int, input_options: InputOptions, options: BlockOptions) -> State:
+        """Does what `TimeLoop.initial_state` does, traced once for any number of samples."""
+        key = ("initial state", input_options, options)
+        if key not in self._traced:
+            loop = self.loop(input_options)
+            function = tf.function(
+                lambda count: loop.initial_state(count, options),
+                input_signature=[tf.TensorSpec((), tf.int32)],
+                autograph=False,
+            )
+            self._traced[key] = function.get_concrete_function()
+        return State(*self._traced[key](tf.constant(samples)))
+
     def constants(self, inputs: dict[str, tf.Tensor], input_options: InputOptions) -> dict[str, tf.Tensor]:
         """Does what `TimeLoop.constants` does, traced once."""
         key = ("constants", input_options)
@@ -208,7 +221,7 @@ class Runner:
         # Of two threads one waits: each timestep starts from the state that another one has left.
         with self._stream_lock:
             if self._stream is None:
-                self._stream = self.loop(input_options).initial_state(tf.constant(samples), BlockOptions())
+                self._stream = self.initial_state(samples, input_options, BlockOptions())
                 self._stream_samples = samples
             elif samples != self._stream_samples:
                 raise ValueError(

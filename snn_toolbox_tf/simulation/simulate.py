@@ -77,7 +77,7 @@ def _run_batch(
     runner: Runner, request: Request, batch: Batch, indices: np.ndarray, counter: OperationCounter
 ) -> SimulationResult:
     """Runs all samples of a batch to the end."""
-    state = runner.loop(request.input_options).initial_state(tf.constant(len(indices)), request.options)
+    state = runner.initial_state(len(indices), request.input_options, request.options)
     outputs, recorded, start = [], [], 0
     inputs = _inputs(runner, request, batch)
     for end in request.ends:
@@ -91,7 +91,7 @@ def _run_batch(
             outputs.append(tf.nest.map_structure(lambda t, axis=first_axis: t.numpy()[axis], segment.outputs))
         recorded.append({key: tensor.numpy() for key, tensor in segment.recorded.items()})
         start = end
-    counts = {name: kept["spike_count"].numpy() for name, kept in state.nodes.items() if "spike_count" in kept}
+    counts = {name: kept["spike_count"] for name, kept in state.nodes.items() if "spike_count" in kept}
 
     def joined(kind: str) -> dict[str, np.ndarray]:
         parts = [{name: array for (found, name), array in item.items() if found == kind} for item in recorded]
@@ -113,7 +113,7 @@ def _run_until_answered(
     runner: Runner, request: Request, batch: Batch, indices: np.ndarray, counter: OperationCounter
 ) -> SimulationResult:
     """Runs the samples of a batch until they have their answer, or to the end."""
-    state = runner.loop(request.input_options).initial_state(tf.constant(len(indices)), request.options)
+    state = runner.initial_state(len(indices), request.input_options, request.options)
     inputs = _inputs(runner, request, batch)
     answered = AnsweredBatch(runner.network.graph, request, inputs, indices, state)
     outputs, start = [], 0
@@ -130,7 +130,8 @@ def _run_until_answered(
         if end in request.reported:
             outputs.append(answered.outputs())
         start = end
-    return _result(runner, request, concatenate(outputs, 0), answered.counts, counter, answered.exit_timesteps)
+    counts = {name: tf.constant(array) for name, array in answered.counts.items()}
+    return _result(runner, request, concatenate(outputs, 0), counts, counter, answered.exit_timesteps)
 
 
 def _inputs(runner: Runner, request: Request, batch: Batch) -> dict[str, tf.Tensor]:
@@ -160,7 +161,7 @@ def _result(
     runner: Runner,
     request: Request,
     outputs: Any,
-    counts: dict[str, np.ndarray],
+    counts: dict[str, tf.Tensor],
     counter: OperationCounter,
     exit_timesteps: np.ndarray,
     **recorded: dict[str, np.ndarray],
@@ -172,14 +173,20 @@ def _result(
         request.reported,
         duration=request.duration,
         samples=samples,
-        spike_counts={node.name: counts[node.name].sum(axis=0, dtype=np.float64) for node in graph.of_type(Population)},
-        sample_spike_counts={name: counts[name].astype(np.float64) for name in request.spike_counts},
+        spike_counts={node.name: _summed(counts[node.name], request.duration) for node in graph.of_type(Population)},
+        sample_spike_counts={name: np.asarray(counts[name], np.float64) for name in request.spike_counts},
         synaptic_operations=synaptic,
         multiply_accumulates=multiply,
         exit_timesteps=exit_timesteps,
         from_logits=holds_logits(graph),
         **recorded,
     )
+
+
+def _summed(counts: tf.Tensor, duration: int) -> np.ndarray:
+    """The counts of all samples together; float32 holds integers up to 2^24."""
+    exact = counts.shape[0] * duration < 2**24
+    return tf.reduce_sum(counts if exact else tf.cast(counts, tf.float64), axis=0).numpy().astype(np.float64)
 
 
 def _check_frames(batch: Batch, end: int) -> None:
