@@ -113,6 +113,17 @@ def test_a_loop_that_would_have_nothing_to_do_is_not_traced(model_snn, x_mlp):
         np.testing.assert_array_equal(run({name: tf.constant(x_mlp)}), expected.outputs[timesteps - 1])
 
 
+def test_another_seed_is_not_traced_anew(model_snn, x_mlp):
+    runs = {seed: model_snn.simulate(x_mlp, input="poisson", seed=seed, record="spikes") for seed in (1, 2, 1)}
+    traced = len(model_snn._runner._traced)
+    again = model_snn.simulate(x_mlp, input="poisson", seed=3, record="spikes")
+    assert len(model_snn._runner._traced) == traced
+    assert len(model_snn._runner._loops) <= 2
+    for run in runs.values():
+        assert not np.array_equal(run.spikes["hidden_relu"], again.spikes["hidden_relu"])
+    assert not np.array_equal(runs[1].spikes["hidden_relu"], runs[2].spikes["hidden_relu"])
+
+
 def test_the_last_partial_batch_counts(model_snn, x_mlp):
     result = model_snn.simulate(x_mlp[:37], batch_size=16)
     assert result.samples == 37

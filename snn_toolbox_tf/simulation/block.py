@@ -69,6 +69,7 @@ class Block:
         inputs: The user's data by input name.
         sample_index: Global index of each sample, int64 `[batch]`.
         options: What else to do.
+        seed: Of Poisson draws, a scalar uint64; None: the one that inputs were made with.
     """
 
     timesteps: int
@@ -77,6 +78,7 @@ class Block:
     inputs: Mapping[str, tf.Tensor]
     sample_index: tf.Tensor
     options: BlockOptions
+    seed: tf.Tensor | None = None
 
 
 class Outcome(NamedTuple):

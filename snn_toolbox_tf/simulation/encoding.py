@@ -21,7 +21,7 @@ def poisson_spikes(
     inputs: tf.Tensor,
     magnitude: float,
     *,
-    seed: int,
+    seed: int | tf.Tensor,
     salt: int,
     sample_index: tf.Tensor,
     step: tf.Tensor,
@@ -32,7 +32,7 @@ def poisson_spikes(
     Args:
         inputs: Real-valued input, float `[batch, ...]`.
         magnitude: a > 0: the |x| that spikes at every timestep.
-        seed: The user's seed.
+        seed: The user's seed, or what `seed_tensor` gives for it.
         salt: Tells the inputs of one network apart.
         sample_index: Global index of each sample, int64 `[batch]`.
         step: The block's first timestep, a scalar integer tensor.
@@ -44,13 +44,18 @@ def poisson_spikes(
     shape = tf.shape(inputs)
     elements = tf.reduce_prod(shape[1:])
     steps = tf.cast(tf.cast(step, tf.int64) + tf.range(timesteps, dtype=tf.int64), tf.uint64)
-    key = _mix(tf.constant((seed * 2 + 1) % 2**64, tf.uint64) + _times(tf.constant(salt, tf.uint64)))
+    key = _mix((seed if tf.is_tensor(seed) else seed_tensor(seed)) + _times(tf.constant(salt, tf.uint64)))
     key = _mix(key + _times(tf.cast(sample_index, tf.uint64)))
     key = _mix(key[tf.newaxis] + _times(steps)[:, tf.newaxis])
     bits = _mix(key[..., tf.newaxis] + _times(tf.cast(tf.range(elements), tf.uint64)))
     uniform = tf.cast(tf.bitwise.right_shift(bits, tf.constant(64 - _MANTISSA_BITS, tf.uint64)), inputs.dtype)
     uniform = tf.reshape(uniform * 2.0**-_MANTISSA_BITS, tf.concat([[timesteps], shape], axis=0))
     return tf.where(uniform < tf.abs(inputs) / magnitude, tf.sign(inputs), tf.zeros_like(inputs))
+
+
+def seed_tensor(seed: int) -> tf.Tensor:
+    """Returns a seed as the draws take it, a scalar uint64."""
+    return tf.constant((seed * 2 + 1) % 2**64, tf.uint64)
 
 
 def _times(counter: tf.Tensor) -> tf.Tensor:

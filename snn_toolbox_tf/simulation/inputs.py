@@ -71,7 +71,7 @@ class PoissonInput(Element):
         spikes = poisson_spikes(
             block.inputs[self._node.name],
             self._node.magnitude,
-            seed=self._seed,
+            seed=self._seed if block.seed is None else block.seed,
             salt=self._salt,
             sample_index=block.sample_index,
             step=block.timestep,

@@ -133,6 +133,7 @@ class TimeLoop:
         options: BlockOptions,
         sample_index: tf.Tensor | None = None,
         whole_blocks: bool = False,
+        seed: tf.Tensor | None = None,
     ) -> Segment:
         """Runs the network for `steps` timesteps from `state`.
 
@@ -145,6 +146,7 @@ class TimeLoop:
             options: What to count and record.
             sample_index: Global index of each sample, int64 `[batch]`; 0, 1, ... if None.
             whole_blocks: Whether `steps` is known to be a multiple of K, so that no loop over what is left is needed.
+            seed: Of Poisson draws, see `encoding.seed_tensor`; None: the one of the input options.
 
         Returns:
             The segment.
@@ -154,7 +156,7 @@ class TimeLoop:
         start = state.timestep
 
         def block(timestep: tf.Tensor, length: int) -> Block:
-            return Block(length, timestep, timestep - start, inputs, sample_index, options)
+            return Block(length, timestep, timestep - start, inputs, sample_index, options, seed)
 
         known = self._known(inputs, block(start, 1))
         if options.one_block:

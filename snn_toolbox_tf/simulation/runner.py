@@ -1,5 +1,6 @@
 """`Runner`: a network ready to run, for `predict`, `simulate` and `step` alike."""
 
+import dataclasses
 import threading
 from collections.abc import Sequence
 from typing import Any
@@ -10,6 +11,7 @@ from snn_toolbox_tf.network import Network, inputs_of
 from snn_toolbox_tf.network.input_data import as_arrays
 from snn_toolbox_tf.simulation.block import BlockOptions, State
 from snn_toolbox_tf.simulation.blocking import Blocking, choose_blocking
+from snn_toolbox_tf.simulation.encoding import seed_tensor
 from snn_toolbox_tf.simulation.inputs import InputOptions
 from snn_toolbox_tf.simulation.loop import Segment, TimeLoop
 from snn_toolbox_tf.simulation.operations import OperationCounter
@@ -81,16 +83,19 @@ class Runner:
         sample_index: tf.Tensor,
         whole_blocks: bool,
     ) -> Segment:
-        """Does what `TimeLoop.advance` does, traced once for any batch size and number of timesteps (or of blocks)."""
+        """Does what `TimeLoop.advance` does, traced once for any batch size, seed and number of timesteps (or of blocks)."""
         names = {node.name for node in inputs_of(self.network.graph)}
+        seed = seed_tensor(input_options.seed)
+        input_options = dataclasses.replace(input_options, seed=0)
         constants = tuple((name, tensor.dtype.name) for name, tensor in inputs.items() if name not in names)
         key = (block_length, input_options, options, constants, whole_blocks)
         if key not in self._traced:
             self._traced[key] = self._trace(*key)
-        return Segment(*self._traced[key](inputs, state, tf.constant(steps, tf.int32), sample_index))
+        return Segment(*self._traced[key](inputs, state, tf.constant(steps, tf.int32), sample_index, seed))
 
     def initial_state(self, samples: int, input_options: InputOptions, options: BlockOptions) -> State:
         """Does what `TimeLoop.initial_state` does, traced once for any number of samples."""
+        input_options = dataclasses.replace(input_options, seed=0)
         key = ("initial state", input_options, options)
         if key not in self._traced:
             loop = self.loop(input_options)
@@ -104,6 +109,7 @@ class Runner:
 
     def constants(self, inputs: dict[str, tf.Tensor], input_options: InputOptions) -> dict[str, tf.Tensor]:
         """Does what `TimeLoop.constants` does, traced once."""
+        input_options = dataclasses.replace(input_options, seed=0)
         key = ("constants", input_options)
         if key not in self._traced:
             specs = {
@@ -132,9 +138,10 @@ class Runner:
             tf.nest.map_structure(_batch_free_spec, loop.initial_state(tf.constant(1), options)),
             tf.TensorSpec((), tf.int32),
             tf.TensorSpec((None,), tf.int64),
+            tf.TensorSpec((), tf.uint64),
         ]
 
-        def advance(inputs: Any, state: Any, steps: tf.Tensor, sample_index: tf.Tensor) -> Any:
+        def advance(inputs: Any, state: Any, steps: tf.Tensor, sample_index: tf.Tensor, seed: tf.Tensor) -> Any:
             segment = loop.advance(
                 inputs,
                 state,
@@ -143,6 +150,7 @@ class Runner:
                 options=options,
                 sample_index=sample_index,
                 whole_blocks=whole_blocks,
+                seed=seed,
             )
             return segment.state, segment.outputs, segment.recorded
 
