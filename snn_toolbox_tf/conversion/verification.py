@@ -160,6 +160,8 @@ def _effect_of_rounding(source: SourceFunction, inputs: dict[str, np.ndarray], e
 def check_grid(expected: Any, normalized: Network, inputs: dict[str, np.ndarray]) -> float:
     """Compares the normalised network on its grid, run as an ANN, with what it gave before.
 
+    What rates its populations may be expected to have comes out as well: their nodes are told.
+
     Args:
         expected: The outputs of the network with its source's weights, without steps of quantised ReLUs.
         normalized: The normalised network.
@@ -171,7 +173,11 @@ def check_grid(expected: Any, normalized: Network, inputs: dict[str, np.ndarray]
     Raises:
         ConversionError: If it is 1e-2 or more.
     """
-    error = _relative(normalized.decoded_ann_outputs(inputs, shift=None), expected)
+    graph = normalized.graph
+    values = normalized.run_as_ann(inputs, shift=None)
+    error = _relative(normalized.decode([values[readout.node] for readout in graph.readouts]), expected)
+    for node in graph.of_type(Population):
+        node.expected_rate = float(np.clip(np.asarray(values[node.name]) / node.threshold, 0.0, 1.0).mean())
     if not error < GRID_TOLERANCE:
         raise ConversionError(
             f"The grid of network '{normalized.graph.name}' changes its outputs by {error:.2e} of the largest, expected "

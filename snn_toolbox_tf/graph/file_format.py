@@ -13,9 +13,11 @@ from snn_toolbox_tf.neurons import Neuron, neuron_from_config
 
 _KINDS = {kind.__name__: kind for kind in (InputNode, Synapse, MaxPool, Population)}
 #: Raised whenever an older version could not read what this one writes.
-FORMAT = 2
+FORMAT = 3
+#: Formats that can be read: what the newest adds is optional.
+READABLE = (2, 3)
 #: Fields that are written only where they are used, so that earlier versions read all other networks.
-_WHERE_USED = ("initial_potential", "added_bias", "trained_threshold", "levels", "start", "timed_bias")
+_WHERE_USED = ("initial_potential", "added_bias", "trained_threshold", "levels", "start", "timed_bias", "expected_rate")
 #: Fields of populations that are arrays.
 _ARRAYS = ("threshold", "max_value", "initial_potential", "added_bias", "trained_threshold", "timed_bias")
 
@@ -57,8 +59,8 @@ def graph_from_config(config: dict[str, Any]) -> Graph:
             raises the error that it causes.
     """
     written = config.get("format", 1) if isinstance(config, dict) else None
-    if written != FORMAT:
-        raise ValueError(f"it is stored in format {written!r}; this version of snn_toolbox_tf reads format {FORMAT}")
+    if written not in READABLE:
+        raise ValueError(f"it is stored in format {written!r}; this version of snn_toolbox_tf reads formats {READABLE}")
 
     def decode(key: str, value: Any) -> Any:
         if key == "layer":

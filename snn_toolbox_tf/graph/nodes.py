@@ -170,6 +170,8 @@ class Population(Node):
             count in T.
         timed_bias: A current of its own for each of the first timesteps, in units of the threshold, float64
             `[timesteps, channels]`; none after its last timestep. None: there is none.
+        expected_rate: Mean firing rate in spikes per timestep that the calibration data let expect, None if it is not known:
+            how the readers of its spikes run fastest depends on it, and nothing else.
 
     Raises:
         ValueError: If `start` is no number of timesteps, or `timed_bias` does not fit the channels.
@@ -185,6 +187,7 @@ class Population(Node):
     levels: int | None = None
     start: int = 0
     timed_bias: np.ndarray | None = None
+    expected_rate: float | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -63,7 +63,6 @@ class SpikeSynapse:
         window: Strides, dilations, padding and groups.
         moved: int32, where each element of what it reads stands in a sample's spikes, counted row by row; -1 for a zero.
             None: it reads the spikes as they are.
-        largest_rate: Share of active inputs from which on the native ops multiply all inputs as well. None: they never do.
     """
 
     input_shape: tuple[int, int, int]
@@ -71,7 +70,6 @@ class SpikeSynapse:
     bias: tf.Tensor | None = None
     window: ConvolutionWindow = dataclasses.field(default_factory=ConvolutionWindow)
     moved: np.ndarray | None = None
-    largest_rate: float | None = None
 
     @property
     def output_shape(self) -> tuple[int, int, int]:
@@ -108,16 +106,3 @@ def reference(spikes: tf.Tensor, synapse: SpikeSynapse) -> tf.Tensor:
         axis=-1,
     )
     return current if synapse.bias is None else tf.nn.bias_add(current, synapse.bias)
-
-
-def few_spikes(spikes: tf.Tensor, synapse: SpikeSynapse) -> tf.Tensor:
-    """Returns whether no more inputs are active than `synapse.largest_rate`, as a part of the samples tells."""
-    # In the middle, all timesteps being there one after the other; a stretch of samples is no copy.
-    count = tf.shape(spikes)[0]
-    part = spikes[count // 2 : count // 2 + (count + 7) // 8]
-    if part.dtype == tf.uint8:
-        rate = tf.reduce_mean(tf.cast(tf.raw_ops.PopulationCount(x=part), tf.float32)) / 8
-    else:
-        rate = tf.reduce_mean(part)
-    # Of no samples it is NaN.
-    return tf.math.logical_not(rate > synapse.largest_rate)

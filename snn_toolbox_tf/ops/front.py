@@ -93,7 +93,7 @@ def integrate_fire(
         currents[:2] = [Current(reference.summed(currents[:2]))]
     run = INTEGRATE_FIRE[name]
     if surrogate_gradient is None:
-        return _run_by_rate(run, currents, membrane_potential, threshold, counts, step)
+        return run(currents, membrane_potential, threshold, counts, step)
     check_one_of(surrogate_gradient, SURROGATE_GRADIENTS, "surrogate_gradient")
     if neuron.signed_spikes or counts is not None or spike_form != "float":
         raise ValueError(
@@ -101,43 +101,6 @@ def integrate_fire(
         )
     total = reference.summed(currents)
     return with_surrogate_gradient(run, total, membrane_potential, threshold, step, surrogate_gradient)
-
-
-def _run_by_rate(
-    run: Any,
-    currents: list[Current],
-    membrane_potential: tf.Tensor,
-    threshold: tf.Tensor,
-    counts: tf.Tensor | None,
-    step: Step,
-) -> Response:
-    """Steps on currents found from spikes, if there are few enough, else on those of dense convolutions."""
-    few = [
-        convolution.few_spikes(part.value, part.synapse)
-        for part in currents
-        if part.synapse is not None and part.synapse.largest_rate is not None
-    ]
-    if not few:
-        return run(currents, membrane_potential, threshold, counts, step)
-
-    def stepped(parts: list[Current]) -> dict[str, tf.Tensor]:
-        # A condition has no place for None.
-        response = run(parts, membrane_potential, threshold, counts, step)
-        return {name: tensor for name, tensor in response._asdict().items() if tensor is not None}
-
-    def multiplied() -> dict[str, tf.Tensor]:
-        shape = [step.timesteps, -1, *membrane_potential.shape[1:]]
-        return stepped(
-            [
-                Current(tf.reshape(convolution.reference(part.value, part.synapse), shape), part.gain)
-                if part.synapse is not None and part.synapse.largest_rate is not None
-                else part
-                for part in currents
-            ]
-        )
-
-    either = tf.cond(tf.reduce_all(few), lambda: stepped(currents), multiplied)
-    return Response(**{"counts": None, "trace": None, **either})
 
 
 def _implementation_for(dtype: tf.DType) -> str:
@@ -280,8 +243,4 @@ def spike_convolution(
 
 def spike_convolution_of(spikes: tf.Tensor, synapse: SpikeSynapse) -> tf.Tensor:
     """Returns what a synapse makes of spikes, `[batch, *synapse.output_shape]`; without a kernel, the spikes as float32."""
-    run = SPIKE_CONVOLUTION[implementation().name]
-    if run is convolution.reference or synapse.largest_rate is None:
-        return run(spikes, synapse)
-    few = convolution.few_spikes(spikes, synapse)
-    return tf.cond(few, lambda: run(spikes, synapse), lambda: convolution.reference(spikes, synapse))
+    return SPIKE_CONVOLUTION[implementation().name](spikes, synapse)

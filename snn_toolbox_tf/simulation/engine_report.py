@@ -67,11 +67,13 @@ def engine_report(network: Network, engine: str) -> EngineReport:
     """
     plan = plan_events(network, engine) if runs_native() else NOTHING_PLANNED
     graph, carriers = network.graph, spike_carriers(network.graph)
-    spiking = graph.spiking_ancestry()
+    spiking, reason = graph.spiking_ancestry(), _reason_for_all(network, engine)
+    # What every kernel could run, and does not.
+    too_active = set(plan_events(network, "event").synapses) - set(plan.synapses) if reason is None else set()
     places = []
     for node in graph:
         if isinstance(node, (Synapse, MaxPool)):
-            runs, why = _on_spikes(node, plan) or _densely(node, carriers, spiking, _reason_for_all(network, engine))
+            runs, why = _on_spikes(node, plan) or _densely(node, carriers, spiking, too_active, reason)
             places.append(LayerPlace(node.name, node.layer.class_name, runs, why))
     return EngineReport(engine, tuple(places))
 
@@ -88,9 +90,7 @@ def _on_spikes(node: LayerNode, plan: EventPlan) -> tuple[str, str] | None:
     where = (
         "the population behind it finds its current" if node.name in plan.deferred else "its current is held in memory"
     )
-    if synapse.largest_rate is None:
-        return "event", f"reads spikes; {where}"
-    return "event", f"reads spikes; {where}, while at most {synapse.largest_rate:.0%} of the inputs are active"
+    return "event", f"reads spikes; {where}"
 
 
 def _reason_for_all(network: Network, engine: str) -> str | None:
@@ -107,7 +107,9 @@ def _reason_for_all(network: Network, engine: str) -> str | None:
     return None
 
 
-def _densely(node: LayerNode, carriers: set[str], spiking: set[str], reason: str | None) -> tuple[str, str]:
+def _densely(
+    node: LayerNode, carriers: set[str], spiking: set[str], too_active: set[str], reason: str | None
+) -> tuple[str, str]:
     if node.name not in spiking:
         return "dense", "reads the input, not spikes"
     if reason is not None:
@@ -118,4 +120,6 @@ def _densely(node: LayerNode, carriers: set[str], spiking: set[str], reason: str
         return "dense", "reads currents, not spikes"
     if node.name in carriers:
         return "dense", "moves spikes for a layer that reads numbers"
+    if node.name in too_active:
+        return "dense", "so many of its inputs are active that multiplying takes less"
     return "dense", f"there is no kernel for such a {node.layer.class_name}"

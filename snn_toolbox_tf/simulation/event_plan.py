@@ -44,21 +44,19 @@ class EventSynapse:
         layer: The node's layer; None if the node itself only moves spikes.
         moved: int32, where each of the layer's inputs (of the node's outputs, if there is no layer) stands in a sample of
             the source, counted row by row; -1 for a zero. None: as they stand there.
-        largest_rate: Share of active inputs up to which it does; None: always.
     """
 
     node: Synapse
     source: str
     layer: SpikeLayer | None
     moved: np.ndarray | None
-    largest_rate: float | None = None
 
     def spike_synapse(self, network: Network) -> SpikeSynapse:
         """Returns it with the weights that its layer has."""
         if self.layer is None:
             return SpikeSynapse((1, 1, math.prod(self.node.shape)), moved=self.moved)
         kernel, bias = self.layer.weights(network.layers[self.node.name])
-        return SpikeSynapse(self.layer.input_shape, kernel, bias, self.layer.window, self.moved, self.largest_rate)
+        return SpikeSynapse(self.layer.input_shape, kernel, bias, self.layer.window, self.moved)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,9 +105,8 @@ def plan_events(network: Network, engine: str) -> EventPlan:
     for node in graph.of_type(Synapse):
         if set(node.inputs) <= carriers and node.name not in absorbed:
             synapse = _event_synapse(network, node, moves_alone=is_deferred(node))
-            if synapse is not None:
-                limit = _largest_rate(node, synapse) if engine == "auto" else None
-                synapses[node.name] = dataclasses.replace(synapse, largest_rate=limit)
+            if synapse is not None and (engine == "event" or not rate_too_large(graph, synapse)):
+                synapses[node.name] = synapse
     unread = _unread(graph, synapses)
     synapses = {name: synapse for name, synapse in synapses.items() if name not in unread}
     deferred = frozenset(name for name in synapses if is_deferred(graph[name]))
@@ -149,11 +146,15 @@ def _event_synapse(network: Network, node: Synapse, *, moves_alone: bool) -> Eve
     return EventSynapse(node, source.name, layer, _places(network, moving[::-1], source))
 
 
-def _largest_rate(node: Synapse, synapse: EventSynapse) -> float | None:
+def rate_too_large(graph: Graph, synapse: EventSynapse) -> bool:
+    """Whether so many of a wide layer's inputs are expected to be active that multiplying all of them takes less."""
+    node, source = synapse.node, graph[synapse.source]
     if synapse.layer is None or node.shape[-1] // synapse.layer.window.groups <= WIDE:
-        return None
+        return False
+    if not isinstance(source, Population) or source.expected_rate is None:
+        return False
     windowed = any(size > 1 for size in np.ravel(node.layer.config.get("kernel_size", 1)))
-    return LARGEST_RATE if windowed else LARGEST_RATE_OF_POSITIONS
+    return source.expected_rate > (LARGEST_RATE if windowed else LARGEST_RATE_OF_POSITIONS)
 
 
 def _moves_spikes(node: Node) -> bool:
