@@ -1,5 +1,6 @@
 """The event-driven kernels: currents of spikes, summed only where there are some."""
 
+import dataclasses
 import itertools
 
 import keras
@@ -75,6 +76,41 @@ def test_a_convolution_of_spikes_is_what_its_definition_says(rng, implementation
             np.testing.assert_array_equal(current, expected.astype(np.float32))
             without = ops.spike_convolution(spikes, kernel, window=window)
             np.testing.assert_array_equal(without, (expected - bias).astype(np.float32))
+
+
+GROUPED = [
+    # batch, rows, columns, inputs, outputs, groups, window
+    (3, 6, 7, 16, 16, 16, (3, 3)),
+    (2, 5, 6, 33, 33, 33, (3, 2)),
+    (2, 5, 5, 6, 12, 6, (3, 3)),
+    (2, 6, 4, 12, 24, 3, (3, 3)),
+    (2, 4, 4, 80, 160, 2, (1, 3)),
+]
+AROUND = ConvolutionWindow((2, 1), padding=((2, 0), (1, 3)))
+
+
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+@pytest.mark.parametrize("window", [WINDOWS[1], WINDOWS[4], AROUND], ids=str)
+@pytest.mark.parametrize("shape", GROUPED, ids=str)
+def test_groups_bits_and_zeros_around(rng, implementation, shape, window):
+    """Each group is a convolution of its own; bits are the spikes that they stand for."""
+    batch, rows, columns, inputs, outputs, groups, taps = shape
+    window = dataclasses.replace(window, groups=groups)
+    with ops.use(implementation):
+        for rate in (0.1, 0.6):
+            spikes, _, bias = problem(rng, batch, rows, columns, inputs, outputs, taps, rate)
+            kernel = problem(rng, 1, 1, 1, inputs // groups, outputs, taps, rate)[1]
+            around = ((0, 0), (0, 0))
+            if not isinstance(window.padding, str):
+                around = window.padding
+            padded = np.pad(spikes, ((0, 0), *around, (0, 0)))
+            plain = dataclasses.replace(window, padding=window.padding if around == ((0, 0), (0, 0)) else "valid")
+            parts = zip(np.split(padded, groups, -1), np.split(kernel, groups, -1), np.split(bias, groups), strict=True)
+            expected = np.concatenate([by_hand(*part, plain) for part in parts], axis=-1).astype(np.float32)
+            np.testing.assert_array_equal(ops.spike_convolution(spikes, kernel, bias, window=window), expected)
+            bits = ops.pack_bits(spikes[np.newaxis])[0]
+            packed = ops.spike_convolution(bits, kernel, bias, window=window, input_shape=(rows, columns, inputs))
+            np.testing.assert_array_equal(packed, expected)
 
 
 @needs_native

@@ -90,6 +90,14 @@ def implementation(network, model_snn, result, folder):
         assert_same_outputs(last, plain, "the reference implementation", network)
 
 
+def engines(network, model_snn, result, folder):
+    for engine in ("dense", "event"):
+        model_snn.engine = engine
+        other = model_snn.simulate(network.x, timesteps=TIMESTEPS, record="spikes")
+        assert_same(result, other, f"engine {engine}", network)
+    model_snn.engine = "auto"
+
+
 def layer_synchronous(network, model_snn, result, folder):
     run = model_snn.simulate(network.x, timesteps=TIMESTEPS, schedule="layer_synchronous", record="spike_counts")
     counts, outputs = closed_form(model_snn, network.x, TIMESTEPS)
@@ -124,7 +132,7 @@ def export(network, model_snn, result, folder):
     assert_same_outputs(last, [served[name] for name in sorted(served)], "exported", network)
 
 
-CHECKS = (batch_and_block, layer_synchronous, save_and_load, implementation, batch_and_block, layer_synchronous, export)
+CHECKS = (batch_and_block, layer_synchronous, save_and_load, implementation, engines, layer_synchronous, export)
 
 
 def check(seed, steps, checks):

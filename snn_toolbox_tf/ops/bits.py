@@ -5,6 +5,7 @@ import tensorflow as tf
 
 def pack_bits(spikes: tf.Tensor) -> tf.Tensor:
     """Packs spikes `[timesteps, batch, ...]` into uint8 `[timesteps, batch, bytes]`: spike j is bit j % 8 of byte j // 8."""
+    spikes = tf.convert_to_tensor(spikes)
     shape = tf.shape(spikes)
     size = tf.reduce_prod(shape[2:])
     flat = tf.cast(tf.reshape(spikes, [shape[0], shape[1], size]), tf.int32)

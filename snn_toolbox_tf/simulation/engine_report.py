@@ -119,7 +119,9 @@ def _densely(
     if not set(node.inputs) <= carriers:
         return "dense", "reads currents, not spikes"
     if node.name in carriers:
-        return "dense", "moves spikes for a layer that reads numbers"
+        return "dense", "moves spikes of several populations, as numbers" if len(
+            node.inputs
+        ) > 1 else "moves spikes, as numbers"
     if node.name in too_active:
         return "dense", "so many of its inputs are active that multiplying takes less"
     return "dense", f"there is no kernel for such a {node.layer.class_name}"
