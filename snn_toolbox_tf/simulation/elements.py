@@ -1,10 +1,11 @@
 """How each kind of node goes through a block of timesteps, and what it keeps."""
 
 import dataclasses
+import math
 
 import tensorflow as tf
 
-from snn_toolbox_tf.graph import InputNode, MaxPool, Population, Synapse
+from snn_toolbox_tf.graph import InputNode, MaxPool, Population, Synapse, sample_axis
 from snn_toolbox_tf.network import Network
 from snn_toolbox_tf.simulation.block import Block, BlockOptions, Element, NodeState, Outcome, zeros
 from snn_toolbox_tf.simulation.event_plan import NOTHING_PLANNED, EventPlan, EventSynapse
@@ -41,6 +42,8 @@ def network_elements(
         elif isinstance(node, Synapse) and node.name in plan.synapses:
             deferred = node.name in plan.deferred
             elements[node.name] = SpikeSynapseElement(network, plan.synapses[node.name], deferred=deferred)
+        elif isinstance(node, Synapse) and node.name in plan.packed:
+            elements[node.name] = JoinElement(network, node)
         elif isinstance(node, Synapse):
             elements[node.name] = SynapseElement(network, node)
         elif not isinstance(node, InputNode):
@@ -62,6 +65,19 @@ class SynapseElement(Element):
         constant = all(signal.constant for signal in inputs)
         values = [signal.value if constant else signal.at_every_step(block.timesteps) for signal in inputs]
         return Outcome(Signal.of(self._network.apply(self._node, values), constant=constant))
+
+
+class JoinElement(SynapseElement):
+    """A concatenation of spikes, of which each input gives whole bytes."""
+
+    def run(self, inputs: list[Signal], state: NodeState, block: Block) -> Outcome:
+        """Joins bytes."""
+        shape = self._node.shape
+        axis = sample_axis(self._node.layer.config["axis"], len(shape))
+        outer = math.prod(shape[:axis])
+        bits = [signal.bits for signal in inputs]
+        rows = [tf.reshape(each, [-1, outer, each.shape[1] // outer]) for each in bits if each is not None]
+        return Outcome(Signal.of_bits(tf.reshape(tf.concat(rows, axis=2), [-1, math.prod(shape) // 8]), shape))
 
 
 class SpikeSynapseElement(Element):

@@ -82,6 +82,8 @@ def _on_spikes(node: LayerNode, plan: EventPlan) -> tuple[str, str] | None:
     """Where a layer of the plan runs, or None if it is not in it."""
     synapse = plan.synapses.get(node.name)
     if synapse is None:
+        if node.name in plan.packed:
+            return "event", "joins spikes of several populations, byte by byte"
         if node.name in plan.unread:
             return "event", "only moves spikes: what reads them looks them up where they were"
         return ("population", "the population behind it sums it up") if node.name in plan.never_held else None

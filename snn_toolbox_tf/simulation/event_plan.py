@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from snn_toolbox_tf import ops
-from snn_toolbox_tf.graph import Graph, Node, Population, Synapse
+from snn_toolbox_tf.graph import Graph, Node, Population, Synapse, sample_axis
 from snn_toolbox_tf.network import Network
 from snn_toolbox_tf.ops import SpikeSynapse
 from snn_toolbox_tf.simulation.signal import absorbed_synapses
@@ -65,7 +65,7 @@ class EventPlan:
 
     Attributes:
         synapses: What runs on spikes, by name.
-        packed: Names of the populations that give their spikes as bits.
+        packed: Names of the populations that give their spikes as bits, and of the nodes that join such bits.
         deferred: Names of those in `synapses` whose current the population behind them finds.
         unread: Names of the nodes that nothing reads any more, because others look behind them.
         never_held: Names of the nodes whose output is never in memory: deferred, absorbed by a population, or not read.
@@ -110,13 +110,37 @@ def plan_events(network: Network, engine: str) -> EventPlan:
     unread = _unread(graph, synapses)
     synapses = {name: synapse for name, synapse in synapses.items() if name not in unread}
     deferred = frozenset(name for name in synapses if is_deferred(graph[name]))
-    packed = {synapse.source for synapse in synapses.values() if isinstance(graph[synapse.source], Population)}
+    packed = _packed(graph, {synapse.source for synapse in synapses.values()})
     return EventPlan(synapses, frozenset(packed), deferred, unread, deferred | absorbed | unread)
 
 
 def runs_native() -> bool:
     """Whether there are native kernels: the reference has nothing to gain from spikes."""
     return ops.implementation().name == "native"
+
+
+def _packed(graph: Graph, wanted: set[str]) -> set[str]:
+    """Returns those nodes whose bits are wanted that can give them."""
+    packed: set[str] = set()
+    for node in reversed(list(graph)):
+        if node.name in wanted and isinstance(node, Population):
+            packed.add(node.name)
+        elif node.name in wanted and joins_bytes(graph, node):
+            packed.add(node.name)
+            wanted = wanted | set(node.inputs)
+    return packed
+
+
+def joins_bytes(graph: Graph, node: Node) -> bool:
+    """Whether a node joins spikes that are whole bytes along its axis, of populations or of other such nodes."""
+    if not isinstance(node, Synapse) or node.layer.class_name != "Concatenate" or node.dtype != "float32":
+        return False
+    sources = [graph[name] for name in node.inputs]
+    axis = sample_axis(node.layer.config["axis"], len(node.shape))
+    return all(
+        math.prod(source.shape[axis:]) % 8 == 0 and (isinstance(source, Population) or joins_bytes(graph, source))
+        for source in sources
+    )
 
 
 def _unread(graph: Graph, synapses: Mapping[str, EventSynapse]) -> frozenset[str]:
@@ -143,7 +167,12 @@ def _event_synapse(network: Network, node: Synapse, *, moves_alone: bool) -> Eve
     while isinstance(source, Synapse) and _moves_spikes(source):
         moving.append(source)
         source = graph[source.inputs[0]]
-    return EventSynapse(node, source.name, layer, _places(network, moving[::-1], source))
+    places = _places(network, moving[::-1], source)
+    if layer is not None and layer.places is not None:
+        # A place behind the last one stands for a zero.
+        before = np.arange(math.prod(source.shape), dtype=np.int32) if places is None else places
+        places = np.append(before, np.int32(-1))[layer.places]
+    return EventSynapse(node, source.name, layer, places)
 
 
 def rate_too_large(graph: Graph, synapse: EventSynapse) -> bool:

@@ -25,11 +25,14 @@ class SpikeLayer:
         node: Its node.
         input_shape: Shape of what it reads: rows, columns, inputs.
         window: Strides, dilations, padding and groups.
+        places: int32, where each element of what the convolution reads stands in a sample of what the layer reads, counted
+            row by row; -1 for a zero. None: as they stand there.
     """
 
     node: Synapse
     input_shape: tuple[int, int, int]
     window: ConvolutionWindow
+    places: np.ndarray | None = None
 
     def weights(self, layer: tf.Module) -> Weights:
         """Returns the weights that its Keras layer has."""
@@ -97,6 +100,29 @@ def _plan_convolution(node: Synapse, shape: tuple[int, ...], margins: Margins) -
     return _plan_window(node, shape, margins, taps, shape[-1] if depthwise else config.get("groups", 1))
 
 
+def _plan_transposed(node: Synapse, shape: tuple[int, ...], margins: Margins) -> SpikeLayer | None:
+    """A transposed convolution turns its kernel around, and finds zeros between its inputs."""
+    config, (rows, columns, inputs) = node.layer.config, _image(shape)
+    plain = config.get("output_padding") is None and np.all(np.asarray(config.get("dilation_rate", 1)) == 1)
+    if not plain or np.any(margins):
+        return None
+    dimensions = len(shape) - 1
+    strides = [1, 1, *np.broadcast_to(config["strides"], dimensions).tolist()][-2:]
+    taps = [1, 1, *np.broadcast_to(config["kernel_size"], dimensions).tolist()][-2:]
+    spread = [(size - 1) * stride + 1 for size, stride in zip((rows, columns), strides, strict=True)]
+    places = np.full((*spread, inputs), -1, np.int32)
+    places[:: strides[0], :: strides[1]] = np.arange(rows * columns * inputs).reshape(rows, columns, inputs)
+    zeros = []
+    for length, size, window in zip(spread, _image(node.shape)[:2], taps, strict=True):
+        # What the convolution that it transposes would pad in front.
+        missing = max(0, length - 1 + window - size) if config["padding"] == "same" else 0
+        front = window - 1 - missing // 2
+        zeros.append((front, size - length - front + window - 1))
+    if min(min(pair) for pair in zeros) < 0:
+        return None
+    return SpikeLayer(node, (*spread, inputs), ConvolutionWindow(padding=(zeros[0], zeros[1])), places.ravel())
+
+
 def _plan_dense(node: Synapse, shape: tuple[int, ...], margins: Margins) -> SpikeLayer:
     """Each position of the axes in front of the last one is a column."""
     return SpikeLayer(node, (1, math.prod(shape[:-1]), shape[-1]), ConvolutionWindow())
@@ -130,6 +156,13 @@ def _weights(of: SpikeLayer, layer: tf.Module) -> Weights:
     return kernel, tf.convert_to_tensor(layer.bias) if layer.use_bias else None
 
 
+def _turned_weights(of: SpikeLayer, layer: tf.Module) -> Weights:
+    kernel = tf.convert_to_tensor(layer.kernel)
+    kernel = tf.reshape(kernel, [*[1, 1, *kernel.shape[:-2]][-2:], *kernel.shape[-2:]])
+    turned = tf.transpose(tf.reverse(kernel, [0, 1]), [0, 1, 3, 2])
+    return turned, tf.convert_to_tensor(layer.bias) if layer.use_bias else None
+
+
 def _averaging_weights(of: SpikeLayer, layer: tf.Module) -> Weights:
     shape = of.input_shape
     taps = shape[:2] if not hasattr(layer, "pool_size") else [1, *np.atleast_1d(layer.pool_size).tolist()][-2:]
@@ -148,6 +181,9 @@ class _Kind:
 _CONVOLUTION = _Kind(_plan_convolution, _weights)
 _KINDS = {
     **dict.fromkeys(("Conv1D", "Conv2D", "DepthwiseConv1D", "DepthwiseConv2D"), _CONVOLUTION),
+    **dict.fromkeys(
+        ("Conv1DTranspose", "Conv2DTranspose"), _Kind(_plan_transposed, _turned_weights, is_windowed=False)
+    ),
     "Dense": _Kind(_plan_dense, _weights, is_windowed=False),
     **dict.fromkeys(("AveragePooling1D", "AveragePooling2D"), _Kind(_plan_average, _averaging_weights, False)),
     **dict.fromkeys(
