@@ -30,7 +30,7 @@ from networks import CASES, data_folder, load_images
 import snn_toolbox_tf as snn
 from snn_toolbox_tf.foundation.versions import versions
 
-NETWORKS = ["resnet20_cifar10", "vgg16_cifar10", "lenet5_mnist"]
+NETWORKS = ["resnet20_cifar10", "vgg16_cifar10", "lenet5_mnist", "mobilenet_vww96"]
 BATCH_SIZES = [1, 16, 64, 256]
 TIMESTEPS = [8, 32, 128]
 PASSES = 8
@@ -57,7 +57,7 @@ def measure_network(name: str, arguments: argparse.Namespace, folder: pathlib.Pa
     model = case.load(folder)
     calibration, _ = load_images(folder / case.calibration, CALIBRATION_IMAGES, case.prepare)
     images, _ = load_images(folder / case.test, max(arguments.batch_sizes), case.prepare)
-    model_snn = snn.convert_keras(model, calibration, percentile=99.9)
+    model_snn = snn.convert_keras(model, calibration, percentile=99.9, engine=arguments.engine)
     peer = None
     if name == "resnet20_cifar10" and spikingjelly_resnet20.available():
         peer = spikingjelly_resnet20.build(folder / "resnet20_cifar10.npz", calibration)
@@ -95,11 +95,11 @@ def print_row(row: dict) -> None:
     )
 
 
-def measure_shares(name: str, batch_size: int, timesteps: int, folder: pathlib.Path) -> dict[str, float]:
+def measure_shares(name: str, batch_size: int, timesteps: int, folder: pathlib.Path, engine: str) -> dict[str, float]:
     """Returns the share of kernel time of the ops that take most of it."""
     case = CASES[name]
     images, _ = load_images(folder / case.test, CALIBRATION_IMAGES, case.prepare)
-    model_snn = snn.convert_keras(case.load(folder), images, percentile=99.9)
+    model_snn = snn.convert_keras(case.load(folder), images, percentile=99.9, engine=engine)
     return shares_of_time(compiled(model_snn, tf.constant(images[:batch_size]), timesteps=timesteps))
 
 
@@ -173,6 +173,7 @@ def main() -> None:
     parser.add_argument("--batch-sizes", nargs="+", type=int, default=BATCH_SIZES)
     parser.add_argument("--timesteps", nargs="+", type=int, default=TIMESTEPS)
     parser.add_argument("--repetitions", type=int, default=5)
+    parser.add_argument("--engine", choices=["auto", "dense", "event"], default="auto")
     parser.add_argument("--output", help="JSON file for the record")
     parser.add_argument("--memory-of", nargs=3, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -198,7 +199,7 @@ def main() -> None:
             f"{100 * row['share']:.0f} % of copying ({row['copy_gb_per_second']:.1f} GB/s)."
         )
     for name in arguments.networks:
-        record.setdefault("shares", {})[name] = shares = measure_shares(name, 16, 32, folder)
+        record.setdefault("shares", {})[name] = shares = measure_shares(name, 16, 32, folder, arguments.engine)
         print(f"\n{name}, batch 16, T = 32:", ", ".join(f"{op} {100 * share:.0f} %" for op, share in shares.items()))
         memory = measure_memory(name, 64, [32, 128], folder)
         record.setdefault("memory", []).extend(memory)

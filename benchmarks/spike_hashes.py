@@ -29,11 +29,6 @@ def digest(arrays: dict[str, np.ndarray]) -> str:
 def load(name: str, images: int) -> tuple[keras.Model, np.ndarray, np.ndarray]:
     """Returns a network, its calibration data (256 images) and its test data."""
     folder = data_folder()
-    if name == "mobilenet_vww96":
-        # The folder has no images for it.
-        generator = np.random.default_rng(0)
-        x = generator.random((32 + images, 96, 96, 3), dtype=np.float32)
-        return keras.saving.load_model(folder / "models" / "mobilenet_vww96.keras"), x[images:], x[:images]
     case = CASES[name]
     x_calibration, _ = load_images(folder / case.calibration, 256, case.prepare)
     x, _ = load_images(folder / case.test, images, case.prepare)
@@ -43,13 +38,13 @@ def load(name: str, images: int) -> tuple[keras.Model, np.ndarray, np.ndarray]:
 def main() -> None:
     """Prints one line per network."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--networks", nargs="+", choices=[*CASES, "mobilenet_vww96"])
+    parser.add_argument("--networks", nargs="+", choices=[*CASES])
     parser.add_argument("--images", type=int, default=64)
     parser.add_argument("--timesteps", type=int, default=32)
     arguments = parser.parse_args()
     print("| network | thresholds | spike counts | outputs | spikes |")
     print("|---|---|---|---|---|")
-    for name in arguments.networks or [*CASES, "mobilenet_vww96"]:
+    for name in arguments.networks or CASES:
         model, x_calibration, x = load(name, arguments.images)
         model_snn = snn.convert_keras(model, x_calibration, percentile=99.9)
         result = model_snn.simulate(x, timesteps=arguments.timesteps, record=["spike_counts"], outputs=[8, 16, 32])

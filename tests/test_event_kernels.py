@@ -196,10 +196,6 @@ def test_what_runs_on_spikes():
     # Max pooling reads one, and the last one is read out.
     assert plan.deferred == {"strided", "dense"}
     assert all(isinstance(graph[name], Synapse) for name in plan.synapses)
-    signed = snn.convert_keras(
-        model, zoo.data_for(model, 6), timesteps=4, signed_spikes=True, threshold_rule="percentile"
-    )
-    assert not plan_events(signed.network, "event").synapses
     raw = snn.convert_keras(
         model, zoo.data_for(model, 6), timesteps=4, form="unnormalized", threshold_rule="percentile"
     )

@@ -138,6 +138,21 @@ def test_a_wide_layer_of_busy_inputs_is_multiplied(tmp_path):
     assert str(loaded.engine_report()) == str(model_snn.engine_report())
 
 
+@pytest.mark.parametrize("build", [shortcut, busy, zoo.cnn, zoo.residual], ids=lambda build: build.__name__)
+def test_spikes_with_a_sign(build):
+    keras.utils.set_random_seed(5)
+    model = build()
+    x = np.random.default_rng(5).random((4, *model.input_shape[1:])).astype(np.float32)
+    model_snn = convert(model, x, signed_spikes=True)
+    plan = plan_events(model_snn.network, "event")
+    assert plan.synapses
+    assert all(synapse.layer is not None for synapse in plan.synapses.values())
+    assert not plan.packed
+    result = model_snn.simulate(x, record=["spikes"])
+    assert min(spikes.min() for spikes in result.spikes.values()) == -1
+    assert_engines_agree(model_snn, x)
+
+
 def test_why_nothing_runs_on_spikes(mlp, x_mlp):
     model_snn = convert(mlp, x_mlp)
     assert model_snn.engine_report()["logits"].runs == "event"
@@ -146,7 +161,6 @@ def test_why_nothing_runs_on_spikes(mlp, x_mlp):
     model_snn.engine = "event"
     with ops.use("reference"):
         assert model_snn.engine_report()["logits"].why == "there are no native kernels: chosen by `ops.use`"
-    assert convert(mlp, x_mlp, signed_spikes=True).engine_report()["logits"].why == "spikes have a sign"
     raw = convert(mlp, x_mlp, form="unnormalized").engine_report()["logits"]
     assert raw.why == "spikes have a height: the network is not normalised"
     volume = convert(zoo.build(zoo.volume_pooling), zoo.data_for(zoo.build(zoo.volume_pooling), 4))
@@ -223,8 +237,8 @@ def test_layers_of_all_kinds_run_on_spikes(build):
     x = np.random.default_rng(3).random((4, *model.input_shape[1:])).astype(np.float32)
     model_snn = convert(model, x)
     kinds = {layer.name for layer in model.layers if hasattr(layer, "kernel")}
-    # One reads the input, one an average, which is no spike.
-    kinds -= {"first", "mixed"}
+    # One reads the input, the others averages, which are no spikes.
+    kinds -= {"first", "mixed", "out"}
     assert kinds <= set(plan_events(model_snn.network, "event").synapses)
     assert_engines_agree(model_snn, x)
 

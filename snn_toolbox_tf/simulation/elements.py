@@ -13,7 +13,7 @@ from snn_toolbox_tf.simulation.inputs import InputOptions, input_elements
 from snn_toolbox_tf.simulation.pooling import pool
 from snn_toolbox_tf.simulation.population import PopulationElement
 from snn_toolbox_tf.simulation.readout import ReadoutElement, readout_key
-from snn_toolbox_tf.simulation.signal import Signal, absorbed_synapses
+from snn_toolbox_tf.simulation.signal import Part, Signal, absorbed_synapses
 from snn_toolbox_tf.synapses import family_of
 
 
@@ -98,8 +98,17 @@ class SpikeSynapseElement(Element):
         spikes = inputs[0].bits
         if spikes is None:
             spikes = inputs[0].at_every_step(block.timesteps)
-        signal = Signal.of_spikes(spikes, self._synapse.spike_synapse(self._network), self._synapse.node.shape)
-        return Outcome(signal if self._deferred else Signal.of(signal.value, constant=False))
+        shape, synapse = self._synapse.node.shape, self._synapse.spike_synapse(self._network)
+        if self._synapse.signed:
+            # What spikes of -1 take away is what a synapse of the opposite weights makes of them.
+            taken = dataclasses.replace(synapse, kernel=tf.negative(synapse.kernel), bias=None)
+            given = Part(tf.cast(spikes > 0, tf.float32), constant=False, synapse=synapse, shape=shape)
+            signal = Signal((given, dataclasses.replace(given, value=tf.cast(spikes < 0, tf.float32), synapse=taken)))
+        else:
+            signal = Signal.of_spikes(spikes, synapse, shape)
+        if self._deferred:
+            return Outcome(signal)
+        return Outcome(Signal.of(tf.add_n([part.made for part in signal.parts]), constant=False))
 
 
 class AbsorbedElement(Element):
@@ -114,8 +123,8 @@ class AbsorbedElement(Element):
         """Passes on the parts of a sum, or a part with its factor."""
         if self._sums:
             return Outcome(Signal(tuple(part for signal in inputs for part in signal.parts)))
-        (part,) = inputs[0].parts
-        return Outcome(Signal((dataclasses.replace(part, gain=self._layer.broadcast_factor()),)))
+        factor = self._layer.broadcast_factor()
+        return Outcome(Signal(tuple(dataclasses.replace(part, gain=factor) for part in inputs[0].parts)))
 
 
 class MaxPoolElement(Element):

@@ -102,8 +102,6 @@ def _reason_for_all(network: Network, engine: str) -> str | None:
         return "engine is 'dense'"
     if not runs_native():
         return f"there are no native kernels: {ops.implementation().reason}"
-    if any(node.neuron.signed_spikes for node in populations):
-        return "spikes have a sign"
     if any(node.spike_height != "unit" for node in populations):
         return "spikes have a height: the network is not normalised"
     return None

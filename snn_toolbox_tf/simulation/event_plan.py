@@ -44,12 +44,14 @@ class EventSynapse:
         layer: The node's layer; None if the node itself only moves spikes.
         moved: int32, where each of the layer's inputs (of the node's outputs, if there is no layer) stands in a sample of
             the source, counted row by row; -1 for a zero. None: as they stand there.
+        signed: Whether spikes may be -1 as well.
     """
 
     node: Synapse
     source: str
     layer: SpikeLayer | None
     moved: np.ndarray | None
+    signed: bool = False
 
     def spike_synapse(self, network: Network) -> SpikeSynapse:
         """Returns it with the weights that its layer has."""
@@ -88,10 +90,13 @@ NOTHING_PLANNED = EventPlan()
 
 
 def plan_events(network: Network, engine: str) -> EventPlan:
-    """Returns what runs on spikes with an engine: nothing where spikes have signs or heights, or on the dense engine."""
+    """Returns what runs on spikes with an engine: nothing where spikes have heights, or on the dense engine.
+
+    Spikes with a sign do not travel as bits.
+    """
     graph = network.graph
     populations = graph.of_type(Population)
-    if engine == "dense" or any(node.neuron.signed_spikes or node.spike_height != "unit" for node in populations):
+    if engine == "dense" or any(node.spike_height != "unit" for node in populations):
         return NOTHING_PLANNED
     absorbed, read_out = absorbed_synapses(graph), {readout.node for readout in graph.readouts}
     carriers = spike_carriers(graph)
@@ -101,16 +106,17 @@ def plan_events(network: Network, engine: str) -> EventPlan:
         alone = len(readers) == 1 and readers[0].inputs.count(node.name) == 1 and node.name not in read_out
         return alone and (isinstance(readers[0], Population) or readers[0].name in absorbed)
 
+    signed = any(node.neuron.signed_spikes for node in populations)
     synapses = {}
     for node in graph.of_type(Synapse):
         if set(node.inputs) <= carriers and node.name not in absorbed:
-            synapse = _event_synapse(network, node, moves_alone=is_deferred(node))
+            synapse = _event_synapse(network, node, moves_alone=is_deferred(node) and not signed)
             if synapse is not None and (engine == "event" or not rate_too_large(graph, synapse)):
-                synapses[node.name] = synapse
+                synapses[node.name] = dataclasses.replace(synapse, signed=signed)
     unread = _unread(graph, synapses)
     synapses = {name: synapse for name, synapse in synapses.items() if name not in unread}
     deferred = frozenset(name for name in synapses if is_deferred(graph[name]))
-    packed = _packed(graph, {synapse.source for synapse in synapses.values()})
+    packed = set() if signed else _packed(graph, {synapse.source for synapse in synapses.values()})
     return EventPlan(synapses, frozenset(packed), deferred, unread, deferred | absorbed | unread)
 
 
