@@ -32,7 +32,8 @@ class Part:
     @property
     def bits(self) -> tf.Tensor | None:
         """The bits of spikes that nothing is to be made of, if it is such."""
-        plain = self.synapse is not None and self.synapse.kernel is None and self.gain is None
+        synapse = self.synapse
+        plain = synapse is not None and synapse.kernel is None and synapse.moved is None and self.gain is None
         return self.value if plain else None
 
     @functools.cached_property
