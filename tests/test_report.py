@@ -111,7 +111,7 @@ def a_record(populations=5, timesteps=64, *, outputs=None, samples=10_000, trace
             )
             for index in range(1, populations)
         ],
-        SynapseRecord("predictions", "spikes", 1000.0, 10.0, 812.25, 0.0),
+        SynapseRecord("predictions", "spikes", 1000.0, 10.0, 812.25, 0.0, "event", "reads spikes"),
     ]
     values = {
         "title": "lenet5",
@@ -328,7 +328,7 @@ def test_page_shows_the_exact_numbers():
         f"SNN operations per ANN MAC {total.operations_per_ann_mac:.3f} {total.additions_per_ann_mac:.3f} additions + "
         f"{112_896 / total.ann_multiply_accumulates:.4f} MACs",
         "Samples 10,000",
-        "predictions spikes 1,000 10 812.2 0 0.812",
+        "predictions spikes event: reads spikes 1,000 10 812.2 0 0.812",
         "simulation: seed 0",
         "seconds: simulate 42.12",
         "percentile 99.9",
