@@ -109,12 +109,10 @@ def figure_of(tables: dict[str, list[dict]]) -> Figure:
                 x, [1000 * row[engine] / BATCH_SIZE for row in rows], style, color=color, marker="o", ms=3, label=name
             )
         axes.set(xlabel=head, ylim=(0, None))
-        if head != "threads":
-            axes.set_xscale("log")
-        else:
-            axes.set_xticks(x)
+        axes.set_xticks(x if head == "threads" else np.linspace(0, max(x), 5), minor=False)
+        axes.xaxis.set_major_formatter("{x:.2g}" if head != "timesteps" else "{x:.0f}")
     figure.axes[0].set_ylabel("milliseconds per image")
-    figure.axes[0].legend(frameon=False)
+    figure.axes[1].legend(frameon=False)
     return figure
 
 
