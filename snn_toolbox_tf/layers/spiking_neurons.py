@@ -195,7 +195,7 @@ class SpikingNeurons(keras.layers.Layer):
             counts: Number of spikes before the block, `[batch, ...]`, if it is to be kept.
             schedule: "step" (fire at each timestep) or "layer_synchronous" (integrate the whole block, then fire).
             start: Of a layer-synchronous block, the number of timesteps without spikes at its beginning.
-            spike_form: "float", or "bits" of spikes whose height is 1, see `ops.Response`.
+            spike_form: "float", or, step by step, "bits" of spikes whose height is 1, see `ops.Response`.
             return_trace: Whether v after each timestep is wanted.
             surrogate_gradient: Name of the gradient that spikes shall have, or None; costs memory for all timesteps.
 
@@ -206,13 +206,11 @@ class SpikingNeurons(keras.layers.Layer):
         if tf.is_tensor(current):
             current = tf.cast(current, self.compute_dtype)
         if schedule == "layer_synchronous":
-            if not tf.is_tensor(current):
-                current = [ops.given_current(part, timesteps, membrane_potential.shape[1:]) for part in current]
             spikes, v = ops.integrate_then_fire(
                 current, membrane_potential, threshold, self.neuron, timesteps=timesteps, start=start
             )
             after = None if counts is None else counts + tf.reduce_sum(spikes, axis=0)
-            block = ops.Response(ops.pack_bits(spikes) if spike_form == "bits" else spikes, v, after, None)
+            block = ops.Response(spikes, v, after, None)
         else:
             block = ops.integrate_fire(
                 current,

@@ -121,8 +121,6 @@ void* create(TF_OpKernelConstruction* construction) {
 
 void destroy(void* attributes) { delete static_cast<Attributes*>(attributes); }
 
-bool absent(const Input& input) { return input.shape.rank == 1 && input.shape.dims[0] == 0; }
-
 // Broadcasts values as (outer, channels, inner): the axes on which they differ follow one another.
 bool read_per_channel(const Input& input, const char* name, const Shape& neurons, PerChannel* per_channel,
                       Status* status) {

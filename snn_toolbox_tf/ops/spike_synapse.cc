@@ -5,8 +5,6 @@
 namespace snn_toolbox {
 namespace {
 
-bool absent(const Input& input) { return input.shape.rank == 1 && input.shape.dims[0] == 0; }
-
 ConvolutionAxis axis_of(const int64_t* geometry, int64_t window) {
   return {geometry[0], window, geometry[1], geometry[2], geometry[3], geometry[4]};
 }

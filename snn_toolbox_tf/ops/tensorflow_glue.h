@@ -46,6 +46,9 @@ struct Input {
   const void* data = nullptr;
 };
 
+// Whether an input is [0], which stands for one that is not given.
+inline bool absent(const Input& input) { return input.shape.rank == 1 && input.shape.dims[0] == 0; }
+
 bool get_input(TF_OpKernelContext* context, int index, const char* name, Input* input, Status* status);
 
 // Returns the buffer of an output: that of the first of the candidate inputs whose buffer TensorFlow lets us have,

@@ -97,8 +97,8 @@ class TimeLoop:
         return self._plan if runs_native() else NOTHING_PLANNED
 
     def _elements_for(self, options: BlockOptions) -> Mapping[str, Element]:
-        """Training goes through layers, whose weights learn."""
-        return self._on_spikes if self.plan.synapses and not options.differentiable else self._elements
+        """Layers run where weights learn, and where currents of all timesteps are summed before a neuron fires."""
+        return self._on_spikes if self.plan.synapses and not options.one_block else self._elements
 
     def readout_sums(self, state: State) -> list[tf.Tensor]:
         """Returns what the readouts' currents have summed up to, float64 `[batch, ...]`, in the order of the readouts."""

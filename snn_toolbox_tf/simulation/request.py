@@ -133,7 +133,7 @@ def checked_request(
     )
     # Before anything is as long as the run.
     MemoryBudget(graph, request, memory_limit).check(data.count or 1)
-    blocking = runner.blocking(request.segments, request.batch_size, block_length)
+    blocking = runner.blocking(request.segments, request.batch_size, block_length, request.options.schedule)
     return dataclasses.replace(
         request,
         block_length=blocking.block_length,

@@ -12,6 +12,7 @@ from snn_toolbox_tf.network.input_data import as_arrays
 from snn_toolbox_tf.simulation.block import BlockOptions, State
 from snn_toolbox_tf.simulation.blocking import Blocking, choose_blocking
 from snn_toolbox_tf.simulation.encoding import seed_tensor
+from snn_toolbox_tf.simulation.event_plan import NOTHING_PLANNED
 from snn_toolbox_tf.simulation.inputs import InputOptions
 from snn_toolbox_tf.simulation.loop import Segment, TimeLoop
 from snn_toolbox_tf.simulation.operations import OperationCounter
@@ -48,11 +49,18 @@ class Runner:
         self._stream_samples = 0
         self._stream_lock = threading.Lock()
 
-    def blocking(self, segments: Sequence[int], batch_size: int | None, block_length: int | None = None) -> Blocking:
-        """Returns how much runs at once; `block_length` takes precedence over the runner's own."""
+    def blocking(
+        self,
+        segments: Sequence[int],
+        batch_size: int | None,
+        block_length: int | None = None,
+        schedule: str | None = None,
+    ) -> Blocking:
+        """Returns how much runs at once; `block_length` and `schedule` take precedence over the runner's own."""
+        step_by_step = (schedule or self.schedule) == "step"
         return choose_blocking(
             self.network.graph,
-            self.loop().plan,
+            self.loop().plan if step_by_step else NOTHING_PLANNED,
             segments=segments,
             batch_size=batch_size,
             block_length=block_length or self.block_length,
