@@ -165,7 +165,7 @@ def test_why_nothing_runs_on_spikes(mlp, x_mlp):
     assert raw.why == "spikes have a height: the network is not normalised"
     volume = convert(zoo.build(zoo.volume_pooling), zoo.data_for(zoo.build(zoo.volume_pooling), 4))
     whys = {place.why for place in volume.engine_report()}
-    assert "there is no kernel for such a Conv3D" in whys
+    assert "there is no kernel for this Conv3D" in whys
 
 
 def rates_of_groups():

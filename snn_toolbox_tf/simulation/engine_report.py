@@ -124,4 +124,4 @@ def _densely(
         ) > 1 else "moves spikes, as numbers"
     if node.name in too_active:
         return "dense", "so many of its inputs are active that multiplying takes less"
-    return "dense", f"there is no kernel for such a {node.layer.class_name}"
+    return "dense", f"there is no kernel for this {node.layer.class_name}"
