@@ -158,6 +158,9 @@ def test_why_nothing_runs_on_spikes(mlp, x_mlp):
     assert model_snn.engine_report()["logits"].runs == "event"
     model_snn.engine = "dense"
     assert model_snn.engine_report()["logits"].why == "engine is 'dense'"
+    assert convert(mlp, x_mlp, schedule="layer_synchronous").engine_report()["logits"].why == (
+        "schedule is 'layer_synchronous': each layer runs once, on all timesteps"
+    )
     model_snn.engine = "event"
     with ops.use("reference"):
         assert model_snn.engine_report()["logits"].why == "there are no native kernels: chosen by `ops.use`"
@@ -294,5 +297,38 @@ def test_a_synapse_that_does_not_fit_is_refused():
     with pytest.raises(ValueError, match=r"or their bits and `input_shape=\(rows, columns, inputs\)`"):
         ops.spike_convolution(tf.zeros([4, 3], tf.uint8), kernel)
     wrong = ops.SpikeSynapse((3, 3, 2), kernel, moved=np.full(18, 18, np.int32))
-    with pytest.raises(tf.errors.InvalidArgumentError, match=r"Expected `moved` \[18\] of places among 18 spikes"):
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"places among 18 spikes, or -1. .*with places elsewhere"):
         ops.spike_convolution_of(spikes, wrong)
+    empty = ops.SpikeSynapse((3, 3, 2), tf.zeros([1, 1, 2, 0]))
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"shapes \[4,3,3,2\], \[1,1,2,0\]"):
+        ops.spike_convolution_of(spikes, empty)
+    with pytest.raises(
+        tf.errors.InvalidArgumentError, match=r"a window that is not empty. Received: geometry 3, 1, 1, 0, 4"
+    ):
+        ops.spike_convolution_of(spikes, ops.SpikeSynapse((3, 3, 2), tf.zeros([0, 1, 2, 1])))
+    for wrong in ({"padding": "Same"}, {"padding": ((0, -1), (0, 0))}, {"strides": (0, 1)}, {"groups": 0}):
+        with pytest.raises(
+            ValueError, match=r"and `padding` 'valid', 'same' or numbers of zeros .*Received: Convolution"
+        ):
+            ops.ConvolutionWindow(**wrong)
+    with pytest.raises(ValueError, match="of which only the batch may be unknown"):
+        tf.function(ops.spike_convolution, autograph=False).get_concrete_function(
+            tf.TensorSpec([1, None, 3, 2]), kernel
+        )
+
+
+def test_what_is_held_in_memory():
+    """A population whose spikes are read as bits and as numbers takes the room of numbers."""
+    inputs = keras.Input((8, 8, 3))
+    x = keras.layers.Conv2D(8, 3, padding="same", activation="relu", name="first")(inputs)
+    y = keras.layers.Conv2D(8, 3, activation="relu", name="second")(x)
+    z = keras.layers.AveragePooling2D(3, name="of_nine")(x)
+    outputs = [keras.layers.Dense(2)(keras.layers.Flatten()(value)) for value in (y, z)]
+    network = convert(keras.Model(inputs, outputs), np.random.default_rng(6).random((4, 8, 8, 3), "float32")).network
+    plan = plan_events(network, "event")
+    held = {node.name: plan.bytes_held(node) for node in network.graph}
+    assert held["first_relu"] == 4 * 8 * 8 * 8
+    assert held["second_relu"] == 6 * 6 * 8 / 8
+    assert held["second"] == 0
+    network.graph["second_relu"].start = 2
+    assert plan_events(network, "event").bytes_held(network.graph["second"]) == 4 * 6 * 6 * 8

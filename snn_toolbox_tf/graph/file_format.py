@@ -16,7 +16,7 @@ _KINDS = {kind.__name__: kind for kind in (InputNode, Synapse, MaxPool, Populati
 FORMAT = 3
 #: Formats that can be read: what the newest adds is optional.
 READABLE = (2, 3)
-#: Fields that are written only where they are used, so that earlier versions read all other networks.
+#: Fields that are written only where they are used.
 _WHERE_USED = ("initial_potential", "added_bias", "trained_threshold", "levels", "start", "timed_bias", "expected_rate")
 #: Fields of populations that are arrays.
 _ARRAYS = ("threshold", "max_value", "initial_potential", "added_bias", "trained_threshold", "timed_bias")
@@ -60,7 +60,8 @@ def graph_from_config(config: dict[str, Any]) -> Graph:
     """
     written = config.get("format", 1) if isinstance(config, dict) else None
     if written not in READABLE:
-        raise ValueError(f"it is stored in format {written!r}; this version of snn_toolbox_tf reads formats {READABLE}")
+        readable = " and ".join(map(str, READABLE))
+        raise ValueError(f"it is stored in format {written!r}; this version of snn_toolbox_tf reads formats {readable}")
 
     def decode(key: str, value: Any) -> Any:
         if key == "layer":

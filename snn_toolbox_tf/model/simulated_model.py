@@ -82,7 +82,7 @@ class SimulatedModel(TrainableModel):
             >>> model_snn.engine_report()["a"].why
             'reads the input, not spikes'
         """
-        return engine_report(self._runner.network, self.engine)
+        return engine_report(self._runner.network, self.engine, self._runner.schedule)
 
     def _refuse_in_training(self, name: str) -> None:
         if self._fine_tuning.active:

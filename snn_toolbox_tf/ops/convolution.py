@@ -27,13 +27,19 @@ class ConvolutionWindow:
     padding: str | tuple[tuple[int, int], tuple[int, int]] = "valid"
     groups: int = 1
 
-    def output_size(self, input_size: Sequence[int | None], window: Sequence[int | None]) -> list[int | None]:
-        """Returns the number of windows of a size along both axes; None where a size is not known."""
-        sizes: list[int | None] = []
+    def __post_init__(self) -> None:
+        zeros = () if isinstance(self.padding, str) else tuple(number for pair in self.padding for number in pair)
+        known = self.padding in ("valid", "same") or (len(zeros) == 4 and min(zeros) >= 0)
+        if not known or min(*self.strides, *self.dilations, self.groups) < 1:
+            raise ValueError(
+                "Expected strides, dilations and groups of at least 1, and `padding` 'valid', 'same' or numbers of zeros "
+                f"((top, bottom), (left, right)). Received: {self}"
+            )
+
+    def output_size(self, input_size: Sequence[int], window: Sequence[int]) -> list[int]:
+        """Returns the number of windows of a size along both axes."""
+        sizes: list[int] = []
         for axis, (size, taps) in enumerate(zip(input_size, window, strict=True)):
-            if size is None or taps is None:
-                sizes.append(None)
-                continue
             stride, reach = self.strides[axis], (taps - 1) * self.dilations[axis] + 1
             if self.padding == "same":
                 sizes.append(-(-size // stride))
@@ -77,7 +83,7 @@ class SpikeSynapse:
         if self.kernel is None:
             return self.input_shape
         rows, columns = self.window.output_size(self.input_shape[:2], self.kernel.shape[:2])
-        return rows, columns, self.kernel.shape[3]  # type: ignore[return-value]
+        return rows, columns, self.kernel.shape[3]
 
 
 def reference(spikes: tf.Tensor, synapse: SpikeSynapse) -> tf.Tensor:

@@ -38,8 +38,9 @@ def integrate_fire(
 
     At each timestep (of an `IntegrateAndFire` neuron): `v += current`; a neuron fires where `v >= threshold`; then
     `v -= threshold` (soft reset) or `v = 0` (hard reset) where it fired (Rueckauer et al. 2017, equations 3a and 3b). All
-    implementations give the same bits wherever sums are exact, as on the grid of converted networks. With three currents
-    or more off a grid, TensorFlow's graph optimizer may sum those of the reference in another order.
+    implementations give the same bits wherever sums are exact, as on the grid of converted networks. Off a grid, currents
+    may be summed in another order: the native op takes those that it finds from spikes last, and of three or more,
+    TensorFlow's graph optimizer may change the reference's order.
 
     Args:
         current: Input current, float32 `[timesteps, batch, ...]` (`[timesteps, 1, ...]` if it is the same for all
@@ -232,9 +233,10 @@ def spike_convolution(
     """
     spikes = tf.convert_to_tensor(spikes)
     size = input_shape or (tuple(spikes.shape[1:]) if spikes.dtype != tf.uint8 else None)
-    if size is None or len(size) != 3:
+    if size is None or len(size) != 3 or None in size:
         raise ValueError(
-            "Expected `spikes` [batch, rows, columns, inputs], or their bits and `input_shape=(rows, columns, inputs)`. "
+            "Expected `spikes` [batch, rows, columns, inputs], of which only the batch may be unknown, or their bits and "
+            "`input_shape=(rows, columns, inputs)`. "
             f"Received: spikes {spikes.dtype.name} {spikes.shape}, input_shape={input_shape}"
         )
     bias = None if bias is None else tf.convert_to_tensor(bias)

@@ -43,7 +43,7 @@ bool compute_checked(const Attributes& attributes, TF_OpKernelContext* context, 
   shape.dims[3] = convolution.outputs;
   auto* current = static_cast<float*>(allocate_output(context, 0, TF_FLOAT, shape, status));
   if (!status->ok()) return false;
-  if (shape.size() > 0) run(convolution, selected_variant().spike_convolution, current);
+  if (shape.size() > 0) run(PreparedConvolution(convolution), selected_variant().spike_convolution, current);
   return true;
 }
 

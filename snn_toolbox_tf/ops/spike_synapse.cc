@@ -30,7 +30,7 @@ bool read_places(const Input& moved, SpikeConvolution* p) {
   const auto* places = static_cast<const int32_t*>(moved.data);
   if (moved.shape.rank != 1 || moved.shape.dims[0] != p->sample_size()) return false;
   for (int64_t i = 0; i < moved.shape.dims[0]; ++i) {
-    if (places[i] >= p->source_size) return false;
+    if (places[i] < -1 || places[i] >= p->source_size) return false;
   }
   p->moved = places;
   return true;
@@ -54,8 +54,10 @@ bool describe_synapse(const SynapseInputs& inputs, const int64_t* geometry, Spik
   p.rows = axis_of(geometry, copies || kernel.rank != 4 ? 1 : kernel.dims[0]);
   p.columns = axis_of(geometry + 5, copies || kernel.rank != 4 ? 1 : kernel.dims[1]);
   if (!axis_fits(p.rows) || !axis_fits(p.columns) || p.groups < 1) {
-    return status->fail("Expected `geometry` of sizes, strides and dilations that are positive. Received: kernel " +
-                        kernel.text());
+    std::string numbers;
+    for (int i = 0; i < kGeometrySize; ++i) numbers += (i ? ", " : "") + std::to_string(geometry[i]);
+    return status->fail("Expected `geometry` of strides, dilations and groups of at least 1 and of no negative size or "
+                        "padding, and a window that is not empty. Received: geometry " + numbers + ", kernel " + kernel.text());
   }
   if (copies) {
     p.inputs = p.outputs = p.rows.input * p.columns.input;
@@ -70,10 +72,11 @@ bool describe_synapse(const SynapseInputs& inputs, const int64_t* geometry, Spik
   p.source_size = inputs.bits && absent(inputs.moved) ? p.sample_size() : room;
   if (!absent(inputs.moved) && !read_places(inputs.moved, convolution)) {
     return status->fail("Expected `moved` [" + std::to_string(p.sample_size()) + "] of places among " +
-                        std::to_string(room) + " spikes. Received: shape " + inputs.moved.shape.text());
+                        std::to_string(room) + " spikes, or -1. Received: shape " + inputs.moved.shape.text() +
+                        (inputs.moved.shape.size() == p.sample_size() ? ", with places elsewhere" : ""));
   }
   const bool biased = !absent(inputs.bias);
-  const bool fits = copies ? !biased : kernel.rank == 4 && p.outputs % p.groups == 0 && bias.rank == 1 &&
+  const bool fits = copies ? !biased : kernel.rank == 4 && p.outputs > 0 && p.outputs % p.groups == 0 && bias.rank == 1 &&
                                            (!biased || bias.dims[0] == p.outputs);
   if (!fits || !spikes_fit(inputs, p)) {
     return status->fail("Expected `spikes` [batch, " + std::to_string(p.rows.input) + ", " +

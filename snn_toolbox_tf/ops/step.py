@@ -18,7 +18,8 @@ class Current(NamedTuple):
     """One of the currents that meet at a membrane.
 
     Attributes:
-        value: float32 `[timesteps, batch, ...]`, or `[batch, ...]` if it is constant in the block. With a synapse: the
+        value: float32 `[timesteps, batch, ...]`, `[timesteps, 1, ...]` if all samples share it, or `[batch, ...]` if it is
+            constant in the block. With a synapse: the
             spikes that it reads, float32 `[timesteps * batch, ...]`, each 0 or 1, or their bits, uint8
             `[timesteps * batch, bytes]`.
         gain: What it is multiplied by: one value, or one per channel, as thresholds are given; None: nothing.

@@ -93,7 +93,7 @@ class SynapseRecord:
         mean_fan_out: Mean number of connections that leave an element of its input.
         synaptic_operations: Spikes times fan-out, the mean per sample; 0 where no spikes are read.
         multiply_accumulates: MACs in the SNN, the mean per sample; 0 where spikes are read.
-        runs: What ran it: "event" or "dense".
+        runs: What ran it: "event", "dense" or "population".
         why: Why.
     """
 

@@ -75,8 +75,11 @@ class JoinElement(SynapseElement):
         shape = self._node.shape
         axis = sample_axis(self._node.layer.config["axis"], len(shape))
         outer = math.prod(shape[:axis])
-        bits = [signal.bits for signal in inputs]
-        rows = [tf.reshape(each, [-1, outer, each.shape[1] // outer]) for each in bits if each is not None]
+        sources = [signal.bits for signal in inputs]
+        bits = [source for source in sources if source is not None]
+        if len(bits) < len(sources):
+            raise TypeError(f"'{self._node.name}' joins bits, and not all that it reads gives bits.")
+        rows = [tf.reshape(each, [-1, outer, each.shape[1] // outer]) for each in bits]
         return Outcome(Signal.of_bits(tf.reshape(tf.concat(rows, axis=2), [-1, math.prod(shape) // 8]), shape))
 
 

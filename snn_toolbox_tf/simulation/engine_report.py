@@ -7,6 +7,7 @@ from snn_toolbox_tf import ops
 from snn_toolbox_tf.graph import LayerNode, MaxPool, Population, Synapse
 from snn_toolbox_tf.network import Network
 from snn_toolbox_tf.simulation.event_plan import NOTHING_PLANNED, EventPlan, plan_events, runs_native
+from snn_toolbox_tf.simulation.signal import absorbed_synapses
 from snn_toolbox_tf.synapses.carriers import spike_carriers
 
 
@@ -58,35 +59,37 @@ class EngineReport:
         return "\n".join([f"engine: {self.engine}", *lines])
 
 
-def engine_report(network: Network, engine: str) -> EngineReport:
+def engine_report(network: Network, engine: str, schedule: str) -> EngineReport:
     """Returns where the layers of a network run.
 
     Args:
         network: The network.
         engine: One of `ENGINES`.
+        schedule: The network's, "step" or "layer_synchronous".
     """
-    plan = plan_events(network, engine) if runs_native() else NOTHING_PLANNED
+    reason = _reason_for_all(network, engine, schedule)
+    plan = plan_events(network, engine) if reason is None else NOTHING_PLANNED
     graph, carriers = network.graph, spike_carriers(network.graph)
-    spiking, reason = graph.spiking_ancestry(), _reason_for_all(network, engine)
+    spiking, absorbed = graph.spiking_ancestry(), absorbed_synapses(graph)
     # What every kernel could run, and does not.
     too_active = set(plan_events(network, "event").synapses) - set(plan.synapses) if reason is None else set()
     places = []
     for node in graph:
         if isinstance(node, (Synapse, MaxPool)):
-            runs, why = _on_spikes(node, plan) or _densely(node, carriers, spiking, too_active, reason)
+            runs, why = _on_spikes(node, plan, absorbed) or _densely(node, carriers, spiking, too_active, reason)
             places.append(LayerPlace(node.name, node.layer.class_name, runs, why))
     return EngineReport(engine, tuple(places))
 
 
-def _on_spikes(node: LayerNode, plan: EventPlan) -> tuple[str, str] | None:
-    """Where a layer of the plan runs, or None if it is not in it."""
+def _on_spikes(node: LayerNode, plan: EventPlan, absorbed: frozenset[str]) -> tuple[str, str] | None:
+    """Where a layer runs that a plan has, or a population; None for others."""
     synapse = plan.synapses.get(node.name)
     if synapse is None:
         if node.name in plan.packed:
             return "event", "joins spikes of several populations, byte by byte"
         if node.name in plan.unread:
             return "event", "only moves spikes: what reads them looks them up where they were"
-        return ("population", "the population behind it sums it up") if node.name in plan.never_held else None
+        return ("population", "the population behind it sums it up") if node.name in absorbed else None
     if synapse.layer is None:
         return "event", "only moves spikes: the population behind it looks them up where they were"
     where = (
@@ -95,11 +98,13 @@ def _on_spikes(node: LayerNode, plan: EventPlan) -> tuple[str, str] | None:
     return "event", f"reads spikes; {where}"
 
 
-def _reason_for_all(network: Network, engine: str) -> str | None:
+def _reason_for_all(network: Network, engine: str, schedule: str) -> str | None:
     """Why nothing runs on spikes, if it is so."""
     populations = network.graph.of_type(Population)
     if engine == "dense":
         return "engine is 'dense'"
+    if schedule != "step":
+        return f"schedule is '{schedule}': each layer runs once, on all timesteps"
     if not runs_native():
         return f"there are no native kernels: {ops.implementation().reason}"
     if any(node.spike_height != "unit" for node in populations):

@@ -8,7 +8,7 @@ never held in memory.
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 import tensorflow as tf
@@ -71,6 +71,7 @@ class EventPlan:
         deferred: Names of those in `synapses` whose current the population behind them finds.
         unread: Names of the nodes that nothing reads any more, because others look behind them.
         never_held: Names of the nodes whose output is never in memory: deferred, absorbed by a population, or not read.
+        numbers: Names of those in `packed` whose spikes are needed as numbers as well.
     """
 
     synapses: Mapping[str, EventSynapse] = dataclasses.field(default_factory=dict)
@@ -78,12 +79,13 @@ class EventPlan:
     deferred: frozenset[str] = frozenset()
     unread: frozenset[str] = frozenset()
     never_held: frozenset[str] = frozenset()
+    numbers: frozenset[str] = frozenset()
 
     def bytes_held(self, node: Node) -> float:
         """Returns how many bytes of a sample's output are in memory at every timestep."""
         if node.name in self.never_held:
             return 0.0
-        return math.prod(node.shape) * (1 / 8 if node.name in self.packed else 4.0)
+        return math.prod(node.shape) * (1 / 8 if node.name in self.packed - self.numbers else 4.0)
 
 
 NOTHING_PLANNED = EventPlan()
@@ -117,7 +119,31 @@ def plan_events(network: Network, engine: str) -> EventPlan:
     synapses = {name: synapse for name, synapse in synapses.items() if name not in unread}
     deferred = frozenset(name for name in synapses if is_deferred(graph[name]))
     packed = set() if signed else _packed(graph, {synapse.source for synapse in synapses.values()})
-    return EventPlan(synapses, frozenset(packed), deferred, unread, deferred | absorbed | unread)
+    # Signed spikes make two currents of one, and a population that waits looks at its currents timestep by timestep.
+    found_before = {name for name in deferred if signed or _population_behind(graph, name).start}
+    numbers = {
+        name
+        for name in packed
+        if name in read_out
+        or any(_reads_numbers(node, synapses, packed, absorbed | unread) for node in graph.consumers(name))
+    }
+    never_held = (deferred - found_before) | absorbed | unread
+    return EventPlan(synapses, frozenset(packed), deferred, unread, never_held, frozenset(numbers))
+
+
+def _population_behind(graph: Graph, name: str) -> Population:
+    """Returns the population that finds a synapse's current, behind sums and factors."""
+    node: Node = graph[name]
+    while not isinstance(node, Population):
+        (node,) = graph.consumers(node.name)
+    return node
+
+
+def _reads_numbers(
+    node: Node, synapses: Mapping[str, EventSynapse], packed: Collection[str], elsewhere: frozenset[str]
+) -> bool:
+    """Whether a reader of spikes takes them as numbers: no population, and nothing that takes bits."""
+    return not isinstance(node, Population) and node.name not in {*synapses, *packed, *elsewhere}
 
 
 def runs_native() -> bool:

@@ -57,7 +57,9 @@ class TimeLoop:
         self.network = network
         self._elements = network_elements(network, input_options) | dict(replaced or {})
         self._plan = NOTHING_PLANNED if replaced else plan_events(network, engine)
-        self._on_spikes = network_elements(network, input_options, self._plan)
+        self._on_spikes = (
+            network_elements(network, input_options, self._plan) if self._plan.synapses else self._elements
+        )
         self._readouts = [readout_key(readout) for readout in network.graph.readouts]
         # With constant input, what no population stands in front of does not change.
         absorbed = absorbed_synapses(network.graph)

@@ -34,7 +34,7 @@ class Part:
         """The bits of spikes that nothing is to be made of, if it is such."""
         synapse = self.synapse
         plain = synapse is not None and synapse.kernel is None and synapse.moved is None and self.gain is None
-        return self.value if plain else None
+        return self.value if plain and self.value.dtype == tf.uint8 else None
 
     @functools.cached_property
     def made(self) -> tf.Tensor:

@@ -79,9 +79,10 @@ def _plan_window(node: Synapse, shape: tuple[int, ...], margins: Margins, taps: 
 
     # The windows of pooling layers stand side by side unless told otherwise.
     strides = along_axes("strides", 1) if "pool_size" not in config or config.get("strides") else (taps[0], taps[1])
-    window = ConvolutionWindow(strides, along_axes("dilation_rate", 1), config["padding"], groups)
-    image = _image(shape)
-    if config["padding"] == "causal":
+    causal, image = config["padding"] == "causal", _image(shape)
+    padding = "valid" if causal else config["padding"]
+    window = ConvolutionWindow(strides, along_axes("dilation_rate", 1), padding, groups)
+    if causal:
         zeros = [(0, 0), ((taps[1] - 1) * window.dilations[1], 0)]
     else:
         padded = [size + sum(more) for size, more in zip(image, margins, strict=False)]

@@ -295,7 +295,7 @@ void check_spike_convolution(Bytes& bytes) {
   std::unique_ptr<Array<float>> expected;
   for (const Variant& variant : variants()) {
     std::unique_ptr<Array<float>> current(new Array<float>(p.samples * p.rows.output * p.row_size()));
-    run(p, variant.spike_convolution, current->data());
+    run(PreparedConvolution(p), variant.spike_convolution, current->data());
     if (expected) {
       compare(variant.name, "current", *current, *expected);
     } else {
@@ -348,7 +348,7 @@ void check_spike_driven(Bytes& bytes) {
     convolutions.emplace_back(new Convolution(bytes, kind == 0 ? shape : copy));
     SpikeConvolution& convolution = convolutions.back()->p;
     if (kind == 1) convolution.outputs = p.sample_size;
-    run(convolution, kReference.spike_convolution, values);
+    run(PreparedConvolution(convolution), kReference.spike_convolution, values);
     prepared.emplace_back(new PreparedConvolution(convolution));
     p.currents[k].synapse = prepared.back().get();
   }

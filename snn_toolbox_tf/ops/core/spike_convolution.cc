@@ -124,8 +124,8 @@ PreparedConvolution::PreparedConvolution(const SpikeConvolution& given) : convol
   }
 }
 
-void run(const SpikeConvolution& convolution, SpikeConvolutionKernel kernel, float* current) {
-  const PreparedConvolution prepared(convolution);
+void run(const PreparedConvolution& prepared, SpikeConvolutionKernel kernel, float* current) {
+  const SpikeConvolution& convolution = prepared.convolution;
   ThreadPool& pool = ThreadPool::instance();
   const int64_t rows = convolution.rows.output, row = convolution.row_size();
   const int64_t wanted = kTasksAThread * pool.threads();

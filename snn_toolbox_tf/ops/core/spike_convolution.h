@@ -116,7 +116,7 @@ using SpikeConvolutionKernel = void (*)(const PreparedConvolution& prepared, int
                                         float* current, SpikeScratch* scratch);
 
 // Computes the currents of all samples, [samples, output rows, output columns, outputs], spread over threads.
-void run(const SpikeConvolution& convolution, SpikeConvolutionKernel kernel, float* current);
+void run(const PreparedConvolution& prepared, SpikeConvolutionKernel kernel, float* current);
 
 }  // namespace snn_toolbox
 

@@ -56,12 +56,29 @@ IntegrateFire from_timestep(IntegrateFire p, int64_t t, int64_t timesteps) {
   return p;
 }
 
+// One sample whose rows cannot be divided, as of a dense layer, would keep one thread busy: its timesteps are divided.
+void run_one_after_the_other(IntegrateFire population, IntegrateFireKernel step, SpikeConvolutionKernel convolve) {
+  AlignedFloats found[IntegrateFire::kMaximalCurrents];
+  for (int k = 0; k < population.number_of_currents; ++k) {
+    Current& current = population.currents[k];
+    if (!current.synapse) continue;
+    found[k].resize(static_cast<size_t>(population.timesteps * population.neurons()));
+    run(*current.synapse, convolve, found[k].data());
+    current.values = found[k].data();
+    current.stride = population.neurons();
+  }
+  run(population, step);
+}
+
 }  // namespace
 
 void run(const IntegrateFire& population, IntegrateFireKernel step, SpikeConvolutionKernel convolve) {
   if (population.neurons() == 0) return;
   ThreadPool& pool = ThreadPool::instance();
   const Bands bands = bands_of(population, pool.threads());
+  if (pool.threads() > 1 && population.samples == 1 && bands.count == 1 && population.timesteps > 1) {
+    return run_one_after_the_other(population, step, convolve);
+  }
   // Counts of a block are written once, at its end.
   const int64_t most = population.block_counts ? population.timesteps : std::max<int64_t>(1, kMostCurrents / bands.size);
   const auto task = [&](int64_t index) {

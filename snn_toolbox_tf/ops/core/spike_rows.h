@@ -20,7 +20,7 @@ SNN_TOOLBOX_INLINE typename Array::value_type* room(Array* array, int64_t size) 
   return array->data();
 }
 
-// Bits that may be read beyond the last one.
+// Bytes that may be read beyond the last one.
 constexpr int64_t kSlackBytes = 8;
 
 struct BitRows {
