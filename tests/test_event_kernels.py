@@ -64,6 +64,7 @@ WINDOWS = [
 ]
 
 
+@pytest.mark.few(40)
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
 @pytest.mark.parametrize("window", WINDOWS, ids=str)
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
@@ -167,6 +168,7 @@ def wide():
 
 
 @needs_native
+@pytest.mark.few(5)
 @pytest.mark.parametrize("build", [wide, *zoo.BUILDERS], ids=lambda build: build.__name__)
 def test_engines_give_the_same_spikes(build):
     model = zoo.build(build)

@@ -138,6 +138,7 @@ def test_a_wide_layer_of_busy_inputs_is_multiplied(tmp_path):
     assert str(loaded.engine_report()) == str(model_snn.engine_report())
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("build", [shortcut, busy, zoo.cnn, zoo.residual], ids=lambda build: build.__name__)
 def test_spikes_with_a_sign(build):
     keras.utils.set_random_seed(5)
