@@ -220,7 +220,7 @@ class Simulation(Section):
     engine: str = setting(
         "auto",
         values.choice(_same("auto", "dense", "event")),
-        "What runs synapses: Keras layers (dense), kernels that work only where there are spikes (event). Speed only.",
+        "What runs layers that read spikes: Keras (dense), kernels for spikes (event), what is faster (auto). Speed only.",
         "nothing",
     )
 

@@ -78,7 +78,7 @@ class SimulatedModel(TrainableModel):
         Example:
             >>> import keras, numpy as np, snn_toolbox_tf as snn
             >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(8, "relu", name="a"), keras.layers.Dense(3)])
-            >>> model_snn = snn.convert_keras(model, np.random.default_rng(0).random((10, 4), "float32"), engine="dense")
+            >>> model_snn = snn.convert_keras(model, np.random.default_rng(0).random((10, 4), "float32"))
             >>> model_snn.engine_report()["a"].why
             'reads the input, not spikes'
         """

@@ -1,7 +1,7 @@
 """What runs where, and why: which layers of a spiking network run on spikes, and which are multiplied out."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from snn_toolbox_tf import ops
 from snn_toolbox_tf.graph import LayerNode, MaxPool, Population, Synapse
@@ -72,7 +72,12 @@ def engine_report(network: Network, engine: str, schedule: str) -> EngineReport:
     graph, carriers = network.graph, spike_carriers(network.graph)
     spiking, absorbed = graph.spiking_ancestry(), absorbed_synapses(graph)
     # What every kernel could run, and does not.
-    too_active = set(plan_events(network, "event").synapses) - set(plan.synapses) if reason is None else set()
+    every = plan_events(network, "event").synapses if reason is None else {}
+    too_active = {
+        name: getattr(graph[synapse.source], "expected_rate", None)
+        for name, synapse in every.items()
+        if name not in plan.synapses
+    }
     places = []
     for node in graph:
         if isinstance(node, (Synapse, MaxPool)):
@@ -113,7 +118,7 @@ def _reason_for_all(network: Network, engine: str, schedule: str) -> str | None:
 
 
 def _densely(
-    node: LayerNode, carriers: set[str], spiking: set[str], too_active: set[str], reason: str | None
+    node: LayerNode, carriers: set[str], spiking: set[str], too_active: Mapping[str, float | None], reason: str | None
 ) -> tuple[str, str]:
     if node.name not in spiking:
         return "dense", "reads the input, not spikes"
@@ -128,5 +133,5 @@ def _densely(
             node.inputs
         ) > 1 else "moves spikes, as numbers"
     if node.name in too_active:
-        return "dense", "so many of its inputs are active that multiplying takes less"
+        return "dense", f"{too_active[node.name]:.0%} of its inputs are expected to be active: multiplying takes less"
     return "dense", f"there is no kernel for this {node.layer.class_name}"
