@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 import zoo
 from conftest import IMPLEMENTATIONS, needs_native
+from engines import assert_engines_agree
 
 import snn_toolbox_tf as snn
 from snn_toolbox_tf import ops
@@ -174,17 +175,7 @@ def test_engines_give_the_same_spikes(build):
     model = zoo.build(build)
     x = zoo.data_for(model, 6)
     model_snn = snn.convert_keras(model, x, timesteps=8, threshold_rule="percentile")
-    found = {}
-    for engine in ("dense", "event", "auto"):
-        model_snn.engine = engine
-        found[engine] = model_snn.simulate(x, record="spikes")
-    for engine in ("event", "auto"):
-        for name, spikes in found["dense"].spikes.items():
-            np.testing.assert_array_equal(found[engine].spikes[name], spikes, err_msg=name)
-        for ours, theirs in zip(
-            keras.tree.flatten(found[engine].outputs), keras.tree.flatten(found["dense"].outputs), strict=True
-        ):
-            np.testing.assert_array_equal(ours, theirs)
+    assert_engines_agree(model_snn, x, ["spikes"])
 
 
 def test_what_runs_on_spikes():

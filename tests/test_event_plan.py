@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 import zoo
 from conftest import needs_native
+from engines import assert_engines_agree
 
 import snn_toolbox_tf as snn
 from snn_toolbox_tf import ops
@@ -19,17 +20,12 @@ def convert(model, x, **options):
     return snn.convert_keras(model, x, timesteps=8, threshold_rule="percentile", **options)
 
 
-def assert_engines_agree(model_snn, x):
-    found = {}
-    for engine in ("dense", "event", "auto"):
-        model_snn.engine = engine
-        found[engine] = model_snn.simulate(x, record=["spikes", "membrane_potential"])
-    for engine in ("event", "auto"):
-        for kind in ("spikes", "membrane_potential"):
-            for name, expected in getattr(found["dense"], kind).items():
-                np.testing.assert_array_equal(getattr(found[engine], kind)[name], expected, err_msg=f"{kind} of {name}")
-        np.testing.assert_array_equal(found[engine].outputs, found["dense"].outputs)
-        assert found[engine].synaptic_operations.keys() == found["dense"].synaptic_operations.keys()
+def converted(build, seed, samples, **options):
+    """Returns a network of random weights, converted, and its data."""
+    keras.utils.set_random_seed(seed)
+    model = build()
+    x = np.random.default_rng(seed).random((samples, *model.input_shape[1:])).astype(np.float32)
+    return convert(model, x, **options), x
 
 
 def moving():
@@ -46,10 +42,7 @@ def moving():
 
 
 def test_layers_that_move_spikes_become_places():
-    keras.utils.set_random_seed(0)
-    model = moving()
-    x = np.random.default_rng(0).random((6, 6, 6, 2)).astype(np.float32)
-    model_snn = convert(model, x)
+    model_snn, x = converted(moving, 0, 6)
     plan = plan_events(model_snn.network, "event")
     assert plan.synapses["padded"].source == plan.synapses["turned"].source == "first_relu"
     # Zeros around a window are part of the window.
@@ -87,10 +80,7 @@ def shortcut():
 
 
 def test_spikes_of_a_shortcut_are_looked_up():
-    keras.utils.set_random_seed(1)
-    model = shortcut()
-    x = np.random.default_rng(1).random((5, 8, 8, 4)).astype(np.float32)
-    model_snn = convert(model, x)
+    model_snn, x = converted(shortcut, 1, 5)
     plan = plan_events(model_snn.network, "event")
     assert plan.synapses["back"].layer is None
     places = plan.synapses["back"].moved.reshape(4, 4, 16)
@@ -119,9 +109,7 @@ def busy():
 
 
 def test_a_wide_layer_of_busy_inputs_is_multiplied(tmp_path):
-    keras.utils.set_random_seed(2)
-    x = np.random.default_rng(2).random((16, 6, 6, 2)).astype(np.float32)
-    model_snn = convert(busy(), x)
+    model_snn, x = converted(busy, 2, 16)
     rates = model_snn.simulate(x, timesteps=64).firing_rates
     expected = {node.name: node.expected_rate for node in model_snn.network.graph.of_type(Population)}
     for name, rate in rates.items():
@@ -142,10 +130,7 @@ def test_a_wide_layer_of_busy_inputs_is_multiplied(tmp_path):
 @pytest.mark.few(2)
 @pytest.mark.parametrize("build", [shortcut, busy, zoo.cnn, zoo.residual], ids=lambda build: build.__name__)
 def test_spikes_with_a_sign(build):
-    keras.utils.set_random_seed(5)
-    model = build()
-    x = np.random.default_rng(5).random((4, *model.input_shape[1:])).astype(np.float32)
-    model_snn = convert(model, x, signed_spikes=True)
+    model_snn, x = converted(build, 5, 4, signed_spikes=True)
     plan = plan_events(model_snn.network, "event")
     assert plan.synapses
     assert all(synapse.layer is not None for synapse in plan.synapses.values())
@@ -221,10 +206,7 @@ def dense_block():
 
 
 def test_whole_bytes_are_joined():
-    keras.utils.set_random_seed(4)
-    model = dense_block()
-    x = np.random.default_rng(4).random((3, 6, 6, 3)).astype(np.float32)
-    model_snn = convert(model, x)
+    model_snn, x = converted(dense_block, 4, 3)
     plan = plan_events(model_snn.network, "event")
     assert {"joined", "again"} <= plan.packed
     assert "of_six" not in plan.packed

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import pytest
 from conftest import mostly_slow
+from engines import assert_engines_agree
 
 import snn_toolbox_tf as snn
 from snn_toolbox_tf.analysis.closed_form import closed_form, inexact_nodes
@@ -89,18 +90,7 @@ def test_no_spike_differs_between_batches_of_1_7_28_and_blocks_of_1_4_32(name, r
 @pytest.mark.parametrize("name", mostly_slow(["resnet20", "lenet5", "mnist_mlp"], ["resnet20"]))
 def test_engines_give_the_same_spikes(name, request):
     _, model_snn, x, _ = request.getfixturevalue(name)
-    assert_engines_agree(model_snn, x[:4])
-
-
-def assert_engines_agree(model_snn, x):
-    found = {}
-    for engine in ("dense", "event", "auto"):
-        model_snn.engine = engine
-        found[engine] = model_snn.simulate(x, timesteps=16, record=["spikes"])
-    for engine in ("event", "auto"):
-        for key, spikes in found["dense"].spikes.items():
-            np.testing.assert_array_equal(found[engine].spikes[key], spikes, err_msg=key)
-        np.testing.assert_array_equal(found[engine].outputs, found["dense"].outputs)
+    assert_engines_agree(model_snn, x[:4], ["spikes"], timesteps=16)
 
 
 @pytest.mark.few(1)
@@ -148,7 +138,7 @@ def test_models_by_others_convert_as_they_are(file, data_dir):
     model_snn = snn.convert_keras(model, x_calibration)
     expected = model.predict(x, verbose=0)
     outputs = model_snn.simulate(x, outputs=[8, 64]).outputs
-    assert_engines_agree(model_snn, x)
+    assert_engines_agree(model_snn, x, ["spikes"], timesteps=16)
     errors = np.abs(outputs - expected).mean(axis=(1, 2))
     assert errors[1] < errors[0] / 2
     assert (outputs[-1].argmax(axis=-1) == expected.argmax(axis=-1)).mean() >= 0.8
@@ -164,7 +154,8 @@ def test_large_models_convert(file, data_dir):
     model = keras.saving.load_model(data_dir / file)
     model_snn = snn.convert_keras(model, timesteps=2)
     assert model_snn.conversion.pass_error < 1e-5
-    assert_engines_agree(model_snn, np.random.default_rng(0).random((2, *model.input_shape[1:])).astype(np.float32))
+    x = np.random.default_rng(0).random((2, *model.input_shape[1:])).astype(np.float32)
+    assert_engines_agree(model_snn, x, ["spikes"], timesteps=16)
     assert model_snn.predict(np.zeros((1, *model.input_shape[1:])), verbose=0).shape == (1, model.output_shape[-1])
     assert model_snn.reproducibility_exceptions == []
 

@@ -84,7 +84,7 @@ class JoinElement(SynapseElement):
 
 
 class SpikeSynapseElement(Element):
-    """An affine map of spikes, by native kernels; in training, and without them, its layer.
+    """An affine map of spikes, by native kernels.
 
     Args:
         network: The network.

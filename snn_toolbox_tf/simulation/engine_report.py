@@ -1,12 +1,12 @@
 """What runs where, and why: which layers of a spiking network run on spikes, and which are multiplied out."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from snn_toolbox_tf import ops
-from snn_toolbox_tf.graph import LayerNode, MaxPool, Population, Synapse
+from snn_toolbox_tf.graph import LayerNode, MaxPool, Synapse
 from snn_toolbox_tf.network import Network
-from snn_toolbox_tf.simulation.event_plan import NOTHING_PLANNED, EventPlan, plan_events, runs_native
+from snn_toolbox_tf.simulation.event_plan import NOTHING_PLANNED, EventPlan, plan_events, reason_for_layers, runs_native
 from snn_toolbox_tf.simulation.signal import absorbed_synapses
 from snn_toolbox_tf.synapses.carriers import spike_carriers
 
@@ -71,17 +71,10 @@ def engine_report(network: Network, engine: str, schedule: str) -> EngineReport:
     plan = plan_events(network, engine) if reason is None else NOTHING_PLANNED
     graph, carriers = network.graph, spike_carriers(network.graph)
     spiking, absorbed = graph.spiking_ancestry(), absorbed_synapses(graph)
-    # What every kernel could run, and does not.
-    every = plan_events(network, "event").synapses if reason is None else {}
-    too_active = {
-        name: getattr(graph[synapse.source], "expected_rate", None)
-        for name, synapse in every.items()
-        if name not in plan.synapses
-    }
     places = []
     for node in graph:
         if isinstance(node, (Synapse, MaxPool)):
-            runs, why = _on_spikes(node, plan, absorbed) or _densely(node, carriers, spiking, too_active, reason)
+            runs, why = _on_spikes(node, plan, absorbed) or _densely(node, plan, carriers, spiking, reason)
             places.append(LayerPlace(node.name, node.layer.class_name, runs, why))
     return EngineReport(engine, tuple(places))
 
@@ -105,20 +98,17 @@ def _on_spikes(node: LayerNode, plan: EventPlan, absorbed: frozenset[str]) -> tu
 
 def _reason_for_all(network: Network, engine: str, schedule: str) -> str | None:
     """Why nothing runs on spikes, if it is so."""
-    populations = network.graph.of_type(Population)
-    if engine == "dense":
-        return "engine is 'dense'"
+    if (reason := reason_for_layers(network.graph, engine)) is not None:
+        return reason
     if schedule != "step":
         return f"schedule is '{schedule}': each layer runs once, on all timesteps"
     if not runs_native():
         return f"there are no native kernels: {ops.implementation().reason}"
-    if any(node.spike_height != "unit" for node in populations):
-        return "spikes have a height: the network is not normalised"
     return None
 
 
 def _densely(
-    node: LayerNode, carriers: set[str], spiking: set[str], too_active: Mapping[str, float | None], reason: str | None
+    node: LayerNode, plan: EventPlan, carriers: set[str], spiking: set[str], reason: str | None
 ) -> tuple[str, str]:
     if node.name not in spiking:
         return "dense", "reads the input, not spikes"
@@ -129,9 +119,11 @@ def _densely(
     if not set(node.inputs) <= carriers:
         return "dense", "reads currents, not spikes"
     if node.name in carriers:
-        return "dense", "moves spikes of several populations, as numbers" if len(
-            node.inputs
-        ) > 1 else "moves spikes, as numbers"
-    if node.name in too_active:
-        return "dense", f"{too_active[node.name]:.0%} of its inputs are expected to be active: multiplying takes less"
+        several = " of several populations" if len(node.inputs) > 1 else ""
+        return "dense", f"moves spikes{several}, as numbers"
+    if node.name in plan.multiplied:
+        return (
+            "dense",
+            f"{plan.multiplied[node.name]:.0%} of its inputs are expected to be active: multiplying takes less",
+        )
     return "dense", f"there is no kernel for this {node.layer.class_name}"

@@ -72,6 +72,7 @@ class EventPlan:
         unread: Names of the nodes that nothing reads any more, because others look behind them.
         never_held: Names of the nodes whose output is never in memory: deferred, absorbed by a population, or not read.
         numbers: Names of those in `packed` whose spikes are needed as numbers as well.
+        multiplied: The expected rate of their inputs, by name of the layers that could run on spikes, and had better not.
     """
 
     synapses: Mapping[str, EventSynapse] = dataclasses.field(default_factory=dict)
@@ -80,6 +81,7 @@ class EventPlan:
     unread: frozenset[str] = frozenset()
     never_held: frozenset[str] = frozenset()
     numbers: frozenset[str] = frozenset()
+    multiplied: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
     def bytes_held(self, node: Node) -> float:
         """Returns how many bytes of a sample's output are in memory at every timestep."""
@@ -97,8 +99,7 @@ def plan_events(network: Network, engine: str) -> EventPlan:
     Spikes with a sign do not travel as bits.
     """
     graph = network.graph
-    populations = graph.of_type(Population)
-    if engine == "dense" or any(node.spike_height != "unit" for node in populations):
+    if reason_for_layers(graph, engine) is not None:
         return NOTHING_PLANNED
     absorbed, read_out = absorbed_synapses(graph), {readout.node for readout in graph.readouts}
     carriers = spike_carriers(graph)
@@ -108,12 +109,15 @@ def plan_events(network: Network, engine: str) -> EventPlan:
         alone = len(readers) == 1 and readers[0].inputs.count(node.name) == 1 and node.name not in read_out
         return alone and (isinstance(readers[0], Population) or readers[0].name in absorbed)
 
-    signed = any(node.neuron.signed_spikes for node in populations)
-    synapses = {}
+    signed = any(node.neuron.signed_spikes for node in graph.of_type(Population))
+    synapses, multiplied = {}, {}
     for node in graph.of_type(Synapse):
         if set(node.inputs) <= carriers and node.name not in absorbed:
             synapse = _event_synapse(network, node, moves_alone=is_deferred(node) and not signed)
-            if synapse is not None and (engine == "event" or not rate_too_large(graph, synapse)):
+            rate = None if synapse is None or engine == "event" else _rate_too_large(graph, synapse)
+            if rate is not None:
+                multiplied[node.name] = rate
+            elif synapse is not None:
                 synapses[node.name] = dataclasses.replace(synapse, signed=signed)
     unread = _unread(graph, synapses)
     synapses = {name: synapse for name, synapse in synapses.items() if name not in unread}
@@ -128,7 +132,16 @@ def plan_events(network: Network, engine: str) -> EventPlan:
         or any(_reads_numbers(node, synapses, packed, absorbed | unread) for node in graph.consumers(name))
     }
     never_held = (deferred - found_before) | absorbed | unread
-    return EventPlan(synapses, frozenset(packed), deferred, unread, never_held, frozenset(numbers))
+    return EventPlan(synapses, frozenset(packed), deferred, unread, never_held, frozenset(numbers), multiplied)
+
+
+def reason_for_layers(graph: Graph, engine: str) -> str | None:
+    """Returns why all layers of a network run as such with an engine, or None if they need not."""
+    if engine == "dense":
+        return "engine is 'dense'"
+    if any(node.spike_height != "unit" for node in graph.of_type(Population)):
+        return "spikes have a height: the network is not normalised"
+    return None
 
 
 def _population_behind(graph: Graph, name: str) -> Population:
@@ -207,15 +220,16 @@ def _event_synapse(network: Network, node: Synapse, *, moves_alone: bool) -> Eve
     return EventSynapse(node, source.name, layer, places)
 
 
-def rate_too_large(graph: Graph, synapse: EventSynapse) -> bool:
-    """Whether so many of a wide layer's inputs are expected to be active that multiplying all of them takes less."""
+def _rate_too_large(graph: Graph, synapse: EventSynapse) -> float | None:
+    """Returns the rate of a wide layer's inputs, if it lets expect that multiplying all of them takes less, or None."""
     node, source = synapse.node, graph[synapse.source]
     if synapse.layer is None or node.shape[-1] // synapse.layer.window.groups <= WIDE:
-        return False
+        return None
     if not isinstance(source, Population) or source.expected_rate is None:
-        return False
+        return None
     windowed = any(size > 1 for size in np.ravel(node.layer.config.get("kernel_size", 1)))
-    return source.expected_rate > (LARGEST_RATE if windowed else LARGEST_RATE_OF_POSITIONS)
+    largest = LARGEST_RATE if windowed else LARGEST_RATE_OF_POSITIONS
+    return source.expected_rate if source.expected_rate > largest else None
 
 
 def _moves_spikes(node: Node) -> bool:

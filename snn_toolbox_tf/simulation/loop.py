@@ -13,7 +13,7 @@ import tensorflow as tf
 from snn_toolbox_tf.network import Network
 from snn_toolbox_tf.simulation.block import Block, BlockOptions, Element, State, run_block
 from snn_toolbox_tf.simulation.elements import network_elements
-from snn_toolbox_tf.simulation.event_plan import NOTHING_PLANNED, EventPlan, plan_events, runs_native
+from snn_toolbox_tf.simulation.event_plan import NOTHING_PLANNED, EventPlan, runs_native
 from snn_toolbox_tf.simulation.inputs import InputOptions
 from snn_toolbox_tf.simulation.readout import readout_key, time_average, window_start
 from snn_toolbox_tf.simulation.signal import Signal, absorbed_synapses, merged
@@ -44,7 +44,7 @@ class TimeLoop:
         network: The spiking network.
         input_options: How input is encoded.
         replaced: Elements that take the place of the network's own, by name.
-        engine: What runs synapses that read spikes alone, one of `ENGINES`.
+        plan: What runs on spikes; nothing where elements are replaced.
     """
 
     def __init__(
@@ -52,14 +52,11 @@ class TimeLoop:
         network: Network,
         input_options: InputOptions,
         replaced: Mapping[str, Element] | None = None,
-        engine: str = "dense",
+        plan: EventPlan = NOTHING_PLANNED,
     ) -> None:
         self.network = network
         self._elements = network_elements(network, input_options) | dict(replaced or {})
-        self._plan = NOTHING_PLANNED if replaced else plan_events(network, engine)
-        self._on_spikes = (
-            network_elements(network, input_options, self._plan) if self._plan.synapses else self._elements
-        )
+        self._on_spikes = network_elements(network, input_options, plan) if plan.synapses else self._elements
         self._readouts = [readout_key(readout) for readout in network.graph.readouts]
         # With constant input, what no population stands in front of does not change.
         absorbed = absorbed_synapses(network.graph)
@@ -93,14 +90,9 @@ class TimeLoop:
                 known[name] = element.run([known[source] for source in element.inputs], {}, block).signal
         return known
 
-    @property
-    def plan(self) -> EventPlan:
-        """What of the network runs on spikes, with the implementation of the ops that is active."""
-        return self._plan if runs_native() else NOTHING_PLANNED
-
     def _elements_for(self, options: BlockOptions) -> Mapping[str, Element]:
         """Layers run where weights learn, and where currents of all timesteps are summed before a neuron fires."""
-        return self._on_spikes if self.plan.synapses and not options.one_block else self._elements
+        return self._on_spikes if runs_native() and not options.one_block else self._elements
 
     def readout_sums(self, state: State) -> list[tf.Tensor]:
         """Returns what the readouts' currents have summed up to, float64 `[batch, ...]`, in the order of the readouts."""

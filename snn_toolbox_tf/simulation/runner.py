@@ -12,7 +12,7 @@ from snn_toolbox_tf.network.input_data import as_arrays
 from snn_toolbox_tf.simulation.block import BlockOptions, State
 from snn_toolbox_tf.simulation.blocking import Blocking, choose_blocking
 from snn_toolbox_tf.simulation.encoding import seed_tensor
-from snn_toolbox_tf.simulation.event_plan import NOTHING_PLANNED
+from snn_toolbox_tf.simulation.event_plan import NOTHING_PLANNED, EventPlan, plan_events, runs_native
 from snn_toolbox_tf.simulation.inputs import InputOptions
 from snn_toolbox_tf.simulation.loop import Segment, TimeLoop
 from snn_toolbox_tf.simulation.operations import OperationCounter
@@ -42,6 +42,7 @@ class Runner:
         self.input_options = input_options
         self.block_length = block_length
         self.schedule, self.engine = schedule, engine
+        self._plan: EventPlan | None = None
         self._loops: dict[InputOptions, TimeLoop] = {}
         self._traced: dict[Any, Any] = {}
         self._counters: dict[str, OperationCounter] = {}
@@ -57,10 +58,10 @@ class Runner:
         schedule: str | None = None,
     ) -> Blocking:
         """Returns how much runs at once; `block_length` and `schedule` take precedence over the runner's own."""
-        step_by_step = (schedule or self.schedule) == "step"
+        on_spikes = runs_native() and (schedule or self.schedule) == "step"
         return choose_blocking(
             self.network.graph,
-            self.loop().plan if step_by_step else NOTHING_PLANNED,
+            self._event_plan() if on_spikes else NOTHING_PLANNED,
             segments=segments,
             batch_size=batch_size,
             block_length=block_length or self.block_length,
@@ -76,8 +77,14 @@ class Runner:
         """Returns the time loop for a way of encoding input; the runner's own if None."""
         options = input_options or self.input_options
         if options not in self._loops:
-            self._loops[options] = TimeLoop(self.network, options, engine=self.engine)
+            self._loops[options] = TimeLoop(self.network, options, plan=self._event_plan())
         return self._loops[options]
+
+    def _event_plan(self) -> EventPlan:
+        """Returns what runs on spikes, found once for an engine: input is no part of it."""
+        if self._plan is None:
+            self._plan = plan_events(self.network, self.engine)
+        return self._plan
 
     def advance(
         self,
@@ -94,7 +101,7 @@ class Runner:
         """Does what `TimeLoop.advance` does, traced once for any batch size, seed and number of timesteps (or of blocks)."""
         names = {node.name for node in inputs_of(self.network.graph)}
         seed = seed_tensor(input_options.seed)
-        input_options = dataclasses.replace(input_options, seed=0)
+        input_options = _without_seed(input_options)
         constants = tuple((name, tensor.dtype.name) for name, tensor in inputs.items() if name not in names)
         key = (block_length, input_options, options, constants, whole_blocks)
         if key not in self._traced:
@@ -103,7 +110,7 @@ class Runner:
 
     def initial_state(self, samples: int, input_options: InputOptions, options: BlockOptions) -> State:
         """Does what `TimeLoop.initial_state` does, traced once for any number of samples."""
-        input_options = dataclasses.replace(input_options, seed=0)
+        input_options = _without_seed(input_options)
         key = ("initial state", input_options, options)
         if key not in self._traced:
             loop = self.loop(input_options)
@@ -117,7 +124,7 @@ class Runner:
 
     def constants(self, inputs: dict[str, tf.Tensor], input_options: InputOptions) -> dict[str, tf.Tensor]:
         """Does what `TimeLoop.constants` does, traced once."""
-        input_options = dataclasses.replace(input_options, seed=0)
+        input_options = _without_seed(input_options)
         key = ("constants", input_options)
         if key not in self._traced:
             specs = {
@@ -269,8 +276,14 @@ class Runner:
 
     def forget_traces(self) -> None:
         """Drops what was traced; needed when a layer's settings, or the engine, have changed."""
+        self._plan = None
         self._loops.clear()
         self._traced.clear()
+
+
+def _without_seed(options: InputOptions) -> InputOptions:
+    """What is traced takes its seed with its inputs."""
+    return dataclasses.replace(options, seed=0)
 
 
 def _batch_free_spec(tensor: tf.Tensor) -> tf.TensorSpec:

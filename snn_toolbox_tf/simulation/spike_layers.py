@@ -105,7 +105,7 @@ def _plan_transposed(node: Synapse, shape: tuple[int, ...], margins: Margins) ->
     """A transposed convolution turns its kernel around, and finds zeros between its inputs."""
     config, (rows, columns, inputs) = node.layer.config, _image(shape)
     plain = config.get("output_padding") is None and np.all(np.asarray(config.get("dilation_rate", 1)) == 1)
-    if not plain or np.any(margins):
+    if not plain:
         return None
     dimensions = len(shape) - 1
     strides = [1, 1, *np.broadcast_to(config["strides"], dimensions).tolist()][-2:]
@@ -134,14 +134,14 @@ def _plan_average(node: Synapse, shape: tuple[int, ...], margins: Margins) -> Sp
     config = node.layer.config
     taps = [1, 1, *np.broadcast_to(config["pool_size"], len(shape) - 1).tolist()][-2:]
     number = math.prod(taps)
-    if number & (number - 1) or (config["padding"] == "same" and number > 1) or np.any(margins):
+    if number & (number - 1) or (config["padding"] == "same" and number > 1):
         return None
     return _plan_window(node, shape, margins, taps, shape[-1])
 
 
 def _plan_global_average(node: Synapse, shape: tuple[int, ...], margins: Margins) -> SpikeLayer | None:
     number = math.prod(shape[:-1])
-    if number & (number - 1) or np.any(margins):
+    if number & (number - 1):
         return None
     return SpikeLayer(node, _image(shape), ConvolutionWindow(groups=shape[-1]))
 
