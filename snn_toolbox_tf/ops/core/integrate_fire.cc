@@ -12,8 +12,6 @@ namespace {
 
 // Neurons x timesteps for which waking another thread pays.
 constexpr int64_t kWorthAThread = 1 << 15;
-// Chunks a thread, so that one that comes late has less to do.
-constexpr int64_t kChunksAThread = 4;
 // Chunks begin on whole tiles, cache lines and bytes of bits.
 constexpr int64_t kAlignment = 64;
 
@@ -28,7 +26,7 @@ void run(const IntegrateFire& population, IntegrateFireKernel kernel) {
   if (rows == 0 || row == 0) return;
   const int64_t work = population.neurons() * population.timesteps;
   ThreadPool& pool = ThreadPool::instance();
-  const int64_t wanted = work < kWorthAThread ? 1 : kChunksAThread * pool.threads();
+  const int64_t wanted = work < kWorthAThread ? 1 : kTasksAThread * pool.threads();
   const int64_t chunk = std::max(kAlignment, rounded_up((rows * row + wanted - 1) / wanted, kAlignment));
   const int64_t chunks_a_row = (row + chunk - 1) / chunk;
   const auto task = [&](int64_t index) {

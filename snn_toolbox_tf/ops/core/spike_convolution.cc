@@ -10,8 +10,6 @@
 namespace snn_toolbox {
 namespace {
 
-// Tasks a thread, so that one that comes late has less to do.
-constexpr int64_t kTasksAThread = 4;
 // Tables are for so many outputs at most, padded: rows of more are long enough to be gathered.
 constexpr int64_t kMostTabled = 64;
 // What an output costs, in nanoseconds on one machine: only ratios count. Each 16 outputs: a row that is gathered from the first

@@ -61,6 +61,7 @@ struct SpikeConvolution {
 
 // Channels that kernels read at once at most; rows of a kernel are padded to a multiple of it.
 constexpr int64_t kChannelsAtOnce = 16;
+
 // Numbers that begin on a cache line: a vector that lies across two takes twice as long to load.
 template <typename Element>
 struct CacheLineAllocator {

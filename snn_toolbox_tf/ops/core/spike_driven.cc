@@ -9,8 +9,6 @@
 namespace snn_toolbox {
 namespace {
 
-// Tasks a thread, so that one that comes late has less to do.
-constexpr int64_t kTasksAThread = 4;
 // Currents that are found before they are taken up: half of a usual second-level cache is left to weights and spikes.
 constexpr int64_t kMostCurrents = 1 << 16;
 

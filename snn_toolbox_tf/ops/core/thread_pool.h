@@ -14,6 +14,9 @@
 
 namespace snn_toolbox {
 
+// Tasks that work is divided into for each thread, so that one that comes late has less to do.
+constexpr int64_t kTasksAThread = 4;
+
 class ThreadPool {
  public:
   // The pool of this process. It is never destroyed: its threads may outlive everything else.
