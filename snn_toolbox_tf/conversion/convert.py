@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 
 from snn_toolbox_tf import calibration
 from snn_toolbox_tf.calibration import ThresholdRule
@@ -225,7 +226,10 @@ def convert_graph(
         name=name or f"{model.name}_snn",
     )
     if options.form == "normalized":
-        error = verification.check_grid(ann_outputs, model_snn.network, statistics.first_batch)
+        values = model_snn.network.run_as_ann(statistics.first_batch, shift=None)
+        error = verification.check_grid(ann_outputs, model_snn.network, values)
+        for node in graph.of_type(Population):
+            node.expected_rate = float(np.clip(np.asarray(values[node.name]) / node.threshold, 0.0, 1.0).mean())
         exceptions = tuple(verification.platform_exceptions())
         model_snn.conversion = dataclasses.replace(record, grid_error=error, platform_exceptions=exceptions)
     take_over_compilation(model, model_snn)
