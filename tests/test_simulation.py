@@ -230,7 +230,7 @@ def test_splitmix_against_plain_python():
     x = np.full((2, elements), 0.5, np.float32)
     actual = poisson_spikes(
         tf.constant(x), 1.0, seed=seed, salt=salt, sample_index=tf.constant(samples, tf.int64),
-        step=tf.constant(first), timesteps=timesteps,
+        places=first + tf.range(timesteps)[:, tf.newaxis],
     ).numpy()  # fmt: skip
     for t in range(timesteps):
         for row, sample in enumerate(samples):

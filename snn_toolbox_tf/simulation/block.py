@@ -21,7 +21,7 @@ class State(NamedTuple):
     """What a network keeps from timestep to timestep.
 
     Attributes:
-        timestep: Number of timesteps so far, a scalar int32.
+        timestep: Number of timesteps so far, a scalar int32; of streams, one a sample, `[batch]`.
         nodes: The state of each node that has one.
     """
 
@@ -64,7 +64,7 @@ class Block:
 
     Attributes:
         timesteps: Its length, a Python integer.
-        timestep: Its first timestep, counted from the initial state.
+        timestep: Its first timestep, counted from the initial state; of streams, one a sample, `[batch]`.
         offset: The same, counted from the beginning of the inputs' frames.
         inputs: The user's data by input name.
         sample_index: Global index of each sample, int64 `[batch]`.
@@ -79,6 +79,10 @@ class Block:
     sample_index: tf.Tensor
     options: BlockOptions
     seed: tf.Tensor | None = None
+
+    def places(self) -> tf.Tensor:
+        """Returns the number of each of its timesteps, int32 `[timesteps, batch]`, or `[timesteps, 1]` if all share it."""
+        return tf.range(self.timesteps)[:, tf.newaxis] + tf.reshape(self.timestep, [1, -1])
 
 
 class Outcome(NamedTuple):
@@ -121,6 +125,11 @@ def zeros(batch_size: tf.Tensor, shape: tuple[int, ...], dtype: tf.DType) -> tf.
     """Returns a state of zeros, `[batch, *shape]`."""
     sizes = tf.concat([[batch_size], tf.constant(shape, tf.int32)], axis=0)
     return tf.ensure_shape(tf.zeros(sizes, dtype), [None, *shape])
+
+
+def spread(values: tf.Tensor, rank: int) -> tf.Tensor:
+    """Returns values `[..., batch]` with axes of length 1 behind them, as many as a sample's tensor has: `rank - 1`."""
+    return tf.reshape(values, tf.concat([tf.shape(values), tf.ones(rank - 1, tf.int32)], axis=0))
 
 
 def run_block(

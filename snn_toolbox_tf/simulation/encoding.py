@@ -24,8 +24,7 @@ def poisson_spikes(
     seed: int | tf.Tensor,
     salt: int,
     sample_index: tf.Tensor,
-    step: tf.Tensor,
-    timesteps: int,
+    places: tf.Tensor,
 ) -> tf.Tensor:
     """Draws input spikes for a block of timesteps.
 
@@ -35,21 +34,19 @@ def poisson_spikes(
         seed: The user's seed, or what `seed_tensor` gives for it.
         salt: Tells the inputs of one network apart.
         sample_index: Global index of each sample, int64 `[batch]`.
-        step: The block's first timestep, a scalar integer tensor.
-        timesteps: Length of the block.
+        places: The number of each timestep of the block, integer `[timesteps, 1]`, or `[timesteps, batch]`.
 
     Returns:
         -1, 0 or 1, in the dtype of `inputs`, `[timesteps, batch, ...]`.
     """
     shape = tf.shape(inputs)
     elements = tf.reduce_prod(shape[1:])
-    steps = tf.cast(tf.cast(step, tf.int64) + tf.range(timesteps, dtype=tf.int64), tf.uint64)
     key = _mix((seed if tf.is_tensor(seed) else seed_tensor(seed)) + _times(tf.constant(salt, tf.uint64)))
     key = _mix(key + _times(tf.cast(sample_index, tf.uint64)))
-    key = _mix(key[tf.newaxis] + _times(steps)[:, tf.newaxis])
+    key = _mix(key + _times(tf.cast(places, tf.uint64)))
     bits = _mix(key[..., tf.newaxis] + _times(tf.cast(tf.range(elements), tf.uint64)))
     uniform = tf.cast(tf.bitwise.right_shift(bits, tf.constant(64 - _MANTISSA_BITS, tf.uint64)), inputs.dtype)
-    uniform = tf.reshape(uniform * 2.0**-_MANTISSA_BITS, tf.concat([[timesteps], shape], axis=0))
+    uniform = tf.reshape(uniform * 2.0**-_MANTISSA_BITS, tf.concat([tf.shape(places)[:1], shape], axis=0))
     return tf.where(uniform < tf.abs(inputs) / magnitude, tf.sign(inputs), tf.zeros_like(inputs))
 
 

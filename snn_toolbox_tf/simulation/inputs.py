@@ -74,8 +74,7 @@ class PoissonInput(Element):
             seed=self._seed if block.seed is None else block.seed,
             salt=self._salt,
             sample_index=block.sample_index,
-            step=block.timestep,
-            timesteps=block.timesteps,
+            places=block.places(),
         )
         current = tf.cast(spikes, self._dtype) * tf.constant(self._node.magnitude, self._dtype)
         signal = Signal.of(merged(current), constant=False)

@@ -165,6 +165,24 @@ class TimeLoop:
             state, arrays = self._while(known, state, arrays, block, start, end, length)
         return self._segment(state, {key: array.stack() for key, array in arrays.items()}, options)
 
+    def step(self, inputs: Mapping[str, tf.Tensor], state: State, sample_index: tf.Tensor) -> tuple[State, Any]:
+        """Runs one timestep of streams, each of which may be at another one.
+
+        Args:
+            inputs: A tensor per input, `[batch, ...]`; in mode "frames" the frame of this timestep, `[batch, 1, ...]`.
+            state: Their state, with `timestep` `[batch]`.
+            sample_index: Global index of each, int64 `[batch]`.
+
+        Returns:
+            The state after it, and the decoded outputs so far, `[batch, ...]`, in the source's structure.
+        """
+        options = BlockOptions()
+        block = Block(1, state.timestep, tf.constant(0), inputs, sample_index, options)
+        state, _ = run_block(self._elements_for(options), self._known(inputs, block), state, block)
+        sums = zip(self.network.graph.readouts, self.readout_sums(state), strict=True)
+        means = [time_average(readout.start, total, state.timestep) for readout, total in sums]
+        return state, self.network.decode(means)
+
     def _while(
         self,
         known: dict[str, Signal],

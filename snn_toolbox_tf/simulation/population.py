@@ -72,7 +72,7 @@ class PopulationElement(Element):
             return {name: tensor for name, tensor in wanted._asdict().items() if tensor is not None}
 
         either = tf.cond(
-            block.timestep < settling_time,
+            tf.reduce_any(block.timestep < settling_time),
             lambda: parts(self._settling(currents, state, block)),
             lambda: parts(self._settled(currents, state, block)),
         )

@@ -5,7 +5,7 @@ from typing import Any
 import tensorflow as tf
 
 from snn_toolbox_tf.graph import Readout
-from snn_toolbox_tf.simulation.block import Block, BlockOptions, Element, NodeState, Outcome, zeros
+from snn_toolbox_tf.simulation.block import Block, BlockOptions, Element, NodeState, Outcome, spread, zeros
 from snn_toolbox_tf.simulation.signal import Signal, by_timestep
 
 
@@ -36,15 +36,15 @@ class ReadoutElement(Element):
         every = by_timestep(tf.cast(inputs[0].at_every_step(block.timesteps), tf.float64), block.timesteps)
         total, added = state["sum"], every
         start = window_start(self._readout, block.options.schedule)
-        places = block.timestep + tf.range(block.timesteps)
-        inside = tf.reshape(places >= start, [-1] + [1] * total.shape.rank)
+        places = spread(block.places(), total.shape.rank)
+        inside = places >= start
         if start:
             # Where the window has begun, what came before it is no part of the sum any more.
-            kept, added = tf.where(block.timestep > start, total, 0.0), tf.where(inside, every, 0.0)
+            kept, added = tf.where(places[0] > start, total, 0.0), tf.where(inside, every, 0.0)
         if not block.options.every_step:
             last = total + tf.reduce_sum(every, axis=0)
             if start:
-                last = tf.where(places[-1] >= start, kept + tf.reduce_sum(added, axis=0), last)
+                last = tf.where(inside[-1], kept + tf.reduce_sum(added, axis=0), last)
             return Outcome(inputs[0], {"sum": last})
         sums = total + tf.cumsum(every, axis=0)
         if start:

@@ -16,6 +16,7 @@ from snn_toolbox_tf.simulation.event_plan import NOTHING_PLANNED, EventPlan, pla
 from snn_toolbox_tf.simulation.inputs import InputOptions
 from snn_toolbox_tf.simulation.loop import Segment, TimeLoop
 from snn_toolbox_tf.simulation.operations import OperationCounter
+from snn_toolbox_tf.simulation.streams import Streams
 
 
 class Runner:
@@ -229,17 +230,11 @@ class Runner:
 
     def step(self, frame: Any) -> Any:
         """Runs one timestep from the state that the last call left; see `SpikingModel.step`."""
-        if self.schedule != "step":
-            raise ValueError(
-                f"A network with schedule='{self.schedule}' fires only when all timesteps have been integrated, and has no "
-                "single ones. Use `predict` or `simulate`, or convert with schedule='step'."
-            )
+        input_options = self._input_of_streams()
         arrays = as_arrays(frame, self.network.graph, argument="frame")
         samples = len(next(iter(arrays.values())))
         inputs = {name: tf.constant(array, tf.float32) for name, array in arrays.items()}
-        input_options = self.input_options
-        if input_options.mode != "poisson":
-            input_options = InputOptions("frames")
+        if input_options.mode == "frames":
             inputs = {name: value[:, tf.newaxis] for name, value in inputs.items()}
         # Of two threads one waits: each timestep starts from the state that another one has left.
         with self._stream_lock:
@@ -263,6 +258,20 @@ class Runner:
             )
             self._stream = segment.state
         return segment.outputs
+
+    def streams(self) -> Streams:
+        """Returns the network as a function of state and frame, for any number of streams."""
+        options = self._input_of_streams()
+        return Streams(self.loop(options), takes_frames=options.mode == "frames")
+
+    def _input_of_streams(self) -> InputOptions:
+        """How input of single timesteps is encoded; an error where a network has none."""
+        if self.schedule != "step":
+            raise ValueError(
+                f"A network with schedule='{self.schedule}' fires only when all timesteps have been integrated, and has no "
+                "single ones. Use `predict` or `simulate`, or convert with schedule='step'."
+            )
+        return self.input_options if self.input_options.mode == "poisson" else InputOptions("frames")
 
     @property
     def is_streaming(self) -> bool:

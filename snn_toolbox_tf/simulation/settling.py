@@ -7,7 +7,7 @@ import tensorflow as tf
 from snn_toolbox_tf.graph import Population
 from snn_toolbox_tf.ops import Current, Response
 from snn_toolbox_tf.ops.reference import summed
-from snn_toolbox_tf.simulation.block import Block
+from snn_toolbox_tf.simulation.block import Block, spread
 
 #: Steps the population: currents, membrane potential and counts before, and a number of timesteps.
 Step = Callable[[Sequence[Current], tf.Tensor, tf.Tensor | None, int], Response]
@@ -16,13 +16,13 @@ Step = Callable[[Sequence[Current], tf.Tensor, tf.Tensor | None, int], Response]
 def timed_current(node: Population, block: Block) -> Current:
     """Returns a population's current of its own for the timesteps of a block, zero after its last one.
 
-    It is the same for all samples, `[timesteps, 1, ...]`.
+    It is the same for all samples that are at the same timestep: `[timesteps, 1, ...]`, or `[timesteps, batch, ...]`.
     """
-    rows = node.timed_current()
+    rows = node.timed_current()[:, 0]
     # One row of zeros stands for all timesteps behind the last.
     padded = tf.pad(tf.constant(rows, tf.float32), [[0, 1]] + [[0, 0]] * (rows.ndim - 1))
-    places = tf.minimum(block.timestep + tf.range(block.timesteps), len(rows))
-    return Current(tf.broadcast_to(tf.gather(padded, places), [block.timesteps, 1, *node.shape]))
+    places = tf.minimum(block.places(), len(rows))
+    return Current(tf.broadcast_to(tf.gather(padded, places), tf.concat([tf.shape(places), node.shape], axis=0)))
 
 
 def wait_then_step(
@@ -49,6 +49,7 @@ def wait_then_step(
     # No block waits longer; behind these timesteps, all can be stepped at once.
     head, rank = min(node.start, block.timesteps), potential.shape.rank
     each = tf.concat([[block.timesteps], tf.shape(potential)], axis=0)
+    places = spread(block.places(), rank)
     currents = [
         current._replace(value=tf.broadcast_to(current.value, each)) if current.value.shape.rank != rank else current
         for current in currents
@@ -58,7 +59,7 @@ def wait_then_step(
         now = [Current(_at(current.value, offset, rank), current.gain) for current in currents]
         waiting, fired = node.neuron.integrate(potential, summed(now)), tf.zeros_like(potential)
         if not block.options.one_block:
-            waits = block.timestep + offset < node.start
+            waits = places[offset] < node.start
             stepped = step(now, potential, counts, 1)
             waiting = tf.where(waits, waiting, stepped.membrane_potential)
             fired = tf.where(waits, fired, stepped.spikes[0])
