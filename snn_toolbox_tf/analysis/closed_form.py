@@ -8,6 +8,7 @@ reset and v0 added once, the network equals one forward pass in spike counts:
 on the normalised graph, in float64 (cf. Deng & Gu 2021, equation 9). It shares no code with the time loop.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -63,17 +64,36 @@ class ClosedForm:
 
     def __call__(self, x: Any, timesteps: int) -> tuple[dict[str, np.ndarray], Any]:
         """Evaluates it."""
+        inputs = as_arrays(x, self._exact.graph, argument="x")
+        counts, outputs = self.of_tensors(
+            {name: tf.constant(array, tf.float32) for name, array in inputs.items()}, timesteps
+        )
+        return {name: count.numpy() for name, count in counts.items()}, keras.tree.map_structure(np.asarray, outputs)
+
+    def of_tensors(self, inputs: Mapping[str, tf.Tensor], timesteps: int) -> tuple[dict[str, tf.Tensor], Any]:
+        """Evaluates it for tensors, also while a function is traced.
+
+        Args:
+            inputs: A tensor per input, float32 `[batch, ...]`.
+            timesteps: T.
+
+        Returns:
+            Spike counts per population, float64 `[batch, ...]`, and the decoded outputs, float32, in the source's structure.
+        """
         exact, graph = self._exact, self._exact.graph
-        inputs = as_arrays(x, graph, argument="x")
-        known = {name: tf.constant(array.astype(np.float32), tf.float64) for name, array in inputs.items()}
+        known = {name: tf.cast(tensor, tf.float64) for name, tensor in inputs.items()}
         totals = exact.run(
             _analog_totals(exact, known, timesteps),
             population=lambda node, total: _count(node, total, timesteps),
             synapse=lambda node, totals: _total(exact, node, totals, timesteps),
         )
-        counts = {node.name: totals[node.name].numpy() for node in graph.of_type(Population)}
-        outputs = exact.decode([totals[readout.node] / timesteps for readout in graph.readouts])
-        return counts, keras.tree.map_structure(np.asarray, outputs)
+        counts = {node.name: totals[node.name] for node in graph.of_type(Population)}
+        return counts, exact.decode([totals[readout.node] / timesteps for readout in graph.readouts])
+
+    @property
+    def layers(self) -> list[keras.layers.Layer]:
+        """What holds its weights, in float64."""
+        return [*self._exact.layers.values(), *(layer for decoder in self._exact.decoders for layer in decoder)]
 
 
 def _is_normalised(node: Population) -> bool:

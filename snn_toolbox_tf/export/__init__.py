@@ -1,1 +1,1 @@
-"""Ways out of Keras."""
+"""Ways out of Keras: model servers, TFLite, NIR."""

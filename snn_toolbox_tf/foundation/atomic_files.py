@@ -45,6 +45,33 @@ def replacing_path(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
 
 
 @contextlib.contextmanager
+def new_folder(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
+    """Gives a temporary path for a folder, which becomes `path` when the block ends without an error.
+
+    Args:
+        path: The folder to write; the folder that it is in is created.
+
+    Yields:
+        A path in a folder beside the target, where nothing is yet.
+
+    Raises:
+        FileExistsError: At the end, if something has come to `path` meanwhile. It is kept.
+    """
+    target = pathlib.Path(os.path.abspath(path))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as folder:
+        written = pathlib.Path(folder) / target.name
+        yield written
+        try:
+            # A folder takes the place of an empty one, and of nothing else.
+            os.rename(written, target)
+        except OSError as error:
+            if not target.exists():
+                raise
+            raise FileExistsError(f"'{path}' has come to exist meanwhile, and is kept. Try again.") from error
+
+
+@contextlib.contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     """Opens a binary file that takes the place of `path` when the block ends without an error; see `replacing_path`."""
     with replacing_path(path) as written, open(written, "wb") as file:

@@ -136,8 +136,7 @@ class SimulatedModel(TrainableModel):
             ((16, 10, 3), (16, 10, 8))
         """
         self._warn_of_other_timesteps(timesteps, outputs)
-        self._settle()
-        with self._fine_tuning.held_on_grid():
+        with self.settled():
             return simulate(
                 self._runner,
                 x,

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from snn_toolbox_tf.export.saved_model import export_saved_model
+from snn_toolbox_tf.model.saved_model import Endpoint, export_saved_model
 from snn_toolbox_tf.foundation.argument_checks import (
     check_one_of,
     check_positive_integer,
@@ -106,6 +106,11 @@ class SpikingModel(SimulatedModel):
         return self._network
 
     @property
+    def runner(self) -> Runner:
+        """What runs the network."""
+        return self._runner
+
+    @property
     def input_options(self) -> InputOptions:
         """How input is encoded."""
         return self._runner.input_options
@@ -158,8 +163,7 @@ class SpikingModel(SimulatedModel):
             IsADirectoryError: If it is a folder that holds something else.
         """
         check_target(filepath, overwrite=overwrite)
-        self._settle()
-        with self._fine_tuning.held_on_grid(), replacing_path(filepath) as written:
+        with self.settled(), replacing_path(filepath) as written:
             super().save(os.fspath(written), zipped=zipped, **kwargs)
 
     def export(self, filepath: Any, format: str = "tf_saved_model", verbose: bool | None = None, **kwargs: Any) -> None:
@@ -182,13 +186,14 @@ class SpikingModel(SimulatedModel):
                 "A SpikingModel exports to format='tf_saved_model', without further options. "
                 f"Received: format={format!r}, {sorted(kwargs)}"
             )
-        self._settle()
-        with self._fine_tuning.held_on_grid():
+        with self.settled():
             export_saved_model(
                 filepath,
                 self,
-                lambda *inputs: self.run(inputs[0] if len(inputs) == 1 else list(inputs)),
-                self._serving_signature(),
+                Endpoint(
+                    lambda *inputs: self.run(inputs[0] if len(inputs) == 1 else list(inputs)),
+                    self.input_signature(),
+                ),
                 verbose=bool(verbose),
             )
 
@@ -220,7 +225,8 @@ class SpikingModel(SimulatedModel):
             "name": self.name,
         }
 
-    def _serving_signature(self) -> list[tf.TensorSpec]:
+    def input_signature(self) -> list[tf.TensorSpec]:
+        """Returns what a function of the inputs takes, in their order, with names that signatures may have."""
         frames = (None,) if self.input_options.mode == "frames" else ()
         nodes = inputs_of(self._network.graph)
         return [

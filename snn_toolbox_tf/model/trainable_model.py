@@ -53,6 +53,13 @@ class TrainableModel(keras.Model):
             self.conversion = dataclasses.replace(self.conversion, fine_tuned=True)
             self._trace_anew()
 
+    @contextlib.contextmanager
+    def settled(self) -> Iterator[None]:
+        """Holds the weights on their grid in a `with` block, whether they were changed before or are being trained."""
+        self._settle()
+        with self._fine_tuning.held_on_grid():
+            yield
+
     def compile(self, *args: Any, **kwargs: Any) -> None:
         """Configures loss and metrics for `evaluate`, see `keras.Model.compile`; a loss is not needed."""
         # Keras keeps the old loss if none is given; here a new `compile` replaces everything.

@@ -111,6 +111,15 @@ class OperationCounter:
         }
         return synaptic, multiply
 
+    def fan_out_totals(self) -> dict[str, np.ndarray]:
+        """Returns what a spike of each neuron costs, all synapses together: float64 `[neurons]` by population (and input)."""
+        return {source: fan_outs.numpy().sum(axis=1) for source, (_, fan_outs) in self._fan_outs().items()}
+
+    def multiplied(self) -> tuple[float, float]:
+        """Returns the multiply-accumulates of a sample, all synapses together: made once, and per timestep."""
+        once = sum(cost.fan_out.sum() for cost in self._costs if cost.reads == "constant")
+        return float(once), float(sum(cost.fan_out.sum() for cost in self._costs if cost.reads == "current"))
+
     def _fan_outs(self) -> dict[str, tuple[list[str], tf.Tensor]]:
         """Where each spike of a population (or input) goes: names of synapses, and fan-outs, float64 `[neurons, synapses]`.
 

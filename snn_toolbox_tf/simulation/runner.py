@@ -16,6 +16,7 @@ from snn_toolbox_tf.simulation.event_plan import NOTHING_PLANNED, EventPlan, pla
 from snn_toolbox_tf.simulation.inputs import InputOptions
 from snn_toolbox_tf.simulation.loop import Segment, TimeLoop
 from snn_toolbox_tf.simulation.operations import OperationCounter
+from snn_toolbox_tf.simulation.parts import run_in_parts
 from snn_toolbox_tf.simulation.streams import Streams
 
 
@@ -183,34 +184,15 @@ class Runner:
         frames = first.shape[1] if self.input_options.mode == "frames" else None
         one_block = timesteps if self.schedule == "layer_synchronous" else None
         blocking = self.blocking([frames or timesteps], first.shape[0], one_block)
-        if first.shape[0] is not None and first.shape[0] <= blocking.micro_batch:
-            totals = self._run_part(inputs, tf.constant(0), timesteps, blocking)
-        else:
-            totals = self._run_in_parts(inputs, timesteps, blocking)
+        graph = self.network.graph
+        totals = run_in_parts(
+            lambda part, start: self._run_part(part, start, timesteps, blocking),
+            inputs,
+            blocking.micro_batch,
+            [tf.TensorSpec([None, *graph[readout.node].shape], tf.float64) for readout in graph.readouts],
+        )
         steps = tf.shape(first)[1] if self.input_options.mode == "frames" else timesteps
         return self.loop().decoded(totals, steps, self.schedule)
-
-    def _run_in_parts(self, inputs: dict[str, tf.Tensor], timesteps: int, blocking: Blocking) -> list[tf.Tensor]:
-        count, size = tf.shape(next(iter(inputs.values())))[0], blocking.micro_batch
-        # At least one part, so that an empty batch has outputs of the right shape.
-        parts = tf.maximum((count + size - 1) // size, 1)
-        graph = self.network.graph
-        arrays = tuple(
-            tf.TensorArray(tf.float64, parts, infer_shape=False, element_shape=[None, *graph[readout.node].shape])
-            for readout in graph.readouts
-        )
-
-        def body(part: tf.Tensor, arrays: tuple[Any, ...]) -> tuple[tf.Tensor, tuple[Any, ...]]:
-            start = part * size
-            sliced = {name: value[start : start + size] for name, value in inputs.items()}
-            totals = self._run_part(sliced, start, timesteps, blocking)
-            return part + 1, tuple(array.write(part, total) for array, total in zip(arrays, totals, strict=True))
-
-        _, arrays = tf.while_loop(lambda part, _: part < parts, body, (tf.constant(0), arrays), parallel_iterations=1)
-        return [
-            tf.ensure_shape(array.concat(), [None, *graph[readout.node].shape])
-            for array, readout in zip(arrays, graph.readouts, strict=True)
-        ]
 
     def _run_part(
         self, inputs: dict[str, tf.Tensor], start: tf.Tensor, timesteps: int, blocking: Blocking

@@ -58,8 +58,7 @@ class Streams:
         """Returns the state of streams before their first timestep.
 
         Args:
-            sample_index: A number for each stream, int64 `[batch]`: what it draws of Poisson input depends on it, if there is
-                any.
+            sample_index: A number for each stream, int64 `[batch]`; Poisson draws depend on it.
 
         Returns:
             Their state, float64 `[batch, size]`.

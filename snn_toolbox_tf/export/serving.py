@@ -1,0 +1,230 @@
+"""`export_serving`: a network for TensorFlow Serving, under the next version number."""
+
+import json
+import os
+import pathlib
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from snn_toolbox_tf.analysis.closed_form import ClosedForm
+from snn_toolbox_tf.export.serving_signatures import Asked, ServedNetwork
+from snn_toolbox_tf.export.warmup import replay, warmup_requests, write_requests
+from snn_toolbox_tf.foundation.argument_checks import check_timesteps
+from snn_toolbox_tf.foundation.atomic_files import new_folder, replacing
+from snn_toolbox_tf.model import SpikingModel
+from snn_toolbox_tf.model.saved_model import write_endpoints
+from snn_toolbox_tf.simulation.early_exit import EarlyExit, check_early_exit
+from snn_toolbox_tf.version import __version__
+
+#: Where a model server keeps files that are no part of the graph.
+EXTRA = "assets.extra"
+DESCRIPTION = "snn_toolbox_tf.json"
+
+
+def export_serving(
+    model_snn: SpikingModel,
+    folder: str | os.PathLike[str],
+    *,
+    version: int | None = None,
+    timesteps: int | Sequence[int] | None = None,
+    early_exit: EarlyExit | None = None,
+    closed_form: bool = False,
+    warmup: Any = None,
+) -> pathlib.Path:
+    """Writes a network for TensorFlow Serving: a SavedModel of stock operations in `folder/<version>`.
+
+    It appears there whole or not at all, so that a server that watches the folder never sees half of one. Every input and
+    output has the batch as its first axis. Its signatures are
+
+    - `serving_default`: the inputs -> the decoded outputs, by name;
+    - `rates`: likewise, and for each sample its `timesteps`, `synaptic_operations`, `multiply_accumulates` and the number of
+      spikes of each population;
+    - `initial_state` and `step`, for streams: one timestep with the state given and returned, since a server keeps none;
+    - `timesteps_<T>`, if there are several T; `closed_form`, if it is asked for.
+
+    Args:
+        model_snn: The network.
+        folder: The model's folder, with a folder for each version in it; its name is the model's name for a server.
+        version: Number of the version; one above the highest that is there if None.
+        timesteps: T of `serving_default`, or several: the first is its T. The model's own if None.
+        early_exit: When samples have their answer before; `serving_default` then gives `timesteps` as well.
+        closed_form: Whether there shall be a signature `closed_form`, which computes in one pass what the layer-synchronous
+            schedule gives. It holds the weights in float64 once more.
+        warmup: A few samples in the structure of the inputs: requests of each signature are written, which the server runs
+            before it answers any. They are run here before they are written. Needs the extra `serving`.
+
+    Returns:
+        The version's folder.
+
+    Raises:
+        FileExistsError: If the version exists.
+        NotADirectoryError: If `folder` is a file.
+        ValueError: For options that do not fit the network, a folder that is a SavedModel itself, and a network that needs
+            other operations than TensorFlow's own.
+        ImportError: If the extra for warm-up requests is not installed.
+
+    Example:
+        >>> import keras, numpy as np, snn_toolbox_tf as snn, tempfile
+        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(8, "relu"), keras.layers.Dense(3)])
+        >>> model_snn = snn.convert_keras(model, np.random.default_rng(0).random((10, 4), "float32"))
+        >>> snn.export_serving(model_snn, tempfile.mkdtemp() + "/digits").name
+        '1'
+    """
+    asked = _checked(model_snn, timesteps, early_exit, closed_form)
+    base = pathlib.Path(folder)
+    target = base / str(_next_version(base) if version is None else _checked_version(base, version))
+    with model_snn.settled():
+        network = ServedNetwork(model_snn, asked)
+        endpoints = network.endpoints()
+        requests = None if warmup is None else warmup_requests(base.name, model_snn, endpoints, warmup)
+        with new_folder(target) as written:
+            write_endpoints(written, network.holders, endpoints, verbose=False)
+            extra = written / EXTRA
+            extra.mkdir()
+            (extra / DESCRIPTION).write_text(json.dumps(_description(model_snn, network, asked), indent=1) + "\n")
+            if requests is not None:
+                write_requests(extra, requests)
+                replay(written)
+    return target
+
+
+def write_serving_config(
+    folder: str | os.PathLike[str],
+    *,
+    labels: dict[str, dict[str, int]] | None = None,
+    batch_size: int = 64,
+    batch_timeout: float = 2.0,
+    overwrite: bool = False,
+) -> tuple[pathlib.Path, pathlib.Path]:
+    """Writes `models.config` and `batching.config` for all models of a folder, as TensorFlow Serving reads them.
+
+    Args:
+        folder: The folder that holds the models' folders. The server sees it as `/models`.
+        labels: Names for versions, by model: `{"digits": {"stable": 1, "canary": 2}}`. Without any, a model's newest version is
+            served; with labels, all versions that have one.
+        batch_size: Requests that come together are run together, up to so many samples.
+        batch_timeout: So long a request waits for others, in milliseconds.
+        overwrite: Whether files that are there are replaced.
+
+    Returns:
+        The two files.
+
+    Raises:
+        FileNotFoundError: If the folder holds no model.
+        FileExistsError: If a file exists and `overwrite` is False.
+        ValueError: If a label names a model or a version that is not there.
+    """
+    base = pathlib.Path(folder)
+    models = sorted(path.name for path in base.glob("*") if path.is_dir() and _versions(path))
+    if not models:
+        raise FileNotFoundError(
+            f"'{base}' holds no model. Expected folders with versions in them, such as '{base / 'digits' / '1'}', as "
+            "`snn_toolbox_tf.export_serving` writes them."
+        )
+    labels = labels or {}
+    for name, versions in labels.items():
+        known = _versions(base / name) if name in models else []
+        missing = sorted(set(versions.values()) - set(known))
+        if name not in models or missing:
+            raise ValueError(
+                f"`labels` names {f'versions {missing} of ' if name in models else ''}model '{name}', which '{base}' does not "
+                f"hold. It holds: { {model: _versions(base / model) for model in models} }"
+            )
+    entries = "".join(_model_entry(name, labels.get(name, {})) for name in models)
+    batching = (
+        f"max_batch_size {{ value: {batch_size} }}\nbatch_timeout_micros {{ value: {round(1000 * batch_timeout)} }}\n"
+        f"num_batch_threads {{ value: {os.cpu_count() or 1} }}\n"
+    )
+    contents = {base / "models.config": f"model_config_list {{\n{entries}}}\n", base / "batching.config": batching}
+    for path in contents:
+        if path.exists() and not overwrite:
+            raise FileExistsError(f"'{path}' exists. Pass `overwrite=True` to replace it.")
+    for path, text in contents.items():
+        with replacing(path) as file:
+            file.write(text.encode())
+    models_config, batching_config = contents
+    return models_config, batching_config
+
+
+def _model_entry(name: str, labels: dict[str, int]) -> str:
+    lines = [f'    name: "{name}"', f'    base_path: "/models/{name}"', '    model_platform: "tensorflow"']
+    if labels:
+        versions = " ".join(f"versions: {version}" for version in sorted(set(labels.values())))
+        lines.append(f"    model_version_policy {{ specific {{ {versions} }} }}")
+        lines += [
+            f'    version_labels {{ key: "{label}" value: {version} }}' for label, version in sorted(labels.items())
+        ]
+    return "\n".join(["  config {", *lines, "  }", ""])
+
+
+def _checked(
+    model_snn: SpikingModel, timesteps: int | Sequence[int] | None, early_exit: EarlyExit | None, closed_form: bool
+) -> Asked:
+    """Returns what is asked for, or raises an error if the network cannot do it."""
+    graph, mode, schedule = model_snn.network.graph, model_snn.input_options.mode, model_snn.runner.schedule
+    if mode == "frames" and (timesteps is not None or early_exit is not None):
+        raise ValueError(
+            f"SpikingModel '{model_snn.name}' takes frames, one a timestep, and runs through all that a request has. Expected "
+            "no `timesteps` and no `early_exit`; clients that want to stop earlier use the signature 'step'."
+        )
+    check_early_exit(early_exit, graph, schedule=schedule, recorded=())
+    listed = [model_snn.timesteps] if timesteps is None else timesteps
+    several = (listed,) if isinstance(listed, int) or not isinstance(listed, Sequence) else tuple(listed)
+    numbers = tuple(check_timesteps(each) for each in several)
+    if not numbers or len(set(numbers)) < len(numbers):
+        raise ValueError(f"Expected `timesteps` to be a number, or several different ones. Received: {timesteps!r}")
+    if closed_form and (mode != "analog" or not ClosedForm.holds_for(graph)):
+        raise ValueError(
+            "There is a closed form for constant (analog) input, soft reset without leak or signed spikes, and accumulated max "
+            f"pooling. SpikingModel '{model_snn.name}' is another network: export it with closed_form=False."
+        )
+    return Asked(numbers, early_exit, closed_form)
+
+
+def _versions(base: pathlib.Path) -> list[int]:
+    """Returns the numbers of the versions that are there, as a model server finds them."""
+    names = (path.name for path in base.glob("*") if path.is_dir())
+    return sorted(int(name) for name in names if re.fullmatch(r"\d+", name))
+
+
+def _next_version(base: pathlib.Path) -> int:
+    _check_base(base)
+    return max(_versions(base), default=0) + 1
+
+
+def _checked_version(base: pathlib.Path, version: int) -> int:
+    if isinstance(version, bool) or not isinstance(version, int) or version < 1:
+        raise ValueError(f"Expected `version` to be a whole number from 1 on. Received: {version!r}")
+    _check_base(base)
+    if version in _versions(base):
+        raise FileExistsError(
+            f"'{base}' has a version {version} already, which is kept. Expected another number, or None for the next one, "
+            f"{_next_version(base)}."
+        )
+    return version
+
+
+def _check_base(base: pathlib.Path) -> None:
+    if base.exists() and not base.is_dir():
+        raise NotADirectoryError(f"'{base}' is a file. Expected a folder for the model, in which versions get theirs.")
+    if (base / "saved_model.pb").exists():
+        raise ValueError(
+            f"'{base}' is a SavedModel itself. Expected the folder of a model, in which each version is a SavedModel."
+        )
+
+
+def _description(model_snn: SpikingModel, network: ServedNetwork, asked: Asked) -> dict[str, Any]:
+    """What clients may want to know, and the server does not tell."""
+    neurons = {node.name: node.shape for node in model_snn.network.graph if node.name in network.spike_names}
+    return {
+        "snn_toolbox_tf": __version__,
+        "timesteps": list(asked.timesteps),
+        "input": model_snn.input_options.mode,
+        "schedule": model_snn.runner.schedule,
+        "early_exit": None if asked.early_exit is None else vars(asked.early_exit),
+        "inputs": network.input_names,
+        "outputs": network.output_names,
+        "spikes": {name: {"output": output, "neurons": neurons[name]} for name, output in network.spike_names.items()},
+        "conversion": model_snn.conversion.summary,
+    }
