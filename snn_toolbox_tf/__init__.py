@@ -22,6 +22,8 @@ if not _is_command_line():
     from snn_toolbox_tf.conversion import CheckReport, check, convert_keras
     from snn_toolbox_tf.distillation import GradientCalibration
     from snn_toolbox_tf.experiment import Run, Sweep, run, sweep
+    from snn_toolbox_tf.export.serving import export_serving
+    from snn_toolbox_tf.export.serving_config import write_serving_config
     from snn_toolbox_tf.foundation.errors import ConversionError, UnsupportedModelError
     from snn_toolbox_tf.layers import SpikingNeurons
     from snn_toolbox_tf.model import ConversionRecord, SpikingModel
@@ -54,6 +56,7 @@ __all__ = [
     "check",
     "compare",
     "convert_keras",
+    "export_serving",
     "layers",
     "load_model",
     "neurons",
@@ -64,4 +67,5 @@ __all__ = [
     "sweep",
     "synapses",
     "with_trainable_thresholds",
+    "write_serving_config",
 ]

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from conftest import mostly_slow
 from engines import assert_engines_agree
+from serving_session import compile_server, serve
 
 import snn_toolbox_tf as snn
 from snn_toolbox_tf.analysis.closed_form import closed_form, inexact_nodes
@@ -94,6 +95,17 @@ def test_engines_give_the_same_spikes(name, request):
 
 
 @pytest.mark.few(1)
+@pytest.mark.long
+@pytest.mark.parametrize("name", mostly_slow(["resnet20", "lenet5"], ["lenet5"]))
+def test_a_served_network_answers_without_python_what_predict_does(name, request, tmp_path):
+    """Bit for bit, in batches of 1, 7 and 64, by the loader of the model server."""
+    _, model_snn, x, _ = request.getfixturevalue(name)
+    version = snn.export_serving(model_snn, tmp_path / name)
+    expected = model_snn.predict(x[:100], verbose=0)
+    for batch, outputs in serve(compile_server(tmp_path), version, x[:100], [1, 7, 64]).items():
+        np.testing.assert_array_equal(outputs, expected, err_msg=str(batch))
+
+
 @pytest.mark.parametrize("name", ["resnet20", "lenet5", "mnist_mlp"])
 def test_layer_synchronous_run_is_the_closed_form(name, request):
     _, model_snn, x, _ = request.getfixturevalue(name)

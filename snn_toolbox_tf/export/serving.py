@@ -3,15 +3,15 @@
 import json
 import os
 import pathlib
-import re
 from collections.abc import Sequence
 from typing import Any
 
 from snn_toolbox_tf.analysis.closed_form import ClosedForm
 from snn_toolbox_tf.export.serving_signatures import Asked, ServedNetwork
+from snn_toolbox_tf.export.versions import checked_version, next_version
 from snn_toolbox_tf.export.warmup import replay, warmup_requests, write_requests
 from snn_toolbox_tf.foundation.argument_checks import check_timesteps
-from snn_toolbox_tf.foundation.atomic_files import new_folder, replacing
+from snn_toolbox_tf.foundation.atomic_files import new_folder
 from snn_toolbox_tf.model import SpikingModel
 from snn_toolbox_tf.model.saved_model import write_endpoints
 from snn_toolbox_tf.simulation.early_exit import EarlyExit, check_early_exit
@@ -73,7 +73,7 @@ def export_serving(
     """
     asked = _checked(model_snn, timesteps, early_exit, closed_form)
     base = pathlib.Path(folder)
-    target = base / str(_next_version(base) if version is None else _checked_version(base, version))
+    target = base / str(next_version(base) if version is None else checked_version(base, version))
     with model_snn.settled():
         network = ServedNetwork(model_snn, asked)
         endpoints = network.endpoints()
@@ -89,75 +89,6 @@ def export_serving(
     return target
 
 
-def write_serving_config(
-    folder: str | os.PathLike[str],
-    *,
-    labels: dict[str, dict[str, int]] | None = None,
-    batch_size: int = 64,
-    batch_timeout: float = 2.0,
-    overwrite: bool = False,
-) -> tuple[pathlib.Path, pathlib.Path]:
-    """Writes `models.config` and `batching.config` for all models of a folder, as TensorFlow Serving reads them.
-
-    Args:
-        folder: The folder that holds the models' folders. The server sees it as `/models`.
-        labels: Names for versions, by model: `{"digits": {"stable": 1, "canary": 2}}`. Without any, a model's newest version is
-            served; with labels, all versions that have one.
-        batch_size: Requests that come together are run together, up to so many samples.
-        batch_timeout: So long a request waits for others, in milliseconds.
-        overwrite: Whether files that are there are replaced.
-
-    Returns:
-        The two files.
-
-    Raises:
-        FileNotFoundError: If the folder holds no model.
-        FileExistsError: If a file exists and `overwrite` is False.
-        ValueError: If a label names a model or a version that is not there.
-    """
-    base = pathlib.Path(folder)
-    models = sorted(path.name for path in base.glob("*") if path.is_dir() and _versions(path))
-    if not models:
-        raise FileNotFoundError(
-            f"'{base}' holds no model. Expected folders with versions in them, such as '{base / 'digits' / '1'}', as "
-            "`snn_toolbox_tf.export_serving` writes them."
-        )
-    labels = labels or {}
-    for name, versions in labels.items():
-        known = _versions(base / name) if name in models else []
-        missing = sorted(set(versions.values()) - set(known))
-        if name not in models or missing:
-            raise ValueError(
-                f"`labels` names {f'versions {missing} of ' if name in models else ''}model '{name}', which '{base}' does not "
-                f"hold. It holds: { {model: _versions(base / model) for model in models} }"
-            )
-    entries = "".join(_model_entry(name, labels.get(name, {})) for name in models)
-    batching = (
-        f"max_batch_size {{ value: {batch_size} }}\nbatch_timeout_micros {{ value: {round(1000 * batch_timeout)} }}\n"
-        f"num_batch_threads {{ value: {os.cpu_count() or 1} }}\n"
-    )
-    contents = {base / "models.config": f"model_config_list {{\n{entries}}}\n", base / "batching.config": batching}
-    for path in contents:
-        if path.exists() and not overwrite:
-            raise FileExistsError(f"'{path}' exists. Pass `overwrite=True` to replace it.")
-    for path, text in contents.items():
-        with replacing(path) as file:
-            file.write(text.encode())
-    models_config, batching_config = contents
-    return models_config, batching_config
-
-
-def _model_entry(name: str, labels: dict[str, int]) -> str:
-    lines = [f'    name: "{name}"', f'    base_path: "/models/{name}"', '    model_platform: "tensorflow"']
-    if labels:
-        versions = " ".join(f"versions: {version}" for version in sorted(set(labels.values())))
-        lines.append(f"    model_version_policy {{ specific {{ {versions} }} }}")
-        lines += [
-            f'    version_labels {{ key: "{label}" value: {version} }}' for label, version in sorted(labels.items())
-        ]
-    return "\n".join(["  config {", *lines, "  }", ""])
-
-
 def _checked(
     model_snn: SpikingModel, timesteps: int | Sequence[int] | None, early_exit: EarlyExit | None, closed_form: bool
 ) -> Asked:
@@ -165,7 +96,7 @@ def _checked(
     graph, mode, schedule = model_snn.network.graph, model_snn.input_options.mode, model_snn.runner.schedule
     if mode == "frames" and (timesteps is not None or early_exit is not None):
         raise ValueError(
-            f"SpikingModel '{model_snn.name}' takes frames, one a timestep, and runs through all that a request has. Expected "
+            f"SpikingModel '{model_snn.name}' takes frames, and runs through all that a request has. Expected "
             "no `timesteps` and no `early_exit`; clients that want to stop earlier use the signature 'step'."
         )
     check_early_exit(early_exit, graph, schedule=schedule, recorded=())
@@ -176,42 +107,10 @@ def _checked(
         raise ValueError(f"Expected `timesteps` to be a number, or several different ones. Received: {timesteps!r}")
     if closed_form and (mode != "analog" or not ClosedForm.holds_for(graph)):
         raise ValueError(
-            "There is a closed form for constant (analog) input, soft reset without leak or signed spikes, and accumulated max "
-            f"pooling. SpikingModel '{model_snn.name}' is another network: export it with closed_form=False."
+            "There is a closed form for constant (analog) input, soft reset without leak or signed spikes, and accumulated "
+            f"max pooling. SpikingModel '{model_snn.name}' is another network: export it with closed_form=False."
         )
     return Asked(numbers, early_exit, closed_form)
-
-
-def _versions(base: pathlib.Path) -> list[int]:
-    """Returns the numbers of the versions that are there, as a model server finds them."""
-    names = (path.name for path in base.glob("*") if path.is_dir())
-    return sorted(int(name) for name in names if re.fullmatch(r"\d+", name))
-
-
-def _next_version(base: pathlib.Path) -> int:
-    _check_base(base)
-    return max(_versions(base), default=0) + 1
-
-
-def _checked_version(base: pathlib.Path, version: int) -> int:
-    if isinstance(version, bool) or not isinstance(version, int) or version < 1:
-        raise ValueError(f"Expected `version` to be a whole number from 1 on. Received: {version!r}")
-    _check_base(base)
-    if version in _versions(base):
-        raise FileExistsError(
-            f"'{base}' has a version {version} already, which is kept. Expected another number, or None for the next one, "
-            f"{_next_version(base)}."
-        )
-    return version
-
-
-def _check_base(base: pathlib.Path) -> None:
-    if base.exists() and not base.is_dir():
-        raise NotADirectoryError(f"'{base}' is a file. Expected a folder for the model, in which versions get theirs.")
-    if (base / "saved_model.pb").exists():
-        raise ValueError(
-            f"'{base}' is a SavedModel itself. Expected the folder of a model, in which each version is a SavedModel."
-        )
 
 
 def _description(model_snn: SpikingModel, network: ServedNetwork, asked: Asked) -> dict[str, Any]:

@@ -7,7 +7,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from snn_toolbox_tf.model.saved_model import Endpoint, export_saved_model
 from snn_toolbox_tf.foundation.argument_checks import (
     check_one_of,
     check_positive_integer,
@@ -20,6 +19,7 @@ from snn_toolbox_tf.graph import Graph
 from snn_toolbox_tf.graph.file_format import graph_from_config, graph_to_config
 from snn_toolbox_tf.grid import reproducibility_exceptions
 from snn_toolbox_tf.model.conversion_record import ConversionRecord
+from snn_toolbox_tf.model.saved_model import Endpoint, export_saved_model
 from snn_toolbox_tf.model.saving import check_target, model_from_description, refuse_hdf5
 from snn_toolbox_tf.model.simulated_model import SimulatedModel
 from snn_toolbox_tf.network import Network, inputs_of

@@ -112,7 +112,7 @@ class OperationCounter:
         return synaptic, multiply
 
     def fan_out_totals(self) -> dict[str, np.ndarray]:
-        """Returns what a spike of each neuron costs, all synapses together: float64 `[neurons]` by population (and input)."""
+        """Returns what a spike of each neuron costs, all synapses together: float64 `[neurons]` by its population."""
         return {source: fan_outs.numpy().sum(axis=1) for source, (_, fan_outs) in self._fan_outs().items()}
 
     def multiplied(self) -> tuple[float, float]:
