@@ -24,6 +24,7 @@ if not _is_command_line():
     from snn_toolbox_tf.experiment import Run, Sweep, run, sweep
     from snn_toolbox_tf.export.serving import export_serving
     from snn_toolbox_tf.export.serving_config import write_serving_config
+    from snn_toolbox_tf.export.tflite import export_tflite
     from snn_toolbox_tf.foundation.errors import ConversionError, UnsupportedModelError
     from snn_toolbox_tf.layers import SpikingNeurons
     from snn_toolbox_tf.model import ConversionRecord, SpikingModel
@@ -57,6 +58,7 @@ __all__ = [
     "compare",
     "convert_keras",
     "export_serving",
+    "export_tflite",
     "layers",
     "load_model",
     "neurons",

@@ -19,6 +19,7 @@ from snn_toolbox_tf.model.saved_model import Endpoint, foreign_operations, stock
 
 PLAIN = {"threshold_rule": "percentile"}
 RULE = snn.EarlyExit(confidence=0.5, every=2)
+HELD = []
 
 
 @pytest.fixture(scope="module")
@@ -39,9 +40,10 @@ def version(network, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def signatures(version):
-    # Held, because its variables live as long as it does.
     loaded = tf.saved_model.load(str(version))
-    yield loaded.signatures
+    # Variables live as long as what was loaded.
+    HELD.append(loaded)
+    return loaded.signatures
 
 
 def outputs_of(result, name="classes_softmax"):
@@ -185,7 +187,7 @@ class TestVersions:
         assert snn.export_serving(small, base, version=7).name == "7"
         assert snn.export_serving(small, base).name == "8"
         assert sorted(path.name for path in base.iterdir()) == ["1", "7", "8"]
-        with pytest.raises(FileExistsError, match="has a version 7 already, which is kept.*the next one, 9"):
+        with pytest.raises(FileExistsError, match=r"has a version 7 already, which is kept.*the next one, 9"):
             snn.export_serving(small, base, version=7)
         for version in (0, -1, True, "2", 1.0):
             with pytest.raises(ValueError, match="`version` to be a whole number from 1 on"):
@@ -193,7 +195,7 @@ class TestVersions:
 
     def test_places_that_are_taken(self, small, tmp_path):
         (tmp_path / "file").write_text("mine")
-        with pytest.raises(NotADirectoryError, match="is a file. Expected a folder for the model"):
+        with pytest.raises(NotADirectoryError, match=r"is a file. Expected a folder for the model"):
             snn.export_serving(small, tmp_path / "file")
         assert (tmp_path / "file").read_text() == "mine"
         small.export(tmp_path / "saved")
@@ -256,7 +258,7 @@ snn.export_serving(model_snn, sys.argv[1] + "/models/net")
         x = zoo.data_for(model, 8)
         frames = np.repeat(x[:, np.newaxis], 3, axis=1)
         takes_frames = snn.convert_keras(model, frames, timesteps=3, input="frames", **PLAIN)
-        with pytest.raises(ValueError, match="takes frames, and runs through all.*no `timesteps` and no `early_exit`"):
+        with pytest.raises(ValueError, match=r"takes frames, and runs through all.*no `timesteps` and no `early_exit`"):
             snn.export_serving(takes_frames, tmp_path / "net", timesteps=5)
         with pytest.raises(ValueError, match="There is a closed form for constant"):
             snn.export_serving(takes_frames, tmp_path / "net", closed_form=True)
@@ -300,14 +302,14 @@ class TestConfiguration:
     def test_files_are_kept_unless_told_otherwise(self, tmp_path):
         (tmp_path / "digits" / "1").mkdir(parents=True)
         (tmp_path / "models.config").write_text("mine")
-        with pytest.raises(FileExistsError, match="models.config' exists. Pass `overwrite=True`"):
+        with pytest.raises(FileExistsError, match=r"models.config' exists. Pass `overwrite=True`"):
             snn.write_serving_config(tmp_path)
         assert (tmp_path / "models.config").read_text() == "mine"
         snn.write_serving_config(tmp_path, overwrite=True)
         assert "digits" in (tmp_path / "models.config").read_text()
 
     def test_what_is_not_there_has_no_label(self, tmp_path):
-        with pytest.raises(FileNotFoundError, match="holds no model. Expected folders with versions"):
+        with pytest.raises(FileNotFoundError, match=r"holds no model. Expected folders with versions"):
             snn.write_serving_config(tmp_path)
         (tmp_path / "digits" / "1").mkdir(parents=True)
         with pytest.raises(ValueError, match=r"names versions \[2\] of model 'digits'.*It holds: {'digits': \[1\]}"):

@@ -20,10 +20,12 @@ class Network:
     Args:
         graph: A graph of InputNode, Synapse, MaxPool and Population nodes, with its weights, or (from a file) without.
         dtype: The dtype of all layers; by default each node's own.
+        sum_dtype: The dtype of what grows with time, sums of currents, and of decoders.
     """
 
-    def __init__(self, graph: Graph, dtype: str | None = None) -> None:
+    def __init__(self, graph: Graph, dtype: str | None = None, sum_dtype: str = "float64") -> None:
         self.graph = graph
+        self.sum_dtype = tf.as_dtype(sum_dtype)
         self.layers: dict[str, keras.layers.Layer] = {}
         for node in graph:
             if isinstance(node, Population):
@@ -31,7 +33,7 @@ class Network:
             elif isinstance(node, (Synapse, MaxPool)):
                 shapes = [(None, *graph[name].shape) for name in node.inputs]
                 self.layers[node.name] = build_layer(node.layer, node.name, dtype or node.dtype, shapes)
-        self.decoders = [_build_decoder(graph, readout) for readout in graph.readouts]
+        self.decoders = [_build_decoder(graph, readout, sum_dtype) for readout in graph.readouts]
 
     def keep_weights_in_layers(self) -> None:
         """Leaves the weights to the layers, which may change them: the graph holds none any more."""
@@ -131,13 +133,13 @@ class Network:
     def decode(self, means: list[Any]) -> Any:
         """Applies the readouts' decoders to time-averaged currents; returns float32 in the source's output structure.
 
-        Decoders compute in float64: what softmax loses in the last bits depends on the size of the batch.
+        Decoders compute in float64, unless told otherwise: what softmax loses in the last bits depends on the batch size.
         """
         outputs = []
         for mean, decoder in zip(means, self.decoders, strict=True):
             output = tf.cast(mean, tf.float32)
             if decoder:
-                output = tf.cast(output, tf.float64)
+                output = tf.cast(output, self.sum_dtype)
             with tf.name_scope("decoder"):
                 for layer in decoder:
                     output = layer(output)
@@ -171,11 +173,11 @@ def _arrays(layer: keras.layers.Layer) -> dict[str, np.ndarray]:
     return {name: keras.ops.convert_to_numpy(variable) for name, variable in variables_of(layer).items()}
 
 
-def _build_decoder(graph: Graph, readout: Readout) -> list[keras.layers.Layer]:
+def _build_decoder(graph: Graph, readout: Readout, dtype: str) -> list[keras.layers.Layer]:
     layers: list[keras.layers.Layer] = []
     shape: tuple[int | None, ...] = (None, *graph[readout.node].shape)
     for place, spec in enumerate(readout.decoder):
-        layers.append(build_layer(spec, f"{readout.name}_decoded_{place}", "float64", [shape]))
+        layers.append(build_layer(spec, f"{readout.name}_decoded_{place}", dtype, [shape]))
         layers[-1].trainable = False
         shape = layers[-1].compute_output_shape(shape)
     return layers

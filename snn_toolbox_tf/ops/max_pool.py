@@ -31,7 +31,7 @@ class Window:
 
 def reference(current: tf.Tensor, accumulated: tf.Tensor, window: Window) -> tuple[tf.Tensor, tf.Tensor]:
     """Pools accumulated currents with TensorFlow operations; see `ops.accumulate_max_pool`."""
-    sums = accumulated + tf.cumsum(tf.cast(current, tf.float64), axis=0)
+    sums = accumulated + tf.cumsum(tf.cast(current, accumulated.dtype), axis=0)
     every = tf.concat([accumulated[tf.newaxis], sums], axis=0)
     merged = tf.reshape(every, [-1, *accumulated.shape[1:]])
     pooled = tf.nn.max_pool2d(merged, window.pool, window.strides, window.padding.upper())
@@ -61,7 +61,7 @@ def winner_take_all(current: tf.Tensor, accumulated: tf.Tensor, window: Window) 
         >>> passed.numpy().ravel().tolist()  # the second wins, then both (the first is taken), then the first
         [1.0, 1.0, 1.0]
     """
-    sums = accumulated + tf.cumsum(tf.cast(current, tf.float64), axis=0)
+    sums = accumulated + tf.cumsum(tf.cast(current, accumulated.dtype), axis=0)
     merged = tf.reshape(sums, [-1, *accumulated.shape[1:]])
     _, winners = tf.nn.max_pool_with_argmax(
         merged, window.pool, window.strides, window.padding.upper(), include_batch_in_index=True

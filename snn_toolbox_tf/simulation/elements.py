@@ -49,7 +49,8 @@ def network_elements(
         elif not isinstance(node, InputNode):
             raise TypeError(f"Node '{node.name}' ({type(node).__name__}) has no place in a spiking network.")
     return elements | {
-        readout_key(readout): ReadoutElement(readout, graph[readout.node].shape) for readout in graph.readouts
+        readout_key(readout): ReadoutElement(readout, graph[readout.node].shape, network.sum_dtype)
+        for readout in graph.readouts
     }
 
 
@@ -140,7 +141,7 @@ class MaxPoolElement(Element):
 
     def initial_state(self, batch_size: tf.Tensor, options: BlockOptions) -> NodeState:
         """Nothing has come in yet."""
-        return {"accumulated": zeros(batch_size, self._input_shape, tf.float64)}
+        return {"accumulated": zeros(batch_size, self._input_shape, self._network.sum_dtype)}
 
     def run(self, inputs: list[Signal], state: NodeState, block: Block) -> Outcome:
         """Pools by the node's rule; what does not change in time, once."""

@@ -43,7 +43,7 @@ class FrameInput(AnalogInput):
 
     def run(self, inputs: list[Signal], state: NodeState, block: Block) -> Outcome:
         """Gives the frames of the block."""
-        frames = tf.gather(block.inputs[self._name], tf.range(block.offset, block.offset + block.timesteps), axis=1)
+        frames = tf.gather(block.inputs[self._name], block.offset + tf.range(block.timesteps), axis=1)
         order = [1, 0, *range(2, frames.shape.rank)]
         return Outcome(Signal.of(merged(tf.cast(tf.transpose(frames, order), self._dtype)), constant=False))
 

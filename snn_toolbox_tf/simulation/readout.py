@@ -15,25 +15,26 @@ def readout_key(readout: Readout) -> str:
 
 
 class ReadoutElement(Element):
-    """An output, which keeps the sum of its current over time, in float64: over all timesteps, until its window begins.
+    """An output, which keeps the sum of its current over time: over all timesteps, until its window begins.
 
     Args:
         readout: The readout.
         shape: Shape of its current without the batch axis.
+        dtype: Of the sum, float64 where it is to be exact.
     """
 
-    def __init__(self, readout: Readout, shape: tuple[int, ...]) -> None:
+    def __init__(self, readout: Readout, shape: tuple[int, ...], dtype: tf.DType = tf.float64) -> None:
         super().__init__([readout.node])
-        self._readout, self._shape = readout, shape
-        self.recordable = {"sum": (tf.float64, shape)}
+        self._readout, self._shape, self._dtype = readout, shape, dtype
+        self.recordable = {"sum": (dtype, shape)}
 
     def initial_state(self, batch_size: tf.Tensor, options: BlockOptions) -> NodeState:
         """Nothing has come in yet."""
-        return {"sum": zeros(batch_size, self._shape, tf.float64)}
+        return {"sum": zeros(batch_size, self._shape, self._dtype)}
 
     def run(self, inputs: list[Signal], state: NodeState, block: Block) -> Outcome:
         """Adds up the current."""
-        every = by_timestep(tf.cast(inputs[0].at_every_step(block.timesteps), tf.float64), block.timesteps)
+        every = by_timestep(tf.cast(inputs[0].at_every_step(block.timesteps), self._dtype), block.timesteps)
         total, added = state["sum"], every
         start = window_start(self._readout, block.options.schedule)
         places = spread(block.places(), total.shape.rank)
@@ -72,4 +73,4 @@ def time_average(start: int, total: tf.Tensor, timesteps: Any) -> tf.Tensor:
     timesteps = tf.convert_to_tensor(timesteps, tf.int32)
     summed = tf.where(timesteps > start, timesteps - start, timesteps)
     shape = tf.concat([tf.shape(summed), tf.ones(total.shape.rank - summed.shape.rank, tf.int32)], axis=0)
-    return total / tf.reshape(tf.cast(summed, tf.float64), shape)
+    return total / tf.reshape(tf.cast(summed, total.dtype), shape)

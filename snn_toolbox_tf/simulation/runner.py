@@ -189,7 +189,7 @@ class Runner:
             lambda part, start: self._run_part(part, start, timesteps, blocking),
             inputs,
             blocking.micro_batch,
-            [tf.TensorSpec([None, *graph[readout.node].shape], tf.float64) for readout in graph.readouts],
+            [tf.TensorSpec([None, *graph[readout.node].shape], self.network.sum_dtype) for readout in graph.readouts],
         )
         steps = tf.shape(first)[1] if self.input_options.mode == "frames" else timesteps
         return self.loop().decoded(totals, steps, self.schedule)
