@@ -112,7 +112,7 @@ def _shown(value: Any) -> str:
 
 def names_of_variables() -> str:
     """Returns tables of the names that plot_vars and log_vars take."""
-    from snn_toolbox_tf.config.sections import LOG_VARIABLES, PLOTS
+    from snn_toolbox_tf.config.output_sections import LOG_VARIABLES, PLOTS
 
     plots = [[_code(name), _listed(f"plots/{figure}.png" for figure in figures)] for name, figures in PLOTS.items()]
     recordings = [[_code(name), _RECORDINGS[name]] for name in LOG_VARIABLES]

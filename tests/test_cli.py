@@ -13,6 +13,7 @@ import weakref
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from rich.console import Console
 
 import snn_toolbox_tf as snn
@@ -63,6 +64,82 @@ def test_a_model_is_run_without_a_configuration(folder, capsys, monkeypatch):
     flags = ["--duration", "4", "--plot-vars", "{}", "--log-dir-of-current-run", "here", "--json"]
     assert main(["run", "net.keras", *flags]) == 0
     assert json.loads(capsys.readouterr().out)["report"] == str(folder / "here" / "report.html")
+
+
+@pytest.fixture
+def converted(folder):
+    """The same, with the network converted."""
+    assert (
+        main(["convert", str(folder / "net.keras"), "--threshold-rule", "percentile", "--timesteps", "4", "--quiet"])
+        == 0
+    )
+    return folder
+
+
+def test_export_writes_versions_for_a_model_server(converted, capsys, monkeypatch):
+    monkeypatch.chdir(converted)
+    for version in ("1", "2"):
+        assert main(["export", "net_snn.keras", "--format", "serving", "--json"]) == 0
+        written = pathlib.Path(json.loads(capsys.readouterr().out)["path"])
+        assert written == converted / "serving" / "net_snn" / version
+        assert (written / "saved_model.pb").is_file()
+    assert main(["export", "net_snn.keras", "--format", "serving", "--export-version", "2"]) == 2
+    assert "has a version 2 already" in capsys.readouterr().err
+    flags = [
+        "--format",
+        "serving",
+        "--output",
+        "models/small",
+        "--export-timesteps",
+        "3, 6",
+        "--exit-confidence",
+        "0.9",
+    ]
+    assert main(["export", "net_snn.keras", *flags, "--closed-form", "--warmup-samples", "2"]) == 0
+    signatures = tf.saved_model.load(str(converted / "models" / "small" / "1")).signatures
+    assert {"serving_default", "timesteps_3", "timesteps_6", "closed_form", "rates", "step"} <= set(signatures)
+    assert "timesteps" in signatures["serving_default"].structured_outputs
+    assert (converted / "models" / "small" / "1" / "assets.extra" / "tf_serving_warmup_requests").is_file()
+
+
+def test_export_writes_files(converted, capsys):
+    for kind in ("tflite", "keras"):
+        target = converted / f"copy.{kind}"
+        assert main(["export", str(converted / "net_snn.keras"), "--format", kind, "--output", str(target)]) == 0
+        assert target.is_file()
+        assert main(["export", str(converted / "net_snn.keras"), "--format", kind, "--output", str(target)]) == 2
+        assert "exists. Choose another export_path, or replace it with" in capsys.readouterr().err
+        assert (
+            main(
+                ["export", str(converted / "net_snn.keras"), "--format", kind, "--output", str(target.with_suffix(""))]
+            )
+            == 2
+        )
+        assert f"ends in .{kind}" in capsys.readouterr().err
+
+
+def test_export_says_what_is_missing(converted, capsys):
+    assert main(["export", str(converted / "net_snn.keras")]) == 2
+    assert "Expected a format to export to: --format serving, nir, tflite or keras" in capsys.readouterr().err
+    assert main(["export", str(converted / "net.keras"), "--format", "serving"]) == 2
+    assert "is no converted network" in capsys.readouterr().err
+    (converted / "file").write_text("mine")
+    assert (
+        main(["export", str(converted / "net_snn.keras"), "--format", "serving", "--output", str(converted / "file")])
+        == 2
+    )
+    assert "is a file. Expected a folder for the model" in capsys.readouterr().err
+
+
+def test_a_run_exports_its_network(folder, capsys):
+    """Relative paths start at the configuration file's folder; a place that is taken is told before any work."""
+    with open(folder / "config.ini", "a") as file:
+        file.write("[export]\nexport_format = serving\nexport_path = models/small\n")
+    assert main(["run", str(folder / "config.ini"), "--threshold-rule", "percentile"]) == 0
+    assert f"exported: {folder / 'models' / 'small' / '1'}" in capsys.readouterr().out
+    flags = ["--overwrite", "--export-version", "1"]
+    assert main(["run", str(folder / "config.ini"), *flags]) == 2
+    assert "has a version 1 already" in capsys.readouterr().err
 
 
 def test_check_says_what_becomes_of_a_model(folder, capsys):

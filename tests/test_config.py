@@ -66,6 +66,26 @@ def write(folder, text, name="config.ini"):
     return path
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"export_format": "nir", "closed_form": True},
+            r"closed_form = True: this says what a model server gets.*= nir",
+        ),
+        ({"export_format": "tflite", "export_timesteps": [4, 8]}, r"a tflite file runs one number of timesteps.*4, 8"),
+        ({"export_format": "keras", "export_timesteps": [4]}, r"a keras file has no number of timesteps of its own"),
+        (
+            {"export_format": "nir", "param_values": [1, 2]},
+            r"one network is exported, and a parameter sweep makes several",
+        ),
+    ],
+)
+def test_exports_that_contradict_themselves(changes, message):
+    with pytest.raises(snn.ConfigurationError, match=message):
+        snn.Settings().replace(**changes)
+
+
 def test_default_ini_is_the_defaults_in_code():
     path = TEMPLATES / "default.ini"
     assert path.read_text() == documented_defaults()

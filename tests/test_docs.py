@@ -19,7 +19,8 @@ import snn_toolbox_tf as snn
 from snn_toolbox_tf.cli import main
 from snn_toolbox_tf.config import SECTIONS, fields_of
 from snn_toolbox_tf.config.foreign import FOREIGN_KEYS
-from snn_toolbox_tf.config.sections import ALIASES, LOG_VARIABLES, SECTION_OF
+from snn_toolbox_tf.config.output_sections import LOG_VARIABLES
+from snn_toolbox_tf.config.sections import ALIASES, SECTION_OF
 
 ROOT = pathlib.Path(__file__).parents[1]
 DOCS = ROOT / "docs"

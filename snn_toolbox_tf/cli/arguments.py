@@ -26,6 +26,18 @@ _OF_EVALUATE = (
     *_OF_BOTH,
     *("evaluate_ann", "num_to_test", "sample_idxs_to_test", "batch_size", "top_k", "block_length", "engine"),
 )
+_OF_EXPORT = (
+    *_OF_BOTH,
+    *(
+        "export_format",
+        "export_version",
+        "export_timesteps",
+        "exit_confidence",
+        "closed_form",
+        "warmup_samples",
+        "overwrite",
+    ),
+)
 
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -120,6 +132,20 @@ def build_parser() -> argparse.ArgumentParser:
     )
     _add_common(evaluate)
     _add_settings(evaluate, _OF_EVALUATE)
+
+    export = commands.add_parser(
+        "export",
+        help="write a converted network for a model server, for other simulators, or for small devices",
+        description="Writes a converted network in another format: serving, a version for TensorFlow Serving, in a folder "
+        "of versions; nir, the intermediate representation of neuromorphic tools; tflite; keras, a copy. With a "
+        "configuration file, the network is converted first if [tools] convert says so.",
+        epilog="example: snn-toolbox-tf export model_snn.keras --format serving. This writes serving/model_snn/1.",
+        allow_abbrev=False,
+    )
+    export.add_argument("source", metavar="SNN_OR_CONFIG", help="a converted network (.keras) or a configuration file")
+    export.add_argument("--output", metavar="PATH", help="where to write, in place of [export] export_path")
+    _add_common(export)
+    _add_settings(export, _OF_EXPORT)
 
     template = commands.add_parser(
         "template",

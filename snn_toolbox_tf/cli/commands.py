@@ -14,6 +14,7 @@ from snn_toolbox_tf.config import Settings, read_settings
 from snn_toolbox_tf.config.files import file_stem
 from snn_toolbox_tf.conversion.check import CheckReport, check
 from snn_toolbox_tf.conversion.search import LARGEST_TIMESTEPS
+from snn_toolbox_tf.experiment.exports import check_export, export_network
 from snn_toolbox_tf.experiment.options import conversion_options
 from snn_toolbox_tf.experiment.preparation import load_converted, prepare
 from snn_toolbox_tf.experiment.run_folder import holds_run
@@ -93,12 +94,16 @@ def run_run(request: Request, screen: Screen) -> int:
     with _progress(settings, screen) as progress:
         finished = run_prepared(prepared, resume=request.resume, progress=progress)
     data: dict[str, Any] = {"folder": str(finished.folder), "network": str(finished.network)}
+    places = f"spiking network: {finished.network}"
+    if finished.exported:
+        data["exported"] = str(finished.exported)
+        places += f"\nexported: {finished.exported}"
     if finished.record is None:
-        screen.result(f"spiking network: {finished.network}", data)
+        screen.result(places, data)
         return 0
     record = finished.record
     data |= {"report": str(finished.report), **headline(record), "conversion": record.conversion, "notes": record.notes}
-    places = f"spiking network: {finished.network}\nreport: {finished.report}"
+    places += f"\nreport: {finished.report}"
     screen.result(f"{summarize(record)}\n\n{places}", data)
     return 0
 
@@ -144,6 +149,23 @@ def run_evaluate(request: Request, screen: Screen) -> int:
     return 0
 
 
+def run_export(request: Request, screen: Screen) -> int:
+    """Writes a converted network in another format."""
+    settings = request.settings
+    check_export(settings)
+    with _progress(settings, screen) as progress:
+        if settings.tools.convert or settings.tools.simulate:
+            prepared = prepare(settings)
+            progress.stage("converting")
+            model_snn, samples = convert_prepared(prepared, progress).model_snn, prepared.samples
+        else:
+            model_snn, samples = load_converted(settings), None
+        progress.stage("exporting")
+        written = export_network(settings, model_snn, samples)
+    screen.result(str(written), {"format": settings.export.export_format, "path": str(written)})
+    return 0
+
+
 def _as_converted(settings: Settings, model_snn: SpikingModel, flags: dict[str, Any]) -> Settings:
     """Returns settings with the converted network's own number of timesteps and input, unless flags say otherwise.
 
@@ -166,4 +188,5 @@ COMMANDS: dict[str, Callable[[Request, Screen], int]] = {
     "run": run_run,
     "convert": run_convert,
     "evaluate": run_evaluate,
+    "export": run_export,
 }

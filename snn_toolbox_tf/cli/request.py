@@ -47,7 +47,7 @@ def read_request(arguments: argparse.Namespace) -> Request:
     configured = source.suffix not in MODEL_SUFFIXES
     if configured:
         settings = read_settings(source)
-    elif arguments.command == "evaluate":
+    elif arguments.command in ("evaluate", "export"):
         settings = _of_model(source, filename_snn=source.name, convert=False, evaluate_ann=False)
     else:
         settings = _of_model(source, filename_ann=source.name)
@@ -56,6 +56,15 @@ def read_request(arguments: argparse.Namespace) -> Request:
     output = pathlib.Path(settings.paths.path_wd, f"{snn_name(settings)}.keras")
     if arguments.command == "run":
         return Request(settings, flags, configured, output, resume=arguments.resume)
+    if arguments.command == "export":
+        settings = settings.replace(simulate=bool(settings.export.warmup_samples), evaluate_ann=False)
+        if settings.export.export_format is None:
+            raise ConfigurationError(
+                "Expected a format to export to: --format serving, nir, tflite or keras, or [export] export_format."
+            )
+        if arguments.output:
+            settings = settings.replace(export_path=os.path.abspath(arguments.output))
+        return Request(settings, flags, configured, output)
     if arguments.command == "convert":
         settings = settings.replace(simulate=False, convert=True)
         output = pathlib.Path(arguments.output) if arguments.output else output

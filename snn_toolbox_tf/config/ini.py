@@ -20,7 +20,7 @@ from snn_toolbox_tf.config.settings import Settings, key_of, read_value, write_v
 from snn_toolbox_tf.foundation.argument_checks import did_you_mean
 
 #: Settings that are folders.
-PATH_KEYS = ("path_wd", "dataset_path", "log_dir_of_current_run")
+PATH_KEYS = ("path_wd", "dataset_path", "log_dir_of_current_run", "export_path")
 
 
 def read_settings(path: str | os.PathLike[str]) -> Settings:
@@ -118,15 +118,15 @@ def resolve_paths(settings: Settings, folder: str | os.PathLike[str]) -> Setting
     def resolved(path: Any) -> str:
         return os.path.normpath(start / str(path))
 
-    paths, swept = settings.paths, settings.parameter_sweep
-    changes = {key: resolved(getattr(paths, key)) for key in PATH_KEYS if getattr(paths, key)}
+    swept = settings.parameter_sweep
+    given = {
+        key: value for section in ("paths", "export") for key, value in settings.items(section) if key in PATH_KEYS
+    }
+    changes = {key: resolved(value) for key, value in given.items() if value}
     if swept.param_name in PATH_KEYS:
         swept = dataclasses.replace(swept, param_values=tuple(map(resolved, swept.param_values)))
-    return dataclasses.replace(
-        settings,
-        paths=dataclasses.replace(paths, **{"path_wd": str(start), **changes}),
-        parameter_sweep=swept,
-    )
+    absolute = settings.replace(**{"path_wd": str(start), **changes})
+    return dataclasses.replace(absolute, parameter_sweep=swept)
 
 
 def write_settings(settings: Settings) -> str:

@@ -8,6 +8,7 @@ import math
 from typing import Any
 
 from snn_toolbox_tf.config import lists, values
+from snn_toolbox_tf.config.output_sections import Export, Output, ParameterSweep
 from snn_toolbox_tf.config.section import Section, setting
 
 MAX_POOLINGS = {"accumulated": "accumulated", "winner_take_all": "winner_take_all", "fir_max": "winner_take_all"}
@@ -15,26 +16,6 @@ RESETS = {"Reset by subtraction": "subtract", "Reset to zero": "zero", "subtract
 #: Named here once more, because the command line answers before what does them is imported; a test holds both together.
 THRESHOLD_RULES = ("percentile", "maximum", "mean_square_error", "local_threshold_balancing")
 CORRECTIONS = ("shift", "biases", "thresholds", "initial_potentials", "neuron_potentials", "weights", "timed_biases")
-#: Variables to keep, by snn_toolbox's name.
-LOG_VARIABLES = ("activations_n_b_l", "spiketrains_n_b_l_t", "mem_n_b_l_t", "synaptic_operations_b_t")
-#: The plots of the report that each of snn_toolbox's names asks for; the report's own names mean themselves.
-PLOTS = {
-    "error_t": ("accuracy", "error"),
-    "early_exit": ("early_exit",),
-    "spikerates": ("firing_rates",),
-    "spikecounts": ("rate_histograms",),
-    "hist_spikerates_activations": ("rate_histograms",),
-    "activations": ("correlation",),
-    "normalization_activations": ("correlation",),
-    "correlation": ("correlation",),
-    "operations": ("operations",),
-    "spiketrains": ("raster",),
-    "v_mem": ("membrane",),
-    "confusion_matrix": ("confusion",),
-    "input_image": ("input",),
-}
-
-
 #: In place of a number of timesteps: it is to be found.
 AUTO = "auto"
 _POSITIVE = values.number(0, math.inf, open_low=True, expected="a positive number")
@@ -272,50 +253,6 @@ class Conversion(Section):
     )
 
 
-@dataclasses.dataclass(frozen=True)
-class ParameterSweep(Section):
-    """One run per value of one setting."""
-
-    param_name: str = setting(
-        "v_thresh", values.text("a key"), "The setting to vary: any key of the other sections.", "nothing"
-    )
-    param_values: tuple[Any, ...] = setting(
-        (), lists.sweep_values(), "The values to run; no sweep if empty.", "nothing"
-    )
-    param_logscale: bool = setting(False, values.boolean(), "Plot with a logarithmic axis.", "nothing")
-
-
-@dataclasses.dataclass(frozen=True)
-class Output(Section):
-    """What is kept and shown."""
-
-    plot_vars: tuple[str, ...] = setting(
-        ("all",),
-        lists.names(_same("all", *PLOTS), "plots of the report"),
-        "Plots of the report; {} for none.",
-        "nothing",
-    )
-    log_vars: tuple[str, ...] = setting(
-        (),
-        lists.names(_same("all", *LOG_VARIABLES), "variables to keep"),
-        "What to keep of all samples, in recordings/.",
-        "simulation",
-    )
-    sample_to_plot: int = setting(
-        0, values.integer(0), "The tested sample that raster and membrane plots show.", "nothing"
-    )
-    neurons_to_plot: tuple[str, ...] = setting(
-        (),
-        lists.names(None, "neurons as population/index"),
-        "Neurons of the membrane plot, as population/flat index (conv1_relu/17); some of each population if empty.",
-        "nothing",
-    )
-    verbose: int = setting(1, values.integer(0, 3), "0: no progress; 1 or more: progress.", "nothing")
-    overwrite: bool = setting(
-        False, values.boolean(), "Whether a finished run of this folder may be replaced.", "nothing"
-    )
-
-
 SECTIONS: dict[str, type[Section]] = {
     section.name(): section
     for section in (
@@ -329,6 +266,7 @@ SECTIONS: dict[str, type[Section]] = {
         Cell,
         ParameterSweep,
         Output,
+        Export,
     )
 }
 

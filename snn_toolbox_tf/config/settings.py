@@ -13,6 +13,7 @@ from snn_toolbox_tf.config.sections import (
     SECTIONS,
     Cell,
     Conversion,
+    Export,
     GradientCalibration,
     Input,
     Normalization,
@@ -53,6 +54,7 @@ class Settings:
     cell: Cell = dataclasses.field(default_factory=Cell)
     parameter_sweep: ParameterSweep = dataclasses.field(default_factory=ParameterSweep)
     output: Output = dataclasses.field(default_factory=Output)
+    export: Export = dataclasses.field(default_factory=Export)
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -60,6 +62,7 @@ class Settings:
             raise ConfigurationError("[input] poisson_input and frame_input exclude each other. Received: both True.")
         self._check_duration()
         self._check_calibration()
+        self._check_export()
         if self.simulation.schedule == "layer_synchronous" and self.cell.reset != "subtract":
             raise ConfigurationError("[simulation] schedule = layer_synchronous needs [cell] reset = subtract.")
         if self.simulation.schedule == "layer_synchronous" and (
@@ -123,6 +126,34 @@ class Settings:
                 f"[gradient_calibration] {', '.join(given)}: this says how a network learns by gradient. Received: "
                 f"[normalization] calibration = {self.normalization.calibration}. Set calibration = gradient, or leave it "
                 "out."
+            )
+
+    def _check_export(self) -> None:
+        export = self.export
+        for_serving = ("export_version", "exit_confidence", "closed_form", "warmup_samples")
+        defaults = Export()
+        given = [
+            f"{key} = {getattr(export, key)}" for key in for_serving if getattr(export, key) != getattr(defaults, key)
+        ]
+        if export.export_format is not None and self.parameter_sweep.param_values:
+            raise ConfigurationError(
+                f"[export] export_format = {export.export_format}: one network is exported, and a parameter sweep makes "
+                "several. Leave param_values empty, or export the network of one of its runs with `snn-toolbox-tf export`."
+            )
+        if given and export.export_format not in ("serving", None):
+            raise ConfigurationError(
+                f"[export] {', '.join(given)}: this says what a model server gets. Received: export_format = "
+                f"{export.export_format}. Set export_format = serving, or leave it out."
+            )
+        if export.export_timesteps and export.export_format not in ("serving", "tflite", None):
+            raise ConfigurationError(
+                f"[export] export_timesteps: a {export.export_format} file has no number of timesteps of its own. Leave it "
+                "empty."
+            )
+        if len(export.export_timesteps) > 1 and export.export_format == "tflite":
+            raise ConfigurationError(
+                "[export] export_timesteps: a tflite file runs one number of timesteps. "
+                f"Received: {', '.join(map(str, export.export_timesteps))}."
             )
 
     @property

@@ -7,7 +7,7 @@ import numpy as np
 
 from snn_toolbox_tf.analysis.activations import run_as_ann
 from snn_toolbox_tf.config import Settings
-from snn_toolbox_tf.config.sections import LOG_VARIABLES
+from snn_toolbox_tf.config.output_sections import LOG_VARIABLES
 from snn_toolbox_tf.foundation import atomic_files
 from snn_toolbox_tf.model import SpikingModel
 from snn_toolbox_tf.network.input_data import Batch

@@ -17,6 +17,7 @@ from snn_toolbox_tf.conversion import convert_graph
 from snn_toolbox_tf.experiment.build_record import build_record
 from snn_toolbox_tf.experiment.comparison import compare_activity
 from snn_toolbox_tf.experiment.evaluation import Evaluation, Evaluator, names_of
+from snn_toolbox_tf.experiment.exports import check_export, export_network
 from snn_toolbox_tf.experiment.notes import noted
 from snn_toolbox_tf.experiment.options import (
     conversion_options,
@@ -49,12 +50,14 @@ class Run:
         network: The file of the converted network in it.
         model_snn: The spiking network.
         record: Everything that the report shows; None if nothing was simulated.
+        exported: What was written for use elsewhere, if [export] says so.
     """
 
     folder: pathlib.Path
     network: pathlib.Path
     model_snn: SpikingModel
     record: RunRecord | None = dataclasses.field(repr=False)
+    exported: pathlib.Path | None = None
 
     @property
     def report(self) -> pathlib.Path:
@@ -198,6 +201,7 @@ def run_prepared(
         place: Where to write, if the run's folder belongs to a larger whole that is put into its place later.
     """
     settings = prepared.settings
+    check_export(settings, prepared.name)
     name = file_stem(settings, prepared.name)
     target, overwrite = place or run_folder(settings, name), settings.output.overwrite or place is not None
     with RunFolder(target, prepared.fingerprint, overwrite=overwrite, resume=resume) as folder:
@@ -218,7 +222,11 @@ def run_prepared(
         with atomic_files.replacing(folder.path / "config.ini") as file:
             file.write(write_settings(settings).encode())
         finished = folder.finish()
-        return Run(finished, finished / f"{name}.keras", converted.model_snn, record)
+    exported = None
+    if settings.export.export_format is not None:
+        progress.stage("exporting")
+        exported = export_network(settings, converted.model_snn, prepared.samples, prepared.name)
+    return Run(finished, finished / f"{name}.keras", converted.model_snn, record, exported)
 
 
 def simulate_prepared(

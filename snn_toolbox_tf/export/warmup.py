@@ -33,7 +33,7 @@ def warmup_requests(name: str, model_snn: SpikingModel, endpoints: Mapping[str, 
         ImportError: If the package with the messages is not installed.
         ValueError: If the samples do not fit the network.
     """
-    log = _prediction_log()
+    log = require_messages()
     frames = model_snn.input_options.mode == "frames"
     graph = model_snn.network.graph
     arrays = as_arrays(samples, graph, argument="warmup", frames=frames)
@@ -72,7 +72,7 @@ def replay(version: pathlib.Path) -> int:
     Raises:
         ValueError: If one gives what is no number.
     """
-    log = _prediction_log()
+    log = require_messages()
     loaded = tf.saved_model.load(str(version))
     count = 0
     for record in tf.data.TFRecordDataset(str(version / "assets.extra" / FILE)):
@@ -89,7 +89,12 @@ def replay(version: pathlib.Path) -> int:
     return count
 
 
-def _prediction_log() -> Any:
+def require_messages() -> Any:
+    """Returns the module with TensorFlow Serving's messages of logged requests.
+
+    Raises:
+        ImportError: If it is not installed.
+    """
     try:
         from tensorflow_serving.apis import prediction_log_pb2
     except ImportError as error:
