@@ -46,7 +46,7 @@ def signatures(version):
     return loaded.signatures
 
 
-def outputs_of(result, name="classes_softmax"):
+def outputs_of(result, name="classes"):
     return result[name].numpy()
 
 

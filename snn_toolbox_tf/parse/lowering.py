@@ -52,7 +52,9 @@ class Lowering:
             self.origins.append(Origin(name, "InputLayer"))
             names.append(name)
         self._lower(trace, "")
-        output_names = list(getattr(trace.model, "output_names", []))
+        # Keras names an output after its layer, also where that has an activation of its own.
+        sequential = isinstance(trace.model, keras.Sequential)
+        output_names = [trace.model.layers[-1].name] if sequential else list(getattr(trace.model, "output_names", []))
         outputs = keras.tree.flatten(trace.clone.output)
         for index, tensor in enumerate(outputs):
             name = output_names[index] if len(output_names) == len(outputs) else self._value[id(tensor)]

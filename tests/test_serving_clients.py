@@ -1,0 +1,194 @@
+"""The clients of the documentation, word for word, against stand-ins that answer as the model server documents it."""
+
+import concurrent.futures
+import contextlib
+import json
+import pathlib
+import sys
+import threading
+import urllib.error
+import urllib.request
+
+import keras
+import numpy as np
+import pytest
+from test_docs import DOCS, blocks
+from test_real_models import load_example
+
+import snn_toolbox_tf as snn
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory):
+    """A network with the names of the page, and its version."""
+    model = keras.Sequential([keras.Input((8, 8, 1), name="image"), keras.layers.Conv2D(4, 3, activation="relu")])
+    model.add(keras.layers.Flatten())
+    model.add(keras.layers.Dense(10, activation="softmax", name="digit"))
+    x = np.random.default_rng(0).random((1210, 8, 8, 1), "float32")
+    model_snn = snn.convert_keras(model, x[:50], timesteps=6, threshold_rule="percentile")
+    version = snn.export_serving(model_snn, tmp_path_factory.mktemp("models") / "digits")
+    return model_snn, x, version
+
+
+@pytest.fixture(scope="module")
+def streaming():
+    """The example's module."""
+    return load_example("streaming_server")
+
+
+@pytest.fixture(scope="module")
+def address(network, streaming):
+    """Where the example answers."""
+    with streaming.make_server(network[2].parent, 0) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def post(address, path, content):
+    body = content if isinstance(content, bytes) else json.dumps(content).encode()
+    try:
+        with urllib.request.urlopen(f"{address}{path}", data=body, timeout=60) as answer:
+            return json.load(answer)
+    except urllib.error.HTTPError as error:
+        return {"status": error.code, **json.load(error)}
+
+
+def page_code(word):
+    (code,) = [code for code in blocks((DOCS / "serving.md").read_text(), "py") if word in code]
+    return code
+
+
+def test_the_page_s_rest_client(network, address):
+    model_snn, x, _ = network
+    names = {"x": x}
+    exec(page_code("def ask").replace("http://localhost:8501", address), names)
+    np.testing.assert_array_equal(names["probabilities"], model_snn.predict(x[1200:1203], verbose=0))
+    result = model_snn.simulate(x[1200:1203], outputs="last")
+    np.testing.assert_allclose(names["cost"], sum(result.synaptic_operations.values()))
+    exec(page_code('"initial_state"'), names)
+    frames = x[1200:1208][np.newaxis]
+    expected = model_snn.simulate(frames, timesteps=8, input="frames", outputs="last").outputs[-1]
+    np.testing.assert_array_equal(names["output"], expected)
+
+
+def test_the_page_s_grpc_client(network, streaming):
+    grpc = pytest.importorskip("grpc")
+    apis = pytest.importorskip("tensorflow_serving.apis")
+    import tensorflow as tf
+    from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
+
+    assert apis
+    model_snn, x, version = network
+    model = streaming.Model(version.parent)
+
+    class StandIn(prediction_service_pb2_grpc.PredictionServiceServicer):
+        def Predict(self, request, context):
+            inputs = {name: tf.make_ndarray(value) for name, value in request.inputs.items()}
+            response = predict_pb2.PredictResponse()
+            for name, value in model.run(request.model_spec.signature_name, inputs).items():
+                response.outputs[name].CopyFrom(tf.make_tensor_proto(value))
+            return response
+
+    server = grpc.server(concurrent.futures.ThreadPoolExecutor(2))
+    prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(StandIn(), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    names = {"x": x}
+    try:
+        exec(page_code("grpc").replace("localhost:8500", f"127.0.0.1:{port}"), names)
+    finally:
+        server.stop(0).wait()
+    np.testing.assert_array_equal(names["answer"], model_snn.predict(x[1200:1203], verbose=0))
+
+
+def test_answers_by_rows_and_by_columns(network, address):
+    """The four forms of the REST documentation."""
+    model_snn, x, _ = network
+    expected = model_snn.predict(x[:2], verbose=0).tolist()
+    path = "/v1/models/digits:predict"
+    assert post(address, path, {"instances": x[:2].tolist()}) == {"predictions": expected}
+    assert post(address, path, {"instances": [{"image": row} for row in x[:2].tolist()]}) == {"predictions": expected}
+    assert post(address, path, {"inputs": x[:2].tolist()}) == {"outputs": expected}
+    several = post(
+        address, "/v1/models/digits/versions/1:predict", {"signature_name": "rates", "instances": x[:2].tolist()}
+    )
+    assert [row["digit"] for row in several["predictions"]] == expected
+    assert {row["timesteps"] for row in several["predictions"]} == {6}
+    with urllib.request.urlopen(f"{address}/v1/models/digits") as answer:
+        assert json.load(answer)["model_version_status"][0]["state"] == "AVAILABLE"
+
+
+@pytest.mark.parametrize(
+    ("path", "content", "message"),
+    [
+        ("/v1/models/other:predict", {"instances": [1]}, "There is nothing at /v1/models/other:predict"),
+        ("/v1/models/digits/versions/9:predict", {"inputs": [1]}, "has no version 9"),
+        ("/v1/models/digits:predict", {"signature_name": "none", "inputs": {"x": 1}}, "has no signature none"),
+        ("/v1/models/digits:predict", {"inputs": {"x": 1}}, r"takes \['image'\]. Received: \['x'\]"),
+        ("/v1/models/digits:predict", {"inputs": [[1]]}, "do not fit signature serving_default"),
+        ("/v1/models/digits:predict", {}, "either 'instances' or 'inputs'"),
+        ("/v1/models/digits:predict", {"instances": []}, "a list of samples"),
+        ("/v1/models/digits:predict", b"{", "Expecting property name"),
+        ("/v1/models/digits:predict", [], "Expected a JSON object"),
+        ("/v1/streams/a:step", {}, "Expected 'frame'"),
+    ],
+)
+def test_bad_requests_are_told(path, content, message, address):
+    answer = post(address, path, content)
+    assert answer["status"] == 400
+    with contextlib.nullcontext(), pytest.raises(ValueError, match=message):
+        raise ValueError(answer["error"])
+
+
+def test_several_clients_have_states_apart(network, address):
+    """They take turns, one begins later and one starts again: each has what it would have alone."""
+    model_snn, x, _ = network
+    frames = {client: x[place : place + 5] for client, place in (("a", 0), ("b", 10), ("c", 20))}
+    expected = {
+        client: model_snn.simulate(own[np.newaxis], timesteps=5, input="frames").outputs[:, 0]
+        for client, own in frames.items()
+    }
+    turns = [("a", 0), ("b", 0), ("a", 1), ("b", 1), ("c", 0), ("a", 2), ("c", 1), ("b", 2)]
+    for client, t in turns:
+        answer = post(address, f"/v1/streams/{client}:step", {"frame": frames[client][t].tolist()})
+        assert answer["timesteps"] == t + 1
+        np.testing.assert_array_equal(answer["outputs"]["digit"], expected[client][t])
+    post(address, "/v1/streams/a:reset", {})
+    for t in range(2):
+        answer = post(address, "/v1/streams/a:step", {"frame": frames["a"][t].tolist()})
+        np.testing.assert_array_equal(answer["outputs"]["digit"], expected["a"][t])
+    with concurrent.futures.ThreadPoolExecutor(3) as pool:
+        paths = [f"/v1/streams/d{number}:step" for number in range(6)]
+        answers = list(pool.map(lambda path: post(address, path, {"frame": frames["b"][0].tolist()}), paths))
+    for answer in answers:
+        np.testing.assert_array_equal(answer["outputs"]["digit"], expected["b"][0])
+
+
+@pytest.mark.long
+def test_recordings_of_an_event_camera_are_streamed(data_dir, capsys, monkeypatch):
+    """State is carried on within a recording, and forgotten between two."""
+    example = load_example("nmnist_streaming")
+    frames, labels = example.load_recordings(data_dir / "nmnist_test_100.npz")
+    with np.load(data_dir / "nmnist_test_100.npz") as file:
+        kept = file["t"] < 1000 * example.MILLISECONDS * example.FRAMES
+        first = slice(file["offsets"][0], file["offsets"][1])
+        counts = np.zeros((34, 34, 2))
+        np.add.at(
+            counts, (file["y"][first][kept[first]], file["x"][first][kept[first]], file["p"][first][kept[first]]), 1
+        )
+    assert ((counts > 0) == (frames[0].sum(axis=0) > 0)).all()
+    keras.utils.set_random_seed(0)
+    model = example.train(frames[:50], labels[:50], 2)
+    options = {"input": "frames", "timesteps": example.FRAMES, "threshold_rule": "percentile"}
+    model_snn = snn.convert_keras(model, frames[:20], **options)
+    expected = model_snn.simulate(frames[50:52]).outputs
+    for place in (1, 0, 1):
+        np.testing.assert_array_equal(example.stream(model_snn, frames[50 + place]), expected[:, place])
+    monkeypatch.setattr(sys, "argv", ["nmnist_streaming.py", "--epochs", "1"])
+    monkeypatch.setenv("SNN_TOOLBOX_TF_DATA", str(data_dir))
+    example.main()
+    assert "50 recordings to train with, 50 others to test, 30 frames of 10 ms each" in capsys.readouterr().out
+    assert pathlib.Path(example.__file__).name == "nmnist_streaming.py"
