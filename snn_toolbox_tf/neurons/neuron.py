@@ -84,15 +84,14 @@ class Neuron(abc.ABC):
         """
         v = self.integrate(potential, current)
         fired = v >= threshold
-        spikes, emptied, kept = tf.cast(fired, v.dtype), fired, v
+        spikes, emptied = tf.cast(fired, v.dtype), fired
         if self.signed_spikes and net_spikes is not None:
             takes_back = (v < 0.0) & (net_spikes >= 1.0)
             spikes, emptied = spikes - tf.cast(takes_back, v.dtype), fired | takes_back
-            kept = tf.where(takes_back, v + threshold, v)
-        # Selecting, not multiplying by the spike: an infinite potential must not turn into NaN.
         if self.reset == "zero":
+            # Selecting, not multiplying by what is left: an infinite potential must not turn into NaN.
             return spikes, tf.where(emptied, 0.0, v)
-        return spikes, tf.where(fired, v - threshold, kept)
+        return spikes, v - spikes * threshold
 
     def counts(self, total: tf.Tensor, timesteps: int) -> tf.Tensor:
         """Returns the spike counts of neurons that first integrate all their input and then fire for as many timesteps.
