@@ -208,7 +208,7 @@ def test_values_and_names_are_explained(hooks):
 
 def test_help_of_every_command_is_shown(hooks):
     text = hooks.commands()
-    assert re.findall(r"^### (\w+)$", text, flags=re.MULTILINE) == ["check", "run", "convert", "evaluate"]
+    assert re.findall(r"^### (\w+)$", text, flags=re.MULTILINE) == ["check", "run", "convert", "evaluate", "export"]
     for key in SECTION_OF:
         assert f"--{key.replace('_', '-')}" in text
 
