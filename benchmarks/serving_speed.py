@@ -76,7 +76,9 @@ def main() -> None:
     parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--profile", action="store_true")
     arguments = parser.parse_args()
-    print(f"{versions()}; {os.cpu_count()} processors; T = {arguments.timesteps}. Time / T dense passes of the source.\n")
+    print(
+        f"{versions()}; {os.cpu_count()} processors; T = {arguments.timesteps}. Time / T dense passes of the source.\n"
+    )
     print("| network | batch | native ops | serving_default | rates | closed_form | T x step |")
     print("|---|---|---|---|---|---|---|")
     for name in arguments.networks:

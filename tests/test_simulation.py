@@ -99,18 +99,30 @@ def test_a_loop_that_would_have_nothing_to_do_is_not_traced(model_snn, x_mlp):
         result = model_snn.simulate(x_mlp, timesteps=timesteps, block_length=block_length, record="spikes")
         np.testing.assert_array_equal(result.spikes["hidden_relu"], expected.spikes["hidden_relu"][:timesteps])
         np.testing.assert_array_equal(result.outputs, expected.outputs[:timesteps])
-        assert sum(loops(function.graph) for function in model_snn._runner._traced.values()) == count
+        assert sum(loops(function.graph) for function in model_snn._runner._traced) == count
     # One segment that leaves timesteps over is enough.
     model_snn._runner.forget_traces()
     listed = model_snn.simulate(x_mlp, outputs=[8, 13], block_length=4)
     np.testing.assert_array_equal(listed.outputs, expected.outputs[[7, 12]])
-    assert max(loops(function.graph) for function in model_snn._runner._traced.values()) == 2
+    assert max(loops(function.graph) for function in model_snn._runner._traced) == 2
     for timesteps, count in ((16, 1), (13, 2)):
         run = tf.function(lambda x, t=timesteps: model_snn._runner.run_all(x, t), autograph=False)
         model_snn._runner.block_length = 4
         name = model_snn.network.graph.input_structure
         assert loops(run.get_concrete_function({name: tf.constant(x_mlp)}).graph) == count
         np.testing.assert_array_equal(run({name: tf.constant(x_mlp)}), expected.outputs[timesteps - 1])
+
+
+def test_traces_are_bounded(model_snn, x_mlp):
+    """However many ways of running a network there are, it keeps those that were used last, and all of them work."""
+    expected = model_snn.simulate(x_mlp, timesteps=24, outputs="last").outputs
+    for block_length in range(1, 21):
+        outputs = model_snn.simulate(x_mlp, timesteps=24, block_length=block_length, outputs="last").outputs
+        np.testing.assert_array_equal(outputs, expected)
+        assert len(model_snn._runner._traced) <= 16
+    for batch in range(1, 12):
+        model_snn(x_mlp[:batch])
+    assert model_snn._forward.experimental_get_tracing_count() <= 3
 
 
 def test_another_seed_is_not_traced_anew(model_snn, x_mlp):

@@ -37,7 +37,7 @@ class TrainableModel(keras.Model):
 
     def _trace_anew(self) -> None:
         """Drops all traced functions: they hold settings of layers, and the weights' place."""
-        self._forward = tf.function(self._runner.run_all, autograph=False)
+        self._forward = tf.function(self._runner.run_all, autograph=False, reduce_retracing=True)
         self._runner.forget_traces()
         self._forget_keras_functions()
 

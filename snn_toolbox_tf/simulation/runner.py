@@ -7,6 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from snn_toolbox_tf.foundation.recently_used import RecentlyUsed
 from snn_toolbox_tf.network import Network, inputs_of
 from snn_toolbox_tf.network.input_data import as_arrays
 from snn_toolbox_tf.simulation.block import BlockOptions, State
@@ -18,6 +19,9 @@ from snn_toolbox_tf.simulation.loop import Segment, TimeLoop
 from snn_toolbox_tf.simulation.operations import OperationCounter
 from snn_toolbox_tf.simulation.parts import run_in_parts
 from snn_toolbox_tf.simulation.streams import Streams
+
+#: Traces (and loops) that a runner keeps: more ways of running than these are rarely used in turn, and each takes memory.
+_MOST_KEPT = 16
 
 
 class Runner:
@@ -45,8 +49,8 @@ class Runner:
         self.block_length = block_length
         self.schedule, self.engine = schedule, engine
         self._plan: EventPlan | None = None
-        self._loops: dict[InputOptions, TimeLoop] = {}
-        self._traced: dict[Any, Any] = {}
+        self._loops = RecentlyUsed[TimeLoop](_MOST_KEPT)
+        self._traced = RecentlyUsed[Any](_MOST_KEPT)
         self._counters: dict[str, OperationCounter] = {}
         self._stream: State | None = None
         self._stream_samples = 0
@@ -78,9 +82,7 @@ class Runner:
     def loop(self, input_options: InputOptions | None = None) -> TimeLoop:
         """Returns the time loop for a way of encoding input; the runner's own if None."""
         options = input_options or self.input_options
-        if options not in self._loops:
-            self._loops[options] = TimeLoop(self.network, options, plan=self._event_plan())
-        return self._loops[options]
+        return self._loops.get(options, lambda: TimeLoop(self.network, options, plan=self._event_plan()))
 
     def _event_plan(self) -> EventPlan:
         """Returns what runs on spikes, found once for an engine: input is no part of it."""
@@ -106,35 +108,36 @@ class Runner:
         input_options = _without_seed(input_options)
         constants = tuple((name, tensor.dtype.name) for name, tensor in inputs.items() if name not in names)
         key = (block_length, input_options, options, constants, whole_blocks)
-        if key not in self._traced:
-            self._traced[key] = self._trace(*key)
-        return Segment(*self._traced[key](inputs, state, tf.constant(steps, tf.int32), sample_index, seed))
+        traced = self._traced.get(key, lambda: self._trace(*key))
+        return Segment(*traced(inputs, state, tf.constant(steps, tf.int32), sample_index, seed))
 
     def initial_state(self, samples: int, input_options: InputOptions, options: BlockOptions) -> State:
         """Does what `TimeLoop.initial_state` does, traced once for any number of samples."""
         input_options = _without_seed(input_options)
-        key = ("initial state", input_options, options)
-        if key not in self._traced:
+
+        def trace() -> Any:
             loop = self.loop(input_options)
             function = tf.function(
                 lambda count: loop.initial_state(count, options),
                 input_signature=[tf.TensorSpec((), tf.int32)],
                 autograph=False,
             )
-            self._traced[key] = function.get_concrete_function()
-        return State(*self._traced[key](tf.constant(samples)))
+            return function.get_concrete_function()
+
+        return State(*self._traced.get(("initial state", input_options, options), trace)(tf.constant(samples)))
 
     def constants(self, inputs: dict[str, tf.Tensor], input_options: InputOptions) -> dict[str, tf.Tensor]:
         """Does what `TimeLoop.constants` does, traced once."""
         input_options = _without_seed(input_options)
-        key = ("constants", input_options)
-        if key not in self._traced:
+
+        def trace() -> Any:
             specs = {
                 node.name: tf.TensorSpec((None, *node.shape), tf.float32) for node in inputs_of(self.network.graph)
             }
             function = tf.function(self.loop(input_options).constants, input_signature=[specs], autograph=False)
-            self._traced[key] = function.get_concrete_function()
-        return self._traced[key](inputs)
+            return function.get_concrete_function()
+
+        return self._traced.get(("constants", input_options), trace)(inputs)
 
     def _trace(
         self,
