@@ -1,6 +1,7 @@
 """Files and folders that appear whole or not at all: written beside their place, then renamed."""
 
 import contextlib
+import glob
 import os
 import pathlib
 import shutil
@@ -8,12 +9,20 @@ import tempfile
 from collections.abc import Iterator
 from typing import IO
 
+import filelock
+
+#: Where a folder that is replaced stands meanwhile.
+_REPLACED = "replaced"
+#: Is locked by who writes, as long as that process lives.
+_LOCK = ".lock"
+
 
 @contextlib.contextmanager
 def replacing_path(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
     """Gives a temporary path, which takes the place of `path` when the block ends without an error.
 
-    What was at `path` stays untouched until then, and after an error.
+    What was at `path` stays untouched until then, and after an error. What a process that was killed has left beside `path`
+    is removed.
 
     Args:
         path: The file or folder to write; the folder that it is in is created.
@@ -23,17 +32,24 @@ def replacing_path(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
 
     Raises:
         IsADirectoryError: At the end, if a file was written and `path` is a folder, which is not replaced by one.
+        NotADirectoryError: If a file stands where a folder is to be.
     """
     # A link stays one: what it leads to is replaced.
     target = pathlib.Path(os.path.realpath(path))
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{target.stem}-", dir=target.parent) as folder:
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise NotADirectoryError(
+            f"'{path}' cannot be written: a part of that path is a file, and no folder. Choose another path."
+        ) from error
+    _clear_abandoned(target)
+    with tempfile.TemporaryDirectory(prefix=_prefix(target), dir=target.parent) as folder, _held(folder):
         written = pathlib.Path(folder) / target.name
         yield written
         if target.is_dir() and not written.is_dir():
             raise IsADirectoryError(f"'{path}' is a folder, which no file replaces. Choose another file name.")
         if target.is_dir() and not target.is_symlink():
-            replaced = pathlib.Path(folder) / "replaced"
+            replaced = pathlib.Path(folder) / _REPLACED
             os.rename(target, replaced)
             try:
                 os.rename(written, target)
@@ -56,3 +72,32 @@ def remove_leftovers(folder: pathlib.Path) -> None:
     for path in list(folder.rglob(".*-????????")):
         if path.is_dir():
             shutil.rmtree(path)
+
+
+def _prefix(target: pathlib.Path) -> str:
+    return f".{target.name}-"
+
+
+@contextlib.contextmanager
+def _held(folder: str) -> Iterator[None]:
+    """Locks a folder that is written; where a file system has no locks, nobody removes what is left in it."""
+    lock = filelock.FileLock(pathlib.Path(folder) / _LOCK)
+    with contextlib.suppress(OSError, NotImplementedError):
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _clear_abandoned(target: pathlib.Path) -> None:
+    """Removes what writers of a target that were killed have left, and puts back what one of them had moved away."""
+    for folder in target.parent.glob(f"{glob.escape(_prefix(target))}????????"):
+        # One without a lock is not ours, or is about to be locked.
+        if not (folder / _LOCK).exists():
+            continue
+        lock = filelock.FileLock(folder / _LOCK, timeout=0)
+        with contextlib.suppress(OSError, NotImplementedError), lock:
+            if (folder / _REPLACED).exists() and not target.exists():
+                os.rename(folder / _REPLACED, target)
+            shutil.rmtree(folder, ignore_errors=True)
