@@ -12,8 +12,8 @@ import numpy as np
 class FileSeal(keras.layers.Layer):
     """Has the last word when Keras writes or reads a model.
 
-    Keras visits the private attributes of a model last, layers among them: when it asks this layer to load its variables, all
-    weights of the network are loaded. It is no part of the network, and not among the layers of its model.
+    Keras visits the private attributes of a model last: when it asks this layer to load its variables, all weights of the
+    network are loaded. It is no part of the network, and not among the layers of its model.
 
     Args:
         write: Writes the seal into a layer's store.
@@ -56,5 +56,5 @@ def weights_digest(weights: Iterable[keras.Variable]) -> np.ndarray:
     for weight in weights:
         values = np.ascontiguousarray(keras.ops.convert_to_numpy(weight))
         digest.update(f"{values.dtype.name}{values.shape}".encode())
-        digest.update(values.reshape(-1).view(np.uint8))
+        digest.update(memoryview(values.reshape(-1).view(np.uint8)))
     return np.frombuffer(digest.digest(), np.uint8)

@@ -2,16 +2,24 @@
 
 import json
 import pathlib
+import warnings
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import keras
+import tensorflow as tf
 
 from snn_toolbox_tf.graph import Graph, MaxPool, Synapse
 from snn_toolbox_tf.graph.file_format import NewerFormatError
 from snn_toolbox_tf.synapses.registry import FAMILIES, MAX_POOLING
 
 Model = TypeVar("Model")
+
+#: What a description causes that was changed by hand; TensorFlow's own error is for sizes that no memory holds.
+_OF_WRONG_DESCRIPTIONS = (
+    *(ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError, MemoryError),
+    tf.errors.OpError,
+)
 
 #: How Keras writes down a function without a name: as code, which safe mode does not run.
 _LAMBDA = "__lambda__"
@@ -94,6 +102,18 @@ def check_layer_classes(graph: Graph) -> None:
                 raise ValueError(f"output '{readout.name}' is decoded by code ({spec.class_name}), which is not run")
 
 
+def without_unsavable_compilation(model: keras.Model) -> None:
+    """Takes from a model what it is compiled with, if no file can hold it, and warns of that.
+
+    For networks that take over a source's loss, which may be a function without a name, and are saved in the end.
+    """
+    try:
+        check_compilation(model)
+    except ValueError as error:
+        warnings.warn(f"The network is saved without loss, metrics and optimizer. {error}", stacklevel=2)
+        model.compile()
+
+
 def refuse_hdf5(name: str) -> None:
     """Raises if Keras is writing one of its old .h5 files, which cannot hold the network.
 
@@ -116,8 +136,7 @@ def model_from_description(make: Callable[..., Model], config: dict[str, Any]) -
             f"This description of a spiking network cannot be used: {error}. Install that version or a newer one "
             "(`pip install --upgrade snn_toolbox_tf`), or convert the source model again."
         ) from error
-    # TensorFlow's own errors, for sizes that no memory holds, are no subclasses of these.
-    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError, MemoryError) as error:
+    except _OF_WRONG_DESCRIPTIONS as error:
         reason = str(error).rstrip(".")
         if not isinstance(error, ValueError):
             reason = f"{type(error).__name__}: {reason}"

@@ -156,4 +156,3 @@ def _without_wrapping(message: str) -> str:
     """Returns what an error says without what Keras puts around it: counts and lists of objects, whole configurations."""
     wrapped = re.search(r"Example error message for object .*?:\n\n(.*?)\n\nList of objects", message, re.DOTALL)
     return (wrapped.group(1) if wrapped else message).partition("Full object config: ")[0].strip()
-

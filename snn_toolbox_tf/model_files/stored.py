@@ -100,7 +100,9 @@ def _check_archive(path: pathlib.Path, archive: zipfile.ZipFile) -> None:
     if damaged is not None:
         raise unreadable(path, f"the file is damaged: '{damaged}' in it has another checksum than when it was written")
     if path.suffix != ".keras":
-        raise unreadable(path, "it is an archive as Keras writes it, but is not called so. Rename it to end in '.keras'")
+        raise unreadable(
+            path, "it is an archive as Keras writes it, but is not called so. Rename it to end in '.keras'"
+        )
 
 
 def _described(archive: zipfile.ZipFile, name: str) -> dict[str, Any]:
