@@ -21,8 +21,6 @@ READABLE = (2, 3)
 _WHERE_USED = ("initial_potential", "added_bias", "trained_threshold", "levels", "start", "timed_bias", "expected_rate")
 #: Fields of populations that are arrays.
 _ARRAYS = ("threshold", "max_value", "initial_potential", "added_bias", "trained_threshold", "timed_bias")
-#: Fields that are positive numbers, where they are given.
-_POSITIVE = ("threshold", "max_value", "trained_threshold")
 
 
 class NewerFormatError(ValueError):
@@ -67,7 +65,7 @@ def graph_from_config(config: dict[str, Any]) -> Graph:
         ValueError: If it has another format that is not known, or its nodes do not fit together. Whatever else was changed
             by hand raises the error that it causes.
     """
-    _check_format(config)
+    check_format(config)
 
     def decode(key: str, value: Any) -> Any:
         if key == "layer":
@@ -94,7 +92,8 @@ def graph_from_config(config: dict[str, Any]) -> Graph:
     return Graph(config["name"], nodes, readouts, config["input_structure"], config["output_structure"])
 
 
-def _check_format(config: Any) -> None:
+def check_format(config: Any) -> None:
+    """Raises if a description has a format that this version does not read; see `graph_from_config`."""
     written = config.get("format", 1) if isinstance(config, dict) else None
     if written in READABLE:
         return
@@ -108,17 +107,15 @@ def _check_format(config: Any) -> None:
 
 
 def _check_numbers(node: Node) -> None:
-    """Raises if what must be a finite number, or a positive one, is not."""
+    """Raises for what is no number, where no constructor would notice."""
     if isinstance(node, InputNode) and not (np.isfinite(node.magnitude) and node.magnitude >= 0):
         raise ValueError(f"the magnitude of input '{node.name}' is {node.magnitude}, not a finite number of at least 0")
     if not isinstance(node, Population):
         return
     for name in _ARRAYS:
         values = getattr(node, name)
-        if values is not None and not np.isfinite(values).all():
-            raise ValueError(f"the field '{name}' of population '{node.name}' holds NaN or infinite values")
-        if name in _POSITIVE and values is not None and not (values > 0).all():
-            raise ValueError(f"the field '{name}' of population '{node.name}' holds values that are not positive")
+        if values is not None and np.isnan(values).any():
+            raise ValueError(f"the field '{name}' of population '{node.name}' holds NaN")
 
 
 def _check_wiring(nodes: list[Node], readouts: list[Readout], config: dict[str, Any]) -> None:

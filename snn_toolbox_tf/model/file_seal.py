@@ -54,7 +54,7 @@ def weights_digest(weights: Iterable[keras.Variable]) -> np.ndarray:
     """Returns the SHA-256 digest of weights with their dtypes and shapes, uint8 `[32]`."""
     digest = hashlib.sha256()
     for weight in weights:
-        values = np.ascontiguousarray(keras.ops.convert_to_numpy(weight))
+        values = keras.ops.convert_to_numpy(weight)
         digest.update(f"{values.dtype.name}{values.shape}".encode())
-        digest.update(memoryview(values.reshape(-1).view(np.uint8)))
+        digest.update(values.tobytes())
     return np.frombuffer(digest.digest(), np.uint8)

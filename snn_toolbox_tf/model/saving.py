@@ -10,7 +10,7 @@ import keras
 import tensorflow as tf
 
 from snn_toolbox_tf.graph import Graph, MaxPool, Synapse
-from snn_toolbox_tf.graph.file_format import NewerFormatError
+from snn_toolbox_tf.graph.file_format import NewerFormatError, check_format
 from snn_toolbox_tf.synapses.registry import FAMILIES, MAX_POOLING
 
 Model = TypeVar("Model")
@@ -49,7 +49,10 @@ def check_compilation(model: keras.Model) -> None:
         ValueError: If a loss, metric or optimizer has no configuration, or is a function without a name.
     """
     try:
-        config = model.get_compile_config() or {}
+        with warnings.catch_warnings():
+            # Of lambdas, which are told of below.
+            warnings.simplefilter("ignore", UserWarning)
+            config = model.get_compile_config() or {}
         lambdas = [name for name, part in config.items() if _LAMBDA in json.dumps(part)]
     except (TypeError, ValueError, NotImplementedError, AttributeError) as error:
         raise _unsavable(model, f"Keras says: {type(error).__name__}: {str(error).rstrip('.')}") from error
@@ -130,6 +133,8 @@ def refuse_hdf5(name: str) -> None:
 def model_from_description(make: Callable[..., Model], config: dict[str, Any]) -> Model:
     """Makes a model of a description that may have been changed by hand; see `SpikingModel.from_config`."""
     try:
+        # First, as a newer version may have arguments of its own as well.
+        check_format(config.get("graph"))
         return make(**config)
     except NewerFormatError as error:
         raise ValueError(
