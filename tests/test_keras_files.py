@@ -1,6 +1,7 @@
 """What is in a `.keras` file: all that a network is, whatever its neurons, input, schedule and engine."""
 
 import json
+import pathlib
 import subprocess
 import sys
 
@@ -121,3 +122,21 @@ def test_networks_of_the_data_folder_give_equal_outputs_in_a_new_process(name, d
     command = [sys.executable, "-c", IN_A_NEW_PROCESS, str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     assert done.stdout.splitlines()[-1:] == ["equal"], done.stderr
+
+
+#: The outputs that the versions which wrote these files gave for three samples.
+EARLIER = {
+    "format_2": [[0.6889029145, 0.3110970855], [0.7313782573, 0.2686217427], [0.6975187659, 0.3024812341]],
+    "format_3": [[0.6986421943, 0.3013578057], [0.7277624011, 0.2722375989], [0.6891626120, 0.3108373880]],
+    "format_3_sealed": [[0.6986421943, 0.3013578057], [0.7277624011, 0.2722375989], [0.6891626120, 0.3108373880]],
+}
+
+
+@pytest.mark.parametrize("name", EARLIER)
+def test_files_that_earlier_versions_wrote_are_read(name):
+    """None of these files is ever written anew: each is a promise."""
+    loaded = snn.load_model(pathlib.Path(__file__).parent / "files" / f"{name}.keras")
+    x = np.random.default_rng(0).random((32, 4, 4, 1), dtype=np.float32)
+    np.testing.assert_allclose(loaded.predict(x[:3], verbose=0), EARLIER[name], atol=1e-6)
+    assert loaded.conversion.calibration_samples == 32
+    assert not loaded.conversion.fine_tuned
