@@ -34,7 +34,8 @@ def load_model(path: str | os.PathLike[str]) -> keras.Model:
         are Keras's own; optimizers and regularizers are not.
 
     Raises:
-        ModelFileError: If there is no such file, it is damaged or no model, or a layer of it cannot be rebuilt.
+        ModelFileError: If there is no such file, it is damaged or no model, or a layer of it cannot be rebuilt; for a
+            spiking network also if it was altered, or has a newer format.
 
     Example:
         >>> import keras, pathlib, tempfile, snn_toolbox_tf as snn
