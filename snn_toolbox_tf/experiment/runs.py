@@ -36,6 +36,7 @@ from snn_toolbox_tf.experiment.sources import Data
 from snn_toolbox_tf.experiment.suspicions import suspicions
 from snn_toolbox_tf.foundation import atomic_files
 from snn_toolbox_tf.model import SpikingModel
+from snn_toolbox_tf.model.saving import without_unsavable_compilation
 from snn_toolbox_tf.report.record import RunRecord
 
 _CHECKPOINT = "evaluation.npz"
@@ -179,6 +180,7 @@ def convert_prepared(prepared: Prepared, progress: Progress) -> Converted:
         except (TypeError, ValueError) as error:
             # What is wrong with model or data, but shows only when they meet.
             raise ConfigurationError(str(error)) from error
+        without_unsavable_compilation(model_snn)
     set_up(model_snn, settings)
     return Converted(model_snn, tuple(notes))
 

@@ -1,19 +1,26 @@
 """Files and folders that appear whole or not at all: written beside their place, then renamed."""
 
 import contextlib
+import glob
 import os
 import pathlib
 import shutil
 import tempfile
 from collections.abc import Iterator
-from typing import IO
+from typing import IO, Any
+
+#: Where a folder that is replaced stands meanwhile.
+_REPLACED = "replaced"
+#: Is locked by who writes, as long as that process lives.
+_LOCK = ".lock"
 
 
 @contextlib.contextmanager
 def replacing_path(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
     """Gives a temporary path, which takes the place of `path` when the block ends without an error.
 
-    What was at `path` stays untouched until then, and after an error.
+    What was at `path` stays untouched until then, and after an error. What a process that was killed has left beside `path`
+    is removed.
 
     Args:
         path: The file or folder to write; the folder that it is in is created.
@@ -23,17 +30,17 @@ def replacing_path(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
 
     Raises:
         IsADirectoryError: At the end, if a file was written and `path` is a folder, which is not replaced by one.
+        NotADirectoryError: If a file stands where a folder is to be.
     """
     # A link stays one: what it leads to is replaced.
     target = pathlib.Path(os.path.realpath(path))
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{target.stem}-", dir=target.parent) as folder:
-        written = pathlib.Path(folder) / target.name
+    with _beside(target) as folder:
+        written = folder / target.name
         yield written
         if target.is_dir() and not written.is_dir():
             raise IsADirectoryError(f"'{path}' is a folder, which no file replaces. Choose another file name.")
         if target.is_dir() and not target.is_symlink():
-            replaced = pathlib.Path(folder) / "replaced"
+            replaced = folder / _REPLACED
             os.rename(target, replaced)
             try:
                 os.rename(written, target)
@@ -56,11 +63,11 @@ def new_folder(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
 
     Raises:
         FileExistsError: At the end, if something has come to `path` meanwhile. It is kept.
+        NotADirectoryError: If a file stands where a folder is to be.
     """
     target = pathlib.Path(os.path.abspath(path))
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as folder:
-        written = pathlib.Path(folder) / target.name
+    with _beside(target) as folder:
+        written = folder / target.name
         yield written
         try:
             # A folder takes the place of an empty one, and of nothing else.
@@ -83,3 +90,52 @@ def remove_leftovers(folder: pathlib.Path) -> None:
     for path in list(folder.rglob(".*-????????")):
         if path.is_dir():
             shutil.rmtree(path)
+
+
+@contextlib.contextmanager
+def _beside(target: pathlib.Path) -> Iterator[pathlib.Path]:
+    """Gives a folder of this process beside a target, for as long as it is written."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise NotADirectoryError(
+            f"'{target}' cannot be written: a part of that path is a file, and no folder. Choose another path."
+        ) from error
+    _clear_abandoned(target)
+    with tempfile.TemporaryDirectory(prefix=_prefix(target), dir=target.parent) as folder, _held(folder):
+        yield pathlib.Path(folder)
+
+
+def _prefix(target: pathlib.Path) -> str:
+    return f".{target.name}-"
+
+
+def _lock(folder: pathlib.Path) -> Any:
+    # Only writing needs it; `import snn_toolbox_tf` does without.
+    import filelock
+
+    return filelock.FileLock(folder / _LOCK, timeout=0)
+
+
+@contextlib.contextmanager
+def _held(folder: str) -> Iterator[None]:
+    """Locks a folder that is written; where a file system has no locks, nobody removes what is left in it."""
+    lock = _lock(pathlib.Path(folder))
+    with contextlib.suppress(OSError, NotImplementedError):
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _clear_abandoned(target: pathlib.Path) -> None:
+    """Removes what writers of a target that were killed have left, and puts back what one of them had moved away."""
+    for folder in target.parent.glob(f"{glob.escape(_prefix(target))}????????"):
+        # One without a lock is not ours, or is about to be locked.
+        if not (folder / _LOCK).exists():
+            continue
+        with contextlib.suppress(OSError, NotImplementedError), _lock(folder):
+            if (folder / _REPLACED).exists() and not target.exists():
+                os.rename(folder / _REPLACED, target)
+            shutil.rmtree(folder, ignore_errors=True)

@@ -10,6 +10,7 @@ from snn_toolbox_tf.foundation.argument_checks import check_one_of
 from snn_toolbox_tf.graph.graph import Graph
 from snn_toolbox_tf.graph.nodes import InputNode, LayerSpec, MaxPool, Node, Population, Readout, Synapse
 from snn_toolbox_tf.neurons import Neuron, neuron_from_config
+from snn_toolbox_tf.version import __version__
 
 _KINDS = {kind.__name__: kind for kind in (InputNode, Synapse, MaxPool, Population)}
 #: Raised whenever an older version could not read what this one writes.
@@ -20,6 +21,10 @@ READABLE = (2, 3)
 _WHERE_USED = ("initial_potential", "added_bias", "trained_threshold", "levels", "start", "timed_bias", "expected_rate")
 #: Fields of populations that are arrays.
 _ARRAYS = ("threshold", "max_value", "initial_potential", "added_bias", "trained_threshold", "timed_bias")
+
+
+class NewerFormatError(ValueError):
+    """A newer version of this package wrote the network, in a format that this one does not know."""
 
 
 def graph_to_config(graph: Graph) -> dict[str, Any]:
@@ -43,6 +48,7 @@ def graph_to_config(graph: Graph) -> dict[str, Any]:
 
     return {
         "format": FORMAT,
+        "written_by": __version__,
         "name": graph.name,
         "nodes": [{"kind": type(node).__name__, **fields(node)} for node in graph],
         "readouts": [fields(readout) for readout in graph.readouts],
@@ -55,13 +61,11 @@ def graph_from_config(config: dict[str, Any]) -> Graph:
     """Returns the graph that `graph_to_config` wrote down.
 
     Raises:
-        ValueError: If another version has written it, or its nodes do not fit together. Whatever else was changed by hand
-            raises the error that it causes.
+        NewerFormatError: If a newer version has written it, in a format of its own.
+        ValueError: If it has another format that is not known, or its nodes do not fit together. Whatever else was changed
+            by hand raises the error that it causes.
     """
-    written = config.get("format", 1) if isinstance(config, dict) else None
-    if written not in READABLE:
-        readable = " and ".join(map(str, READABLE))
-        raise ValueError(f"it is stored in format {written!r}; this version of snn_toolbox_tf reads formats {readable}")
+    check_format(config)
 
     def decode(key: str, value: Any) -> Any:
         if key == "layer":
@@ -83,7 +87,35 @@ def graph_from_config(config: dict[str, Any]) -> Graph:
         nodes.append(kind(**fields(item)))
     readouts = [Readout(**fields(item)) for item in config["readouts"]]
     _check_wiring(nodes, readouts, config)
+    for node in nodes:
+        _check_numbers(node)
     return Graph(config["name"], nodes, readouts, config["input_structure"], config["output_structure"])
+
+
+def check_format(config: Any) -> None:
+    """Raises if a description has a format that this version does not read; see `graph_from_config`."""
+    written = config.get("format", 1) if isinstance(config, dict) else None
+    if written in READABLE:
+        return
+    readable = f"formats {' and '.join(map(str, READABLE))}"
+    if isinstance(written, int) and written > FORMAT:
+        raise NewerFormatError(
+            f"it is stored in format {written}, by snn_toolbox_tf {config.get('written_by', 'of a newer version')}; this is "
+            f"snn_toolbox_tf {__version__}, which reads {readable}"
+        )
+    raise ValueError(f"it is stored in format {written!r}; this version of snn_toolbox_tf reads {readable}")
+
+
+def _check_numbers(node: Node) -> None:
+    """Raises for what is no number, where no constructor would notice."""
+    if isinstance(node, InputNode) and not (np.isfinite(node.magnitude) and node.magnitude >= 0):
+        raise ValueError(f"the magnitude of input '{node.name}' is {node.magnitude}, not a finite number of at least 0")
+    if not isinstance(node, Population):
+        return
+    for name in _ARRAYS:
+        values = getattr(node, name)
+        if values is not None and np.isnan(values).any():
+            raise ValueError(f"the field '{name}' of population '{node.name}' holds NaN")
 
 
 def _check_wiring(nodes: list[Node], readouts: list[Readout], config: dict[str, Any]) -> None:

@@ -6,15 +6,15 @@ from typing import Any
 
 from snn_toolbox_tf.foundation.argument_checks import check_one_of, check_start, check_timesteps
 from snn_toolbox_tf.graph import Population
-from snn_toolbox_tf.model.trainable_model import TrainableModel
+from snn_toolbox_tf.model.persistent_model import PersistentModel
 from snn_toolbox_tf.simulation.engine_report import EngineReport, engine_report
 from snn_toolbox_tf.simulation.event_plan import ENGINES
 from snn_toolbox_tf.simulation.result import SimulationResult
 from snn_toolbox_tf.simulation.simulate import simulate
 
 
-class SimulatedModel(TrainableModel):
-    """A `TrainableModel` that is run for a number of timesteps."""
+class SimulatedModel(PersistentModel):
+    """A `PersistentModel` that is run for a number of timesteps."""
 
     _timesteps: int
 

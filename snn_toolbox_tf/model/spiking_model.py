@@ -19,8 +19,16 @@ from snn_toolbox_tf.graph import Graph
 from snn_toolbox_tf.graph.file_format import graph_from_config, graph_to_config
 from snn_toolbox_tf.grid import reproducibility_exceptions
 from snn_toolbox_tf.model.conversion_record import ConversionRecord
+from snn_toolbox_tf.model.file_seal import description_digest
 from snn_toolbox_tf.model.saved_model import Endpoint, export_saved_model
-from snn_toolbox_tf.model.saving import check_target, model_from_description, refuse_hdf5
+from snn_toolbox_tf.model.saving import (
+    check_compilation,
+    check_layer_classes,
+    check_layer_configurations,
+    check_target,
+    model_from_description,
+    refuse_hdf5,
+)
 from snn_toolbox_tf.model.simulated_model import SimulatedModel
 from snn_toolbox_tf.network import Network, inputs_of
 from snn_toolbox_tf.network.input_data import by_input_name, check_static_shapes
@@ -80,7 +88,10 @@ class SpikingModel(SimulatedModel):
     ) -> None:
         # Whatever Keras's global dtype policy says: spikes on a grid need float32.
         super().__init__(name=name, **{"dtype": "float32", **kwargs})
-        self._network = Network(graph if isinstance(graph, Graph) else graph_from_config(graph))
+        if not isinstance(graph, Graph):
+            graph = graph_from_config(graph)
+            check_layer_classes(graph)
+        self._network = Network(graph)
         self._network.keep_weights_in_layers()
         self._network_layers = [
             *self._network.layers.values(),
@@ -158,11 +169,15 @@ class SpikingModel(SimulatedModel):
         """Saves the model as a `.keras` file, see `keras.Model.save`; an existing one is replaced once the new one is whole.
 
         Raises:
-            ValueError: For another file type, which could not hold the network.
+            ValueError: For another file type, which could not hold the network; and if what the model is compiled with, or
+                a layer of yours, cannot be written to a file.
             FileExistsError: If the file exists and `overwrite` is False.
             IsADirectoryError: If it is a folder that holds something else.
+            OSError: If the disk is full, and likewise; the file that was there stays.
         """
-        check_target(filepath, overwrite=overwrite)
+        check_target(filepath, overwrite=overwrite, zipped=zipped)
+        check_compilation(self)
+        check_layer_configurations(self._network.graph)
         with self.settled(), replacing_path(filepath) as written:
             super().save(os.fspath(written), zipped=zipped, **kwargs)
 
@@ -204,7 +219,9 @@ class SpikingModel(SimulatedModel):
         Raises:
             ValueError: If the description was changed by hand, is damaged, or is another version's.
         """
-        return model_from_description(cls, config)
+        model = model_from_description(cls, config)
+        model._described_by = description_digest(config)
+        return model
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments; weights are saved by the layers.

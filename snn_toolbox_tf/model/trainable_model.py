@@ -15,8 +15,6 @@ from snn_toolbox_tf.simulation.runner import Runner
 from snn_toolbox_tf.simulation.schedules import neurons_of
 from snn_toolbox_tf.training import FineTuning, clear_non_finite, train_step
 
-_MARKER = "snn_toolbox_tf"
-
 
 class TrainableModel(keras.Model):
     """A `keras.Model` whose weights live on a grid, and which can be evaluated with metrics alone.
@@ -120,70 +118,6 @@ class TrainableModel(keras.Model):
         x = self._prepared(x)
         with self.fine_tuning(surrogate_gradient):
             return super().fit(x, *args, **kwargs)
-
-    def load_weights(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
-        """Loads weights that `save_weights` of such a network wrote, and computes the grid for them.
-
-        Raises:
-            ValueError: For weights of another model, the source's above all: those of a spiking network are in units of its
-                thresholds. The weights from before are kept.
-        """
-        if not str(filepath).endswith((".weights.h5", ".keras")):
-            raise ValueError(
-                "A SpikingModel loads weights from a '.weights.h5' file that its `save_weights` wrote. "
-                f"Received: '{filepath}'"
-            )
-        with contextlib.nullcontext() if self._fine_tuning.active else self.fine_tuning(), self._kept_weights():
-            super().load_weights(filepath, *args, **kwargs)
-
-    @contextlib.contextmanager
-    def _kept_weights(self) -> Iterator[None]:
-        """Puts the weights back after an error: Keras tells of one only when it has loaded all that it can."""
-        before = [weight.numpy() for weight in self.weights]
-        try:
-            yield
-        except BaseException:
-            for weight, value in zip(self.weights, before, strict=True):
-                weight.assign(value)
-            raise
-
-    def save_own_variables(self, store: Any) -> None:
-        """Marks a file's weights as those of a spiking network."""
-        super().save_own_variables(store)
-        store[_MARKER] = self._fingerprint()
-
-    def load_own_variables(self, store: Any) -> None:
-        """Refuses weights that are no spiking network's, or another one's.
-
-        Raises:
-            ValueError: If they are.
-        """
-        if _MARKER not in store or not np.array_equal(np.asarray(store[_MARKER]), self._fingerprint()):
-            raise ValueError(
-                f"The file's weights are not those of SpikingModel '{self.name}'. Expected weights that its `save_weights` "
-                "wrote, in units of its thresholds; to take over new weights of the source, convert it again."
-            )
-        self._fine_tuning.trust()
-
-    def _fingerprint(self) -> np.ndarray:
-        """Sizes of all weights, in order."""
-        return np.array([int(np.prod(weight.shape)) for weight in self.weights], np.int64)
-
-    def set_weights(self, weights: Any) -> None:
-        """Sets all weights, see `keras.Model.set_weights`, and puts them on a grid computed for them."""
-        with contextlib.nullcontext() if self._fine_tuning.active else self.fine_tuning():
-            super().set_weights(weights)
-
-    def quantize(self, *args: Any, **kwargs: Any) -> None:
-        """Raises: the weights are on a grid already.
-
-        Raises:
-            ValueError: Always.
-        """
-        raise ValueError(
-            f"SpikingModel '{self.name}' cannot be quantized by Keras: its weights lie on grids on which spikes are "
-            "reproducible. Quantize the source model's weights before converting it."
-        )
 
     def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
         """Returns the decoded outputs after `timesteps` timesteps, see `keras.Model.predict`.

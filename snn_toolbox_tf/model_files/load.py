@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import re
 import warnings
 from typing import Any
 
@@ -33,7 +34,8 @@ def load_model(path: str | os.PathLike[str]) -> keras.Model:
         are Keras's own; optimizers and regularizers are not.
 
     Raises:
-        ModelFileError: If there is no such file, it is damaged or no model, or a layer of it cannot be rebuilt.
+        ModelFileError: If there is no such file, it is damaged or no model, or a layer of it cannot be rebuilt; for a
+            spiking network also if it was altered, or has a newer format.
 
     Example:
         >>> import keras, pathlib, tempfile, snn_toolbox_tf as snn
@@ -45,7 +47,8 @@ def load_model(path: str | os.PathLike[str]) -> keras.Model:
     """
     file = pathlib.Path(path)
     if not file.is_file():
-        raise ModelFileError(f"There is no file '{file}'. Expected a model that `model.save` wrote as .keras or .h5.")
+        found = f"'{file}' is a folder" if file.is_dir() else f"There is no file '{file}'"
+        raise ModelFileError(f"{found}. Expected a model that `model.save` wrote as .keras or .h5.")
     with opened(file) as stored:
         if stored.weights is not None and stored.origin.major < 3:
             model, note = _rebuilt(stored, stored.weights)
@@ -125,7 +128,8 @@ def _metric_names(metrics: Any) -> list[str]:
 
 def _read_by_keras(file: pathlib.Path, stored: StoredModel) -> keras.Model:
     """Reads a file of Keras 3."""
-    if "__lambda__" in str(stored.architecture):
+    # What the model is compiled with can be left out.
+    if "__lambda__" in str({key: value for key, value in stored.architecture.items() if key != "compile_config"}):
         raise ModelFileError(
             f"cannot read '{file}' as a model: a Lambda layer in it holds Python code, which is not run from a file. "
             "Replace it by layers, or by `keras.ops`, and save the model again."
@@ -143,4 +147,13 @@ def _read_by_keras(file: pathlib.Path, stored: StoredModel) -> keras.Model:
             return keras.saving.load_model(file, compile=False)
     # Keras raises whatever a damaged file, an unknown layer or a newer version happens to trip over.
     except Exception as error:
-        raise unreadable(file, f"Keras {keras.__version__} says: {error}") from error
+        reason = _without_wrapping(str(error))
+        if "SpikingModel" in reason or "spiking network" in reason:
+            raise ModelFileError(f"cannot read '{file}' as a model: {reason}") from error
+        raise unreadable(file, f"Keras {keras.__version__} says: {reason}") from error
+
+
+def _without_wrapping(message: str) -> str:
+    """Returns what an error says without what Keras puts around it: counts and lists of objects, whole configurations."""
+    wrapped = re.search(r"Example error message for object .*?:\n\n(.*?)\n\nList of objects", message, re.DOTALL)
+    return (wrapped.group(1) if wrapped else message).partition("Full object config: ")[0].strip()

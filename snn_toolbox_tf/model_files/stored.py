@@ -7,6 +7,7 @@ import json
 import pathlib
 import re
 import zipfile
+import zlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,6 +17,11 @@ import numpy as np
 from snn_toolbox_tf.model_files.origin import Origin, unreadable
 
 _SIGNATURE_OF_HDF5 = b"\x89HDF\r\n\x1a\n"
+#: What reading damaged files raises; the last two are for archives that are encrypted, or packed in ways of their own.
+_OF_DAMAGED_FILES = (
+    *(OSError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, json.JSONDecodeError, UnicodeDecodeError),
+    *(RuntimeError, NotImplementedError),
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,25 +73,43 @@ def opened(path: pathlib.Path) -> Iterator[StoredModel]:
     Raises:
         ModelFileError: If the file is damaged, or holds no model.
     """
-    with path.open("rb") as file:
-        start = file.read(len(_SIGNATURE_OF_HDF5))
     try:
+        with path.open("rb") as file:
+            start = file.read(len(_SIGNATURE_OF_HDF5))
         # By what it holds, as Keras 2 wrote HDF5 to .keras files, too.
         if start == _SIGNATURE_OF_HDF5:
             with h5py.File(path, "r") as file:
                 yield _from_hdf5(path, file)
         else:
             with zipfile.ZipFile(path) as archive:
-                origin = Origin(path, json.loads(archive.read("metadata.json"))["keras_version"], "tensorflow")
-                architecture = json.loads(archive.read("config.json"))
+                _check_archive(path, archive)
+                origin = Origin(path, _described(archive, "metadata.json")["keras_version"], "tensorflow")
+                architecture = _described(archive, "config.json")
                 training = architecture.get("compile_config") or {}
                 if origin.major >= 3:
                     yield StoredModel(origin, architecture, None, training)
                 else:
                     with h5py.File(io.BytesIO(archive.read("model.weights.h5")), "r") as file:
                         yield StoredModel(origin, architecture, Group(file, listed=False), training)
-    except (OSError, KeyError, zipfile.BadZipFile, json.JSONDecodeError, UnicodeDecodeError, EOFError) as error:
+    except _OF_DAMAGED_FILES as error:
         raise unreadable(path, f"the file is damaged, or something else ({error})") from error
+
+
+def _check_archive(path: pathlib.Path, archive: zipfile.ZipFile) -> None:
+    damaged = archive.testzip()
+    if damaged is not None:
+        raise unreadable(path, f"the file is damaged: '{damaged}' in it has another checksum than when it was written")
+    if path.suffix != ".keras":
+        raise unreadable(
+            path, "it is an archive as Keras writes it, but is not called so. Rename it to end in '.keras'"
+        )
+
+
+def _described(archive: zipfile.ZipFile, name: str) -> dict[str, Any]:
+    content = json.loads(archive.read(name))
+    if not isinstance(content, dict):
+        raise KeyError(f"'{name}' in it holds no description")
+    return content
 
 
 def _from_hdf5(path: pathlib.Path, file: h5py.File) -> StoredModel:

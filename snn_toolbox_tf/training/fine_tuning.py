@@ -140,7 +140,7 @@ class FineTuning:
         return True
 
     def trust(self) -> None:
-        """Takes the weights for on their grid, as they come from a file, the next time that `settle` is called."""
+        """Takes the weights, if they are on their grid, as they come from a file, the next time that `settle` is called."""
         self._settled = None
 
     def settle(self) -> bool:
@@ -156,8 +156,8 @@ class FineTuning:
         """
         if self.active:
             return False
-        before, now = self._settled, self._views()
-        if before is None or all(map(_same, before, now)):
+        now = self._views()
+        if self._is_settled(now):
             self._settled = now
             return False
         bad = self._not_finite()
@@ -182,6 +182,14 @@ class FineTuning:
 
     def _has_grid(self) -> bool:
         return any(node.layer.fractional_bits for node in self._network.graph.of_type(Synapse))
+
+    def _is_settled(self, now: list[np.ndarray]) -> bool:
+        if self._settled is not None:
+            return all(map(_same, self._settled, now))
+        return not self._not_finite() and self._on_grid()
+
+    def _on_grid(self) -> bool:
+        return all(np.array_equal(variable.numpy(), rounded.numpy()) for variable, rounded in self._rounded())
 
     def _put_on_grid(self) -> None:
         if not self._has_grid():
