@@ -41,7 +41,14 @@ COMMANDS = (
 #: What has to be the same in both environments.
 RESULTS = ("ann_accuracy", "accuracy", "agreement", "firing_rate", "synaptic_operations", "multiply_accumulates")
 #: Variables that would let something of the caller's into an environment.
-FOREIGN = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "KERAS_BACKEND", "SNN_TOOLBOX_TF_NATIVE", "TF_NUM_INTRAOP_THREADS")
+FOREIGN = (
+    "PYTHONPATH",
+    "PYTHONHOME",
+    "VIRTUAL_ENV",
+    "KERAS_BACKEND",
+    "SNN_TOOLBOX_TF_NATIVE",
+    "TF_NUM_INTRAOP_THREADS",
+)
 
 
 @dataclasses.dataclass

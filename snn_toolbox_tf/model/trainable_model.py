@@ -151,7 +151,8 @@ class TrainableModel(keras.Model):
         Raises:
             ValueError: If they are.
         """
-        if _MARKER not in store or not np.array_equal(np.asarray(store[_MARKER]), self._fingerprint()):
+        # `in` alone fails with Keras 3.6.
+        if _MARKER not in set(store.keys()) or not np.array_equal(np.asarray(store[_MARKER]), self._fingerprint()):
             raise ValueError(
                 f"The file's weights are not those of SpikingModel '{self.name}'. Expected weights that its `save_weights` "
                 "wrote, in units of its thresholds; to take over new weights of the source, convert it again."
