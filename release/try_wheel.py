@@ -158,7 +158,7 @@ def main() -> None:
     """Tries both environments, prints the table, and fails if they differ."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--wheel", type=pathlib.Path, help="the wheel; the one in dist/ if left out")
-    parser.add_argument("--oldest-python", default=sys.executable, help="for the oldest versions: 3.10 to 3.12")
+    parser.add_argument("--oldest-python", default=sys.executable, help="for the oldest versions: 3.10 or 3.11")
     parser.add_argument("--newest-python", default=sys.executable, help="for the newest versions: 3.10 to 3.13")
     arguments = parser.parse_args()
     wheel = (arguments.wheel or find_wheel()).resolve()
