@@ -140,9 +140,10 @@ def differences(oldest: Trial, newest: Trial) -> list[str]:
 
 
 def table(trials: list[Trial]) -> str:
-    """Returns what came out, as a Markdown table."""
+    """Returns what came out, as a Markdown table; times are last."""
+    names = sorted(trials[0].facts, key=lambda name: name.startswith("seconds"))
     lines = [["", *(trial.name for trial in trials)], ["---"] * (len(trials) + 1)]
-    lines += [[name, *(str(trial.facts[name]) for trial in trials)] for name in trials[0].facts]
+    lines += [[name, *(str(trial.facts[name]) for trial in trials)] for name in names]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
