@@ -8,7 +8,7 @@ PROCESSES ?= 2
 SIDE_BY_SIDE := -n $(PROCESSES) --dist worksteal
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: demo test test-quick test-slow fuzz lint format docs clean
+.PHONY: demo test test-quick test-slow fuzz lint format docs wheel try-wheel clean
 
 demo: $(VENV)/.installed
 	$(BIN)/python examples/digits.py
@@ -43,6 +43,18 @@ docs: $(VENV)/.installed-docs
 
 $(VENV)/.installed-docs: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --editable ".[docs]"
+	touch $@
+
+# What a release consists of, in dist/: source distribution and wheel.
+wheel: $(VENV)/.installed-release
+	$(BIN)/python release/build_wheel.py
+
+# The wheel in empty environments, with the oldest and with the newest versions of all that it needs.
+try-wheel: wheel
+	$(BIN)/python release/try_wheel.py $(PYTHONS)
+
+$(VENV)/.installed-release: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --editable ".[release]"
 	touch $@
 
 NATIVE := $(wildcard snn_toolbox_tf/ops/*.cc snn_toolbox_tf/ops/*.h snn_toolbox_tf/ops/core/*.cc snn_toolbox_tf/ops/core/*.h)

@@ -1,4 +1,4 @@
-"""Builds the native ops, if there is a C++ compiler; all metadata is in pyproject.toml.
+"""Builds the native ops, if there is a C++ compiler; all metadata but the long description is in pyproject.toml.
 
 The library needs no TensorFlow to be built: snn_toolbox_tf/ops/tensorflow_c_api.h declares the few functions of TensorFlow's
 C API that it uses, and it is linked against an empty stand-in for TensorFlow's own library (on macOS they are looked up
@@ -12,6 +12,7 @@ import concurrent.futures
 import os
 import pathlib
 import platform
+import re
 import runpy
 import shlex
 import shutil
@@ -129,9 +130,18 @@ def run(command: list[str]) -> None:
         )
 
 
+def description() -> str:
+    """Returns the README as an index shows it: there, links and images of this repository would lead nowhere."""
+    text = pathlib.Path("README.md").read_text(encoding="utf-8")
+    text = re.sub(r"^!\[[^\]]*\]\((?!https?:)[^)]*\)\n+", "", text, flags=re.MULTILINE)
+    return re.sub(r"\[([^\]]+)\]\((?!https?:)[^)]*\)", r"\1", text)
+
+
 sources = sorted(str(path) for path in [*OPS.glob("*.cc"), *OPS.glob("core/*.cc")])
 native = Extension("snn_toolbox_tf.ops.libsnn_toolbox_tf", sources, optional=True)
 setup(
+    long_description=description(),
+    long_description_content_type="text/markdown",
     # Windows uses the reference.
     ext_modules=[] if sys.platform == "win32" else [native],
     cmdclass={"build_ext": BuildNative, "build_py": TemplatesInPackage, "bdist_wheel": PlatformWheel},

@@ -155,7 +155,7 @@ def commands() -> str:
     from snn_toolbox_tf.cli.commands import COMMANDS
 
     parts = [_console([], help_text([]))]
-    for command in COMMANDS:
+    for command in (*COMMANDS, "example", "template"):
         parts += [f"### {command}", *_command(command)]
     return "\n\n".join(parts)
 

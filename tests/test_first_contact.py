@@ -80,6 +80,7 @@ def script(tmp_path_factory):
         (["run", "--help"], 0, "--percentile"),
         (["template"], 0, "default "),
         (["template", "digits"], 0, "filename_ann = digits_cnn"),
+        (["example", "{folder}"], 2, "exists, and is not written to"),
         (["walk"], 2, "invalid choice: 'walk'"),
         (["run", "net.keras", "--durration", "3"], 2, "Did you mean '--duration'?"),
         (["run", "{network}", "--percentile", "101"], 2, r"[normalization] percentile: Expected a number in (0, 100]."),

@@ -156,6 +156,19 @@ def build_parser() -> argparse.ArgumentParser:
     )
     template.add_argument("name", metavar="NAME", nargs="?", help="the template; all are listed if left out")
     _add_common(template)
+
+    example = commands.add_parser(
+        "example",
+        help="write a trained model with its data and configuration, to try the other commands on",
+        description="Writes a folder with a trained Keras model of scikit-learn's digits, test data, calibration data and a "
+        "configuration file. Nothing is downloaded.",
+        epilog="example: snn-toolbox-tf example && snn-toolbox-tf run digits/digits.ini",
+        allow_abbrev=False,
+    )
+    example.add_argument(
+        "folder", metavar="FOLDER", nargs="?", default="digits", help="the folder to write; digits if left out"
+    )
+    _add_common(example)
     return parser
 
 

@@ -60,7 +60,9 @@ class ConsoleProgress(experiment.Progress):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Stops to show; the bars stay as they are."""
-        self._bars.stop()
+        # Older versions of Rich end with an empty line, also where nothing was shown.
+        if not self._bars.disable:
+            self._bars.stop()
 
     def stage(self, name: str, total: int | None = None, done: int = 0) -> None:
         """Begins a bar; the one before is complete."""

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Sequence
 
 from snn_toolbox_tf.cli.arguments import parse_arguments
+from snn_toolbox_tf.cli.example import write_example
 from snn_toolbox_tf.cli.request import read_request
 from snn_toolbox_tf.cli.screen import Screen
 from snn_toolbox_tf.cli.templates import show_template
@@ -49,6 +50,8 @@ def _run(parsed: argparse.Namespace, screen: Screen) -> int:
     """Runs a command; all that can be said without TensorFlow is said before it is imported."""
     if parsed.command == "template":
         return show_template(parsed.name, screen)
+    if parsed.command == "example":
+        return write_example(parsed.folder, screen)
     request = read_request(parsed)
     with startup.native_messages_hidden(), startup.optional_libraries_hidden():
         startup.require_tensorflow_backend()

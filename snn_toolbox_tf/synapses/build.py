@@ -56,9 +56,10 @@ def build_layer(
 
 def variables_of(layer: keras.layers.Layer) -> dict[str, keras.Variable]:
     """Returns a layer's own weights by the names of its attributes."""
-    # Keras has its kernels in `_kernel`, behind a property.
-    found = {name.removeprefix("_"): value for name, value in vars(layer).items() if isinstance(value, keras.Variable)}
-    return {name: value for name, value in found.items() if any(value is weight for weight in layer.weights)}
+    # Keras has its kernels in `_kernel`, behind a property. In Keras 3.6 a layer's weight is no `keras.Variable`, but of the
+    # class that this one is made from.
+    weights = {id(weight) for weight in layer.weights}
+    return {name.removeprefix("_"): value for name, value in vars(layer).items() if id(value) in weights}
 
 
 def apply_spec(spec: LayerSpec, name: str, inputs: list[np.ndarray]) -> np.ndarray:
