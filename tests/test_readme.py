@@ -33,14 +33,15 @@ def test_readme_code_runs_as_it_stands(tmp_path):
     ann, snn = (float(accuracy) for accuracy in re.findall(r"^[AS]NN \[.*, (.*)\]$", done.stdout, flags=re.MULTILINE))
     assert ann > 0.8
     assert abs(ann - snn) < 0.05
-    assert not list(tmp_path.iterdir())
+    assert sorted(path.name for path in (tmp_path / "models").iterdir()) == ["batching.config", "digits", "models.config"]
+    assert [path.name for path in (tmp_path / "models" / "digits").iterdir()] == ["1"]
 
 
 @pytest.mark.long
 @pytest.mark.usefixtures("undrawn")
 def test_readme_commands_run_as_they_stand(tmp_path, monkeypatch, capsys):
     commands = re.findall(r"^\$ snn-toolbox-tf (.*?)(?:  +#.*)?$", README, flags=re.MULTILINE)
-    assert [command.split()[0] for command in commands] == ["check", "run", "evaluate"]
+    assert [command.split()[0] for command in commands] == ["example", "run", "check", "run", "evaluate"]
     model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(8, "relu"), keras.layers.Dense(3, "softmax")])
     generator = np.random.default_rng(0)
     model.save(tmp_path / "net.keras")
@@ -50,7 +51,8 @@ def test_readme_commands_run_as_they_stand(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     for command in commands:
         assert main(command.split()) == 0, f"{command}: {capsys.readouterr().err}"
-    assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("report.html")] == ["net_snn/report.html"]
+    reports = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("report.html"))
+    assert reports == ["digits/digits_cnn_snn/report.html", "net_snn/report.html"]
 
 
 def test_readme_is_short():
