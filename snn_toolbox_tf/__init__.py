@@ -26,6 +26,7 @@ if not _is_command_line():
     from snn_toolbox_tf.layers import SpikingNeurons
     from snn_toolbox_tf.model import ConversionRecord, SpikingModel
     from snn_toolbox_tf.model_files import ModelFileError, load_model
+    from snn_toolbox_tf.nir_files import export_nir, import_nir
     from snn_toolbox_tf.simulation.early_exit import EarlyExit
     from snn_toolbox_tf.simulation.result import SimulationResult
     from snn_toolbox_tf.synapses import register_layer
@@ -54,6 +55,8 @@ __all__ = [
     "check",
     "compare",
     "convert_keras",
+    "export_nir",
+    "import_nir",
     "layers",
     "load_model",
     "neurons",

@@ -24,6 +24,7 @@ LEVELS = [
     ["export", "training", "corrections"],
     ["distillation"],
     ["model"],
+    ["nir_files"],
     ["report", "config"],
     ["conversion"],
     ["analysis"],
