@@ -29,22 +29,28 @@ class NirBuilder:
 
     Args:
         nir: The package.
+
+    Attributes:
+        nodes: The nodes by name.
+        edges: Names of two nodes each.
+        notes: What NIR has no field for, by node: metadata of the graph, because older versions have none for some nodes.
     """
 
     def __init__(self, nir: types.ModuleType) -> None:
         self.nir = nir
         self.nodes: dict[str, Any] = {}
         self.edges: list[tuple[str, str]] = []
+        self.notes: dict[str, dict[str, Any]] = {}
         self._flattened: dict[tuple[Any, ...], Term] = {}
 
-    def add(self, wanted: str, node: Any, terms: Sequence[Term], metadata: dict[str, Any] | None = None) -> str:
+    def add(self, wanted: str, node: Any, terms: Sequence[Term], notes: dict[str, Any] | None = None) -> str:
         """Adds a node that reads plain terms; returns its name.
 
         Args:
             wanted: What it stands for. Readers make attributes of names: of other characters, underscores are made.
             node: The NIR node.
             terms: What it reads, one edge each.
-            metadata: What NIR has no field for.
+            notes: What NIR has no field for.
         """
         plain = re.sub(r"\W", "_", wanted, flags=re.ASCII)
         base = plain if plain[:1].isalpha() else f"n_{plain}"
@@ -52,12 +58,12 @@ class NirBuilder:
         while name in self.nodes:
             number += 1
             name = f"{base}_{number}"
-        node.metadata = {**(metadata or {})}
+        known = {**(notes or {})}
         if name != wanted:
-            node.metadata["name"] = wanted
+            known["name"] = wanted
         if rounding := {term.source: term.bits for term in terms if term.bits is not None}:
-            node.metadata["rounding"] = rounding
-        self.nodes[name] = node
+            known["rounding"] = rounding
+        self.nodes[name], self.notes[name] = node, known
         self.edges += [(term.source, name) for term in terms]
         return name
 
@@ -94,7 +100,7 @@ class NirBuilder:
         bias: np.ndarray | None,
         windows: Sequence[AxisWindow],
         terms: Sequence[Term],
-        metadata: dict[str, Any] | None = None,
+        notes: dict[str, Any] | None = None,
     ) -> str:
         """Adds a convolution; returns its name.
 
@@ -104,7 +110,7 @@ class NirBuilder:
             bias: `[outputs]`, or None.
             windows: How the window moves along each axis.
             terms: What it reads, one edge each.
-            metadata: What NIR has no field for.
+            notes: What NIR has no field for.
 
         Raises:
             CannotExportError: If NIR has no such convolution.
@@ -129,7 +135,7 @@ class NirBuilder:
         bias = np.zeros(len(kernel)) if bias is None else bias
         weight = narrow(padded_kernel(kernel, windows, padded))
         node = kinds[len(windows)](weight=weight, bias=narrow(bias), groups=1, **fields)
-        return self.add(name, node, terms, metadata)
+        return self.add(name, node, terms, notes)
 
     def linear(
         self,
@@ -137,12 +143,12 @@ class NirBuilder:
         weight: np.ndarray,
         bias: np.ndarray | None,
         terms: Sequence[Term],
-        metadata: dict[str, Any] | None = None,
+        notes: dict[str, Any] | None = None,
     ) -> str:
         """Adds `weight [outputs, inputs]`, with a bias or without, on vectors; returns its name."""
         if bias is None:
-            return self.add(name, self.nir.Linear(weight=narrow(weight)), terms, metadata)
-        return self.add(name, self.nir.Affine(weight=narrow(weight), bias=narrow(bias)), terms, metadata)
+            return self.add(name, self.nir.Linear(weight=narrow(weight)), terms, notes)
+        return self.add(name, self.nir.Affine(weight=narrow(weight), bias=narrow(bias)), terms, notes)
 
     def flattened(self, terms: Sequence[Term]) -> list[Term]:
         """Returns plain terms of one shape as what a Linear can read: a vector in NIR's order."""
@@ -162,16 +168,16 @@ class NirBuilder:
         factor: np.ndarray,
         bias: np.ndarray | None,
         terms: Sequence[Term],
-        metadata: dict[str, Any] | None = None,
+        notes: dict[str, Any] | None = None,
     ) -> str:
         """Adds a product with one factor per channel as a window of size 1 (on vectors a diagonal matrix)."""
         shape = terms[0].shape
         diagonal = np.diag(np.broadcast_to(factor, shape[:1]))
         if len(shape) == 1:
-            return self.linear(name, diagonal, bias, terms, metadata)
+            return self.linear(name, diagonal, bias, terms, notes)
         windows = [AxisWindow(size, size, 1) for size in shape[1:]]
         kernel = diagonal.reshape(*diagonal.shape, *(1,) * len(windows))
-        return self.convolution(name, kernel, bias, windows, terms, metadata)
+        return self.convolution(name, kernel, bias, windows, terms, notes)
 
     def _connect(self, term: Term, shape: tuple[int, ...], channel_axis: int, name: str) -> str:
         """Adds what brings a term into NIR's layout of a tensor: a kernel of zeros and the term's factor."""

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
+import h5py
 import numpy as np
 
 from snn_toolbox_tf.foundation.argument_checks import check_one_of, check_timesteps, is_number
@@ -88,15 +89,25 @@ def export_nir(
     builder = NirBuilder(nir)
     neurons = NeuronExporter(builder, float(dt), initial_potential, timesteps)
     _Walk(graph, builder, LayerExporter(builder, scales), neurons).export()
-    metadata = {**_notes(model_snn, graph), "dt": float(dt), "initial_potential": initial_potential}
+    notes = {name: known for name, known in builder.notes.items() if known}
+    metadata = {**_notes(model_snn, graph), "dt": float(dt), "initial_potential": initial_potential, "nodes": notes}
     if initial_potential == "bias":
         metadata["initial_potential_timesteps"] = timesteps
     # Built in memory: a full disk is an error of the one write below.
     whole = nir.NIRGraph(builder.nodes, builder.edges, metadata)
     buffer = io.BytesIO()
     nir.write(buffer, whole)
+    _leave_out_reset(buffer)
     with replacing(filepath) as file:
         file.write(buffer.getbuffer())
+
+
+def _leave_out_reset(buffer: io.BytesIO) -> None:
+    """Takes `v_reset` out of a file, which is 0 where it is missing: nir 1.0.4, which sinabs asks for, has no such field."""
+    with h5py.File(buffer, "r+") as file:
+        for node in file["node/nodes"].values():
+            if "v_reset" in node:
+                del node["v_reset"]
 
 
 class _Walk:

@@ -92,13 +92,13 @@ class NeuronExporter:
                 )
             if shift.any():
                 self._add_to_bias(name, shift[:, 0])
-            self.builder.nodes[name].metadata["v0"] = 0.0
+            self.builder.notes[name]["v0"] = 0.0
 
     def _add_to_bias(self, name: str, shift: np.ndarray) -> None:
         """Adds to the bias of a layer that nothing else reads; without one, of a layer put in between."""
         builder = self.builder
         sources = [source for source, target in builder.edges if target == name]
-        rounding = builder.nodes[name].metadata.get("rounding", {})
+        rounding = builder.notes[name].get("rounding", {})
         for source in sources:
             bias = getattr(builder.nodes[source], "bias", None)
             if bias is not None and sum(start == source for start, _ in builder.edges) == 1:
@@ -108,7 +108,7 @@ class NeuronExporter:
         edges = [Term(source, shape, np.zeros(0), bits=rounding.get(source)) for source in sources]
         builder.edges = [edge for edge in builder.edges if edge[1] != name]
         between = builder.pointwise(f"{name}_shift", np.ones(1), shift, edges)
-        builder.nodes[name].metadata.pop("rounding", None)
+        builder.notes[name].pop("rounding", None)
         builder.edges.append((between, name))
 
 

@@ -39,8 +39,8 @@ class NirFile:
         return bool(self.notes)
 
     def metadata(self, name: str) -> dict[str, Any]:
-        """Returns a node's metadata if this package wrote it: others may mean something else."""
-        return getattr(self.nodes[name], "metadata", None) or {} if self.is_ours else {}
+        """Returns what this package wrote of a node besides NIR's fields."""
+        return self.notes.get("nodes", {}).get(name, {})
 
     def damaged(self, reason: object) -> ModelFileError:
         """Returns the error for a file that cannot be read."""
