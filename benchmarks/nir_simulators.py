@@ -38,7 +38,9 @@ def main():
     pythons = {"spikingjelly": arguments.spikingjelly_python, "sinabs": arguments.sinabs_python}
     if not any(pythons.values()):
         sys.exit("Pass --spikingjelly-python or --sinabs-python: the Python of an environment that has the simulator.")
-    print("| network | simulator | how | spike counts | differing spikes | of spikes | at the threshold | argmax equal |")
+    print(
+        "| network | simulator | how | spike counts | differing spikes | of spikes | at the threshold | argmax equal |"
+    )
     print("|---|---|---|---|---|---|---|---|", flush=True)
     versions = set()
     for name in arguments.networks:
@@ -46,7 +48,10 @@ def main():
             case = Exported(pathlib.Path(folder), name, arguments.images, arguments.timesteps)
             for simulator, python in pythons.items():
                 for way, words in WAYS[simulator].items() if python else ():
-                    print(f"| {name} | {simulator} | {words} | {case.compared(simulator, python, way, versions)} |", flush=True)
+                    print(
+                        f"| {name} | {simulator} | {words} | {case.compared(simulator, python, way, versions)} |",
+                        flush=True,
+                    )
     print("\n" + "; ".join(sorted(versions)))
 
 

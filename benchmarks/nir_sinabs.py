@@ -3,6 +3,7 @@
 python nir_sinabs.py NET.nir IMAGES.npz RESULT.npz {imported,neurons,corrected}
 """
 
+import graphlib
 import importlib.metadata
 import sys
 
@@ -52,7 +53,9 @@ def neurons_of(node, notes, timesteps, batch, way):
 
 def average(node):
     """Returns average pooling, which sinabs does not import."""
-    return nn.AvgPool2d(*(tuple(int(size) for size in value) for value in (node.kernel_size, node.stride, node.padding)))
+    return nn.AvgPool2d(
+        *(tuple(int(size) for size in value) for value in (node.kernel_size, node.stride, node.padding))
+    )
 
 
 def convolution(node):
@@ -87,6 +90,10 @@ def wired(graph, timesteps, batch, way):
         nir.Output: lambda node: nn.Identity(),
     }
     network = nirtorch.load(graph, lambda node: kinds[type(node)](node))
+    # nirtorch 2.0.2 goes down one branch first, and adds up what it has where branches meet.
+    sources = {name: {start for start, end in graph.edges if end == name} for name in graph.nodes}
+    place = {name: number for number, name in enumerate(graphlib.TopologicalSorter(sources).static_order())}
+    network.execution_order.sort(key=lambda node: place[node.name])
     return network.double() if way == CORRECTED else network.float()
 
 

@@ -124,14 +124,13 @@ class NirBuilder:
                 "shapes (nir 1.0.8) demands",
                 "Use a square window",
             )
-        fields = {
-            "input_shape": tuple(window.inputs for window in windows),
-            "stride": tuple(window.stride for window in windows),
-            "padding": tuple(axis.padding for axis in padded),
-            "dilation": tuple(axis.dilation for axis in padded),
+        sizes = {
+            "input_shape": [window.inputs for window in windows],
+            "stride": [window.stride for window in windows],
+            "padding": [axis.padding for axis in padded],
+            "dilation": [axis.dilation for axis in padded],
         }
-        if len(windows) == 1:
-            fields = {key: value[0] for key, value in fields.items()}
+        fields = {key: values[0] if len(windows) == 1 else tuple(values) for key, values in sizes.items()}
         bias = np.zeros(len(kernel)) if bias is None else bias
         weight = narrow(padded_kernel(kernel, windows, padded))
         node = kinds[len(windows)](weight=weight, bias=narrow(bias), groups=1, **fields)

@@ -13,7 +13,7 @@ import numpy as np
 from snn_toolbox_tf.foundation.argument_checks import check_one_of, check_timesteps, is_number
 from snn_toolbox_tf.foundation.atomic_files import replacing
 from snn_toolbox_tf.foundation.errors import UnsupportedModelError
-from snn_toolbox_tf.graph import Graph, InputNode, LayerSpec, Node, Population, Readout
+from snn_toolbox_tf.graph import Graph, InputNode, LayerNode, LayerSpec, Node, Population, Readout
 from snn_toolbox_tf.model import SpikingModel
 from snn_toolbox_tf.nir_files.builder import CannotExportError, NirBuilder
 from snn_toolbox_tf.nir_files.export_layers import LayerExporter
@@ -157,6 +157,8 @@ class _Walk:
         inputs = [self._terms[name] for name in node.inputs]
         if isinstance(node, Population):
             return self._neurons.export(node, inputs[0])
+        if not isinstance(node, LayerNode):
+            raise TypeError(f"Node '{node.name}' ({type(node).__name__}) has no place in a spiking graph.")
         return self._layers.export(node, inputs, [self._graph[name].shape for name in node.inputs])
 
     def _export_output(self, readout: Readout) -> None:
@@ -175,9 +177,7 @@ class _Walk:
 def _notes(model_snn: SpikingModel, graph: Graph) -> dict[str, Any]:
     """The metadata of the whole network."""
     images = [node for node in graph.of_type(InputNode, Population) if len(node.shape) > 1]
-    axes = [
-        _input_channel_axis(graph, node) if isinstance(node, InputNode) else node.channel_axis for node in images
-    ]
+    axes = [_input_channel_axis(graph, node) if isinstance(node, InputNode) else node.channel_axis for node in images]
     config = model_snn.get_config()
     return {
         "writer": f"snn_toolbox_tf {__version__}",

@@ -1,12 +1,13 @@
 """What becomes of each synapse in a NIR file."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from snn_toolbox_tf.graph import MaxPool, Synapse
-from snn_toolbox_tf.nir_files.builder import CannotExportError, NirBuilder, check_dimensions
+from snn_toolbox_tf.nir_files.builder import CannotExportError, NirBuilder, check_dimensions, narrow
 from snn_toolbox_tf.nir_files.placement import AxisWindow, keras_offset
 from snn_toolbox_tf.nir_files.rearrangement import Rearrangement, rearrangement
 from snn_toolbox_tf.nir_files.terms import Term, channels_first, moved, natural_term, same_layout, summed
@@ -101,20 +102,18 @@ class LayerExporter:
         values = {
             name: edges[0].in_layout_of_source(array.reshape(sizes)) for name, array in node.layer.weights.items()
         }
-        factor, offset = values["factor"], values.get("offset")
-        channel = {name: _per_channel(array) for name, array in values.items()}
-        if offset is None and (self._scales == "scale" or channel["factor"] is None):
-            name = self._builder.add(
-                node.name, self._builder.nir.Scale(scale=np.asarray(factor, np.float32)), edges, _weight_notes(node)
-            )
-        elif any(vector is None for vector in channel.values()):
+        notes, offset = _weight_notes(node), values.get("offset")
+        factors, offsets = _per_channel(values["factor"]), None if offset is None else _per_channel(offset)
+        if offset is None and (self._scales == "scale" or factors is None):
+            scale = self._builder.nir.Scale(scale=narrow(values["factor"]))
+            name = self._builder.add(node.name, scale, edges, notes)
+        elif factors is None or (offset is not None and offsets is None):
             raise CannotExportError(
-                "it adds an offset that varies within a channel, and NIR has biases per channel only",
-                "Use one offset per channel",
+                "it adds an offset, and factor or offset vary within a channel; NIR has biases per channel only",
+                "Use one factor and one offset per channel",
             )
         else:
-            vector, bias = channel["factor"], channel.get("offset")
-            name = self._builder.pointwise(node.name, vector, bias, edges, _weight_notes(node))
+            name = self._builder.pointwise(node.name, factors, offsets, edges, notes)
         return [Term(name, edges[0].shape, edges[0].indices)]
 
     def _dense(self, node: Synapse, terms: list[Term], shape: tuple[int, ...]) -> list[Term]:
@@ -184,7 +183,7 @@ class LayerExporter:
             return self._plain_average(node, edges, windows)
         # At the borders Keras divides by the number of values inside; torch, and so NIR's readers, by all.
         ones = np.eye(shape[-1]).reshape(shape[-1], shape[-1], *(1,) * dimensions) * np.ones(sizes)
-        total = self._builder.convolution(f"{node.name}_total", ones, None, windows, edges)
+        total = self._builder.convolution(f"{node.name}_total", ones, None, windows, edges, {"dtype": node.dtype})
         places = np.ones(channels_first(node.shape, dimensions), np.float32)
         for axis, count in enumerate(counts):
             places = places / count.reshape([-1 if other == axis + 1 else 1 for other in range(dimensions + 1)])
@@ -192,6 +191,7 @@ class LayerExporter:
             node.name,
             self._builder.nir.Scale(scale=places.astype(np.float64)),
             [natural_term(total, node.shape, dimensions)],
+            {"dtype": node.dtype},
         )
         return [natural_term(name, node.shape, dimensions)]
 
@@ -200,11 +200,13 @@ class LayerExporter:
         if len(windows) == 2:
             strides = np.array([window.stride for window in windows])
             pool = self._builder.nir.AvgPool2d(np.array(sizes), strides, np.zeros(2, np.int64))
-            name = self._builder.add(node.name, pool, edges)
+            name = self._builder.add(node.name, pool, edges, {"dtype": node.dtype})
         else:
             # NIR pools images only.
-            means = np.eye(channels).reshape(channels, channels, *(1,) * len(sizes)) * np.full(sizes, 1 / np.prod(sizes))
-            name = self._builder.convolution(node.name, means, None, windows, edges)
+            means = np.eye(channels).reshape(channels, channels, *(1,) * len(sizes)) * np.full(
+                sizes, 1 / np.prod(sizes)
+            )
+            name = self._builder.convolution(node.name, means, None, windows, edges, {"dtype": node.dtype})
         return [natural_term(name, (*(window.outputs for window in windows), channels), len(windows))]
 
     def _global_average(self, node: Synapse, terms: list[Term], shape: tuple[int, ...]) -> list[Term]:
@@ -228,20 +230,18 @@ def _weight_notes(node: Synapse) -> dict[str, Any]:
 def _joined(node: Synapse, inputs: list[list[Term]], shapes: list[tuple[int, ...]]) -> list[Term]:
     """A concatenation is a sum of tensors that are zero outside their own part."""
     silent = [np.zeros(shape, np.int64) for shape in shapes]
-    parts = []
-    for place, terms in enumerate(inputs):
-        around = (silent[:place], silent[place + 1 :])
-        parts.append(
-            moved(terms, lambda indices, around=around: apply_spec(node.layer, node.name, [*around[0], indices, *around[1]]))
-        )
-    return summed(parts)
+
+    def in_place(place: int, indices: np.ndarray) -> np.ndarray:
+        return apply_spec(node.layer, node.name, [*silent[:place], indices, *silent[place + 1 :]])
+
+    return summed([moved(terms, functools.partial(in_place, place)) for place, terms in enumerate(inputs)])
 
 
 def _dense_kernel(node: Synapse, inputs: int) -> np.ndarray:
     """Returns the kernel of a convolution as `[outputs, inputs, *window]`.
 
-    Grouped and depthwise ones get zeros between the groups: nir 1.0.8 takes the number of input channels from the kernel, and
-    refuses groups in its check of shapes; SpikingJelly 2.0.0 refuses them too.
+    Grouped and depthwise ones get zeros between the groups: nir 1.0.8 takes the number of input channels from the kernel,
+    and refuses groups in its check of shapes; SpikingJelly 2.0.0 refuses them too.
     """
     kernel = node.layer.weights["kernel"]
     if isinstance(family_of(node), DepthwiseConvolutionFamily):

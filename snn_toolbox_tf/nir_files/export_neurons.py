@@ -41,7 +41,9 @@ class NeuronExporter:
             CannotExportError: If NIR has no such neurons.
         """
         if node.neuron.signed_spikes:
-            raise CannotExportError("NIR's spikes are 0 or 1, and it takes spikes back", "Convert with signed_spikes=False")
+            raise CannotExportError(
+                "NIR's spikes are 0 or 1, and it takes spikes back", "Convert with signed_spikes=False"
+            )
         if node.spike_height != "unit":
             raise CannotExportError(
                 "its spikes are worth their threshold, and NIR's are 1", "Convert with form='normalized'"

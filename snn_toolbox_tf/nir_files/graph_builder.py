@@ -107,7 +107,11 @@ class GraphBuilder:
 def spread_float64(graph: Graph) -> None:
     """What reads float64 computes in it, up to the node that rounds."""
     for node in graph:
-        if isinstance(node, Synapse) and not is_rounding(node) and any(_is_float64(graph[name]) for name in node.inputs):
+        if (
+            isinstance(node, Synapse)
+            and not is_rounding(node)
+            and any(_is_float64(graph[name]) for name in node.inputs)
+        ):
             node.dtype = "float64"
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from snn_toolbox_tf.graph import Synapse
+from snn_toolbox_tf.graph import Node, Synapse
 from snn_toolbox_tf.nir_files.graph_builder import CannotImportError, GraphBuilder
 
 _CHECK = "Check the shapes with which the file was written"
@@ -105,7 +105,7 @@ class LayerImporter:
         sequence = self._builder.sequence(name, source)
         self._pad(sequence, shape, padding)
         shape = (shape[0], *_outputs(shape[1:], size, strides, padding))
-        config = {"strides": strides, "padding": "valid", "data_format": self._builder.data_format}
+        config: dict[str, Any] = {"strides": strides, "padding": "valid", "data_format": self._builder.data_format}
         if type(node).__name__ == "AvgPool2d":
             self._layer(sequence, "AveragePooling2D", {**config, "pool_size": size}, shape)
         else:
@@ -114,7 +114,10 @@ class LayerImporter:
             config |= {"kernel_size": size, "depth_multiplier": 1, "use_bias": False}
             self._layer(sequence, "DepthwiseConv2D", config, shape, weights)
             if len(set(strides)) > 1:
-                raise CannotImportError(f"it has strides {strides}, and TensorFlow wants equal ones", "Use equal strides")
+                raise CannotImportError(
+                    f"it has strides {strides}, and TensorFlow wants equal ones", "Use equal strides"
+                )
+        _take_notes(sequence.node, notes)
         return sequence.end()
 
     def _flatten(self, name: str, node: Any, source: str, notes: dict[str, Any]) -> str:
@@ -160,8 +163,10 @@ class LayerImporter:
         sequence.synapse(class_name, config, self._builder.shape(shape), weights, channel_axis=axis)
 
 
-def _take_notes(node: Synapse, notes: dict[str, Any]) -> None:
+def _take_notes(node: Node, notes: dict[str, Any]) -> None:
     """Puts a layer on the grid that it had."""
+    if not isinstance(node, Synapse):
+        return
     if notes.get("dtype") == "float64":
         node.dtype = "float64"
     if "expected" in notes:
@@ -214,5 +219,7 @@ def _outputs(sizes: tuple[int, ...], reach: list[int], strides: list[int], paddi
         for size, window, stride, zeros in zip(sizes, reach, strides, padding, strict=True)
     ]
     if min(outputs) < 1:
-        raise CannotImportError(f"its window reaches over {reach}, and it reads {tuple(sizes)} with padding {padding}", _CHECK)
+        raise CannotImportError(
+            f"its window reaches over {reach}, and it reads {tuple(sizes)} with padding {padding}", _CHECK
+        )
     return outputs

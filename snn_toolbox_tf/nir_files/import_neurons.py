@@ -55,7 +55,8 @@ class NeuronImporter:
         span = threshold - v_reset
         if not (span > 0).all():
             raise CannotImportError(
-                f"it has v_threshold {_range(threshold)} and v_reset {_range(v_reset)}", "Expected v_threshold > v_reset"
+                f"it has v_threshold {_range(threshold)} and v_reset {_range(v_reset)}",
+                "Expected v_threshold > v_reset",
             )
         kept = 1.0
         if (abs(span - 1.0) < _NEAR).all():
@@ -100,7 +101,8 @@ class NeuronImporter:
             return r * self.dt
         if r.ndim:
             raise CannotImportError(
-                f"its neurons have several resistances, {_range(r)}, so dt cannot be told from them", "Pass `dt`, in seconds"
+                f"its neurons have several resistances, {_range(r)}, so dt cannot be told from them",
+                "Pass `dt`, in seconds",
             )
         return np.ones(())
 
@@ -110,10 +112,13 @@ class NeuronImporter:
             return float(notes["tau_m"])
         tau = self.builder.array(node.tau, source)
         if self.dt is None:
-            raise CannotImportError(f"its time constant is {_range(tau)} seconds", "Pass `dt`, the seconds in a timestep")
+            raise CannotImportError(
+                f"its time constant is {_range(tau)} seconds", "Pass `dt`, the seconds in a timestep"
+            )
         if tau.ndim or not tau > 0:
             raise CannotImportError(
-                f"its neurons have time constants {_range(tau)}", "Expected one that is positive, for all of its neurons"
+                f"its neurons have time constants {_range(tau)}",
+                "Expected one that is positive, for all of its neurons",
             )
         return float(tau) / self.dt
 

@@ -97,7 +97,7 @@ def _ordered(file: NirFile) -> list[str]:
         return list(graphlib.TopologicalSorter(file.sources).static_order())
     except graphlib.CycleError as error:
         raise UnsupportedModelError(
-            f"'{file.path}' is recurrent: {' -> '.join(reversed(error.args[1]))}. A SpikingModel has no cycles, and no delays. "
+            f"'{file.path}' is recurrent: {' -> '.join(reversed(error.args[1]))}. A SpikingModel has no cycles. "
             "Leave these edges out, or run the network in a simulator that has them."
         ) from error
 
