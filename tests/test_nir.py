@@ -24,7 +24,7 @@ T = 12
 
 
 def windows():
-    """Grouped, dilated, depthwise and strided convolutions with unequal padding, concatenation, a sum of one tensor twice."""
+    """Grouped, dilated, depthwise and strided convolutions with unequal padding, concatenation, a tensor added to itself."""
     inputs = keras.Input((9, 8, 4))
     x = L.Conv2D(6, 3, strides=2, padding="same", activation="relu")(inputs)
     y = L.Conv2D(6, 2, padding="same", groups=2, activation="relu")(x)
@@ -84,7 +84,7 @@ def by_nir_name(graph, x):
 
 
 def sorted_counts(counts):
-    """Spike counts of each sample, in whichever order of neurons: a population behind a Flatten comes back in front of it."""
+    """Counts of each sample in whichever order of neurons: a population behind a Flatten comes back in front of it."""
     return np.sort(counts.reshape(len(counts), -1), axis=1)
 
 
@@ -242,9 +242,9 @@ def test_volumes_are_refused(tmp_path):
 
 def test_arguments(model_snn, mlp, tmp_path, monkeypatch):
     file = tmp_path / "net.nir"
-    with pytest.raises(TypeError, match="`model_snn` to be a SpikingModel.*Received: Sequential"):
+    with pytest.raises(TypeError, match=r"`model_snn` to be a SpikingModel.*Received: Sequential"):
         snn.export_nir(mlp, file)
-    with pytest.raises(ValueError, match="`dt` to be a positive number of seconds. Received: dt=0"):
+    with pytest.raises(ValueError, match=r"`dt` to be a positive number of seconds. Received: dt=0"):
         snn.export_nir(model_snn, file, dt=0)
     with pytest.raises(ValueError, match=r"Unknown `initial_potential`.*\('metadata', 'bias'\)"):
         snn.export_nir(model_snn, file, initial_potential="none")
@@ -299,7 +299,7 @@ def test_a_full_disk_and_an_interruption_leave_the_file_that_was_there(model_snn
 
 def test_damaged_files(model_snn, tmp_path):
     file = tmp_path / "net.nir"
-    with pytest.raises(snn.ModelFileError, match="There is no file '.*net.nir'. Expected a NIR file"):
+    with pytest.raises(snn.ModelFileError, match=r"There is no file '.*net.nir'. Expected a NIR file"):
         snn.import_nir(file)
     snn.export_nir(model_snn, file)
     whole = file.read_bytes()
@@ -356,10 +356,7 @@ def test_files_that_were_edited(name, model_snn, tmp_path):
 
 def written(path, *nodes, edges=None):
     """Writes nodes in a row (or a dict of nodes with edges) as a file, as others would."""
-    if edges is None:
-        graph = nir.NIRGraph.from_list(*nodes)
-    else:
-        graph = nir.NIRGraph(nodes[0], edges, type_check=False)
+    graph = nir.NIRGraph.from_list(*nodes) if edges is None else nir.NIRGraph(nodes[0], edges, type_check=False)
     nir.write(path, graph)
     return path
 
@@ -502,7 +499,7 @@ def test_what_files_of_others_hold_and_no_spiking_model_has(name, tmp_path):
 def test_several_resistances_need_dt(tmp_path):
     file = written(tmp_path / "net.nir", nir.Linear(np.ones((2, 1))), neurons(2, r=[1.0, 0.5]))
     with pytest.raises(
-        snn.UnsupportedModelError, match="several resistances, 0.5 to 1, so dt cannot be told .* Pass `dt`"
+        snn.UnsupportedModelError, match=r"several resistances, 0.5 to 1, so dt cannot be told .* Pass `dt`"
     ):
         snn.import_nir(file)
     counts = snn.import_nir(file, dt=0.5).simulate(np.ones((1, 1)), timesteps=12).spike_counts["if"]
