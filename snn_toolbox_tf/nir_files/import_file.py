@@ -84,7 +84,7 @@ def import_nir(
         >>> nir.write(file, nir.NIRGraph.from_list(nir.Linear(weight), nir.IF(r=one, v_threshold=one, v_reset=0 * one)))
         >>> model_snn = snn.import_nir(file)
         >>> model_snn.simulate(np.ones((1, 1)), timesteps=8).spike_counts["if"].tolist()  # every second timestep
-        [[4]]
+        [4.0]
     """
     if dt is not None and not (is_number(dt) and dt > 0):
         raise ValueError(f"Expected `dt` to be a positive number of seconds, or None. Received: dt={dt!r}")

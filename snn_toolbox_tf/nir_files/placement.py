@@ -53,7 +53,7 @@ def with_equal_padding(windows: Sequence[AxisWindow]) -> list[Padded] | None:
     """Returns the windows of all axes with equal padding on both sides and as many weights each, or None.
 
     >>> with_equal_padding([AxisWindow(inputs=8, outputs=4, taps=3, stride=2, offset=0)])  # 'same': one zero, behind
-    [Padded(taps=5, leading=2, padding=2, dilation=1)]
+    [Padded(taps=4, leading=1, padding=1, dilation=1)]
     """
     for candidates in (windows, [window.dilated() for window in windows]):
         fitting: list[dict[int, Padded]] = []
