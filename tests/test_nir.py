@@ -184,6 +184,22 @@ def test_initial_potentials_as_biases_where_a_sum_is_read_twice(tmp_path):
         np.testing.assert_array_equal(sorted_counts(biased[name]), sorted_counts(count))
 
 
+def test_networks_that_came_back_are_saved_and_trained(tmp_path):
+    model_snn, x = converted(channels_first)
+    snn.export_nir(model_snn, tmp_path / "net.nir")
+    again = snn.import_nir(tmp_path / "net.nir")
+    again.save(tmp_path / "net.keras")
+    loaded = keras.saving.load_model(tmp_path / "net.keras")
+    np.testing.assert_array_equal(loaded.predict(x, verbose=0), model_snn.predict(x, verbose=0))
+    again.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    again.fit(x, np.arange(len(x)) % 3, epochs=1, verbose=0)
+    assert again.conversion.fine_tuned
+    snn.export_nir(again, tmp_path / "trained.nir")
+    trained = snn.import_nir(tmp_path / "trained.nir")
+    np.testing.assert_array_equal(trained.predict(x, verbose=0), again.predict(x, verbose=0))
+    assert (trained.predict(x, verbose=0) != model_snn.predict(x, verbose=0)).any()
+
+
 REFUSED = {
     "max pooling": (
         lambda x: L.Flatten()(L.MaxPooling2D()(x)),
@@ -252,6 +268,11 @@ def test_arguments(model_snn, mlp, tmp_path, monkeypatch):
         snn.export_nir(model_snn, file, scales="node")
     with pytest.raises(ValueError, match="`timesteps` to be a positive integer"):
         snn.export_nir(model_snn, file, timesteps=0)
+    snn.export_nir(model_snn, tmp_path / "ours.nir")
+    with pytest.raises(
+        ValueError, match=r"`dt`, `reset` is for files of others: '.*ours.nir' was written by snn_toolbox_tf"
+    ):
+        snn.import_nir(tmp_path / "ours.nir", dt=1.0, reset="zero")
     for name, value in (("dt", -1), ("reset", "soft"), ("input", "smell"), ("timesteps", 1.5), ("name", "a b")):
         with pytest.raises(ValueError, match=f"`{name}`"):
             snn.import_nir(file, **{name: value})

@@ -60,8 +60,8 @@ def import_nir(
         calibration_data: For files of others: samples like those that the network will see, whose size the grid is made
             for. Without them it is made for values of up to 1.
         timesteps: T of `predict` and `evaluate`; that of the file, or 32, if None.
-        dt: Seconds in a timestep. None: as the file says, or such that a current of 1 raises an integrate-and-fire neuron by
-            1 in a timestep. Files of others need it where neurons leak.
+        dt: For files of others: seconds in a timestep. None: such that a current of 1 raises an integrate-and-fire neuron
+            by 1 in a timestep. Where neurons leak it must be given.
         reset: For files of others: "subtract", where it is known that the network was made for reset by subtraction, which
             NIR cannot say; "zero" or None: to `v_reset`.
         input: "analog", "poisson" or "frames", see `SpikingModel`; that of the file, or "analog", if None.
@@ -97,6 +97,7 @@ def import_nir(
     if name is not None:
         check_model_name(name)
     file = read_nir(filepath)
+    _refuse_for_ours(file, dt=dt, reset=reset, calibration_data=calibration_data)
     try:
         graph = _graph_of(file, dt, reset)
         options = {"timesteps": DEFAULT_TIMESTEPS, **_options(file)}
@@ -107,13 +108,23 @@ def import_nir(
             record = ConversionRecord.from_dict(file.notes["conversion"])
         else:
             record = _put_on_grid(graph, calibration_data, options["timesteps"], reset or "zero")
-        return SpikingModel(graph, conversion=record, **options)
-    except (ImportError, UnsupportedModelError):
+    except UnsupportedModelError:
         raise
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-        if calibration_data is not None and not file.is_ours:
+        if calibration_data is not None:
             raise
         raise file.damaged(f"{type(error).__name__}: {error}") from error
+    return SpikingModel(graph, conversion=record, **options)
+
+
+def _refuse_for_ours(file: NirFile, **given: Any) -> None:
+    """Raises if something is said that the file says itself."""
+    said = {name: value for name, value in given.items() if value is not None}
+    if file.is_ours and said:
+        raise ValueError(
+            f"{', '.join(f'`{name}`' for name in said)} is for files of others: '{file.path}' was written by "
+            f"{file.notes['writer']}, and says it itself. Expected None."
+        )
 
 
 def _graph_of(file: NirFile, dt: float | None, reset: str | None) -> Graph:
