@@ -70,9 +70,12 @@ def converted(builder, **options):
     return snn.convert_keras(model, x, timesteps=T, threshold_rule="percentile", **options), x
 
 
-@pytest.fixture
-def model_snn(mlp, x_mlp):
-    return snn.convert_keras(mlp, x_mlp, timesteps=T, threshold_rule="percentile")
+@pytest.fixture(scope="module")
+def model_snn():
+    model = keras.Sequential(
+        [keras.Input((6,)), L.Dense(10, "relu", name="hidden"), L.Dense(3, name="logits")], name="mlp"
+    )
+    return snn.convert_keras(model, zoo.data_for(model, 40), timesteps=T, threshold_rule="percentile")
 
 
 def by_nir_name(graph, x):
@@ -184,6 +187,7 @@ def test_initial_potentials_as_biases_where_a_sum_is_read_twice(tmp_path):
         np.testing.assert_array_equal(sorted_counts(biased[name]), sorted_counts(count))
 
 
+@pytest.mark.long
 def test_networks_that_came_back_are_saved_and_trained(tmp_path):
     model_snn, x = converted(channels_first)
     snn.export_nir(model_snn, tmp_path / "net.nir")
