@@ -503,6 +503,11 @@ FOREIGN = {
         None,
         r"its weights \(2, 3\) want a vector of 3 values, and it reads \(1,\)",
     ),
+    "no image": (
+        {"a": nir.SumPool2d(np.array([1, 1]), np.array([1, 1]), np.array([0, 0]))},
+        None,
+        r"'a' \(SumPool2d\): it pools images, and reads \(1,\)",
+    ),
     "neurons": (
         {"a": nir.IF(np.ones(3), np.arange(1.0, 4), np.zeros(3))},
         None,
@@ -518,6 +523,18 @@ def test_what_files_of_others_hold_and_no_spiking_model_has(name, tmp_path):
     edges = edges or [("input", "a"), ("a", "output")]
     written(tmp_path / "net.nir", nodes, edges=edges)
     with pytest.raises(snn.UnsupportedModelError, match=message):
+        snn.import_nir(tmp_path / "net.nir")
+
+
+def test_sums_with_unequal_strides_are_refused(tmp_path):
+    pool = nir.SumPool2d(np.array([1, 1]), np.array([1, 2]), np.array([0, 0]))
+    nodes = {
+        "input": nir.Input({"input": np.array([1, 4, 4])}),
+        "a": pool,
+        "output": nir.Output({"output": np.array([1])}),
+    }
+    written(tmp_path / "net.nir", nodes, edges=[("input", "a"), ("a", "output")])
+    with pytest.raises(snn.UnsupportedModelError, match=r"it has strides \[1, 2\], and TensorFlow wants equal ones"):
         snn.import_nir(tmp_path / "net.nir")
 
 

@@ -102,6 +102,8 @@ class LayerImporter:
         if len(shape) != 3:
             raise CannotImportError(f"it pools images, and reads {shape}", _CHECK)
         size, strides, padding = (_numbers(value, 2) for value in (node.kernel_size, node.stride, node.padding))
+        if type(node).__name__ == "SumPool2d" and len(set(strides)) > 1:
+            raise CannotImportError(f"it has strides {strides}, and TensorFlow wants equal ones", "Use equal strides")
         sequence = self._builder.sequence(name, source)
         self._pad(sequence, shape, padding)
         shape = (shape[0], *_outputs(shape[1:], size, strides, padding))
@@ -113,10 +115,6 @@ class LayerImporter:
             weights = {"kernel": np.ones((*size, shape[0], 1), np.float32)}
             config |= {"kernel_size": size, "depth_multiplier": 1, "use_bias": False}
             self._layer(sequence, "DepthwiseConv2D", config, shape, weights)
-            if len(set(strides)) > 1:
-                raise CannotImportError(
-                    f"it has strides {strides}, and TensorFlow wants equal ones", "Use equal strides"
-                )
         _take_notes(sequence.node, notes)
         return sequence.end()
 
