@@ -29,6 +29,7 @@ if not _is_command_line():
     from snn_toolbox_tf.layers import SpikingNeurons
     from snn_toolbox_tf.model import ConversionRecord, SpikingModel
     from snn_toolbox_tf.model_files import ModelFileError, load_model
+    from snn_toolbox_tf.nir_files import export_nir, import_nir
     from snn_toolbox_tf.simulation.early_exit import EarlyExit
     from snn_toolbox_tf.simulation.result import SimulationResult
     from snn_toolbox_tf.synapses import register_layer
@@ -59,6 +60,8 @@ __all__ = [
     "convert_keras",
     "export_serving",
     "export_tflite",
+    "export_nir",
+    "import_nir",
     "layers",
     "load_model",
     "neurons",

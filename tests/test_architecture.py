@@ -24,6 +24,7 @@ LEVELS = [
     ["training", "corrections"],
     ["distillation"],
     ["model"],
+    ["nir_files"],
     ["report", "config"],
     ["conversion"],
     ["analysis"],

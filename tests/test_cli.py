@@ -103,7 +103,7 @@ def test_export_writes_versions_for_a_model_server(converted, capsys, monkeypatc
 
 
 def test_export_writes_files(converted, capsys):
-    for kind in ("tflite", "keras"):
+    for kind in ("tflite", "keras", "nir"):
         target = converted / f"copy.{kind}"
         assert main(["export", str(converted / "net_snn.keras"), "--format", kind, "--output", str(target)]) == 0
         assert target.is_file()

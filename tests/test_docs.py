@@ -109,7 +109,7 @@ def test_tutorial_runs(tmp_path, monkeypatch, capsys, change):
 @either_way
 def test_guide_runs(tmp_path, change):
     """These pages are one script; the first says so. The page on rules takes model and data from there."""
-    names = ("converting", "simulating", "fine-tuning", "deploying", "which-t-which-rule")
+    names = ("converting", "simulating", "fine-tuning", "deploying", "which-t-which-rule", "nir")
     script = "\n".join(block for name in names for block in blocks((DOCS / f"{name}.md").read_text(), "python"))
     done = run(["-c", change(script)], tmp_path)
     assert done.returncode == 0, done.stderr

@@ -33,7 +33,11 @@ def test_readme_code_runs_as_it_stands(tmp_path):
     ann, snn = (float(accuracy) for accuracy in re.findall(r"^[AS]NN \[.*, (.*)\]$", done.stdout, flags=re.MULTILINE))
     assert ann > 0.8
     assert abs(ann - snn) < 0.05
-    assert sorted(path.name for path in (tmp_path / "models").iterdir()) == ["batching.config", "digits", "models.config"]
+    assert sorted(path.name for path in (tmp_path / "models").iterdir()) == [
+        "batching.config",
+        "digits",
+        "models.config",
+    ]
     assert [path.name for path in (tmp_path / "models" / "digits").iterdir()] == ["1"]
 
 

@@ -13,6 +13,8 @@ from snn_toolbox_tf.export.tflite import export_tflite
 from snn_toolbox_tf.export.versions import checked_version, next_version
 from snn_toolbox_tf.export.warmup import require_messages
 from snn_toolbox_tf.model import SpikingModel
+from snn_toolbox_tf.nir_files.export_file import export_nir
+from snn_toolbox_tf.nir_files.package import nir_package
 from snn_toolbox_tf.simulation.early_exit import EarlyExit
 
 
@@ -40,6 +42,8 @@ def check_export(settings: Settings, source_name: str = "ann") -> None:
             if export.warmup_samples:
                 require_messages()
             return
+        if export.export_format == "nir":
+            nir_package()
     except (OSError, ValueError, ImportError) as error:
         raise ConfigurationError(f"[export] {error}") from error
     ending = f".{export.export_format}"
@@ -80,7 +84,8 @@ def export_network(
         if export.export_format == "tflite":
             return export_tflite(model_snn, target, timesteps=next(iter(export.export_timesteps), None))
         if export.export_format == "nir":
-            raise NotImplementedError
+            export_nir(model_snn, target)
+            return target
     except (ValueError, ImportError) as error:
         raise ConfigurationError(f"[export] {error}") from error
     model_snn.save(target)

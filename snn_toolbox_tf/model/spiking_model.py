@@ -212,6 +212,12 @@ class SpikingModel(SimulatedModel):
                 verbose=bool(verbose),
             )
 
+    def graph_on_grid(self) -> Graph:
+        """Returns a copy of the network's graph, with its weights as they are on their grid."""
+        self._settle()
+        with self._fine_tuning.held_on_grid():
+            return self._network.graph_with_weights()
+
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> "SpikingModel":
         """Returns the model that `get_config` described.
