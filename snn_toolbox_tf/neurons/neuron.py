@@ -91,7 +91,9 @@ class Neuron(abc.ABC):
         if self.reset == "zero":
             # Selecting, not multiplying by what is left: an infinite potential must not turn into NaN.
             return spikes, tf.where(emptied, 0.0, v)
-        return spikes, v - spikes * threshold
+        # Converted networks have thresholds of 1: one pass over memory less.
+        known = tf.get_static_value(threshold)
+        return spikes, v - (spikes if known is not None and (known == 1.0).all() else spikes * threshold)
 
     def counts(self, total: tf.Tensor, timesteps: int) -> tf.Tensor:
         """Returns the spike counts of neurons that first integrate all their input and then fire for as many timesteps.
