@@ -26,7 +26,7 @@ LEVELS = [
     ["model"],
     ["report", "config"],
     ["conversion"],
-    ["analysis"],
+    ["analysis", "distributed"],
     ["experiment"],
     ["cli"],
     ["__main__"],

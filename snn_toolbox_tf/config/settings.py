@@ -60,6 +60,7 @@ class Settings:
             raise ConfigurationError("[input] poisson_input and frame_input exclude each other. Received: both True.")
         self._check_duration()
         self._check_calibration()
+        self._check_workers()
         if self.simulation.schedule == "layer_synchronous" and self.cell.reset != "subtract":
             raise ConfigurationError("[simulation] schedule = layer_synchronous needs [cell] reset = subtract.")
         if self.simulation.schedule == "layer_synchronous" and (
@@ -123,6 +124,19 @@ class Settings:
                 f"[gradient_calibration] {', '.join(given)}: this says how a network learns by gradient. Received: "
                 f"[normalization] calibration = {self.normalization.calibration}. Set calibration = gradient, or leave it "
                 "out."
+            )
+
+    def _check_workers(self) -> None:
+        executor, workers = self.tools.executor, self.tools.workers
+        if executor == "local" and workers is not None:
+            raise ConfigurationError(
+                f"[tools] workers = {workers}: only Ray has workers. Received: executor = local. Set executor = ray, or "
+                "leave workers empty."
+            )
+        if executor == "ray" and self.output.log_vars:
+            raise ConfigurationError(
+                f"[output] log_vars = {', '.join(self.output.log_vars)}: recordings are kept by the process that simulates. "
+                "Received: [tools] executor = ray. Set executor = local, or leave log_vars empty."
             )
 
     @property

@@ -11,6 +11,7 @@ from snn_toolbox_tf.config import ConfigurationError, Settings
 from snn_toolbox_tf.config.files import ann_stem, snn_name
 from snn_toolbox_tf.config.sections import SECTION_OF, affects
 from snn_toolbox_tf.conversion.requirements import check_requirements
+from snn_toolbox_tf.distributed.ray_executor import import_ray
 from snn_toolbox_tf.experiment import fingerprint, samples, sources
 from snn_toolbox_tf.experiment.options import conversion_options
 from snn_toolbox_tf.experiment.sample_trace import chosen_neurons
@@ -84,6 +85,8 @@ def _prepare(settings: Settings, model: keras.Model | None, data: Data, converte
     tools = settings.tools
     if not (tools.convert or tools.simulate):
         raise ConfigurationError("[tools] convert and simulate are both False: there is nothing to do.")
+    if tools.executor == "ray":
+        import_ray()
     source = model
     if source is None and (tools.convert or tools.evaluate_ann):
         settings, source = sources.load_noted(settings)

@@ -1,0 +1,202 @@
+"""Batches on a Ray cluster, through Ray Data: a worker that dies loses nothing, and no batch counts twice."""
+
+import contextlib
+import io
+import logging
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from snn_toolbox_tf.config import ConfigurationError
+from snn_toolbox_tf.distributed.executors import Arrays, BatchFunction
+from snn_toolbox_tf.foundation.errors import WorkerError
+
+#: A machine may fail now and then. A batch that kills its worker every time would do so for ever.
+_RETRIES = 3
+
+
+def import_ray() -> ModuleType:
+    """Returns the module `ray`, with Ray Data.
+
+    Raises:
+        ConfigurationError: If it is not installed.
+    """
+    try:
+        import ray
+        import ray.data
+    except ImportError as error:
+        raise ConfigurationError(
+            f"[tools] executor = ray needs Ray Data, which cannot be imported: {error}. Install it, "
+            '`pip install "snn_toolbox_tf[ray]"`, or set executor = local.'
+        ) from error
+    return ray
+
+
+@contextlib.contextmanager
+def open_ray(workers: int | None = None) -> Iterator["RayExecutor"]:
+    """Gives an executor on the cluster that this process is connected to, or that RAY_ADDRESS names, or on this machine.
+
+    What was started here is shut down again.
+
+    Args:
+        workers: Number of workers; one per CPU of the cluster if None.
+
+    Raises:
+        ConfigurationError: If Ray is not installed, there is no cluster at RAY_ADDRESS, or it has too few CPUs.
+    """
+    ray = import_ray()
+    ours = not ray.is_initialized()
+    if ours:
+        _connect(ray, workers)
+    try:
+        yield RayExecutor(workers)
+    finally:
+        if ours:
+            ray.shutdown()
+
+
+def _connect(ray: ModuleType, workers: int | None) -> None:
+    """Connects to the cluster that RAY_ADDRESS names; starts one on this machine without."""
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    address = os.environ.get("RAY_ADDRESS")
+    if not address:
+        ray.init("local", num_cpus=workers, include_dashboard=False, **quiet)
+        return
+    try:
+        ray.init(address, **quiet)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        raise ConfigurationError(
+            f"There is no Ray cluster at the address that the environment variable RAY_ADDRESS names, '{address}': "
+            f"{error}. Start one (`ray start --head`), or unset RAY_ADDRESS to use this machine alone."
+        ) from error
+
+
+class RayExecutor:
+    """Runs functions in workers of the cluster that this process is connected to; see `Executor`.
+
+    A worker is an actor of Ray Data. It has the CPUs of the cluster that fall to it, and as many threads. If it dies, its
+    batch is computed by another one.
+
+    Args:
+        workers: Number of workers; one per CPU of the cluster if None.
+
+    Raises:
+        ConfigurationError: If the cluster has fewer CPUs than there are to be workers.
+    """
+
+    is_local = False
+
+    def __init__(self, workers: int | None = None) -> None:
+        self._ray = import_ray()
+        cpus = [int(node["Resources"].get("CPU", 0)) for node in self._ray.nodes() if node["Alive"]]
+        if sum(cpus) < (workers or 1):
+            raise ConfigurationError(
+                f"[tools] workers = {workers or 1}: each worker needs a CPU, and the Ray cluster has {sum(cpus)}. "
+                "Expected no more workers than that."
+            )
+        self._workers = workers or sum(cpus)
+        self._cpus = cpus_per_worker(cpus, self._workers)
+
+    def map(self, function: BatchFunction, batches: Sequence[Mapping[str, Any]]) -> Iterator[Arrays]:
+        """Yields what the function makes of each batch; see `Executor`."""
+        data, seen = self._ray.data, set[int]()
+        try:
+            with _quiet(data):
+                # Once for all workers of a machine, which share its arrays.
+                sent = self._ray.put(function)
+                numbers = data.from_items(
+                    [{"number": number} for number in range(len(batches))], override_num_blocks=len(batches)
+                )
+                rows = numbers.map_batches(
+                    _Worker,
+                    fn_constructor_args=([sent], batches, self._cpus),
+                    batch_size=1,
+                    num_cpus=self._cpus,
+                    compute=data.ActorPoolStrategy(size=min(self._workers, len(batches))),
+                    ray_remote_args_fn=_restarted,
+                ).iter_rows()
+                for row in rows:
+                    if row["number"] in seen:
+                        raise WorkerError(f"Ray has given batch {row['number']} twice.")
+                    seen.add(row["number"])
+                    with np.load(io.BytesIO(row["result"]), allow_pickle=False) as arrays:
+                        yield dict(arrays)
+        except self._ray.exceptions.RayError as error:
+            raise WorkerError(_what_failed(self._ray, error)) from error
+        if len(seen) != len(batches):
+            raise WorkerError(f"Ray has given {len(seen)} of {len(batches)} batches.")
+
+
+class _Worker:
+    """Computes batches in a process of its own.
+
+    Args:
+        sent: The function, in Ray's object store; in a list, so that Ray does not look for it before the worker starts.
+        batches: The batches.
+        threads: Number of threads.
+    """
+
+    def __init__(self, sent: list[Any], batches: Sequence[Mapping[str, Any]], threads: int) -> None:
+        import ray
+        import tensorflow as tf
+
+        # The process may have had another task, and TensorFlow started: it then has the threads that it has.
+        with contextlib.suppress(RuntimeError):
+            tf.config.threading.set_intra_op_parallelism_threads(threads)
+        self._function: BatchFunction = ray.get(sent[0])
+        self._batches = batches
+
+    def __call__(self, row: Mapping[str, np.ndarray]) -> dict[str, Any]:
+        """Returns the result of a batch as one row: its arrays have shapes of their own."""
+        (number,) = row["number"]
+        file = io.BytesIO()
+        arrays: dict[str, Any] = dict(self._function(self._batches[int(number)]))
+        np.savez(file, **arrays)
+        return {"number": row["number"], "result": np.array([file.getvalue()], dtype=object)}
+
+
+def cpus_per_worker(cpus: Sequence[int], workers: int) -> int:
+    """Returns how many CPUs each worker may have, if all of them are to find their place.
+
+    Args:
+        cpus: CPUs of each machine.
+        workers: Number of workers, at most the sum of the CPUs.
+    """
+    return max(count for count in range(1, max(cpus) + 1) if sum(cpu // count for cpu in cpus) >= workers)
+
+
+def _restarted() -> dict[str, Any]:
+    return {"max_restarts": _RETRIES, "max_task_retries": _RETRIES}
+
+
+def _what_failed(ray: ModuleType, error: BaseException) -> str:
+    """Returns what a worker's own error says, or how it died."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ray.exceptions.ActorDiedError):
+            return (
+                f"A worker died, and so did those that took its place, {_RETRIES} times. Does a batch need more memory than "
+                f"there is? Expected fewer workers, or a smaller batch_size. Ray says: {cause}"
+            )
+        inner = getattr(cause, "cause", None) or cause.__cause__
+        if inner is None:
+            return f"A worker failed with {type(cause).__name__}: {cause}"
+        cause = inner
+    return str(error)
+
+
+@contextlib.contextmanager
+def _quiet(data: ModuleType) -> Iterator[None]:
+    """Keeps Ray Data from showing its own progress."""
+    context, log = data.DataContext.get_current(), logging.getLogger("ray.data")
+    before = context.enable_progress_bars, context.print_on_execution_start, log.level
+    context.enable_progress_bars = context.print_on_execution_start = False
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        context.enable_progress_bars, context.print_on_execution_start = before[:2]
+        log.setLevel(before[2])
