@@ -1,9 +1,11 @@
 """Batches on a Ray cluster, through Ray Data: a worker that dies loses nothing, and no batch counts twice."""
 
+import collections
 import contextlib
 import io
 import logging
 import os
+import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from types import ModuleType
 from typing import Any
@@ -14,8 +16,9 @@ from snn_toolbox_tf.config import ConfigurationError
 from snn_toolbox_tf.distributed.executors import Arrays, BatchFunction
 from snn_toolbox_tf.foundation.errors import WorkerError
 
-#: A machine may fail now and then. A batch that kills its worker every time would do so for ever.
-_RETRIES = 3
+#: A worker may die now and then, for reasons of its machine. Without a limit, a batch that kills its workers would do so for
+#: ever.
+_MOST_ATTEMPTS = 4
 
 
 def import_ray() -> ModuleType:
@@ -27,6 +30,7 @@ def import_ray() -> ModuleType:
     try:
         import ray
         import ray.data
+        import ray.util.scheduling_strategies
     except ImportError as error:
         raise ConfigurationError(
             f"[tools] executor = ray needs Ray Data, which cannot be imported: {error}. Install it, "
@@ -102,30 +106,34 @@ class RayExecutor:
 
     def map(self, function: BatchFunction, batches: Sequence[Mapping[str, Any]]) -> Iterator[Arrays]:
         """Yields what the function makes of each batch; see `Executor`."""
+        if not batches:
+            return
         data, seen = self._ray.data, set[int]()
         try:
             with _quiet(data):
                 # Once for all workers of a machine, which share its arrays.
                 sent = self._ray.put(function)
+                attempts = _start_attempts(self._ray)
                 numbers = data.from_items(
                     [{"number": number} for number in range(len(batches))], override_num_blocks=len(batches)
                 )
                 rows = numbers.map_batches(
                     _Worker,
-                    fn_constructor_args=([sent], batches, self._cpus),
+                    fn_constructor_args=([sent], batches, attempts, self._cpus),
                     batch_size=1,
                     num_cpus=self._cpus,
                     compute=data.ActorPoolStrategy(size=min(self._workers, len(batches))),
-                    ray_remote_args_fn=_restarted,
                 ).iter_rows()
                 for row in rows:
+                    if row["error"]:
+                        raise WorkerError(f"A worker has failed. {row['error']}.") from RuntimeError(row["where"])
                     if row["number"] in seen:
                         raise WorkerError(f"Ray has given batch {row['number']} twice.")
                     seen.add(row["number"])
                     with np.load(io.BytesIO(row["result"]), allow_pickle=False) as arrays:
                         yield dict(arrays)
         except self._ray.exceptions.RayError as error:
-            raise WorkerError(_what_failed(self._ray, error)) from error
+            raise WorkerError(f"Ray has failed, {type(error).__name__}: {error}") from error
         if len(seen) != len(batches):
             raise WorkerError(f"Ray has given {len(seen)} of {len(batches)} batches.")
 
@@ -134,28 +142,52 @@ class _Worker:
     """Computes batches in a process of its own.
 
     Args:
-        sent: The function, in Ray's object store; in a list, so that Ray does not look for it before the worker starts.
+        sent: The function, in Ray's object store; in a list, so that Ray does not fetch it before it is needed.
         batches: The batches.
+        attempts: The actor that counts attempts.
         threads: Number of threads.
     """
 
-    def __init__(self, sent: list[Any], batches: Sequence[Mapping[str, Any]], threads: int) -> None:
+    def __init__(self, sent: list[Any], batches: Sequence[Mapping[str, Any]], attempts: Any, threads: int) -> None:
+        self._sent, self._batches, self._attempts, self._threads = sent, batches, attempts, threads
+        self._function: BatchFunction | None = None
+
+    def __call__(self, row: Mapping[str, np.ndarray]) -> dict[str, Any]:
+        """Returns the result of a batch, or what went wrong, as one row: its arrays have shapes of their own."""
+        (number,) = row["number"]
+        file, error, where = io.BytesIO(), "", ""
+        try:
+            arrays: dict[str, Any] = dict(self._computed(int(number)))
+            np.savez(file, **arrays)
+        # Whatever it is, who waits for the batch has to know; Ray would wrap it, and start the worker anew.
+        except Exception as failed:
+            # A function that cannot be read comes with a traceback inside its message.
+            said = str(failed).partition("\ntraceback:")[0]
+            error, where = f"{type(failed).__name__}: {said}", traceback.format_exc()
+        result = np.array([file.getvalue()], dtype=object)
+        return {"number": row["number"], "result": result, "error": [error], "where": [where]}
+
+    def _computed(self, number: int) -> Arrays:
+        import ray
+
+        if ray.get(self._attempts.begin.remote(number)) > _MOST_ATTEMPTS:
+            raise MemoryError(
+                f"batch {number} has killed {_MOST_ATTEMPTS} workers, one after the other. Does it need more memory than "
+                "there is? Expected fewer workers, or a smaller batch_size"
+            )
+        if self._function is None:
+            self._function = self._received()
+        return self._function(self._batches[number])
+
+    def _received(self) -> BatchFunction:
+        """Returns the function, read once; the first time that something here needs TensorFlow."""
         import ray
         import tensorflow as tf
 
         # The process may have had another task, and TensorFlow started: it then has the threads that it has.
         with contextlib.suppress(RuntimeError):
-            tf.config.threading.set_intra_op_parallelism_threads(threads)
-        self._function: BatchFunction = ray.get(sent[0])
-        self._batches = batches
-
-    def __call__(self, row: Mapping[str, np.ndarray]) -> dict[str, Any]:
-        """Returns the result of a batch as one row: its arrays have shapes of their own."""
-        (number,) = row["number"]
-        file = io.BytesIO()
-        arrays: dict[str, Any] = dict(self._function(self._batches[int(number)]))
-        np.savez(file, **arrays)
-        return {"number": row["number"], "result": np.array([file.getvalue()], dtype=object)}
+            tf.config.threading.set_intra_op_parallelism_threads(self._threads)
+        return ray.get(self._sent[0])
 
 
 def cpus_per_worker(cpus: Sequence[int], workers: int) -> int:
@@ -168,24 +200,24 @@ def cpus_per_worker(cpus: Sequence[int], workers: int) -> int:
     return max(count for count in range(1, max(cpus) + 1) if sum(cpu // count for cpu in cpus) >= workers)
 
 
-def _restarted() -> dict[str, Any]:
-    return {"max_restarts": _RETRIES, "max_task_retries": _RETRIES}
+class _Attempts:
+    """Counts how often each batch was begun."""
+
+    def __init__(self) -> None:
+        self._begun = collections.Counter[int]()
+
+    def begin(self, number: int) -> int:
+        """Returns how often a batch was begun, this time included."""
+        self._begun[number] += 1
+        return self._begun[number]
 
 
-def _what_failed(ray: ModuleType, error: BaseException) -> str:
-    """Returns what a worker's own error says, or how it died."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, ray.exceptions.ActorDiedError):
-            return (
-                f"A worker died, and so did those that took its place, {_RETRIES} times. Does a batch need more memory than "
-                f"there is? Expected fewer workers, or a smaller batch_size. Ray says: {cause}"
-            )
-        inner = getattr(cause, "cause", None) or cause.__cause__
-        if inner is None:
-            return f"A worker failed with {type(cause).__name__}: {cause}"
-        cause = inner
-    return str(error)
+def _start_attempts(ray: ModuleType) -> Any:
+    """Returns an actor that counts attempts, on this machine: it ends only with this process."""
+    here = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
+        ray.get_runtime_context().get_node_id(), soft=False
+    )
+    return ray.remote(_Attempts).options(num_cpus=0, scheduling_strategy=here).remote()
 
 
 @contextlib.contextmanager

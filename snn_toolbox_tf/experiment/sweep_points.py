@@ -16,6 +16,7 @@ from snn_toolbox_tf.distributed import Arrays, Executor, SentModel
 from snn_toolbox_tf.experiment.options import conversion_options, set_up
 from snn_toolbox_tf.experiment.preparation import Prepared
 from snn_toolbox_tf.experiment.progress import Progress
+from snn_toolbox_tf.experiment.run_folder import discard_unfinished
 from snn_toolbox_tf.experiment.runs import Converted, convert_prepared, run_prepared
 from snn_toolbox_tf.foundation import atomic_files
 from snn_toolbox_tf.report.key_numbers import headline
@@ -64,6 +65,7 @@ def run_points(
     numbers = [{"point": np.asarray(number)} for number in range(len(points))]
     for arrays in executor.map(PointRunner(points), numbers):
         point, row = points[int(arrays["point"])], json.loads(str(arrays["row"]))
+        discard_unfinished(folder / point.label)
         with atomic_files.replacing_path(folder / point.label) as place, _archive(arrays["folder"]) as archive:
             archive.extractall(place)
         progress.tell(f"{point.title}: finished")
@@ -142,6 +144,7 @@ class Networks:
         self._converted: Converted | None = None
 
     def get(self, prepared: Prepared, progress: Progress) -> Converted:
+        """Returns the converted network of a run."""
         digests = {key: prepared.digests.get(key) for key in ("network", "calibration data")}
         options = conversion_options(prepared.settings)
         # Thresholds may be the same for any number of timesteps.
