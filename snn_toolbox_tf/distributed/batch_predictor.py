@@ -63,13 +63,13 @@ class BatchPredictor:
     Example:
         >>> import keras, numpy as np, os, tempfile, snn_toolbox_tf as snn
         >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(8, "relu"), keras.layers.Dense(3, name="y")])
-        >>> x = np.random.default_rng(0).random((10, 4), "float32")
+        >>> x = np.random.default_rng(0).random((20, 4), "float32")
         >>> path = os.path.join(tempfile.mkdtemp(), "net_snn.keras")
         >>> snn.convert_keras(model, x, timesteps=16).save(path)
         >>> predictor = snn.BatchPredictor(path, columns={model.inputs[0].name: "x"}, keep=("id",))
-        >>> batch = predictor({"x": x, "id": np.arange(10)})
+        >>> batch = predictor({"x": x, "id": np.arange(20)})
         >>> sorted(batch), batch["y"].shape
-        (['id', 'y'], (10, 3))
+        (['id', 'y'], (20, 3))
     """
 
     path: str | os.PathLike[str]
