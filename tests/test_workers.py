@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import pickle
+import re
 import signal
 import sys
 import time
@@ -19,10 +20,10 @@ from test_architecture import FILES, PACKAGE
 import snn_toolbox_tf as snn
 from snn_toolbox_tf import experiment
 from snn_toolbox_tf.cli import main
-from snn_toolbox_tf.distributed import LocalExecutor, SentModel, open_executor, ray_executor
+from snn_toolbox_tf.distributed import LocalExecutor, SentModel, batch_predictor, open_executor, ray_executor
 from snn_toolbox_tf.distributed.ray_executor import RayExecutor, cpus_per_worker
 from snn_toolbox_tf.experiment import evaluator as evaluator_module
-from snn_toolbox_tf.experiment import runs, sweeps
+from snn_toolbox_tf.experiment import options
 from snn_toolbox_tf.report.record_as_json import record_as_json
 
 L = keras.layers
@@ -77,8 +78,7 @@ def elsewhere(monkeypatch):
         def opened(name, workers=None):
             yield executor if name == "ray" else LocalExecutor()
 
-        for module in (runs, sweeps):
-            monkeypatch.setattr(module, "open_executor", opened)
+        monkeypatch.setattr(options, "open_executor", opened)
         monkeypatch.setattr("snn_toolbox_tf.experiment.preparation.import_ray", lambda: None)
 
     use(Elsewhere())
@@ -124,7 +124,7 @@ def numbers_of(run):
 # Elsewhere, without Ray
 
 
-@pytest.mark.few(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("changes", [{}, {"poisson_input": True}, {"evaluate_ann": False, "top_k": 2}])
 def test_sums_are_those_of_one_process(given, settings, elsewhere, evaluations, changes):
     settings = settings.replace(**changes)
@@ -169,18 +169,6 @@ def contents(folder):
     return files
 
 
-def test_a_sweep_elsewhere_is_that_of_one_process(given, settings, elsewhere):
-    values = [1, 2]
-    here = snn.sweep(settings.replace(runlabel="here"), "v_thresh", values, **given)
-    there = snn.sweep(settings.replace(executor="ray"), "v_thresh", values, **given)
-    assert there.table == here.table
-    assert contents(there.folder) == contents(here.folder)
-    point = snn.read_settings(there.folder / "v_thresh=2" / "config.ini")
-    assert point.paths.log_dir_of_current_run == str(there.folder / "v_thresh=2")
-    model_snn = keras.saving.load_model(there.folder / "v_thresh=2" / "small_snn.keras")
-    assert model_snn.conversion.threshold_scale == 2
-
-
 def test_a_converted_network_is_sent_once_for_all_points(given, settings, elsewhere, tmp_path, monkeypatch):
     snn.convert_keras(given["model"], given["x_norm"], timesteps=12, threshold_rule="percentile").save(
         tmp_path / "net_snn.keras"
@@ -196,8 +184,8 @@ def test_a_converted_network_is_sent_once_for_all_points(given, settings, elsewh
 
 @pytest.mark.long
 def test_an_interrupted_sweep_goes_on_elsewhere(given, settings, elsewhere):
-    """Begun here, gone on with elsewhere, where points are finished in another order."""
-    values = [0.5, 1, 2, 4]
+    """Begun here, gone on with elsewhere, where points are finished in another order: it is that of one process."""
+    values = [0.5, 1, 2]
     whole = snn.sweep(settings.replace(runlabel="whole"), "v_thresh", values, **given)
 
     class InterruptingAtTheSecond(experiment.Progress):
@@ -221,9 +209,14 @@ def test_an_interrupted_sweep_goes_on_elsewhere(given, settings, elsewhere):
 
     elsewhere(Elsewhere())
     resumed = snn.sweep(settings.replace(executor="ray"), "v_thresh", values, **given, resume=True, progress=Telling())
-    assert len(Telling.told) == 2
+    assert len(Telling.told) == 1
     assert resumed.table == whole.table
     assert contents(resumed.folder) == contents(whole.folder)
+    for label in ("v_thresh=1", "v_thresh=2"):
+        point = snn.read_settings(resumed.folder / label / "config.ini")
+        assert point.paths.log_dir_of_current_run == str(resumed.folder / label)
+        model_snn = keras.saving.load_model(resumed.folder / label / "small_snn.keras")
+        assert model_snn.conversion.threshold_scale == point.cell.v_thresh
 
 
 def test_models_are_sent_without_what_they_were_compiled_with(given):
@@ -234,27 +227,25 @@ def test_models_are_sent_without_what_they_were_compiled_with(given):
     assert [layer.name for layer in received.layers] == [layer.name for layer in model.layers]
 
 
-def test_models_that_cannot_be_sent():
+def test_models_that_cannot_be_sent(given, settings, elsewhere, tmp_path):
     class Unknown(L.Dense):
         pass
 
-    model = keras.Sequential([keras.Input((2,)), Unknown(3)], name="strange")
-    sent = pickle.dumps(SentModel(model))
-    with pytest.raises(
-        ValueError, match=r"(?s)'strange' was sent to a worker, which cannot read it. Layers of your own .*Unknown"
-    ):
-        pickle.loads(sent)
+    class Nameless(L.Dense):
+        def __init__(self, units, helper):
+            super().__init__(units)
 
-    class Nameless(L.Layer):
-        def __init__(self, size):
-            super().__init__()
-
-        def call(self, x):
-            return x
-
-    model = keras.Sequential([keras.Input((2,)), Nameless(3)], name="nameless")
-    with pytest.raises(ValueError, match="Model 'nameless' cannot be saved to be sent to workers"):
-        pickle.dumps(SentModel(model))
+    for layer, message in [
+        (
+            Unknown(3),
+            r"(?s)Model 'strange', which is to be sent to workers, cannot be read .* Layers of your own .*Unknown",
+        ),
+        (Nameless(3, object()), "Model 'strange' cannot be saved to be sent to workers"),
+    ]:
+        model = keras.Sequential([keras.Input((6,)), layer], name="strange")
+        with pytest.raises(snn.ConfigurationError, match=message):
+            snn.run(settings.replace(executor="ray"), **{**given, "model": model})
+        assert not list(tmp_path.iterdir())
 
 
 # Settings
@@ -359,6 +350,21 @@ def test_batches_are_counted(monkeypatch, tmp_path, rows, message):
     assert list(RayExecutor().map(dict, [])) == []
 
 
+@keras.saving.register_keras_serializable("test_workers")
+class Doubled(L.Dense):
+    """A layer of one's own."""
+
+    def call(self, x):
+        return super().call(2 * x)
+
+
+snn.register_layer(Doubled)
+
+
+def register_layers():
+    """Importing this module does."""
+
+
 @pytest.fixture(scope="module")
 def ray():
     """A cluster of two workers on this machine, which know these tests."""
@@ -369,7 +375,8 @@ def ray():
         include_dashboard=False,
         log_to_driver=False,
         runtime_env={
-            "env_vars": {"PYTHONPATH": os.pathsep.join([str(PACKAGE.parent), str(pathlib.Path(__file__).parent)])}
+            "worker_process_setup_hook": register_layers,
+            "env_vars": {"PYTHONPATH": os.pathsep.join([str(PACKAGE.parent), str(pathlib.Path(__file__).parent)])},
         },
     )
     yield ray
@@ -464,6 +471,19 @@ def test_evaluate_on_the_command_line(ray, given, tmp_path, capsys):
     assert outputs[0] == outputs[1]
 
 
+class Counting:
+    """A predictor that says who computes what, and how often that process has loaded a network."""
+
+    def __init__(self, predictor):
+        self._predictor = predictor
+
+    def __call__(self, batch):
+        got = self._predictor(batch)
+        loads, count = batch_predictor._loaded.cache_info().misses, len(batch["sample_index"])
+        place = {"loads": loads, "process": os.getpid(), "batch": int(batch["sample_index"][0])}
+        return {**got, **{name: np.full(count, value) for name, value in place.items()}}
+
+
 @pytest.mark.slow
 @pytest.mark.long
 def test_the_predictor_on_ray_data(ray, given, tmp_path):
@@ -475,13 +495,55 @@ def test_the_predictor_on_ray_data(ray, given, tmp_path):
     predictor = snn.BatchPredictor(tmp_path / "net.keras", operations=True)
     rows = [{"image": image, "sample_index": index} for index, image in enumerate(given["x_test"])]
     data = ray.data.from_items(rows, override_num_blocks=5).random_shuffle(seed=1)
-    got = {row["sample_index"]: row for row in data.map_batches(predictor, batch_size=7).take_all()}
+    got = {row["sample_index"]: row for row in data.map_batches(Counting(predictor), batch_size=7).take_all()}
+    # A process has loaded the network once, whatever it has done.
+    assert {row["loads"] for row in got.values()} == {1}
+    assert len({(row["process"], row["batch"]) for row in got.values()}) > 2
     result = model_snn.simulate(given["x_test"], outputs="last")
     (name,) = model_snn.output_names
     assert sorted(got) == list(range(50))
     for index, row in got.items():
         np.testing.assert_array_equal(row[name], result.outputs[0][index])
         assert row["synaptic_operations/dense"] == result.synaptic_operations["dense"][index]
+
+
+@pytest.mark.slow
+@pytest.mark.long
+def test_layers_of_your_own_in_workers(ray, given, settings, evaluations):
+    """As the documentation has it: a function that every worker calls registers them."""
+    model = keras.Sequential([keras.Input((6,)), Doubled(10), L.ReLU(), L.Dense(3)], name="small")
+    snn.run(settings.replace(runlabel="here"), **{**given, "model": model})
+    snn.run(settings.replace(executor="ray"), **{**given, "model": model})
+    assert_equal_evaluations(*evaluations)
+
+
+@pytest.mark.slow
+@pytest.mark.long
+def test_the_page_runs(ray, tmp_path, monkeypatch, capsys):
+    """All but Spark's part, which needs Spark; on few samples."""
+    docs = PACKAGE.parent / "docs"
+    pages = [(docs / f"{name}.md").read_text() for name in ("converting", "many-machines")]
+    blocks = [re.findall(r"^```python\n(.*?)^```", page, flags=re.DOTALL | re.MULTILINE) for page in pages]
+    script = "\n".join([blocks[0][0], *(block for block in blocks[1] if "pyspark" not in block)])
+    monkeypatch.chdir(tmp_path)
+    exec(script.replace("x[1200:]", "x[1200:1300]").replace("y[1200:]", "y[1200:1300]"), {})
+    right = capsys.readouterr().out.splitlines()[-3:]
+    assert all(float(line) > 0.7 for line in right), right
+    assert (tmp_path / "spread" / "report.html").is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.long
+def test_a_real_network_has_the_same_bits(ray, data_dir, evaluations, tmp_path):
+    model = snn.load_model(data_dir / "models" / "resnet8_cifar10.keras")
+    with np.load(data_dir / "cifar10_test.npz") as arrays:
+        x, y = arrays["x"][:200], arrays["y"][:200]
+    settings = snn.Settings().replace(
+        path_wd=str(tmp_path), duration=8, batch_size=32, plot_vars=[], threshold_rule="percentile"
+    )
+    for executor in ("local", "ray"):
+        snn.run(settings.replace(executor=executor, runlabel=executor), model=model, x_test=x, y_test=y, x_norm=x)
+    assert_equal_evaluations(*evaluations)
 
 
 class Failing:

@@ -2,6 +2,15 @@
 
 from snn_toolbox_tf.distributed.batch_predictor import BatchPredictor
 from snn_toolbox_tf.distributed.executors import Arrays, BatchFunction, Executor, LocalExecutor, open_executor
-from snn_toolbox_tf.distributed.sent_model import SentModel
+from snn_toolbox_tf.distributed.sent_model import SentModel, check_can_be_sent
 
-__all__ = ["Arrays", "BatchFunction", "BatchPredictor", "Executor", "LocalExecutor", "SentModel", "open_executor"]
+__all__ = [
+    "Arrays",
+    "BatchFunction",
+    "BatchPredictor",
+    "Executor",
+    "LocalExecutor",
+    "SentModel",
+    "check_can_be_sent",
+    "open_executor",
+]

@@ -46,6 +46,12 @@ class SentModel:
                 self.model = keras.saving.load_model(path, compile=False)
             except (TypeError, ValueError) as error:
                 raise ValueError(
-                    f"Model '{state['name']}' was sent to a worker, which cannot read it. {_LAYERS_OF_YOUR_OWN}. "
-                    f"Keras says: {error}"
+                    f"Model '{state['name']}', which is to be sent to workers, cannot be read from its file. "
+                    f"{_LAYERS_OF_YOUR_OWN}. Keras says: {error}"
                 ) from error
+
+
+def check_can_be_sent(model: keras.Model) -> None:
+    """Raises a ValueError if a model cannot be written and read again, so that no worker could have it."""
+    received = SentModel.__new__(SentModel)
+    received.__setstate__(SentModel(model).__getstate__())

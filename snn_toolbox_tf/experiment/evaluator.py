@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from snn_toolbox_tf.analysis.activations import ann_outputs_of
+from snn_toolbox_tf.analysis.activations import AnnOutputs, ann_outputs_of
 from snn_toolbox_tf.distributed import Arrays, Executor, SentModel
 from snn_toolbox_tf.experiment.evaluation import Evaluation, fitting_batch_size, names_of, reported_timesteps
 from snn_toolbox_tf.experiment.progress import Progress
@@ -20,6 +20,9 @@ from snn_toolbox_tf.simulation.result import SimulationResult
 
 #: A checkpoint costs a small file; more often than this is not worth it.
 _SECONDS_BETWEEN_CHECKPOINTS = 5.0
+
+#: What is not sent as it is.
+_MADE_OF_MODELS = ("_model_snn", "_source", "ann_outputs")
 
 #: Is called with the position of a batch's first sample, its result and its inputs.
 Keep = Callable[[int, SimulationResult, Batch], None]
@@ -61,19 +64,24 @@ class Evaluator:
         reported = reported_timesteps(graph, simulation["timesteps"])
         self._outputs: Any = "all" if len(reported) == simulation["timesteps"] else reported.tolist()
         self._batch_size = fitting_batch_size(graph, simulation["timesteps"], batch_size)
-        self.ann_outputs = ann_outputs_of(source, model_snn, frames=simulation["input"] == "frames")
+        self.ann_outputs = self._make_ann_outputs()
 
     def __getstate__(self) -> dict[str, Any]:
         """Returns what another process needs to evaluate batches."""
-        models = {"_model_snn": SentModel(self._model_snn), "_source": self._source and SentModel(self._source)}
-        return {key: value for key, value in vars(self).items() if key != "ann_outputs"} | models
+        sent = {
+            "model_snn": SentModel(self._model_snn),
+            "source": None if self._source is None else SentModel(self._source),
+        }
+        return {**sent, "rest": {key: value for key, value in vars(self).items() if key not in _MADE_OF_MODELS}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Takes over what was sent."""
-        vars(self).update(state)
-        self._model_snn, self._source = state["_model_snn"].model, state["_source"] and state["_source"].model
-        frames = self._simulation["input"] == "frames"
-        self.ann_outputs = ann_outputs_of(self._source, self._model_snn, frames=frames)
+        vars(self).update(state["rest"])
+        self._model_snn, self._source = state["model_snn"].model, state["source"] and state["source"].model
+        self.ann_outputs = self._make_ann_outputs()
+
+    def _make_ann_outputs(self) -> AnnOutputs:
+        return ann_outputs_of(self._source, self._model_snn, frames=self._simulation["input"] == "frames")
 
     def run(
         self,

@@ -13,7 +13,7 @@ import keras
 from snn_toolbox_tf.config import ConfigurationError, Settings, read_settings, resolve_paths, write_settings
 from snn_toolbox_tf.config.files import file_stem
 from snn_toolbox_tf.conversion import convert_graph
-from snn_toolbox_tf.distributed import Executor, open_executor
+from snn_toolbox_tf.distributed import Executor
 from snn_toolbox_tf.experiment.build_record import build_record
 from snn_toolbox_tf.experiment.comparison import compare_activity
 from snn_toolbox_tf.experiment.evaluation import Evaluation, names_of
@@ -21,6 +21,7 @@ from snn_toolbox_tf.experiment.evaluator import Evaluator
 from snn_toolbox_tf.experiment.notes import noted
 from snn_toolbox_tf.experiment.options import (
     conversion_options,
+    open_executor_of,
     set_up,
     simulation_arguments,
     wanted_figures,
@@ -202,7 +203,7 @@ def run_prepared(
     target, overwrite = place or run_folder(settings, name), settings.output.overwrite or place is not None
     with (
         RunFolder(target, prepared.fingerprint, overwrite=overwrite, resume=resume) as folder,
-        open_executor(settings.tools.executor, settings.tools.workers) as executor,
+        open_executor_of(settings) as executor,
     ):
         record, seconds = None, dict[str, float]()
         with _timed(seconds, "convert"):

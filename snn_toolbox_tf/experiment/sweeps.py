@@ -14,8 +14,8 @@ from snn_toolbox_tf.config import ConfigurationError, Settings, read_value, writ
 from snn_toolbox_tf.config.files import file_stem
 from snn_toolbox_tf.config.sections import SECTION_OF, affects
 from snn_toolbox_tf.config.settings import key_of, section_of, write_value
-from snn_toolbox_tf.distributed import open_executor
 from snn_toolbox_tf.experiment import sources
+from snn_toolbox_tf.experiment.options import open_executor_of
 from snn_toolbox_tf.experiment.preparation import Prepared, check_conversion, load_converted, prepare
 from snn_toolbox_tf.experiment.progress import Progress
 from snn_toolbox_tf.experiment.run_folder import RunFolder
@@ -105,7 +105,7 @@ def sweep(
     }
     with (
         RunFolder(target, fingerprint, overwrite=settings.output.overwrite, resume=resume) as folder,
-        open_executor(settings.tools.executor, settings.tools.workers) as executor,
+        open_executor_of(settings) as executor,
     ):
         finished = _finished_points(folder.path / _POINTS)
         wanted = [_point(name, value, prepared, target) for value, prepared in zip(values, points, strict=True)]
