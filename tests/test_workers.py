@@ -173,6 +173,7 @@ def test_a_converted_network_is_sent_once_for_all_points(given, settings, elsewh
     snn.convert_keras(given["model"], given["x_norm"], timesteps=12, threshold_rule="percentile").save(
         tmp_path / "net_snn.keras"
     )
+    monkeypatch.setattr("snn_toolbox_tf.experiment.preparation.check_can_be_sent", lambda model: None)
     sent, getstate = [], SentModel.__getstate__
     monkeypatch.setattr(SentModel, "__getstate__", lambda self: sent.append(self.model) or getstate(self))
     loaded = snn.Settings().replace(path_wd=str(tmp_path), plot_vars=[], convert=False, filename_snn="net_snn")
@@ -231,16 +232,19 @@ def test_models_that_cannot_be_sent(given, settings, elsewhere, tmp_path):
     class Unknown(L.Dense):
         pass
 
-    class Nameless(L.Dense):
-        def __init__(self, units, helper):
-            super().__init__(units)
+    class Nameless(L.Layer):
+        def __init__(self, helper):
+            super().__init__()
+
+        def call(self, x):
+            return x
 
     for layer, message in [
         (
             Unknown(3),
             r"(?s)Model 'strange', which is to be sent to workers, cannot be read .* Layers of your own .*Unknown",
         ),
-        (Nameless(3, object()), "Model 'strange' cannot be saved to be sent to workers"),
+        (Nameless(object()), "Model 'strange' cannot be saved to be sent to workers"),
     ]:
         model = keras.Sequential([keras.Input((6,)), layer], name="strange")
         with pytest.raises(snn.ConfigurationError, match=message):
