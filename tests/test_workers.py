@@ -8,6 +8,7 @@ import pathlib
 import pickle
 import re
 import signal
+import subprocess
 import sys
 import time
 import types
@@ -610,6 +611,55 @@ def test_what_a_worker_says_is_told(ray):
     assert ray.is_initialized()
     with pytest.raises(snn.ConfigurationError, match="workers = 3: each worker needs a CPU"), open_executor("ray", 3):
         pass
+
+
+class Waiting:
+    """A function that takes a while, and says who computes."""
+
+    def __call__(self, batch):
+        time.sleep(0.5)
+        return {"number": np.asarray(batch["number"]), "process": np.asarray(os.getpid())}
+
+
+#: Two machines of one CPU each, as Ray sees it; one is taken away once both have computed something.
+LOSING_A_MACHINE = """
+import ray
+from ray.cluster_utils import Cluster
+from test_workers import Waiting
+from snn_toolbox_tf.distributed import open_executor
+
+cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+other = cluster.add_node(num_cpus=1)
+ray.init(address=cluster.address, log_to_driver=False)
+numbers, processes = [], set()
+with open_executor("ray", 2) as executor:
+    for got in executor.map(Waiting(), [{"number": number} for number in range(30)]):
+        numbers.append(int(got["number"]))
+        processes.add(int(got["process"]))
+        if other is not None and len(processes) == 2 and len(numbers) >= 4:
+            cluster.remove_node(other, allow_graceful=False)
+            other = None
+print(other is None, sorted(numbers) == list(range(30)))
+ray.shutdown()
+cluster.shutdown()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.long
+def test_a_machine_that_is_lost_loses_nothing():
+    """What it was computing is computed by the one that is left, although there is no room for a second worker."""
+    pytest.importorskip("ray")
+    path = os.pathsep.join([str(PACKAGE.parent), str(pathlib.Path(__file__).parent)])
+    done = subprocess.run(
+        [sys.executable, "-c", LOSING_A_MACHINE],
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        timeout=900,
+        check=False,
+    )
+    assert done.stdout.splitlines()[-1:] == ["True True"], done.stderr[-2000:]
 
 
 @pytest.mark.slow
