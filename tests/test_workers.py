@@ -170,6 +170,7 @@ def contents(folder):
     return files
 
 
+@pytest.mark.slow
 def test_a_converted_network_is_sent_once_for_all_points(given, settings, elsewhere, tmp_path, monkeypatch):
     snn.convert_keras(given["model"], given["x_norm"], timesteps=12, threshold_rule="percentile").save(
         tmp_path / "net_snn.keras"
@@ -380,7 +381,6 @@ def ray():
         include_dashboard=False,
         log_to_driver=False,
         runtime_env={
-            "worker_process_setup_hook": register_layers,
             "env_vars": {"PYTHONPATH": os.pathsep.join([str(PACKAGE.parent), str(pathlib.Path(__file__).parent)])},
         },
     )
@@ -512,14 +512,48 @@ def test_the_predictor_on_ray_data(ray, given, tmp_path):
         assert row["synaptic_operations/dense"] == result.synaptic_operations["dense"][index]
 
 
+#: Such a layer runs here and in workers, which register it first.
+OWN_LAYERS = """
+import sys
+import keras, numpy as np, ray
+import snn_toolbox_tf as snn
+from test_workers import Doubled, register_layers
+
+ray.init("local", num_cpus=2, include_dashboard=False, runtime_env={"worker_process_setup_hook": register_layers})
+model = keras.Sequential([keras.Input((6,)), Doubled(10), keras.layers.ReLU(), keras.layers.Dense(3)], name="small")
+x = np.random.default_rng(0).random((20, 6), dtype=np.float32)
+settings = snn.Settings().replace(
+    path_wd=sys.argv[1], duration=4, batch_size=8, plot_vars=[], threshold_rule="percentile"
+)
+errors = [
+    snn.run(settings.replace(runlabel=name, executor=name), model=model, x_test=x, x_norm=x).record.outputs[0].relative_error
+    for name in ("local", "ray")
+]
+print((errors[0] == errors[1]).all(), errors[0][-1] < 0.5)
+"""
+
+
+def run_with_tests(script, *arguments):
+    """The last line of a script that may import these tests."""
+    path = os.pathsep.join([str(PACKAGE.parent), str(pathlib.Path(__file__).parent)])
+    done = subprocess.run(
+        [sys.executable, "-c", script, *arguments],
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        timeout=900,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout.splitlines()[-1]
+
+
 @pytest.mark.slow
 @pytest.mark.long
-def test_layers_of_your_own_in_workers(ray, given, settings, evaluations):
+def test_layers_of_your_own_in_workers(tmp_path):
     """As the documentation has it: a function that every worker calls registers them."""
-    model = keras.Sequential([keras.Input((6,)), Doubled(10), L.ReLU(), L.Dense(3)], name="small")
-    snn.run(settings.replace(runlabel="here"), **{**given, "model": model})
-    snn.run(settings.replace(executor="ray"), **{**given, "model": model})
-    assert_equal_evaluations(*evaluations)
+    pytest.importorskip("ray")
+    assert run_with_tests(OWN_LAYERS, str(tmp_path)) == "True True"
 
 
 @pytest.mark.slow
@@ -650,16 +684,7 @@ cluster.shutdown()
 def test_a_machine_that_is_lost_loses_nothing():
     """What it was computing is computed by the one that is left, although there is no room for a second worker."""
     pytest.importorskip("ray")
-    path = os.pathsep.join([str(PACKAGE.parent), str(pathlib.Path(__file__).parent)])
-    done = subprocess.run(
-        [sys.executable, "-c", LOSING_A_MACHINE],
-        env={**os.environ, "PYTHONPATH": path},
-        capture_output=True,
-        text=True,
-        timeout=900,
-        check=False,
-    )
-    assert done.stdout.splitlines()[-1:] == ["True True"], done.stderr[-2000:]
+    assert run_with_tests(LOSING_A_MACHINE) == "True True"
 
 
 @pytest.mark.slow

@@ -200,24 +200,23 @@ def cpus_per_worker(cpus: Sequence[int], workers: int) -> int:
     return max(count for count in range(1, max(cpus) + 1) if sum(cpu // count for cpu in cpus) >= workers)
 
 
-class _Attempts:
-    """Counts how often each batch was begun."""
-
-    def __init__(self) -> None:
-        self._begun = collections.Counter[int]()
-
-    def begin(self, number: int) -> int:
-        """Returns how often a batch was begun, this time included."""
-        self._begun[number] += 1
-        return self._begun[number]
-
-
 def _start_attempts(ray: ModuleType) -> Any:
-    """Returns an actor that counts attempts, on this machine: it ends only with this process."""
+    """Returns an actor that counts how often each batch was begun, on this machine: it ends only with this process."""
     here = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
         ray.get_runtime_context().get_node_id(), soft=False
     )
-    return ray.remote(_Attempts).options(num_cpus=0, scheduling_strategy=here).remote()
+
+    # Ray sends a class of a function as it is; one of this module would have its process import TensorFlow.
+    class Attempts:
+        def __init__(self) -> None:
+            self._begun = collections.Counter[int]()
+
+        def begin(self, number: int) -> int:
+            """Returns how often a batch was begun, this time included."""
+            self._begun[number] += 1
+            return self._begun[number]
+
+    return ray.remote(Attempts).options(num_cpus=0, scheduling_strategy=here).remote()
 
 
 @contextlib.contextmanager
