@@ -21,11 +21,12 @@ if not _is_command_line():
     from snn_toolbox_tf.config import ConfigurationError, Settings, read_settings
     from snn_toolbox_tf.conversion import CheckReport, check, convert_keras
     from snn_toolbox_tf.distillation import GradientCalibration
+    from snn_toolbox_tf.distributed import BatchPredictor
     from snn_toolbox_tf.experiment import Run, Sweep, run, sweep
     from snn_toolbox_tf.export.serving import export_serving
     from snn_toolbox_tf.export.serving_config import write_serving_config
     from snn_toolbox_tf.export.tflite import export_tflite
-    from snn_toolbox_tf.foundation.errors import ConversionError, UnsupportedModelError
+    from snn_toolbox_tf.foundation.errors import ConversionError, UnsupportedModelError, WorkerError
     from snn_toolbox_tf.layers import SpikingNeurons
     from snn_toolbox_tf.model import ConversionRecord, SpikingModel
     from snn_toolbox_tf.model_files import ModelFileError, load_model
@@ -36,6 +37,7 @@ if not _is_command_line():
     from snn_toolbox_tf.training import with_trainable_thresholds
 
 __all__ = [
+    "BatchPredictor",
     "BiasVariance",
     "CheckReport",
     "ConfigurationError",
@@ -53,6 +55,7 @@ __all__ = [
     "SpikingNeurons",
     "Sweep",
     "UnsupportedModelError",
+    "WorkerError",
     "__version__",
     "bias_and_variance",
     "check",

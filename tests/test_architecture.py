@@ -27,7 +27,7 @@ LEVELS = [
     ["nir_files"],
     ["report", "config"],
     ["conversion"],
-    ["analysis"],
+    ["analysis", "distributed"],
     ["export"],
     ["experiment"],
     ["cli"],

@@ -618,7 +618,7 @@ def test_a_killed_process_leaves_nothing_half_written(classifier, data, settings
     script = tmp_path / "script.py"
     # A checkpoint after every batch, so that the process can be killed soon.
     script.write_text(
-        "import snn_toolbox_tf.experiment.evaluation as e; e._SECONDS_BETWEEN_CHECKPOINTS = 0.0\n" + SCRIPT
+        "import snn_toolbox_tf.experiment.evaluator as e; e._SECONDS_BETWEEN_CHECKPOINTS = 0.0\n" + SCRIPT
     )
     environment = {**os.environ, "PYTHONPATH": str(pathlib.Path(snn.__file__).parents[1])}
     process = subprocess.Popen([sys.executable, script, tmp_path], env=environment, stderr=subprocess.DEVNULL)

@@ -25,6 +25,7 @@ _OF_CONVERT = (*_OF_BOTH, "overwrite")
 _OF_EVALUATE = (
     *_OF_BOTH,
     *("evaluate_ann", "num_to_test", "sample_idxs_to_test", "batch_size", "top_k", "block_length", "engine"),
+    *("executor", "workers"),
 )
 _OF_EXPORT = (
     *_OF_BOTH,

@@ -15,7 +15,7 @@ from snn_toolbox_tf.config.files import file_stem
 from snn_toolbox_tf.conversion.check import CheckReport, check
 from snn_toolbox_tf.conversion.search import LARGEST_TIMESTEPS
 from snn_toolbox_tf.experiment.exports import check_export, export_network
-from snn_toolbox_tf.experiment.options import conversion_options
+from snn_toolbox_tf.experiment.options import conversion_options, open_executor_of
 from snn_toolbox_tf.experiment.preparation import load_converted, prepare
 from snn_toolbox_tf.experiment.run_folder import holds_run
 from snn_toolbox_tf.experiment.runs import convert_prepared, run_folder, run_prepared, simulate_prepared
@@ -143,8 +143,8 @@ def run_evaluate(request: Request, screen: Screen) -> int:
     if model_snn is not None and not request.configured:
         settings = _as_converted(settings, model_snn, request.flags)
     prepared = prepare(settings, model_snn=model_snn)
-    with _progress(settings, screen) as progress:
-        record = simulate_prepared(prepared, convert_prepared(prepared, progress), progress)
+    with _progress(settings, screen) as progress, open_executor_of(settings) as executor:
+        record = simulate_prepared(prepared, convert_prepared(prepared, progress), progress, executor)
     screen.result(summarize(record), record_as_json(record))
     return 0
 

@@ -12,7 +12,7 @@ from snn_toolbox_tf.cli.screen import Screen
 from snn_toolbox_tf.cli.templates import show_template
 from snn_toolbox_tf.config import ConfigurationError
 from snn_toolbox_tf.foundation import startup
-from snn_toolbox_tf.foundation.errors import ConversionError, UnsupportedModelError
+from snn_toolbox_tf.foundation.errors import ConversionError, UnsupportedModelError, WorkerError
 
 BAD_INPUT = 2
 FAILED = 3
@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     except (ConfigurationError, UnsupportedModelError, FileNotFoundError) as error:
         return _failed(error, BAD_INPUT, parsed.traceback, screen)
-    except (ConversionError, ImportError, MemoryError, OSError) as error:
+    except (ConversionError, WorkerError, ImportError, MemoryError, OSError) as error:
         return _failed(error, FAILED, parsed.traceback, screen)
 
 

@@ -67,7 +67,7 @@ class Input(Section):
 
 @dataclasses.dataclass(frozen=True)
 class Tools(Section):
-    """Which stages run."""
+    """Which stages run, and where."""
 
     evaluate_ann: bool = setting(True, values.boolean(), "Evaluate the source network on the same samples.", "data")
     normalize: bool = setting(
@@ -78,6 +78,19 @@ class Tools(Section):
     )
     convert: bool = setting(True, values.boolean(), "Convert; False: load path_wd/<filename_snn>.keras.", "data")
     simulate: bool = setting(True, values.boolean(), "Simulate the spiking network.", "data")
+    executor: str = setting(
+        "local",
+        values.choice(_same("local", "ray")),
+        "What runs batches of samples, or the runs of a sweep, side by side: this process alone (local), or workers of Ray "
+        "on this machine or a cluster (ray). Results are the same to the last bit.",
+        "nothing",
+    )
+    workers: int | None = setting(
+        None,
+        values.integer(1, optional=True),
+        "Number of workers of executor = ray; one per CPU of the cluster if empty.",
+        "nothing",
+    )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -63,6 +63,7 @@ class Settings:
         self._check_duration()
         self._check_calibration()
         self._check_export()
+        self._check_workers()
         if self.simulation.schedule == "layer_synchronous" and self.cell.reset != "subtract":
             raise ConfigurationError("[simulation] schedule = layer_synchronous needs [cell] reset = subtract.")
         if self.simulation.schedule == "layer_synchronous" and (
@@ -154,6 +155,19 @@ class Settings:
             raise ConfigurationError(
                 "[export] export_timesteps: a tflite file runs one number of timesteps. "
                 f"Received: {', '.join(map(str, export.export_timesteps))}."
+            )
+
+    def _check_workers(self) -> None:
+        executor, workers = self.tools.executor, self.tools.workers
+        if executor == "local" and workers is not None:
+            raise ConfigurationError(
+                f"[tools] workers = {workers}: only Ray has workers. Received: executor = local. Set executor = ray, or "
+                "leave workers empty."
+            )
+        if executor == "ray" and self.output.log_vars:
+            raise ConfigurationError(
+                f"[output] log_vars = {', '.join(self.output.log_vars)}: recordings are kept by the process that simulates. "
+                "Received: [tools] executor = ray. Set executor = local, or leave log_vars empty."
             )
 
     @property

@@ -1,5 +1,6 @@
 """Settings as the arguments of what they set."""
 
+from contextlib import AbstractContextManager
 from typing import Any
 
 from snn_toolbox_tf.config import ConfigurationError, Settings
@@ -7,6 +8,7 @@ from snn_toolbox_tf.config.output_sections import PLOTS
 from snn_toolbox_tf.config.sections import THRESHOLD_RULES
 from snn_toolbox_tf.conversion import ConversionOptions
 from snn_toolbox_tf.distillation import GradientCalibration
+from snn_toolbox_tf.distributed import Executor, open_executor
 from snn_toolbox_tf.model import SpikingModel
 
 
@@ -100,6 +102,12 @@ def simulation_arguments(settings: Settings) -> dict[str, Any]:
         "schedule": settings.simulation.schedule,
         "block_length": settings.simulation.block_length,
     }
+
+
+def open_executor_of(settings: Settings) -> AbstractContextManager[Executor]:
+    """Opens what simulates, as the settings say; see `open_executor`."""
+    tools = settings.tools
+    return open_executor(tools.executor if tools.simulate else "local", tools.workers)
 
 
 def wanted_figures(settings: Settings) -> list[str] | None:

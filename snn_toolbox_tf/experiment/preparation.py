@@ -11,6 +11,8 @@ from snn_toolbox_tf.config import ConfigurationError, Settings
 from snn_toolbox_tf.config.files import ann_stem, snn_name
 from snn_toolbox_tf.config.sections import SECTION_OF, affects
 from snn_toolbox_tf.conversion.requirements import check_requirements
+from snn_toolbox_tf.distributed import check_can_be_sent
+from snn_toolbox_tf.distributed.ray_executor import import_ray
 from snn_toolbox_tf.experiment import fingerprint, samples, sources
 from snn_toolbox_tf.experiment.options import conversion_options
 from snn_toolbox_tf.experiment.sample_trace import chosen_neurons
@@ -84,9 +86,14 @@ def _prepare(settings: Settings, model: keras.Model | None, data: Data, converte
     tools = settings.tools
     if not (tools.convert or tools.simulate):
         raise ConfigurationError("[tools] convert and simulate are both False: there is nothing to do.")
+    elsewhere = tools.executor == "ray" and tools.simulate
+    if elsewhere:
+        import_ray()
     source = model
     if source is None and (tools.convert or tools.evaluate_ann):
         settings, source = sources.load_noted(settings)
+    if source is not None and elsewhere:
+        check_can_be_sent(source)
     model_snn = None if tools.convert else converted or load_converted(settings)
     if model_snn is not None:
         graph = model_snn.network.graph_with_weights()

@@ -55,7 +55,7 @@ class RunFolder:
         self._finished = False
 
     def _beside(self, ending: str) -> pathlib.Path:
-        return self.target.with_name(f".{self.target.name}.{ending}")
+        return _beside(self.target, ending)
 
     def __enter__(self) -> "RunFolder":
         """Claims the folder."""
@@ -181,6 +181,17 @@ class RunFolder:
         # Removed while it is held: who has opened it meanwhile finds that it has no name any more, and tries again.
         pathlib.Path(self._lock.lock_file).unlink(missing_ok=True)
         self._lock.release()
+
+
+def discard_unfinished(target: pathlib.Path) -> None:
+    """Removes what an interrupted run of a folder has left, which is not to be resumed."""
+    unfinished = _beside(target, "unfinished")
+    if holds_run(unfinished):
+        shutil.rmtree(unfinished)
+
+
+def _beside(target: pathlib.Path, ending: str) -> pathlib.Path:
+    return target.with_name(f".{target.name}.{ending}")
 
 
 def holds_run(folder: pathlib.Path) -> bool:

@@ -10,17 +10,19 @@ from typing import Any
 
 import keras
 
-from snn_toolbox_tf.analysis.activations import AnnOutputs, ann_outputs_of
 from snn_toolbox_tf.config import ConfigurationError, Settings, read_settings, resolve_paths, write_settings
 from snn_toolbox_tf.config.files import file_stem
 from snn_toolbox_tf.conversion import convert_graph
+from snn_toolbox_tf.distributed import Executor
 from snn_toolbox_tf.experiment.build_record import build_record
 from snn_toolbox_tf.experiment.comparison import compare_activity
-from snn_toolbox_tf.experiment.evaluation import Evaluation, Evaluator, names_of
+from snn_toolbox_tf.experiment.evaluation import Evaluation, names_of
+from snn_toolbox_tf.experiment.evaluator import Evaluator
 from snn_toolbox_tf.experiment.exports import check_export, export_network
 from snn_toolbox_tf.experiment.notes import noted
 from snn_toolbox_tf.experiment.options import (
     conversion_options,
+    open_executor_of,
     set_up,
     simulation_arguments,
     wanted_figures,
@@ -31,7 +33,6 @@ from snn_toolbox_tf.experiment.progress import Progress
 from snn_toolbox_tf.experiment.recorder import Recorder
 from snn_toolbox_tf.experiment.run_folder import RunFolder
 from snn_toolbox_tf.experiment.sample_trace import trace_sample
-from snn_toolbox_tf.experiment.samples import TestSamples
 from snn_toolbox_tf.experiment.sources import Data
 from snn_toolbox_tf.experiment.suspicions import suspicions
 from snn_toolbox_tf.foundation import atomic_files
@@ -206,7 +207,10 @@ def run_prepared(
     check_export(settings, prepared.name)
     name = file_stem(settings, prepared.name)
     target, overwrite = place or run_folder(settings, name), settings.output.overwrite or place is not None
-    with RunFolder(target, prepared.fingerprint, overwrite=overwrite, resume=resume) as folder:
+    with (
+        RunFolder(target, prepared.fingerprint, overwrite=overwrite, resume=resume) as folder,
+        open_executor_of(settings) as executor,
+    ):
         record, seconds = None, dict[str, float]()
         with _timed(seconds, "convert"):
             progress.stage("converting")
@@ -214,7 +218,7 @@ def run_prepared(
             progress.tell(str(converted.model_snn.conversion))
             converted.model_snn.save(folder.path / f"{name}.keras")
         if prepared.samples is not None:
-            record = simulate_prepared(prepared, converted, progress, folder.path, seconds)
+            record = simulate_prepared(prepared, converted, progress, executor, folder.path, seconds)
             progress.stage("writing the report")
             # Only a report imports matplotlib and Jinja.
             from snn_toolbox_tf.report.write import write_report
@@ -235,6 +239,7 @@ def simulate_prepared(
     prepared: Prepared,
     converted: Converted,
     progress: Progress,
+    executor: Executor,
     folder: pathlib.Path | None = None,
     seconds: dict[str, float] | None = None,
 ) -> RunRecord:
@@ -244,6 +249,7 @@ def simulate_prepared(
         prepared: The parts of the run.
         converted: The spiking network.
         progress: Is told how the run proceeds.
+        executor: Who simulates the samples.
         folder: Where recordings and a checkpoint go, if anywhere; what its checkpoint has is gone on with.
         seconds: Seconds of earlier stages.
 
@@ -255,15 +261,27 @@ def simulate_prepared(
     if samples is None:
         raise ConfigurationError("[tools] simulate = False: there is nothing to simulate.")
     arguments = simulation_arguments(settings)
-    source = prepared.source if settings.tools.evaluate_ann else None
-    ann_outputs = ann_outputs_of(source, model_snn, frames=settings.input_mode == "frames")
+    recorder = Recorder(settings, model_snn, folder / "recordings") if folder and settings.output.log_vars else None
+    evaluator = Evaluator(
+        model_snn,
+        prepared.source if settings.tools.evaluate_ann else None,
+        samples,
+        {**arguments, "record": recorder.kinds if recorder else ()},
+        batch_size=settings.simulation.batch_size,
+        top_k=settings.simulation.top_k,
+    )
     seconds = dict(seconds or {})
     # These first: they take little time, and what cannot work shall not come after hours.
     with _timed(seconds, "compare"):
         progress.stage("comparing activations with firing rates")
-        comparison = compare_activity(model_snn, ann_outputs, samples, arguments)
+        comparison = compare_activity(model_snn, evaluator.ann_outputs, samples, arguments)
         trace = trace_sample(model_snn, samples, settings.output.sample_to_plot, arguments, prepared.neurons)
-    evaluation = _evaluate(settings, samples, model_snn, ann_outputs, progress, folder)
+    checkpoint = folder / _CHECKPOINT if folder else None
+    evaluation = Evaluation.load(checkpoint, names_of(model_snn.network.graph)) if checkpoint else Evaluation()
+    progress.stage("simulating", len(samples), evaluation.done)
+    if recorder:
+        recorder.forget_from(evaluation.done)
+    evaluation = evaluator.run(evaluation, executor, checkpoint, progress, recorder.keep if recorder else None)
     record = build_record(
         prepared.name,
         settings,
@@ -277,34 +295,6 @@ def simulate_prepared(
     )
     suspected = suspicions(record, comparison.fidelity, model_snn, samples)
     return dataclasses.replace(record, notes=[*record.notes, *suspected])
-
-
-def _evaluate(
-    settings: Settings,
-    samples: TestSamples,
-    model_snn: SpikingModel,
-    ann_outputs: AnnOutputs,
-    progress: Progress,
-    folder: pathlib.Path | None,
-) -> Evaluation:
-    """Runs all samples through source and spiking network; goes on with what the folder's checkpoint has."""
-    checkpoint = folder / _CHECKPOINT if folder else None
-    names = names_of(model_snn.network.graph)
-    evaluation = Evaluation.load(checkpoint, names) if checkpoint else Evaluation()
-    progress.stage("simulating", len(samples), evaluation.done)
-    recorder = Recorder(settings, model_snn, folder / "recordings") if folder else None
-    if recorder:
-        recorder.forget_from(evaluation.done)
-    evaluator = Evaluator(
-        model_snn,
-        ann_outputs,
-        samples,
-        {**simulation_arguments(settings), "record": recorder.kinds if recorder else ()},
-        batch_size=settings.simulation.batch_size,
-        top_k=settings.simulation.top_k,
-        keep=recorder.keep if recorder else None,
-    )
-    return evaluator.run(evaluation, checkpoint, progress)
 
 
 @contextlib.contextmanager

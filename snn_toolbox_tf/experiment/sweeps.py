@@ -15,15 +15,15 @@ from snn_toolbox_tf.config.files import file_stem
 from snn_toolbox_tf.config.sections import SECTION_OF, affects
 from snn_toolbox_tf.config.settings import key_of, section_of, write_value
 from snn_toolbox_tf.experiment import sources
-from snn_toolbox_tf.experiment.options import conversion_options, set_up
+from snn_toolbox_tf.experiment.options import open_executor_of
 from snn_toolbox_tf.experiment.preparation import Prepared, check_conversion, load_converted, prepare
 from snn_toolbox_tf.experiment.progress import Progress
 from snn_toolbox_tf.experiment.run_folder import RunFolder
-from snn_toolbox_tf.experiment.runs import Converted, absolute, convert_prepared, run_folder, run_prepared
+from snn_toolbox_tf.experiment.runs import absolute, run_folder
 from snn_toolbox_tf.experiment.sources import Data
+from snn_toolbox_tf.experiment.sweep_points import Point, run_points
 from snn_toolbox_tf.foundation import atomic_files
 from snn_toolbox_tf.graph import Graph
-from snn_toolbox_tf.report.key_numbers import headline
 from snn_toolbox_tf.report.sweep_table import sweep_as_text
 
 _POINTS = "points.json"
@@ -97,27 +97,24 @@ def sweep(
     given = asked.param_values if param_values is None else tuple(param_values)
     prepared_sweep = prepare_sweep(settings, name, given, model, Data(x_test, y_test, x_norm))
     name, values, points = prepared_sweep.name, prepared_sweep.values, prepared_sweep.points
-    target, networks = prepared_sweep.target, _Networks()
+    target = prepared_sweep.target
     fingerprint = {
         **points[0].fingerprint,
         f"[{SECTION_OF[name]}] {name}": list(values),
         **{key: [point.digests.get(key) for point in points] for key in points[0].digests},
     }
-    with RunFolder(target, fingerprint, overwrite=settings.output.overwrite, resume=resume) as folder:
-        table = _finished_points(folder.path / _POINTS)
-        for value, prepared in list(zip(values, points, strict=True))[len(table) :]:
-            label = point_label(name, value)
-            here = prepared.settings.replace(log_dir_of_current_run=str(target / label))
-            finished = run_prepared(
-                dataclasses.replace(prepared, settings=here),
-                resume=resume,
-                progress=_Labelled(progress, f"{name} = {write_value(name, value)}"),
-                convert=networks.get,
-                place=folder.path / label,
-            )
-            table.append({name: value, **headline(finished.simulated), "folder": label})
+    with (
+        RunFolder(target, fingerprint, overwrite=settings.output.overwrite, resume=resume) as folder,
+        open_executor_of(settings) as executor,
+    ):
+        finished = _finished_points(folder.path / _POINTS)
+        wanted = [_point(name, value, prepared, target) for value, prepared in zip(values, points, strict=True)]
+        left = [point for point in wanted if point.label not in finished]
+        for point, row in run_points(left, folder.path, executor, resume=resume, progress=progress):
+            finished[point.label] = {name: point.value, **row, "folder": point.label}
             with atomic_files.replacing(folder.path / _POINTS) as file:
-                file.write(json.dumps(table).encode())
+                file.write(json.dumps(list(finished.values())).encode())
+        table = [finished[point.label] for point in wanted]
         # Only a report imports matplotlib and Jinja.
         from snn_toolbox_tf.report.sweep import write_sweep_report
 
@@ -246,39 +243,15 @@ def _read_once(settings: Settings, model: keras.Model | None, data: Data) -> tup
     return settings, model, Data(read(data.x_test, "x_test.npz"), y_test, read(data.x_norm, "x_norm.npz"))
 
 
-def _finished_points(path: pathlib.Path) -> list[dict[str, Any]]:
-    return json.loads(path.read_text()) if path.is_file() else []
+def _point(name: str, value: Any, prepared: Prepared, target: pathlib.Path) -> Point:
+    """Returns a run of the sweep, which is to end in its folder within that of the sweep."""
+    label = point_label(name, value)
+    settings = prepared.settings.replace(log_dir_of_current_run=str(target / label))
+    title = f"{name} = {write_value(name, value)}"
+    return Point(label, title, value, dataclasses.replace(prepared, settings=settings))
 
 
-class _Networks:
-    """Converts a network anew only if what it depends on has changed."""
-
-    def __init__(self) -> None:
-        self._key: Any = None
-        self._converted: Converted | None = None
-
-    def get(self, prepared: Prepared, progress: Progress) -> Converted:
-        digests = {key: prepared.digests.get(key) for key in ("network", "calibration data")}
-        options = conversion_options(prepared.settings)
-        # Thresholds may be the same for any number of timesteps.
-        key = (options if options.depends_on_timesteps else dataclasses.replace(options, timesteps=1), digests)
-        if self._converted is None or key != self._key:
-            self._key, self._converted = key, convert_prepared(prepared, progress)
-        set_up(self._converted.model_snn, prepared.settings)
-        return self._converted
-
-
-class _Labelled(Progress):
-    """Says which point a stage belongs to."""
-
-    def __init__(self, progress: Progress, label: str) -> None:
-        self._progress, self._label = progress, label
-
-    def stage(self, name: str, total: int | None = None, done: int = 0) -> None:
-        self._progress.stage(f"{self._label}: {name}", total, done)
-
-    def advance(self, samples: int) -> None:
-        self._progress.advance(samples)
-
-    def tell(self, text: str) -> None:
-        self._progress.tell("\n".join(f"{self._label}: {line}" for line in text.splitlines()))
+def _finished_points(path: pathlib.Path) -> dict[str, dict[str, Any]]:
+    """Returns the rows of the table that an earlier, interrupted sweep has finished, by folder."""
+    rows = json.loads(path.read_text()) if path.is_file() else []
+    return {row["folder"]: row for row in rows}

@@ -7,3 +7,7 @@ class ConversionError(RuntimeError):
 
 class UnsupportedModelError(ValueError):
     """The model holds operations that cannot become synapses or populations; the message lists all of them."""
+
+
+class WorkerError(RuntimeError):
+    """A worker of a cluster has failed; the message says what it said."""
