@@ -142,6 +142,33 @@ def test_a_run_exports_its_network(folder, capsys):
     assert "has a version 1 already" in capsys.readouterr().err
 
 
+def test_a_network_that_cannot_be_exported_is_told_before_it_is_simulated(folder, capsys, monkeypatch, rng):
+    pooled = keras.Sequential(
+        [keras.Input((6, 6, 1)), L.Conv2D(2, 3, activation="relu"), L.MaxPooling2D(), L.Flatten()]
+    )
+    pooled.add(L.Dense(3))
+    pooled.save(folder / "pooled.keras")
+    for name in ("x_test", "x_norm"):
+        np.savez(folder / f"{name}.npz", rng.random((20, 6, 6, 1), dtype=np.float32))
+    monkeypatch.setattr("snn_toolbox_tf.experiment.runs.simulate_prepared", None)
+    flags = ["--export-format", "nir", "--threshold-rule", "percentile", "--timesteps", "4"]
+    assert main(["run", str(folder / "pooled.keras"), *flags]) == 2
+    assert "NIR has no max pooling" in capsys.readouterr().err
+    assert not (folder / "pooled_snn").exists()
+
+
+def test_a_run_whose_export_fails_is_finished(folder, capsys, monkeypatch):
+    def full(*arguments, **options):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("snn_toolbox_tf.experiment.exports.export_tflite", full)
+    flags = ["--export-format", "tflite", "--threshold-rule", "percentile"]
+    assert main(["run", str(folder / "config.ini"), *flags]) == 3
+    error = capsys.readouterr().err
+    assert "No space left on device The run itself is finished" in error
+    assert (folder / "net_snn" / "report.html").is_file()
+
+
 def test_check_says_what_becomes_of_a_model(folder, capsys):
     assert main(["check", str(folder / "net.keras")]) == 0
     out = capsys.readouterr().out

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 
@@ -135,10 +136,21 @@ def test_other_networks_are_served(options, tmp_path):
     version = snn.export_serving(model_snn, tmp_path / "net")
     loaded = tf.saved_model.load(str(version))
     assert ("step" in loaded.signatures) == (options.get("schedule") != "layer_synchronous")
-    names = json.loads((version / "assets.extra" / "snn_toolbox_tf.json").read_text())["inputs"]
-    served = loaded.signatures["serving_default"](
-        **{name: tf.constant(array) for name, array in zip(names, keras.tree.flatten(x), strict=True)}
-    )
+    described = json.loads((version / "assets.extra" / "snn_toolbox_tf.json").read_text())["signatures"]
+    for name, signature in described.items():
+        function = loaded.signatures[name]
+        assert sorted(signature["inputs"]) == sorted(function.structured_input_signature[1])
+        assert sorted(signature["outputs"]) == sorted(function.structured_outputs)
+    arrays = keras.tree.flatten(x)
+    if options.get("input") == "poisson":
+        arrays.append(np.arange(len(arrays[0])))
+    names = described["serving_default"]["inputs"]
+    given = {name: tf.constant(array) for name, array in zip(names, arrays, strict=True)}
+    served = loaded.signatures["serving_default"](**given)
+    # What a sample gives does not depend on the batch that a server puts it into.
+    alone = loaded.signatures["serving_default"](**{name: tensor[2:3] for name, tensor in given.items()})
+    for name, output in alone.items():
+        np.testing.assert_array_equal(output, served[name][2:3])
     expected = model_snn.simulate(x, outputs="last").outputs
     for name, output in zip(served, keras.tree.flatten(expected), strict=True):
         np.testing.assert_array_equal(served[name], output[-1])
@@ -163,6 +175,14 @@ def test_warm_up_requests_are_those_of_the_server(version, network):
     arrays = [tf.make_ndarray(next(iter(request.inputs.values()))) for request in default]
     assert [len(array) for array in arrays] == [1, 3]
     np.testing.assert_array_equal(arrays[1], x[:3])
+
+
+def test_warm_up_requests_are_no_longer_than_a_server_takes(network, tmp_path):
+    pytest.importorskip("tensorflow_serving")
+    model_snn, x = network
+    with pytest.raises(ValueError, match=r"`warmup` to hold 64 samples at most.*Received: 70 samples"):
+        snn.export_serving(model_snn, tmp_path / "digits", warmup=x)
+    assert not list(tmp_path.iterdir())
 
 
 def test_warm_up_needs_its_extra(network, tmp_path, monkeypatch):
@@ -198,6 +218,13 @@ class TestVersions:
         with pytest.raises(NotADirectoryError, match=r"is a file. Expected a folder for the model"):
             snn.export_serving(small, tmp_path / "file")
         assert (tmp_path / "file").read_text() == "mine"
+        (tmp_path / "net").mkdir()
+        (tmp_path / "net" / "1").write_text("mine")
+        with pytest.raises(FileExistsError, match="has a version 1 already"):
+            snn.export_serving(small, tmp_path / "net", version=1)
+        assert snn.export_serving(small, tmp_path / "net").name == "2"
+        with pytest.raises(ValueError, match="Expected `folder` to be the model's folder"):
+            snn.export_serving(small, "")
         small.export(tmp_path / "saved")
         with pytest.raises(ValueError, match="is a SavedModel itself"):
             snn.export_serving(small, tmp_path / "saved")
@@ -210,9 +237,13 @@ class TestVersions:
 
         monkeypatch.setattr(serving, "write_endpoints", and_another_process)
         with pytest.raises(FileExistsError, match="has come to exist meanwhile, and is kept"):
-            snn.export_serving(small, tmp_path / "net")
+            snn.export_serving(small, tmp_path / "net", version=1)
         assert (tmp_path / "net" / "1" / "saved_model.pb").read_text() == "theirs"
         assert [path.name for path in (tmp_path / "net").iterdir()] == ["1"]
+        # Where the number does not matter, it is the next one.
+        shutil.rmtree(tmp_path / "net" / "1")
+        assert snn.export_serving(small, tmp_path / "net").name == "2"
+        assert (tmp_path / "net" / "1" / "saved_model.pb").read_text() == "theirs"
 
     def test_a_full_disk_leaves_what_was_there(self, small, tmp_path, monkeypatch):
         snn.export_serving(small, tmp_path / "net")
@@ -243,8 +274,24 @@ snn.export_serving(model_snn, sys.argv[1] + "/models/net")
 """
         done = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, check=False, timeout=300)
         assert done.returncode == -9, done.stderr.decode()[-500:]
-        assert all(path.name.startswith(".") for path in (tmp_path / "models" / "net").iterdir())
+        (left,) = (tmp_path / "models" / "net").iterdir()
+        assert left.name.startswith(".1-")
         assert snn.export_serving(small, tmp_path / "models" / "net").name == "1"
+        assert [path.name for path in (tmp_path / "models" / "net").iterdir()] == ["1"]
+
+    def test_the_working_directory_has_a_name(self, small, tmp_path, monkeypatch):
+        log = pytest.importorskip("tensorflow_serving.apis.prediction_log_pb2")
+        (tmp_path / "net").mkdir()
+        monkeypatch.chdir(tmp_path / "net")
+        version = snn.export_serving(small, ".", warmup=np.ones((1, 4), "float32"))
+        (record, *_) = tf.data.TFRecordDataset(str(version / "assets.extra" / "tf_serving_warmup_requests"))
+        assert log.PredictionLog.FromString(record.numpy()).predict_log.request.model_spec.name == "net"
+
+    def test_a_model_that_does_not_spike(self, tmp_path):
+        model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
+        for export in (snn.export_serving, snn.export_tflite):
+            with pytest.raises(TypeError, match="Expected `model_snn` to be a SpikingModel.*Received: Sequential"):
+                export(model, tmp_path / "net.tflite")
 
     @pytest.mark.parametrize("timesteps", [[], [4, 4]])
     def test_numbers_of_timesteps_that_are_none(self, small, timesteps, tmp_path):
@@ -320,3 +367,10 @@ class TestConfiguration:
             snn.write_serving_config(tmp_path, batch_timeout=-1)
         with pytest.raises(ValueError, match="batch_size"):
             snn.write_serving_config(tmp_path, batch_size=0)
+        for timeout in (float("inf"), "2"):
+            with pytest.raises(ValueError, match="`batch_timeout` to be milliseconds"):
+                snn.write_serving_config(tmp_path, batch_timeout=timeout)
+        for labels in ({"digits": [1]}, {"digits": {'a"b': 1}}, {"typo": {}}):
+            with pytest.raises(ValueError, match="`labels`"):
+                snn.write_serving_config(tmp_path, labels=labels)
+        assert [path.name for path in tmp_path.iterdir()] == ["digits"]

@@ -19,15 +19,13 @@ def interpreted(path, inputs):
         # It moves to a package of its own, which reads the same files.
         warnings.filterwarnings("ignore", ".*tf.lite.Interpreter is deprecated", UserWarning)
         interpreter = tf.lite.Interpreter(model_path=str(path))
-    interpreter.allocate_tensors()
-    places = [detail["index"] for detail in interpreter.get_input_details()]
-    (output,) = interpreter.get_output_details()
+    run = interpreter.get_signature_runner()
+    names = list(run.get_input_details())
+    (output,) = run.get_output_details()
     found = []
     for sample in zip(*inputs, strict=True):
-        for place, value in zip(places, sample, strict=True):
-            interpreter.set_tensor(place, value[np.newaxis])
-        interpreter.invoke()
-        found.append(interpreter.get_tensor(output["index"])[0])
+        given = {name: value[np.newaxis] for name, value in zip(names, sample, strict=True)}
+        found.append(run(**given)[output][0])
     return np.array(found)
 
 
@@ -63,6 +61,9 @@ def test_what_tflite_cannot_do(tmp_path):
     ):
         with pytest.raises(ValueError, match=message):
             snn.export_tflite(snn.convert_keras(model, x, **PLAIN, **options), target)
+    volume = zoo.build(zoo.volume)
+    with pytest.raises(ValueError, match="volumes .* have more axes than its operations take"):
+        snn.export_tflite(snn.convert_keras(volume, zoo.data_for(volume, 8), **PLAIN), target)
     model_snn = snn.convert_keras(model, x, **PLAIN)
     with pytest.raises(ValueError, match=r"ends in '.tflite'. Received: '.*net.lite'"):
         snn.export_tflite(model_snn, tmp_path / "net.lite")

@@ -28,16 +28,8 @@ _OF_EVALUATE = (
     *("executor", "workers"),
 )
 _OF_EXPORT = (
-    *_OF_BOTH,
-    *(
-        "export_format",
-        "export_version",
-        "export_timesteps",
-        "exit_confidence",
-        "closed_form",
-        "warmup_samples",
-        "overwrite",
-    ),
+    *("path_wd", "dataset_path", "filename_ann", "filename_snn", "verbose", "overwrite"),
+    *("export_format", "export_version", "export_timesteps", "exit_confidence", "closed_form", "warmup_samples"),
 )
 
 
@@ -48,7 +40,11 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     if unknown:
         own = ["--json", "--quiet", "--resume", "--output", "--calibration-data"]
         flags = [*own, *map(_flag, [*SECTION_OF, *ALIASES])]
-        hints = (did_you_mean(word.partition("=")[0], flags) for word in unknown if word.startswith("--"))
+        names = [word.partition("=")[0] for word in unknown if word.startswith("--")]
+        hints = (
+            f" {name} is no flag of `{parsed.command}`." if name in flags else did_you_mean(name, flags)
+            for name in names
+        )
         parser.error(f"unrecognized arguments: {' '.join(unknown)}.{''.join(hints)}")
     return parsed
 
@@ -199,5 +195,5 @@ def _add_settings(parser: argparse.ArgumentParser, keys: Sequence[str] = tuple(S
                 group.add_argument(_flag(key), metavar=metadata["kind"].placeholder, **options)
             if alias := metadata["alias"]:
                 placeholder = "INT|auto" if alias == "timesteps" else metadata["kind"].placeholder
-                options = {"dest": f"setting_{alias}", "default": None, "help": f"Python's name for {_flag(key)}."}
+                options = {"dest": f"setting_{alias}", "default": None, "help": f"The same as {_flag(key)}."}
                 group.add_argument(_flag(alias), metavar=placeholder, **options)

@@ -51,6 +51,7 @@ def run_check(request: Request, screen: Screen) -> int:
         if asked.param_values:
             prepared = prepare_sweep(settings, asked.param_name, asked.param_values, None, Data()).points[0]
         else:
+            check_export(settings)
             prepared = prepare(settings, model)
             run_folder(settings, file_stem(settings, prepared.name))
         tested = len(prepared.samples) if prepared.samples is not None else 0
@@ -153,13 +154,16 @@ def run_export(request: Request, screen: Screen) -> int:
     """Writes a converted network in another format."""
     settings = request.settings
     check_export(settings)
+    model_snn = None if settings.tools.convert else load_converted(settings)
+    if model_snn is not None and not request.configured:
+        settings = _as_converted(settings, model_snn, request.flags)
     with _progress(settings, screen) as progress:
-        if settings.tools.convert or settings.tools.simulate:
-            prepared = prepare(settings)
+        if model_snn is None or settings.tools.simulate:
+            prepared = prepare(settings, model_snn=model_snn)
             progress.stage("converting")
             model_snn, samples = convert_prepared(prepared, progress).model_snn, prepared.samples
         else:
-            model_snn, samples = load_converted(settings), None
+            samples = None
         progress.stage("exporting")
         written = export_network(settings, model_snn, samples)
     screen.result(str(written), {"format": settings.export.export_format, "path": str(written)})

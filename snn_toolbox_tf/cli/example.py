@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import snn_toolbox_tf
 from snn_toolbox_tf.cli.screen import Screen
 from snn_toolbox_tf.config import ConfigurationError
-from snn_toolbox_tf.foundation.atomic_files import replacing_path
+from snn_toolbox_tf.foundation.atomic_files import new_folder
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,7 +41,7 @@ def write_example(folder: str, screen: Screen) -> int:
                 f"There is no example file '{source}'. Install the package again: "
                 "`pip install --force-reinstall snn_toolbox_tf`."
             )
-    with replacing_path(target) as written:
+    with new_folder(target) as written:
         written.mkdir()
         for source in sources:
             shutil.copyfile(source, written / source.name)

@@ -19,7 +19,7 @@ from snn_toolbox_tf.config.sections import ALIASES, SECTION_OF, SECTIONS, fields
 from snn_toolbox_tf.config.settings import Settings, key_of, read_value, write_value
 from snn_toolbox_tf.foundation.argument_checks import did_you_mean
 
-#: Settings that are folders.
+#: Settings that are places: folders, or files.
 PATH_KEYS = ("path_wd", "dataset_path", "log_dir_of_current_run", "export_path")
 
 

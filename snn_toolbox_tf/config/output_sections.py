@@ -27,10 +27,6 @@ PLOTS = {
 FORMATS = ("serving", "nir", "tflite", "keras")
 
 
-def _same(*names: str) -> dict[str, str]:
-    return {name: name for name in names}
-
-
 @dataclasses.dataclass(frozen=True)
 class ParameterSweep(Section):
     """One run per value of one setting."""
@@ -50,13 +46,13 @@ class Output(Section):
 
     plot_vars: tuple[str, ...] = setting(
         ("all",),
-        lists.names(_same("all", *PLOTS), "plots of the report"),
+        lists.names(values.same("all", *PLOTS), "plots of the report"),
         "Plots of the report; {} for none.",
         "nothing",
     )
     log_vars: tuple[str, ...] = setting(
         (),
-        lists.names(_same("all", *LOG_VARIABLES), "variables to keep"),
+        lists.names(values.same("all", *LOG_VARIABLES), "variables to keep"),
         "What to keep of all samples, in recordings/.",
         "simulation",
     )
@@ -71,7 +67,10 @@ class Output(Section):
     )
     verbose: int = setting(1, values.integer(0, 3), "0: no progress; 1 or more: progress.", "nothing")
     overwrite: bool = setting(
-        False, values.boolean(), "Whether a finished run of this folder may be replaced.", "nothing"
+        False,
+        values.boolean(),
+        "Whether a finished run of this folder, or a file that is exported to, may be replaced.",
+        "nothing",
     )
 
 
@@ -81,7 +80,7 @@ class Export(Section):
 
     export_format: str | None = setting(
         None,
-        values.optional(values.choice(_same(*FORMATS))),
+        values.optional(values.choice(values.same(*FORMATS))),
         "serving (a version for TensorFlow Serving), nir, tflite or keras. `--format` is understood, too.",
         "nothing",
         alias="format",
@@ -98,15 +97,15 @@ class Export(Section):
     )
     export_timesteps: tuple[int, ...] = setting(
         (),
-        lists.integers(1, "a list of numbers of timesteps"),
-        "T of what is served, tflite: one number; serving: the first is the default, each has a signature. T of the network "
-        "if empty.",
+        lists.integers(1, "a list of numbers of timesteps from 1 on"),
+        "Timesteps of the export; those of the network if empty. tflite takes one number; for serving the first is the "
+        "default, and each gets a signature.",
         "nothing",
     )
     exit_confidence: float | None = setting(
         None,
         values.optional(values.number(0, 1)),
-        "For serving: samples have their answer when their class is so probable, at T at the latest; all at T if empty.",
+        "For serving: samples exit early once their class is this probable; never if empty.",
         "nothing",
     )
     closed_form: bool = setting(
@@ -117,7 +116,7 @@ class Export(Section):
     )
     warmup_samples: int = setting(
         0,
-        values.integer(0),
+        values.integer(0, 64, expected="a whole number from 0 to 64, the largest batch of a server"),
         "For serving: samples of x_test.npz in requests that the server runs before it answers any; 0: none.",
         "nothing",
     )

@@ -21,10 +21,6 @@ AUTO = "auto"
 _POSITIVE = values.number(0, math.inf, open_low=True, expected="a positive number")
 
 
-def _same(*names: str) -> dict[str, str]:
-    return {name: name for name in names}
-
-
 @dataclasses.dataclass(frozen=True)
 class Paths(Section):
     """Where things are. Relative paths start at the configuration file's folder, or at the working directory without one."""
@@ -80,7 +76,7 @@ class Tools(Section):
     simulate: bool = setting(True, values.boolean(), "Simulate the spiking network.", "data")
     executor: str = setting(
         "local",
-        values.choice(_same("local", "ray")),
+        values.choice(values.same("local", "ray")),
         "What runs batches of samples, or the runs of a sweep, side by side: this process alone (local), or workers of Ray "
         "on this machine or a cluster (ray). Results are the same to the last bit.",
         "nothing",
@@ -99,7 +95,7 @@ class Normalization(Section):
 
     threshold_rule: str | None = setting(
         None,
-        values.optional(values.choice(_same(*THRESHOLD_RULES))),
+        values.optional(values.choice(values.same(*THRESHOLD_RULES))),
         "How thresholds follow from the activations that x_norm.npz causes.",
         "conversion",
     )
@@ -111,7 +107,7 @@ class Normalization(Section):
     )
     calibration: str = setting(
         "automatic",
-        values.choice(_same("automatic", "gradient")),
+        values.choice(values.same("automatic", "gradient")),
         "gradient: after it, the network learns from its source, on x_norm.npz without labels, as [gradient_calibration] "
         "says. It takes minutes.",
         "conversion",
@@ -201,7 +197,7 @@ class Simulation(Section):
     )
     schedule: str = setting(
         "step",
-        values.choice(_same("step", "layer_synchronous")),
+        values.choice(values.same("step", "layer_synchronous")),
         "layer_synchronous: integrate all timesteps, then fire. A network is calibrated for its schedule.",
         "simulation",
     )
@@ -213,7 +209,7 @@ class Simulation(Section):
     )
     engine: str = setting(
         "auto",
-        values.choice(_same("auto", "dense", "event")),
+        values.choice(values.same("auto", "dense", "event")),
         "What runs layers that read spikes: Keras (dense), kernels for spikes (event), what is faster (auto). Speed only.",
         "nothing",
     )

@@ -136,6 +136,12 @@ class Settings:
         given = [
             f"{key} = {getattr(export, key)}" for key in for_serving if getattr(export, key) != getattr(defaults, key)
         ]
+        if export.export_format is None and export != defaults:
+            changed = [f"{key} = {value}" for key, value in self.items("export") if value != getattr(defaults, key)]
+            raise ConfigurationError(
+                f"[export] {', '.join(changed)}: this says how a network is exported, and nothing says that it is. Set "
+                "export_format (--format), or leave it out."
+            )
         if export.export_format is not None and self.parameter_sweep.param_values:
             raise ConfigurationError(
                 f"[export] export_format = {export.export_format}: one network is exported, and a parameter sweep makes "

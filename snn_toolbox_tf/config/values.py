@@ -101,6 +101,11 @@ def choice(names: Mapping[str, str]) -> Kind:
     return Kind(expected, "NAME", check)
 
 
+def same(*names: str) -> dict[str, str]:
+    """Returns names that mean themselves, as `choice` takes them."""
+    return {name: name for name in names}
+
+
 def optional(kind: Kind) -> Kind:
     """The same, or nothing: None, written "" or "None" in a file."""
     expected = f"{kind.expected}, or nothing"

@@ -1,15 +1,18 @@
 """What `export`, and a run that is told to, write for use elsewhere; checked before any long work."""
 
 import pathlib
+import tempfile
 from typing import Any
 
 import keras
 
 from snn_toolbox_tf.config import ConfigurationError, Settings
 from snn_toolbox_tf.config.files import snn_name
+from snn_toolbox_tf.experiment.run_folder import holds_run
 from snn_toolbox_tf.experiment.samples import TestSamples
-from snn_toolbox_tf.export.serving import export_serving
-from snn_toolbox_tf.export.tflite import export_tflite
+from snn_toolbox_tf.export.serving import check_asked, export_serving
+from snn_toolbox_tf.export.serving_config import CONFIGURATIONS, write_serving_config
+from snn_toolbox_tf.export.tflite import check_for_tflite, export_tflite
 from snn_toolbox_tf.export.versions import checked_version, next_version
 from snn_toolbox_tf.export.warmup import require_messages
 from snn_toolbox_tf.model import SpikingModel
@@ -23,7 +26,9 @@ def export_target(settings: Settings, source_name: str = "ann") -> pathlib.Path:
     export = settings.export
     name = snn_name(settings, source_name)
     usual = f"serving/{name}" if export.export_format == "serving" else f"{name}.{export.export_format}"
-    return pathlib.Path(settings.paths.path_wd, export.export_path or usual)
+    folder = pathlib.Path(settings.paths.path_wd)
+    # What is in the folder of a run is replaced with it.
+    return (folder.parent if holds_run(folder) else folder) / (export.export_path or usual)
 
 
 def check_export(settings: Settings, source_name: str = "ann") -> None:
@@ -58,6 +63,26 @@ def check_export(settings: Settings, source_name: str = "ann") -> None:
             f"[export] '{target}' exists. Choose another export_path, or replace it with [output] overwrite = True "
             "(--overwrite)."
         )
+
+
+def check_exportable(settings: Settings, model_snn: SpikingModel) -> None:
+    """Raises if a network is none that can be written as the settings say; before it is simulated for hours.
+
+    Raises:
+        ConfigurationError: If it is.
+    """
+    export = settings.export
+    try:
+        if export.export_format == "serving":
+            check_asked(model_snn, export.export_timesteps or None, _early_exit(settings), export.closed_form)
+        elif export.export_format == "tflite":
+            check_for_tflite(model_snn)
+        elif export.export_format == "nir":
+            # It knows when it has written one, which takes no time.
+            with tempfile.TemporaryDirectory() as folder:
+                export_nir(model_snn, pathlib.Path(folder, "network.nir"))
+    except ValueError as error:
+        raise ConfigurationError(f"[export] {error}") from error
 
 
 def export_network(
@@ -96,16 +121,23 @@ def _export_serving(
     settings: Settings, model_snn: SpikingModel, target: pathlib.Path, samples: TestSamples | None
 ) -> pathlib.Path:
     export = settings.export
-    confidence = export.exit_confidence
-    return export_serving(
+    version = export_serving(
         model_snn,
         target,
         version=export.export_version,
         timesteps=export.export_timesteps or None,
-        early_exit=None if confidence is None else EarlyExit(confidence=confidence),
+        early_exit=_early_exit(settings),
         closed_form=export.closed_form,
         warmup=_warmup(export.warmup_samples, model_snn, samples),
     )
+    if not any((target.parent / name).exists() for name in CONFIGURATIONS):
+        write_serving_config(target.parent)
+    return version
+
+
+def _early_exit(settings: Settings) -> EarlyExit | None:
+    confidence = settings.export.exit_confidence
+    return None if confidence is None else EarlyExit(confidence=confidence)
 
 
 def _warmup(count: int, model_snn: SpikingModel, samples: TestSamples | None) -> Any:

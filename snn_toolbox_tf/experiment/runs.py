@@ -18,7 +18,7 @@ from snn_toolbox_tf.experiment.build_record import build_record
 from snn_toolbox_tf.experiment.comparison import compare_activity
 from snn_toolbox_tf.experiment.evaluation import Evaluation, names_of
 from snn_toolbox_tf.experiment.evaluator import Evaluator
-from snn_toolbox_tf.experiment.exports import check_export, export_network
+from snn_toolbox_tf.experiment.exports import check_export, check_exportable, export_network
 from snn_toolbox_tf.experiment.notes import noted
 from snn_toolbox_tf.experiment.options import (
     conversion_options,
@@ -216,6 +216,7 @@ def run_prepared(
             progress.stage("converting")
             converted = convert(prepared, progress)
             progress.tell(str(converted.model_snn.conversion))
+            check_exportable(settings, converted.model_snn)
             converted.model_snn.save(folder.path / f"{name}.keras")
         if prepared.samples is not None:
             record = simulate_prepared(prepared, converted, progress, executor, folder.path, seconds)
@@ -231,7 +232,12 @@ def run_prepared(
     exported = None
     if settings.export.export_format is not None:
         progress.stage("exporting")
-        exported = export_network(settings, converted.model_snn, prepared.samples, prepared.name)
+        try:
+            exported = export_network(settings, converted.model_snn, prepared.samples, prepared.name)
+        except (ConfigurationError, OSError) as error:
+            raise type(error)(
+                f"{error} The run itself is finished, in '{finished}': `snn-toolbox-tf export` writes its network."
+            ) from error
     return Run(finished, finished / f"{name}.keras", converted.model_snn, record, exported)
 
 

@@ -1,1 +1,1 @@
-"""Ways out of Keras: model servers, TFLite, NIR."""
+"""Ways out of Keras: model servers and small devices."""

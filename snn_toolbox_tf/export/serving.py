@@ -3,22 +3,20 @@
 import json
 import os
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from snn_toolbox_tf.analysis.closed_form import ClosedForm
 from snn_toolbox_tf.export.serving_signatures import Asked, ServedNetwork
 from snn_toolbox_tf.export.versions import checked_version, next_version
-from snn_toolbox_tf.export.warmup import replay, warmup_requests, write_requests
+from snn_toolbox_tf.export.warmup import EXTRA, replay, warmup_requests, write_requests
 from snn_toolbox_tf.foundation.argument_checks import check_timesteps
 from snn_toolbox_tf.foundation.atomic_files import new_folder
-from snn_toolbox_tf.model import SpikingModel
-from snn_toolbox_tf.model.saved_model import write_endpoints
+from snn_toolbox_tf.model import SpikingModel, check_spiking_model
+from snn_toolbox_tf.model.saved_model import Endpoint, write_endpoints
 from snn_toolbox_tf.simulation.early_exit import EarlyExit, check_early_exit
 from snn_toolbox_tf.version import __version__
 
-#: Where a model server keeps files that are no part of the graph.
-EXTRA = "assets.extra"
 DESCRIPTION = "snn_toolbox_tf.json"
 
 
@@ -37,7 +35,8 @@ def export_serving(
     It appears there whole or not at all, so that a server that watches the folder never sees half of one. Every input and
     output has the batch as its first axis. Its signatures are
 
-    - `serving_default`: the inputs -> the decoded outputs, by name;
+    - `serving_default`: the inputs -> the decoded outputs, by name. A network with Poisson input also takes `sample_index`,
+      int64, by which it draws spikes: what a sample gives does not depend on the batch that a server puts it into;
     - `rates`: likewise, and for each sample its `timesteps`, `synaptic_operations`, `multiply_accumulates` and the number of
       spikes of each population;
     - `initial_state` and `step`, for streams: one timestep with the state given and returned, since a server keeps none;
@@ -60,6 +59,7 @@ def export_serving(
     Raises:
         FileExistsError: If the version exists.
         NotADirectoryError: If `folder` is a file.
+        TypeError: If `model_snn` is not a SpikingModel.
         ValueError: For options that do not fit the network, a folder that is a SavedModel itself, and a network that needs
             other operations than TensorFlow's own.
         ImportError: If the extra for warm-up requests is not installed.
@@ -71,28 +71,37 @@ def export_serving(
         >>> snn.export_serving(model_snn, tempfile.mkdtemp() + "/digits").name
         '1'
     """
-    asked = _checked(model_snn, timesteps, early_exit, closed_form)
-    base = pathlib.Path(folder)
-    target = base / str(next_version(base) if version is None else checked_version(base, version))
+    asked = check_asked(model_snn, timesteps, early_exit, closed_form)
+    if not os.fspath(folder):
+        raise ValueError("Expected `folder` to be the model's folder, such as 'models/digits'. Received: ''")
+    base = pathlib.Path(os.path.abspath(folder))
+    places = [base / str(next_version(base) if version is None else checked_version(base, version))]
+
+    def next_place() -> pathlib.Path:
+        places.append(base / str(next_version(base)))
+        return places[-1]
+
     with model_snn.settled():
         network = ServedNetwork(model_snn, asked)
         endpoints = network.endpoints()
         requests = None if warmup is None else warmup_requests(base.name, model_snn, endpoints, warmup)
-        with new_folder(target) as written:
+        with new_folder(places[0], next_place if version is None else None) as written:
             write_endpoints(written, network.holders, endpoints, verbose=False)
             extra = written / EXTRA
             extra.mkdir()
-            (extra / DESCRIPTION).write_text(json.dumps(_description(model_snn, network, asked), indent=1) + "\n")
+            described = _description(model_snn, network, asked, endpoints)
+            (extra / DESCRIPTION).write_text(json.dumps(described, indent=1) + "\n")
             if requests is not None:
                 write_requests(extra, requests)
                 replay(written)
-    return target
+    return pathlib.Path(folder, places[-1].name)
 
 
-def _checked(
+def check_asked(
     model_snn: SpikingModel, timesteps: int | Sequence[int] | None, early_exit: EarlyExit | None, closed_form: bool
 ) -> Asked:
-    """Returns what is asked for, or raises an error if the network cannot do it."""
+    """Returns what is asked for, or raises an error if the network cannot do it; see `export_serving`."""
+    check_spiking_model(model_snn)
     graph, mode, schedule = model_snn.network.graph, model_snn.input_options.mode, model_snn.runner.schedule
     if mode == "frames" and (timesteps is not None or early_exit is not None):
         raise ValueError(
@@ -113,7 +122,9 @@ def _checked(
     return Asked(numbers, early_exit, closed_form)
 
 
-def _description(model_snn: SpikingModel, network: ServedNetwork, asked: Asked) -> dict[str, Any]:
+def _description(
+    model_snn: SpikingModel, network: ServedNetwork, asked: Asked, endpoints: Mapping[str, Endpoint]
+) -> dict[str, Any]:
     """What clients may want to know, and the server does not tell."""
     neurons = {node.name: node.shape for node in model_snn.network.graph if node.name in network.spike_names}
     return {
@@ -122,6 +133,13 @@ def _description(model_snn: SpikingModel, network: ServedNetwork, asked: Asked) 
         "input": model_snn.input_options.mode,
         "schedule": model_snn.runner.schedule,
         "early_exit": None if asked.early_exit is None else vars(asked.early_exit),
+        "signatures": {
+            name: {
+                "inputs": [spec.name for spec in endpoint.arguments],
+                "outputs": network.outputs_of(name),
+            }
+            for name, endpoint in endpoints.items()
+        },
         "inputs": network.input_names,
         "outputs": network.output_names,
         "spikes": {name: {"output": output, "neurons": neurons[name]} for name, output in network.spike_names.items()},

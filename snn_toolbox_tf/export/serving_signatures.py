@@ -56,6 +56,7 @@ class ServedNetwork:
         graph = model_snn.network.graph
         self._names = keras.tree.flatten(graph.input_structure)
         self.input_names = [spec.name for spec in self._inputs]
+        self._draws = model_snn.input_options.mode == "poisson"
         reserved = [TIMESTEPS, OPERATIONS, MULTIPLIED, STATE]
         outputs = [readout.name for readout in graph.readouts]
         self.output_names = argument_names([*reserved, *outputs])[len(reserved) :]
@@ -77,17 +78,38 @@ class ServedNetwork:
         """Returns all signatures by name."""
         first, *_ = self._asked.timesteps
         found = {
-            "serving_default": Endpoint(self._decoded_after(first), self._inputs),
-            "rates": Endpoint(self._rates, self._inputs),
+            "serving_default": Endpoint(self._decoded_after(first), self._arguments()),
+            "rates": Endpoint(self._rates, self._arguments()),
         }
         if len(self._asked.timesteps) > 1:
             for timesteps in self._asked.timesteps:
-                found[f"timesteps_{timesteps}"] = Endpoint(self._decoded_after(timesteps), self._inputs)
+                found[f"timesteps_{timesteps}"] = Endpoint(self._decoded_after(timesteps), self._arguments())
         if self._closed_form is not None:
             found["closed_form"] = Endpoint(self._in_closed_form, self._inputs)
         if self._model.runner.schedule == "step":
             found |= self._streaming()
         return found
+
+    def outputs_of(self, signature: str) -> list[str]:
+        """Returns the names of a signature's outputs."""
+        if signature == "initial_state":
+            return [STATE]
+        if signature == "step":
+            return [*self.output_names, STATE]
+        if signature == "rates":
+            return [*self.output_names, TIMESTEPS, OPERATIONS, MULTIPLIED, *self.spike_names.values()]
+        exits = self._asked.early_exit is not None and signature != "closed_form"
+        return [*self.output_names, *([TIMESTEPS] if exits else [])]
+
+    def _arguments(self) -> list[tf.TensorSpec]:
+        """What a whole run takes: where spikes are drawn, also the index by which they are."""
+        *_, name = argument_names([*self.input_names, SAMPLE_INDEX])
+        return [*self._inputs, *([tf.TensorSpec([None], tf.int64, name=name)] if self._draws else [])]
+
+    def _split(self, tensors: Sequence[tf.Tensor]) -> tuple[dict[str, tf.Tensor], tf.Tensor | None]:
+        """Returns the inputs of a whole run by name, and the index of each sample."""
+        count = len(self._names)
+        return self._by_name(tensors[:count]), tensors[count] if self._draws else None
 
     def _by_name(self, tensors: Sequence[tf.Tensor]) -> dict[str, tf.Tensor]:
         return dict(zip(self._names, tensors, strict=True))
@@ -98,14 +120,15 @@ class ServedNetwork:
     def _decoded_after(self, timesteps: int) -> Any:
         def decoded(*inputs: tf.Tensor) -> dict[str, tf.Tensor]:
             if self._asked.early_exit is None:
-                return self._outputs(self._model.runner.run_all(self._by_name(inputs), timesteps))
-            measured = self._measured[timesteps](self._by_name(inputs))
+                given, sample_index = self._split(inputs)
+                return self._outputs(self._model.runner.run_all(given, timesteps, sample_index))
+            measured = self._measured[timesteps](*self._split(inputs))
             return {**self._outputs(measured.outputs), TIMESTEPS: measured.timesteps}
 
         return decoded
 
     def _rates(self, *inputs: tf.Tensor) -> dict[str, tf.Tensor]:
-        measured = self._measured[self._asked.timesteps[0]](self._by_name(inputs))
+        measured = self._measured[self._asked.timesteps[0]](*self._split(inputs))
         return {
             **self._outputs(measured.outputs),
             TIMESTEPS: measured.timesteps,

@@ -10,8 +10,9 @@ import tensorflow as tf
 from snn_toolbox_tf import ops
 from snn_toolbox_tf.foundation.argument_checks import check_positive_integer, check_timesteps
 from snn_toolbox_tf.foundation.atomic_files import replacing
+from snn_toolbox_tf.foundation.names import argument_names
 from snn_toolbox_tf.graph import MaxPool
-from snn_toolbox_tf.model import SpikingModel
+from snn_toolbox_tf.model import SpikingModel, check_spiking_model
 from snn_toolbox_tf.network import Network
 from snn_toolbox_tf.simulation.runner import Runner
 
@@ -24,6 +25,8 @@ def export_tflite(
     batch_size: int = 1,
 ) -> pathlib.Path:
     """Writes a network as a TFLite file: a function of the inputs that runs T timesteps and gives the decoded outputs.
+
+    Its signature has inputs and outputs by name.
 
     It holds TFLite's own operations only, which know no float64. The first layers, where input is real-valued, and sums over
     time are therefore computed in float32: a few spikes may differ from those of `predict`. Behind the first population,
@@ -39,8 +42,9 @@ def export_tflite(
         The file.
 
     Raises:
+        TypeError: If `model_snn` is not a SpikingModel.
         ValueError: For another ending, a number out of its range, and a network that needs more than TFLite's operations:
-            Poisson input, the layer-synchronous schedule, max pooling by winners.
+            Poisson input, the layer-synchronous schedule, max pooling by winners, volumes.
 
     Example:
         >>> import keras, numpy as np, snn_toolbox_tf as snn, tempfile
@@ -49,6 +53,7 @@ def export_tflite(
         >>> snn.export_tflite(model_snn, tempfile.mkdtemp() + "/net.tflite").name
         'net.tflite'
     """
+    check_spiking_model(model_snn)
     target = pathlib.Path(filepath)
     if target.suffix != ".tflite":
         raise ValueError(f"Expected a file name that ends in '.tflite'. Received: '{filepath}'")
@@ -56,7 +61,7 @@ def export_tflite(
         raise IsADirectoryError(f"'{filepath}' is a folder. Expected a file name that ends in '.tflite'.")
     steps = check_timesteps(model_snn.timesteps if timesteps is None else timesteps)
     check_positive_integer(batch_size, "batch_size")
-    _check_network(model_snn)
+    check_for_tflite(model_snn)
     with model_snn.settled():
         content = _converted(model_snn, steps, batch_size)
     with replacing(target) as file:
@@ -64,8 +69,13 @@ def export_tflite(
     return target
 
 
-def _check_network(model_snn: SpikingModel) -> None:
-    """Raises if a network needs what TFLite's own operations do not have."""
+def check_for_tflite(model_snn: SpikingModel) -> None:
+    """Raises if a network needs what TFLite's own operations do not have.
+
+    Raises:
+        ValueError: If it does.
+    """
+    volumes = [node.name for node in model_snn.network.graph if len(node.shape) > 3]
     winners = [node.name for node in model_snn.network.graph.of_type(MaxPool) if node.rule == "winner_take_all"]
     reasons = {
         "it draws its input at random; convert with input='analog', or with input='frames' and draw spikes yourself": (
@@ -77,6 +87,9 @@ def _check_network(model_snn: SpikingModel) -> None:
         f"max pooling by winners ({', '.join(winners)}) has no operation there; convert with max_pooling='accumulated'": (
             bool(winners)
         ),
+        f"volumes ({', '.join(volumes)}) have more axes than its operations take; use two-dimensional layers": (
+            bool(volumes)
+        ),
     }
     for reason, holds in reasons.items():
         if holds:
@@ -87,6 +100,7 @@ def _converted(model_snn: SpikingModel, timesteps: int, batch_size: int) -> byte
     network = Network(model_snn.network.graph_with_weights(), dtype="float32", sum_dtype="float32")
     runner = Runner(network, model_snn.input_options, None, model_snn.runner.schedule, "dense")
     names = keras.tree.flatten(network.graph.input_structure)
+    output_names = argument_names(readout.name for readout in network.graph.readouts)
     frames = model_snn.input_options.mode == "frames"
     signature = []
     for spec in model_snn.input_signature():
@@ -100,9 +114,11 @@ def _converted(model_snn: SpikingModel, timesteps: int, batch_size: int) -> byte
         # TFLite's loops cannot read variables.
         constants = [(variable, tf.constant(value)) for variable, value in values]
         with ops.use("reference"), keras.StatelessScope(constants):
-            return runner.run_all(dict(zip(names, inputs, strict=True)), timesteps)
+            outputs = runner.run_all(dict(zip(names, inputs, strict=True)), timesteps)
+        return dict(zip(output_names, keras.tree.flatten(outputs), strict=True))
 
     traced = tf.function(run, input_signature=signature, autograph=False).get_concrete_function()
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([traced], None)
+    # Whose functions they are gives them a signature; nothing is held by it.
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([traced], tf.Module())
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
     return converter.convert()

@@ -1,13 +1,17 @@
 """The folder of a served model: a folder with a number for each of its versions."""
 
+import os
 import pathlib
 import re
 
 
 def versions_of(base: pathlib.Path) -> list[int]:
     """Returns the numbers of the versions that are there, as a model server finds them."""
-    names = (path.name for path in base.glob("*") if path.is_dir())
-    return sorted(int(name) for name in names if re.fullmatch(r"\d+", name))
+    return sorted(int(path.name) for path in _numbered(base) if path.is_dir())
+
+
+def _numbered(base: pathlib.Path) -> list[pathlib.Path]:
+    return [path for path in base.glob("*") if re.fullmatch(r"\d+", path.name)]
 
 
 def next_version(base: pathlib.Path) -> int:
@@ -18,7 +22,7 @@ def next_version(base: pathlib.Path) -> int:
         ValueError: If it is a SavedModel itself.
     """
     _check_base(base)
-    return max(versions_of(base), default=0) + 1
+    return max((int(path.name) for path in _numbered(base)), default=0) + 1
 
 
 def checked_version(base: pathlib.Path, version: int) -> int:
@@ -32,7 +36,7 @@ def checked_version(base: pathlib.Path, version: int) -> int:
     if isinstance(version, bool) or not isinstance(version, int) or version < 1:
         raise ValueError(f"Expected `version` to be a whole number from 1 on. Received: {version!r}")
     _check_base(base)
-    if version in versions_of(base):
+    if os.path.lexists(base / str(version)):
         raise FileExistsError(
             f"'{base}' has a version {version} already, which is kept. Expected another number, or None for the next one, "
             f"{next_version(base)}."

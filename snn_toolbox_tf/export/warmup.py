@@ -12,9 +12,10 @@ from snn_toolbox_tf.model import SpikingModel
 from snn_toolbox_tf.model.saved_model import Endpoint
 from snn_toolbox_tf.network.input_data import as_arrays
 
-#: Name and limit are TensorFlow Serving's.
-FILE = "tf_serving_warmup_requests"
-MOST_REQUESTS = 1000
+#: Where a model server keeps files that are no part of the graph, and what it calls the one with requests.
+EXTRA, FILE = "assets.extra", "tf_serving_warmup_requests"
+#: The largest batch of `write_serving_config`: a server refuses longer requests.
+MOST_SAMPLES = 64
 
 
 def warmup_requests(name: str, model_snn: SpikingModel, endpoints: Mapping[str, Endpoint], samples: Any) -> list[Any]:
@@ -31,13 +32,18 @@ def warmup_requests(name: str, model_snn: SpikingModel, endpoints: Mapping[str, 
 
     Raises:
         ImportError: If the package with the messages is not installed.
-        ValueError: If the samples do not fit the network.
+        ValueError: If the samples do not fit the network, or are too many.
     """
     log = require_messages()
     frames = model_snn.input_options.mode == "frames"
     graph = model_snn.network.graph
     arrays = as_arrays(samples, graph, argument="warmup", frames=frames)
     ordered = [np.asarray(arrays[each], np.float32) for each in keras.tree.flatten(graph.input_structure)]
+    if len(ordered[0]) > MOST_SAMPLES:
+        raise ValueError(
+            f"Expected `warmup` to hold {MOST_SAMPLES} samples at most, the largest batch that a server takes unless it is told "
+            f"otherwise. Received: {len(ordered[0])} samples"
+        )
     requests = []
     for count in sorted({1, len(ordered[0])}):
         first = [array[:count] for array in ordered]
@@ -46,11 +52,12 @@ def warmup_requests(name: str, model_snn: SpikingModel, endpoints: Mapping[str, 
         if "step" in endpoints:
             state = model_snn.runner.streams().initial_state(tf.constant(index)).numpy()
             given["step"] = [*(array[:, 0] if frames else array for array in first), state]
+        usual = [*first, index] if model_snn.input_options.mode == "poisson" else first
         for signature, endpoint in endpoints.items():
             message = log.PredictionLog()
             request = message.predict_log.request
             request.model_spec.name, request.model_spec.signature_name = name, signature
-            for spec, value in zip(endpoint.arguments, given.get(signature, first), strict=True):
+            for spec, value in zip(endpoint.arguments, given.get(signature, usual), strict=True):
                 request.inputs[spec.name].CopyFrom(tf.make_tensor_proto(value))
             requests.append(message)
     return requests
@@ -59,7 +66,7 @@ def warmup_requests(name: str, model_snn: SpikingModel, endpoints: Mapping[str, 
 def write_requests(folder: pathlib.Path, requests: list[Any]) -> None:
     """Writes requests where a model server looks for them."""
     with tf.io.TFRecordWriter(str(folder / FILE)) as writer:
-        for request in requests[:MOST_REQUESTS]:
+        for request in requests:
             writer.write(request.SerializeToString())
 
 
@@ -75,7 +82,7 @@ def replay(version: pathlib.Path) -> int:
     log = require_messages()
     loaded = tf.saved_model.load(str(version))
     count = 0
-    for record in tf.data.TFRecordDataset(str(version / "assets.extra" / FILE)):
+    for record in tf.data.TFRecordDataset(str(version / EXTRA / FILE)):
         request = log.PredictionLog.FromString(record.numpy()).predict_log.request
         signature = request.model_spec.signature_name
         inputs = {name: tf.constant(tf.make_ndarray(value)) for name, value in request.inputs.items()}

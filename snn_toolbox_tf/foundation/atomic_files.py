@@ -6,7 +6,7 @@ import os
 import pathlib
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import IO, Any
 
 #: Where a folder that is replaced stands meanwhile.
@@ -39,7 +39,7 @@ def replacing_path(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
         yield written
         if target.is_dir() and not written.is_dir():
             raise IsADirectoryError(f"'{path}' is a folder, which no file replaces. Choose another file name.")
-        if target.is_dir() and not target.is_symlink():
+        if target.is_dir():
             replaced = folder / _REPLACED
             os.rename(target, replaced)
             try:
@@ -52,30 +52,39 @@ def replacing_path(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
 
 
 @contextlib.contextmanager
-def new_folder(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
+def new_folder(
+    path: str | os.PathLike[str], otherwise: Callable[[], pathlib.Path] | None = None
+) -> Iterator[pathlib.Path]:
     """Gives a temporary path for a folder, which becomes `path` when the block ends without an error.
 
     Args:
         path: The folder to write; the folder that it is in is created.
+        otherwise: Names another folder beside it, if something has come to the last one meanwhile.
 
     Yields:
         A path in a folder beside the target, where nothing is yet.
 
     Raises:
-        FileExistsError: At the end, if something has come to `path` meanwhile. It is kept.
+        FileExistsError: If something is there, or has come there meanwhile, and there is no other place. It is kept.
         NotADirectoryError: If a file stands where a folder is to be.
     """
     target = pathlib.Path(os.path.abspath(path))
+    if os.path.lexists(target):
+        raise FileExistsError(f"'{path}' exists, and is kept. Choose another name.")
     with _beside(target) as folder:
         written = folder / target.name
         yield written
-        try:
-            # A folder takes the place of an empty one, and of nothing else.
-            os.rename(written, target)
-        except OSError as error:
-            if not target.exists():
-                raise
-            raise FileExistsError(f"'{path}' has come to exist meanwhile, and is kept. Try again.") from error
+        while True:
+            try:
+                # A folder takes the place of an empty one, and of nothing else.
+                os.rename(written, target)
+                return
+            except OSError as error:
+                if not os.path.lexists(target):
+                    raise
+                if otherwise is None:
+                    raise FileExistsError(f"'{path}' has come to exist meanwhile, and is kept. Try again.") from error
+                target = pathlib.Path(os.path.abspath(otherwise()))
 
 
 @contextlib.contextmanager
@@ -88,8 +97,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
 def remove_leftovers(folder: pathlib.Path) -> None:
     """Removes what `replacing_path` left in a folder, and below it, when its process was killed."""
     for path in list(folder.rglob(".*-????????")):
-        if path.is_dir():
-            shutil.rmtree(path)
+        _clear_if_abandoned(path)
 
 
 @contextlib.contextmanager
@@ -132,10 +140,16 @@ def _held(folder: str) -> Iterator[None]:
 def _clear_abandoned(target: pathlib.Path) -> None:
     """Removes what writers of a target that were killed have left, and puts back what one of them had moved away."""
     for folder in target.parent.glob(f"{glob.escape(_prefix(target))}????????"):
-        # One without a lock is not ours, or is about to be locked.
-        if not (folder / _LOCK).exists():
-            continue
-        with contextlib.suppress(OSError, NotImplementedError), _lock(folder):
-            if (folder / _REPLACED).exists() and not target.exists():
-                os.rename(folder / _REPLACED, target)
-            shutil.rmtree(folder, ignore_errors=True)
+        _clear_if_abandoned(folder)
+
+
+def _clear_if_abandoned(folder: pathlib.Path) -> None:
+    """Removes a writer's folder, unless it is written, and puts back what was moved there; see `_prefix`."""
+    # One without a lock is not ours, or is about to be locked.
+    if not (folder / _LOCK).exists():
+        return
+    target = folder.with_name(folder.name[1:].rpartition("-")[0])
+    with contextlib.suppress(OSError, NotImplementedError), _lock(folder):
+        if (folder / _REPLACED).exists() and not target.exists():
+            os.rename(folder / _REPLACED, target)
+        shutil.rmtree(folder, ignore_errors=True)

@@ -260,3 +260,17 @@ class SpikingModel(SimulatedModel):
     def thresholds(self) -> dict[str, np.ndarray]:
         """Returns theta per population, in units of the source's activations."""
         return dict(self.conversion.thresholds)
+
+
+def check_spiking_model(value: Any, argument: str = "model_snn") -> SpikingModel:
+    """Returns a spiking network, or raises an error.
+
+    Raises:
+        TypeError: If it is something else.
+    """
+    if not isinstance(value, SpikingModel):
+        raise TypeError(
+            f"Expected `{argument}` to be a SpikingModel, which `convert_keras` makes of a Keras model. "
+            f"Received: {type(value).__name__}"
+        )
+    return value

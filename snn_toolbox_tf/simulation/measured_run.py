@@ -9,7 +9,7 @@ import tensorflow as tf
 from snn_toolbox_tf.simulation.block import BlockOptions, State
 from snn_toolbox_tf.simulation.early_exit import EarlyExit, holds_logits
 from snn_toolbox_tf.simulation.exit_loop import ExitLoop
-from snn_toolbox_tf.simulation.parts import run_in_parts
+from snn_toolbox_tf.simulation.parts import indices_of_part, run_in_parts
 from snn_toolbox_tf.simulation.runner import Runner
 
 
@@ -54,8 +54,13 @@ class MeasuredRun:
         self._once, self._each_timestep = counter.multiplied()
         self._frames = mode == "frames"
 
-    def __call__(self, inputs: dict[str, tf.Tensor]) -> Measured:
-        """Runs a batch: a tensor `[batch, ...]` per input (`[batch, timesteps, ...]` of frames)."""
+    def __call__(self, inputs: dict[str, tf.Tensor], sample_index: tf.Tensor | None = None) -> Measured:
+        """Runs a batch.
+
+        Args:
+            inputs: A tensor `[batch, ...]` per input (`[batch, timesteps, ...]` of frames).
+            sample_index: Global index of each sample, int64 `[batch]`; its place in the batch if None.
+        """
         runner, graph = self._runner, self._runner.network.graph
         first = next(iter(inputs.values()))
         one_block = self._timesteps if runner.schedule == "layer_synchronous" else None
@@ -67,7 +72,14 @@ class MeasuredRun:
         results += [tf.TensorSpec([None], tf.int64), tf.TensorSpec([None, self._measures], tf.float64)]
         run = self._run_part if rule is None else self._run_until_answered
         *outputs, timesteps, measured = run_in_parts(
-            lambda part, start: run(part, start, blocking.block_length), inputs, blocking.micro_batch, results
+            lambda part, start: run(
+                part,
+                indices_of_part(sample_index, start, tf.shape(next(iter(part.values())))[0]),
+                blocking.block_length,
+            ),
+            inputs,
+            blocking.micro_batch,
+            results,
         )
         *spikes, operations = tf.unstack(measured, axis=1)
         return Measured(
@@ -85,7 +97,7 @@ class MeasuredRun:
     def _options(self) -> BlockOptions:
         return BlockOptions(count=True, schedule=self._runner.schedule)
 
-    def _run_part(self, inputs: dict[str, tf.Tensor], start: tf.Tensor, block_length: int) -> list[tf.Tensor]:
+    def _run_part(self, inputs: dict[str, tf.Tensor], sample_index: tf.Tensor, block_length: int) -> list[tf.Tensor]:
         """Runs samples to the end."""
         first, loop, options = next(iter(inputs.values())), self._runner.loop(), self._options()
         count = tf.shape(first)[0]
@@ -96,15 +108,16 @@ class MeasuredRun:
             steps,
             block_length=block_length,
             options=options,
-            sample_index=tf.cast(start + tf.range(count), tf.int64),
+            sample_index=sample_index,
         )
         timesteps = tf.fill([count], tf.cast(steps, tf.int64))
         return [*keras.tree.flatten(segment.outputs), timesteps, self._measured(segment.state)]
 
-    def _run_until_answered(self, inputs: dict[str, tf.Tensor], start: tf.Tensor, block_length: int) -> list[tf.Tensor]:
+    def _run_until_answered(
+        self, inputs: dict[str, tf.Tensor], sample_index: tf.Tensor, block_length: int
+    ) -> list[tf.Tensor]:
         """Runs samples until they have their answer."""
         loop, graph, options = self._runner.loop(), self._runner.network.graph, self._options()
-        count = tf.shape(next(iter(inputs.values())))[0]
 
         def advance(
             inputs: dict[str, tf.Tensor], state: State, steps: tf.Tensor, sample_index: tf.Tensor
@@ -128,8 +141,8 @@ class MeasuredRun:
             measure=self._measured,
         )
         (classes,) = graph.output_shape(graph.readouts[0])
-        indices = tf.cast(start + tf.range(count), tf.int64)
-        return list(exits.run(inputs, loop.initial_state(count, options), indices, classes, self._measures))
+        state = loop.initial_state(tf.shape(sample_index)[0], options)
+        return list(exits.run(inputs, state, sample_index, classes, self._measures))
 
     def _measured(self, state: State) -> tf.Tensor:
         """Spikes by population, and synaptic operations, float64 `[batch, populations + 1]`."""
@@ -140,5 +153,6 @@ class MeasuredRun:
             columns.append(tf.reduce_sum(counts, axis=1))
             if name in self._fan_outs:
                 operations.append(tf.linalg.matvec(counts, tf.constant(self._fan_outs[name])))
-        total = tf.add_n(operations) if operations else tf.zeros_like(columns[0])
+        samples = tf.shape(self._runner.loop().readout_sums(state)[0])[:1]
+        total = tf.add_n(operations) if operations else tf.zeros(samples, tf.float64)
         return tf.stack([*columns, total], axis=1)

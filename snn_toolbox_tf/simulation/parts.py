@@ -39,3 +39,15 @@ def run_in_parts(
 
     _, arrays = tf.while_loop(lambda part, _: part < parts, body, (tf.constant(0), arrays), parallel_iterations=1)
     return [tf.ensure_shape(array.concat(), spec.shape) for array, spec in zip(arrays, results, strict=True)]
+
+
+def indices_of_part(sample_index: tf.Tensor | None, start: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
+    """Returns the global index of each sample of a part, int64 `[samples]`.
+
+    Args:
+        sample_index: Those of the batch, int64 `[batch]`; None: the places in it.
+        start: The place of the part's first sample, a scalar int32.
+        count: Its number of samples, likewise.
+    """
+    places = start + tf.range(count)
+    return tf.cast(places, tf.int64) if sample_index is None else tf.gather(sample_index, places)

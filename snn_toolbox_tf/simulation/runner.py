@@ -17,7 +17,7 @@ from snn_toolbox_tf.simulation.event_plan import NOTHING_PLANNED, EventPlan, pla
 from snn_toolbox_tf.simulation.inputs import InputOptions
 from snn_toolbox_tf.simulation.loop import Segment, TimeLoop
 from snn_toolbox_tf.simulation.operations import OperationCounter
-from snn_toolbox_tf.simulation.parts import run_in_parts
+from snn_toolbox_tf.simulation.parts import indices_of_part, run_in_parts
 from snn_toolbox_tf.simulation.streams import Streams
 
 #: Traces (and loops) that a runner keeps: more ways of running than these are rarely used in turn, and each takes memory.
@@ -177,7 +177,7 @@ class Runner:
         # A concrete function: TensorFlow warns of retracing when many models each trace theirs.
         return tf.function(advance, input_signature=signature, autograph=False).get_concrete_function()
 
-    def run_all(self, inputs: dict[str, tf.Tensor], timesteps: int) -> Any:
+    def run_all(self, inputs: dict[str, tf.Tensor], timesteps: int, sample_index: tf.Tensor | None = None) -> Any:
         """Runs from the initial state; returns the decoded outputs after the last timestep.
 
         In mode "frames" all frames are run through, whatever `timesteps` says. A batch larger than the micro-batch is run in
@@ -189,7 +189,7 @@ class Runner:
         blocking = self.blocking([frames or timesteps], first.shape[0], one_block)
         graph = self.network.graph
         totals = run_in_parts(
-            lambda part, start: self._run_part(part, start, timesteps, blocking),
+            lambda part, start: self._run_part(part, start, timesteps, blocking, sample_index),
             inputs,
             blocking.micro_batch,
             [tf.TensorSpec([None, *graph[readout.node].shape], self.network.sum_dtype) for readout in graph.readouts],
@@ -198,7 +198,12 @@ class Runner:
         return self.loop().decoded(totals, steps, self.schedule)
 
     def _run_part(
-        self, inputs: dict[str, tf.Tensor], start: tf.Tensor, timesteps: int, blocking: Blocking
+        self,
+        inputs: dict[str, tf.Tensor],
+        start: tf.Tensor,
+        timesteps: int,
+        blocking: Blocking,
+        sample_index: tf.Tensor | None,
     ) -> list[tf.Tensor]:
         """Runs the samples from `start` on; returns the readout currents summed over time, float64."""
         first, loop = next(iter(inputs.values())), self.loop()
@@ -209,7 +214,7 @@ class Runner:
             tf.shape(first)[1] if self.input_options.mode == "frames" else timesteps,
             block_length=blocking.block_length,
             options=options,
-            sample_index=tf.cast(start + tf.range(count), tf.int64),
+            sample_index=indices_of_part(sample_index, start, count),
         )
         return loop.readout_sums(segment.state)
 
