@@ -1,9 +1,8 @@
 """The clients of the documentation, word for word, against stand-ins that answer as the model server documents it."""
 
 import concurrent.futures
-import contextlib
 import json
-import pathlib
+import re
 import sys
 import threading
 import urllib.error
@@ -76,11 +75,10 @@ def test_the_page_s_rest_client(network, address):
 
 def test_the_page_s_grpc_client(network, streaming):
     grpc = pytest.importorskip("grpc")
-    apis = pytest.importorskip("tensorflow_serving.apis")
+    pytest.importorskip("tensorflow_serving.apis")
     import tensorflow as tf
     from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
-    assert apis
     model_snn, x, version = network
     model = streaming.Model(version.parent)
 
@@ -139,8 +137,7 @@ def test_answers_by_rows_and_by_columns(network, address):
 def test_bad_requests_are_told(path, content, message, address):
     answer = post(address, path, content)
     assert answer["status"] == 400
-    with contextlib.nullcontext(), pytest.raises(ValueError, match=message):
-        raise ValueError(answer["error"])
+    assert re.search(message, answer["error"])
 
 
 def test_several_clients_have_states_apart(network, address):
@@ -167,8 +164,16 @@ def test_several_clients_have_states_apart(network, address):
         np.testing.assert_array_equal(answer["outputs"]["digit"], expected["b"][0])
 
 
+def write_recordings(source, target, count):
+    """The first recordings of a file, in another one."""
+    with np.load(source) as file:
+        end = file["offsets"][count]
+        events = {name: file[name][:end] for name in ("x", "y", "p", "t")}
+        np.savez(target, offsets=file["offsets"][: count + 1], labels=file["labels"][:count], **events)
+
+
 @pytest.mark.long
-def test_recordings_of_an_event_camera_are_streamed(data_dir, capsys, monkeypatch):
+def test_recordings_of_an_event_camera_are_streamed(data_dir, tmp_path, capsys, monkeypatch):
     """State is carried on within a recording, and forgotten between two."""
     example = load_example("nmnist_streaming")
     frames, labels = example.load_recordings(data_dir / "nmnist_test_100.npz")
@@ -188,7 +193,7 @@ def test_recordings_of_an_event_camera_are_streamed(data_dir, capsys, monkeypatc
     for place in (1, 0, 1):
         np.testing.assert_array_equal(example.stream(model_snn, frames[50 + place]), expected[:, place])
     monkeypatch.setattr(sys, "argv", ["nmnist_streaming.py", "--epochs", "1"])
-    monkeypatch.setenv("SNN_TOOLBOX_TF_DATA", str(data_dir))
+    monkeypatch.setenv("SNN_TOOLBOX_TF_DATA", str(tmp_path))
+    write_recordings(data_dir / "nmnist_test_100.npz", tmp_path / "nmnist_test_100.npz", 21)
     example.main()
-    assert "50 recordings to train with, 50 others to test, 30 frames of 10 ms each" in capsys.readouterr().out
-    assert pathlib.Path(example.__file__).name == "nmnist_streaming.py"
+    assert "10 recordings to train with, 11 others to test, 30 frames of 10 ms each" in capsys.readouterr().out
