@@ -1,6 +1,7 @@
 """The clients of the documentation, word for word, against stand-ins that answer as the model server documents it."""
 
 import concurrent.futures
+import http.client
 import json
 import re
 import sys
@@ -125,19 +126,138 @@ def test_answers_by_rows_and_by_columns(network, address):
         ("/v1/models/other:predict", {"instances": [1]}, "There is nothing at /v1/models/other:predict"),
         ("/v1/models/digits/versions/9:predict", {"inputs": [1]}, "has no version 9"),
         ("/v1/models/digits:predict", {"signature_name": "none", "inputs": {"x": 1}}, "has no signature none"),
-        ("/v1/models/digits:predict", {"inputs": {"x": 1}}, r"takes \['image'\]. Received: \['x'\]"),
+        ("/v1/models/digits:predict", {"inputs": {"x": 1}}, r"with \['image'\]. Received: \['x'\]"),
         ("/v1/models/digits:predict", {"inputs": [[1]]}, "do not fit signature serving_default"),
         ("/v1/models/digits:predict", {}, "either 'instances' or 'inputs'"),
         ("/v1/models/digits:predict", {"instances": []}, "a list of samples"),
         ("/v1/models/digits:predict", b"{", "Expecting property name"),
         ("/v1/models/digits:predict", [], "Expected a JSON object"),
+        ("/v1/models/digits:predict", {"instances": [{"image": 1}, 2]}, "row 1 of 'instances' .* Received: a int"),
+        ("/v1/models/digits:predict", {"instances": [{"image": 1}, {}]}, r"row 1 .* with \['image'\]. Received: \[\]"),
+        (
+            "/v1/models/digits:predict",
+            {"instances": [{"image": 1}, {"image": 1, "x": 2}]},
+            r"row 1 .* \['image', 'x'\]",
+        ),
+        ("/v1/models/digits:predict", {"instances": [{"image": 1}, {"image": [2]}]}, "do not fit signature"),
+        (
+            "/v1/models/digits:predict",
+            {"signature_name": ["rates"], "inputs": [1]},
+            r"no signature \['rates'\]. There are",
+        ),
+        (
+            "/v1/models/digits:predict",
+            {"signature_name": "step", "inputs": [1]},
+            r"with \['image', 'state'\]. .* a list",
+        ),
+        ("/v1/models/digits:predict", {"signature_name": "initial_state", "inputs": [2**63]}, "int too large|too big"),
+        ("/v1/models/digits:predict", {"inputs": [10**400]}, "int too large"),
+        ("/v1/models/digits:predict", b'{"inputs": "\xff"}', "can't decode byte 0xff"),
+        ("/v1/models/digits:predict", b'{"inputs": ' + 100_000 * b"[", "maximum recursion depth"),
         ("/v1/streams/a:step", {}, "Expected 'frame'"),
+        ("/v1/streams/a:step", {"frame": {"image": 1, "state": 2}}, r"'frame' .* with \['image'\]. .* 'state'\]"),
+        ("/v1/streams/a:walk", {}, "There is nothing at /v1/streams/a:walk"),
     ],
 )
 def test_bad_requests_are_told(path, content, message, address):
     answer = post(address, path, content)
     assert answer["status"] == 400
     assert re.search(message, answer["error"])
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("Content-Length", "ten"), ("Content-Length", "-1"), ("Transfer-Encoding", "chunked")]
+)
+def test_a_body_of_unknown_length_is_refused(name, value, address):
+    """The connection ends, since nobody knows where the next request would begin."""
+    connection = http.client.HTTPConnection(address.removeprefix("http://"), timeout=20)
+    connection.putrequest("POST", "/v1/models/digits:predict")
+    connection.putheader(name, value)
+    connection.endheaders()
+    answer = connection.getresponse()
+    assert answer.status == 400
+    assert answer.getheader("Connection") == "close"
+    assert "Expected a Content-Length" in json.load(answer)["error"]
+    connection.close()
+
+
+def test_versions_are_asked_for_one_by_one(tmp_path, streaming):
+    """The second version's input has another name, which its state would have otherwise."""
+    x = np.random.default_rng(1).random((20, 4), "float32")
+    networks = {}
+    for version, name in ((1, "image"), (2, "state")):
+        model = keras.Sequential([keras.Input((4,), name=name), keras.layers.Dense(6, "relu"), keras.layers.Dense(3)])
+        networks[version] = snn.convert_keras(model, x, timesteps=4)
+        snn.export_serving(networks[version], tmp_path, version=version)
+    model = streaming.Model(tmp_path)
+    for version, model_snn in networks.items():
+        expected = model_snn.predict(x[:2], verbose=0).tolist()
+        assert streaming.predict(model, {"instances": x[:2].tolist()}, version) == {"predictions": expected}
+        (status,) = model.status(version)["model_version_status"]
+        assert status["version"] == str(version)
+    assert [status["version"] for status in model.status()["model_version_status"]] == ["2", "1"]
+    with pytest.raises(streaming.BadRequest, match=r"has no version 99. There are: \[1, 2\]"):
+        model.status(99)
+    assert model.state_input() == "state_1"
+    streams = streaming.Streams(model)
+    expected = networks[2].simulate(x[:1], timesteps=3).outputs[:, 0]
+    for t, frame in enumerate([x[0].tolist(), {"state": x[0].tolist()}, x[0].tolist()]):
+        (output,) = streams.step("a", frame)["outputs"].values()
+        np.testing.assert_array_equal(output, expected[t])
+
+
+def test_a_version_that_is_not_there_has_no_status(address):
+    with urllib.request.urlopen(f"{address}/v1/models/digits/versions/1") as answer:
+        assert [status["version"] for status in json.load(answer)["model_version_status"]] == ["1"]
+    with pytest.raises(urllib.error.HTTPError, match="400") as caught:
+        urllib.request.urlopen(f"{address}/v1/models/digits/versions/99")
+    assert "has no version 99" in json.load(caught.value)["error"]
+
+
+def test_a_reset_during_a_step_is_not_undone(network, streaming, monkeypatch):
+    _, x, version = network
+    model = streaming.Model(version.parent)
+    streams, frame = streaming.Streams(model), x[0].tolist()
+    assert streams.step("a", frame)["timesteps"] == 1
+    begun, go_on, run = threading.Event(), threading.Event(), model.run
+
+    def slow(signature, *rest):
+        begun.set()
+        assert go_on.wait(20)
+        return run(signature, *rest)
+
+    with monkeypatch.context() as patch, concurrent.futures.ThreadPoolExecutor(2) as pool:
+        patch.setattr(model, "run", slow)
+        step = pool.submit(streams.step, "a", frame)
+        assert begun.wait(20)
+        reset = pool.submit(streams.reset, "a")
+        concurrent.futures.wait([reset], timeout=0.1)
+        go_on.set()
+        assert step.result(20)["timesteps"] == 2
+        assert reset.result(20) == {}
+    assert streams.step("a", frame)["timesteps"] == 1
+
+
+def test_nothing_is_kept_of_clients_without_a_state(network, streaming):
+    """Neither of those that were reset nor of those that never had a good frame; requests in between lose no timestep."""
+    _, x, version = network
+    streams = streaming.Streams(streaming.Model(version.parent))
+
+    def step(frame):
+        try:
+            return streams.step("a", frame)["timesteps"]
+        except streaming.BadRequest:
+            return None
+
+    frames = [[1], x[0].tolist()] * 10
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        timesteps = list(pool.map(step, frames))
+    assert sorted(filter(None, timesteps)) == list(range(1, 11))
+    assert list(streams._streams) == ["a"]
+    streams.reset("a")
+    streams.reset("b")
+    assert step([1]) is None
+    assert not streams._streams
 
 
 def test_several_clients_have_states_apart(network, address):
