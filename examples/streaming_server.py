@@ -87,18 +87,13 @@ class Model:
         return signatures[signature]
 
 
-def check_names(values: Any, names: list[str], what: str) -> None:
-    """Raises an error unless values are an object with these names."""
+def by_name(values: Any, names: list[str], what: str) -> dict[str, Any]:
+    """Returns inputs by name; a single one may come without its name."""
+    if len(names) == 1 and not isinstance(values, dict):
+        return {names[0]: values}
     if not isinstance(values, dict) or set(values) != set(names):
         received = sorted(values) if isinstance(values, dict) else f"a {type(values).__name__}"
         raise BadRequest(f"Expected {what} to be an object with {names}. Received: {received}")
-
-
-def by_name(values: Any, names: list[str], what: str) -> dict[str, Any]:
-    """Returns inputs by name, which a single one needs not have."""
-    if len(names) == 1 and not isinstance(values, dict):
-        return {names[0]: values}
-    check_names(values, names, what)
     return values
 
 
@@ -106,11 +101,8 @@ def columns(rows: Any, names: list[str]) -> dict[str, Any]:
     """Returns the inputs of all samples by name."""
     if not (isinstance(rows, list) and rows):
         raise BadRequest("Expected 'instances' to be a list of samples.")
-    if len(names) == 1 and not any(isinstance(row, dict) for row in rows):
-        return {names[0]: rows}
-    for number, row in enumerate(rows):
-        check_names(row, names, f"row {number} of 'instances'")
-    return {name: [row[name] for row in rows] for name in names}
+    named = [by_name(row, names, f"row {number} of 'instances'") for number, row in enumerate(rows)]
+    return {name: [row[name] for row in named] for name in names}
 
 
 def predict(model: Model, request: dict[str, Any], version: int | None = None) -> dict[str, Any]:
@@ -191,13 +183,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Answers which versions there are."""
-        self._answer(lambda path, _: self._status(path))
+        self._answer(self._status)
 
     def do_POST(self) -> None:
         """Answers everything else."""
         self._answer(self._do)
 
-    def _status(self, path: str) -> dict[str, Any]:
+    def _status(self, path: str, _: dict[str, Any]) -> dict[str, Any]:
         served = re.fullmatch(rf"/v1/models/{re.escape(self.model.name)}(?:/versions/(\d+))?", path)
         if not served:
             raise BadRequest(f"There is nothing at {path}.")

@@ -132,7 +132,12 @@ def test_answers_by_rows_and_by_columns(network, address):
         ("/v1/models/digits:predict", {"instances": []}, "a list of samples"),
         ("/v1/models/digits:predict", b"{", "Expecting property name"),
         ("/v1/models/digits:predict", [], "Expected a JSON object"),
-        ("/v1/models/digits:predict", {"instances": [{"image": 1}, 2]}, "row 1 of 'instances' .* Received: a int"),
+        (
+            "/v1/models/digits:predict",
+            {"signature_name": "step", "instances": [{"image": 1, "state": 1}, 2]},
+            "row 1 of 'instances' .* Received: a int",
+        ),
+        ("/v1/models/digits:predict", {"instances": [{"image": 1}, 2]}, "do not fit signature"),
         ("/v1/models/digits:predict", {"instances": [{"image": 1}, {}]}, r"row 1 .* with \['image'\]. Received: \[\]"),
         (
             "/v1/models/digits:predict",
