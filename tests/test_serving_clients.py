@@ -4,6 +4,7 @@ import concurrent.futures
 import http.client
 import json
 import re
+import shutil
 import sys
 import threading
 import urllib.error
@@ -186,14 +187,15 @@ def test_a_body_of_unknown_length_is_refused(name, value, address):
     connection.close()
 
 
-def test_versions_are_asked_for_one_by_one(tmp_path, streaming):
+def test_versions_are_asked_for_one_by_one(network, tmp_path, streaming):
     """The second version's input has another name, which its state would have otherwise."""
-    x = np.random.default_rng(1).random((20, 4), "float32")
-    networks = {}
-    for version, name in ((1, "image"), (2, "state")):
-        model = keras.Sequential([keras.Input((4,), name=name), keras.layers.Dense(6, "relu"), keras.layers.Dense(3)])
-        networks[version] = snn.convert_keras(model, x, timesteps=4)
-        snn.export_serving(networks[version], tmp_path, version=version)
+    first, x, version = network
+    shutil.copytree(version, tmp_path / "1")
+    second = keras.Sequential([keras.Input((8, 8, 1), name="state"), keras.layers.Conv2D(2, 3, activation="relu")])
+    second.add(keras.layers.Flatten())
+    second.add(keras.layers.Dense(3))
+    networks = {1: first, 2: snn.convert_keras(second, x[:50], timesteps=3)}
+    snn.export_serving(networks[2], tmp_path)
     model = streaming.Model(tmp_path)
     for version, model_snn in networks.items():
         expected = model_snn.predict(x[:2], verbose=0).tolist()
