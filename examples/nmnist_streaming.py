@@ -85,7 +85,8 @@ def main() -> None:
     model_snn = snn.convert_keras(model, frames[:half], input="frames", timesteps=FRAMES, threshold_rule="percentile")
 
     outputs = np.stack([stream(model_snn, recording) for recording in frames[half:]])
-    single = model.predict(frames[half:].reshape(-1, *frames.shape[2:]), verbose=0).reshape(half, FRAMES, -1)
+    single = model.predict(frames[half:].reshape(-1, *frames.shape[2:]), verbose=0)
+    single = single.reshape(len(labels) - half, FRAMES, -1)
     ann = (single.mean(axis=1).argmax(axis=-1) == labels[half:]).mean()
     print(
         f"{half} recordings to train with, {len(labels) - half} others to test, {FRAMES} frames of {MILLISECONDS} ms each"

@@ -13,11 +13,15 @@ server in front, as this one. It answers requests as Serving's REST interface do
 """
 
 import argparse
+import contextlib
+import dataclasses
 import http.server
+import itertools
 import json
 import pathlib
 import re
 import threading
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -42,35 +46,63 @@ class Model:
             raise BadRequest(f"'{folder}' holds no version of a model.")
         self._versions = {number: tf.saved_model.load(str(folder / str(number))) for number in numbers}
 
-    def status(self) -> dict[str, Any]:
-        """Returns what Serving says of a model's versions."""
+    def status(self, version: int | None = None) -> dict[str, Any]:
+        """Returns what Serving says of a version, of all if None."""
+        numbers = sorted(self._versions, reverse=True) if version is None else [self._number(version)]
         fine = {"state": "AVAILABLE", "status": {"error_code": "OK", "error_message": ""}}
-        return {"model_version_status": [{"version": str(number), **fine} for number in reversed(self._versions)]}
+        return {"model_version_status": [{"version": str(number), **fine} for number in numbers]}
 
-    def run(self, signature: str, inputs: dict[str, Any], version: int | None = None) -> dict[str, np.ndarray]:
+    def run(self, signature: str, inputs: Any, version: int | None = None) -> dict[str, np.ndarray]:
         """Runs a signature of a version, the newest if None."""
-        number = max(self._versions) if version is None else version
-        if number not in self._versions:
-            raise BadRequest(f"Model {self.name} has no version {number}.")
-        function = self._versions[number].signatures.get(signature)
-        if function is None:
-            raise BadRequest(f"Model {self.name} has no signature {signature}.")
+        function = self._function(signature, version)
         specs = function.structured_input_signature[1]
-        if set(inputs) != set(specs):
-            raise BadRequest(f"Signature {signature} takes {sorted(specs)}. Received: {sorted(inputs)}")
+        given = by_name(inputs, sorted(specs), f"the inputs of signature {signature}")
         try:
-            tensors = {name: tf.constant(np.asarray(inputs[name], specs[name].dtype.as_numpy_dtype)) for name in specs}
+            tensors = {name: tf.constant(np.asarray(given[name], specs[name].dtype.as_numpy_dtype)) for name in specs}
             return {name: output.numpy() for name, output in function(**tensors).items()}
-        except (TypeError, ValueError, tf.errors.InvalidArgumentError) as error:
+        except (TypeError, ValueError, OverflowError, tf.errors.InvalidArgumentError) as error:
             raise BadRequest(f"The inputs do not fit signature {signature}: {error}") from error
 
-    def only_input(self, signature: str) -> str:
-        """Returns the name of a signature's input besides the state."""
-        function = self._versions[max(self._versions)].signatures.get(signature)
-        names = [] if function is None else [name for name in function.structured_input_signature[1] if name != "state"]
-        if len(names) != 1:
-            raise BadRequest(f"Signature {signature} takes {names}: name each input.")
-        return names[0]
+    def input_names(self, signature: str, version: int | None = None) -> list[str]:
+        """Returns the names of a signature's inputs."""
+        return sorted(self._function(signature, version).structured_input_signature[1])
+
+    def state_input(self) -> str:
+        """Returns the name of the input of `step` that takes the state: another one, if the network has an input "state"."""
+        state = self._function("initial_state").structured_outputs["state"]
+        specs = self._function("step").structured_input_signature[1]
+        # Frames are float32, the state is float64.
+        return next(name for name, spec in specs.items() if spec.dtype == state.dtype)
+
+    def _number(self, version: int | None) -> int:
+        number = max(self._versions) if version is None else version
+        if number not in self._versions:
+            raise BadRequest(f"Model {self.name} has no version {number}. There are: {sorted(self._versions)}")
+        return number
+
+    def _function(self, signature: str, version: int | None = None) -> Any:
+        signatures = self._versions[self._number(version)].signatures
+        if not isinstance(signature, str) or signature not in signatures:
+            raise BadRequest(f"Model {self.name} has no signature {signature}. There are: {sorted(signatures)}")
+        return signatures[signature]
+
+
+def by_name(values: Any, names: list[str], what: str) -> dict[str, Any]:
+    """Returns inputs by name; a single one may come without its name."""
+    if len(names) == 1 and not isinstance(values, dict):
+        return {names[0]: values}
+    if not isinstance(values, dict) or set(values) != set(names):
+        received = sorted(values) if isinstance(values, dict) else f"a {type(values).__name__}"
+        raise BadRequest(f"Expected {what} to be an object with {names}. Received: {received}")
+    return values
+
+
+def columns(rows: Any, names: list[str]) -> dict[str, Any]:
+    """Returns the inputs of all samples by name."""
+    if not (isinstance(rows, list) and rows):
+        raise BadRequest("Expected 'instances' to be a list of samples.")
+    named = [by_name(row, names, f"row {number} of 'instances'") for number, row in enumerate(rows)]
+    return {name: [row[name] for row in named] for name in names}
 
 
 def predict(model: Model, request: dict[str, Any], version: int | None = None) -> dict[str, Any]:
@@ -79,14 +111,8 @@ def predict(model: Model, request: dict[str, Any], version: int | None = None) -
     if ("instances" in request) == ("inputs" in request):
         raise BadRequest("Expected either 'instances' or 'inputs'.")
     by_rows = "instances" in request
-    given = request["instances" if by_rows else "inputs"]
-    if by_rows and not (isinstance(given, list) and given):
-        raise BadRequest("Expected 'instances' to be a list of samples.")
-    if by_rows and isinstance(given[0], dict):
-        given = {name: [row[name] for row in given] for name in given[0]}
-    elif not isinstance(given, dict):
-        given = {model.only_input(signature): given}
-    outputs = {name: value.tolist() for name, value in model.run(signature, given, version).items()}
+    inputs = columns(request["instances"], model.input_names(signature, version)) if by_rows else request["inputs"]
+    outputs = {name: value.tolist() for name, value in model.run(signature, inputs, version).items()}
     if not by_rows:
         return {"outputs": next(iter(outputs.values())) if len(outputs) == 1 else outputs}
     if len(outputs) == 1:
@@ -95,35 +121,57 @@ def predict(model: Model, request: dict[str, Any], version: int | None = None) -
     return {"predictions": [dict(zip(outputs, row, strict=True)) for row in rows]}
 
 
+@dataclasses.dataclass
+class Stream:
+    """The state of a client, None before its first timestep, and the lock that its requests wait for."""
+
+    state: np.ndarray | None = None
+    lock: threading.Lock = dataclasses.field(default_factory=threading.Lock)
+
+
 class Streams:
     """The states of all clients, apart from each other."""
 
     def __init__(self, model: Model) -> None:
         self._model = model
-        self._states: dict[str, np.ndarray] = {}
-        self._locks: dict[str, threading.Lock] = {}
-        self._lock = threading.Lock()
+        self._streams: dict[str, Stream] = {}
+        self._numbers = itertools.count()
 
     def step(self, client: str, frame: Any) -> dict[str, Any]:
         """Runs one timestep of a client; its requests wait for each other, those of others do not."""
-        with self._lock:
-            lock = self._locks.setdefault(client, threading.Lock())
-            number = list(self._locks).index(client)
-        with lock:
-            state = self._states.get(client)
+        state_name = self._model.state_input()
+        frame_names = [name for name in self._model.input_names("step") if name != state_name]
+        batch = {name: [value] for name, value in by_name(frame, frame_names, "'frame'").items()}
+        with self._held(client) as stream:
+            state = stream.state
             if state is None:
-                state = self._model.run("initial_state", {"sample_index": [number]})["state"]
-            inputs = frame if isinstance(frame, dict) else {self._model.only_input("step"): frame}
-            outputs = self._model.run("step", {**{name: [value] for name, value in inputs.items()}, "state": state})
-            self._states[client] = state = outputs.pop("state")
+                state = self._model.run("initial_state", {"sample_index": [next(self._numbers)]})["state"]
+            outputs = self._model.run("step", {**batch, state_name: state})
+            stream.state = state = outputs.pop("state")
         # The number of timesteps is the first of a state's numbers.
         return {"outputs": {name: value[0].tolist() for name, value in outputs.items()}, "timesteps": int(state[0, 0])}
 
     def reset(self, client: str) -> dict[str, Any]:
-        """Forgets a client's state."""
-        with self._lock:
-            self._states.pop(client, None)
+        """Forgets a client's state, after the timestep that may be under way."""
+        with self._held(client) as stream:
+            stream.state = None
         return {}
+
+    @contextlib.contextmanager
+    def _held(self, client: str) -> Iterator[Stream]:
+        """Gives a client's stream to one request at a time; one that is left without a state is removed."""
+        while True:
+            stream = self._streams.setdefault(client, Stream())
+            with stream.lock:
+                # Whoever had the lock before may have removed the stream.
+                if self._streams.get(client) is not stream:
+                    continue
+                try:
+                    yield stream
+                finally:
+                    if stream.state is None:
+                        del self._streams[client]
+                return
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -135,16 +183,17 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Answers which versions there are."""
-        self._answer(lambda path, _: self._status(path))
+        self._answer(self._status)
 
     def do_POST(self) -> None:
         """Answers everything else."""
         self._answer(self._do)
 
-    def _status(self, path: str) -> dict[str, Any]:
-        if not re.fullmatch(rf"/v1/models/{re.escape(self.model.name)}(/versions/\d+)?", path):
+    def _status(self, path: str, _: dict[str, Any]) -> dict[str, Any]:
+        served = re.fullmatch(rf"/v1/models/{re.escape(self.model.name)}(?:/versions/(\d+))?", path)
+        if not served:
             raise BadRequest(f"There is nothing at {path}.")
-        return self.model.status()
+        return self.model.status(int(served[1]) if served[1] else None)
 
     def _do(self, path: str, request: dict[str, Any]) -> dict[str, Any]:
         served = re.fullmatch(rf"/v1/models/{re.escape(self.model.name)}(?:/versions/(\d+))?:predict", path)
@@ -159,19 +208,29 @@ class Handler(http.server.BaseHTTPRequestHandler):
             raise BadRequest("Expected 'frame', the input of one timestep.")
         return self.streams.step(stream[1], request["frame"])
 
-    def _answer(self, answer: Any) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+    def _request(self) -> dict[str, Any]:
+        length = self.headers.get("Content-Length", "0")
+        if "Transfer-Encoding" in self.headers or not re.fullmatch("[0-9]{1,9}", length):
+            # Nobody knows where the next request would begin.
+            self.close_connection = True
+            raise BadRequest(f"Expected a Content-Length of at most nine digits, and no chunks. Received: {length}")
+        body = self.rfile.read(int(length))
+        request = json.loads(body) if body else {}
+        if not isinstance(request, dict):
+            raise BadRequest("Expected a JSON object.")
+        return request
+
+    def _answer(self, answer: Callable[[str, dict[str, Any]], dict[str, Any]]) -> None:
         try:
-            request = json.loads(body) if body else {}
-            if not isinstance(request, dict):
-                raise BadRequest("Expected a JSON object.")
-            status, content = 200, answer(self.path, request)
-        except (BadRequest, json.JSONDecodeError, KeyError, AttributeError) as error:
+            status, content = 200, answer(self.path, self._request())
+        except (ValueError, TypeError, OverflowError, RecursionError) as error:
             status, content = 400, {"error": str(error)}
         data = json.dumps(content).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(data)))
+        if self.close_connection:
+            self.send_header("Connection", "close")
         self.end_headers()
         self.wfile.write(data)
 

@@ -15,7 +15,7 @@ def measured(model_snn, x, timesteps, rule=None):
     """What a graph that was traced for any batch size gives."""
     graph = model_snn.network.graph
     arrays = dict(zip(keras.tree.flatten(graph.input_structure), keras.tree.flatten(x), strict=True))
-    run = MeasuredRun(model_snn._runner, timesteps, rule)
+    run = MeasuredRun(model_snn.runner, timesteps, rule)
     specs = {name: tf.TensorSpec([None, *array.shape[1:]]) for name, array in arrays.items()}
     return tf.function(run, input_signature=[specs])({name: tf.constant(array) for name, array in arrays.items()})
 

@@ -32,7 +32,7 @@ def test_streams_that_began_at_different_times_share_a_batch(name, model_and_x):
     if name == "late readout":
         model_snn.readout_start = 4
     expected = model_snn.simulate(x[:2], timesteps=8, sample_indices=[40, 7]).outputs
-    streams = model_snn._runner.streams()
+    streams = model_snn.runner.streams()
     state = streams.initial_state(tf.constant([40], tf.int64))
     assert state.shape == (1, streams.size)
     for t in range(8):
