@@ -251,7 +251,13 @@ def main() -> None:
     parser.add_argument("folder", type=pathlib.Path)
     parser.add_argument("--port", type=int, default=8501)
     arguments = parser.parse_args()
-    with make_server(arguments.folder, arguments.port) as server:
+    try:
+        server = make_server(arguments.folder, arguments.port)
+    except (BadRequest, OSError) as error:
+        raise SystemExit(
+            f"{arguments.folder} cannot be served: {error} Expected a model's folder, such as models/digits."
+        ) from error
+    with server:
         print(f"serving {arguments.folder} at http://127.0.0.1:{server.server_port}")
         server.serve_forever()
 

@@ -102,6 +102,23 @@ def test_export_writes_versions_for_a_model_server(converted, capsys, monkeypatc
     assert (converted / "models" / "small" / "1" / "assets.extra" / "tf_serving_warmup_requests").is_file()
 
 
+def test_what_is_exported_of_a_run_is_beside_its_folder(folder, capsys):
+    """So that the next run does not replace it; data for warm-up requests are where the run has found them."""
+    assert main(["run", str(folder / "config.ini"), "--threshold-rule", "percentile"]) == 0
+    network = str(folder / "net_snn" / "net_snn.keras")
+    assert main(["export", network, "--format", "serving", "--warmup-samples", "2"]) == 0
+    assert (folder / "serving" / "net_snn" / "1" / "assets.extra" / "tf_serving_warmup_requests").is_file()
+    assert 'name: "net_snn"' in (folder / "serving" / "models.config").read_text()
+    assert main(["run", str(folder / "config.ini"), "--threshold-rule", "percentile", "--overwrite"]) == 0
+    assert (folder / "serving" / "net_snn" / "1" / "saved_model.pb").is_file()
+
+
+def test_flags_of_other_commands_are_told(converted, capsys):
+    with pytest.raises(SystemExit):
+        main(["export", str(converted / "net_snn.keras"), "--format", "serving", "--timesteps", "8"])
+    assert "--timesteps is no flag of `export`." in capsys.readouterr().err
+
+
 def test_export_writes_files(converted, capsys):
     for kind in ("tflite", "keras", "nir"):
         target = converted / f"copy.{kind}"

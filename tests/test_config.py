@@ -74,6 +74,10 @@ def write(folder, text, name="config.ini"):
             r"closed_form = True: this says what a model server gets.*= nir",
         ),
         ({"export_format": "tflite", "export_timesteps": [4, 8]}, r"a tflite file runs one number of timesteps.*4, 8"),
+        (
+            {"export_path": "here"},
+            r"export_path = here: this says how a network is exported, and nothing says that it is",
+        ),
         ({"export_format": "keras", "export_timesteps": [4]}, r"a keras file has no number of timesteps of its own"),
         (
             {"export_format": "nir", "param_values": [1, 2]},

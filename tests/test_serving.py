@@ -290,7 +290,7 @@ snn.export_serving(model_snn, sys.argv[1] + "/models/net")
     def test_a_model_that_does_not_spike(self, tmp_path):
         model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
         for export in (snn.export_serving, snn.export_tflite):
-            with pytest.raises(TypeError, match="Expected `model_snn` to be a SpikingModel.*Received: Sequential"):
+            with pytest.raises(TypeError, match=r"Expected `model_snn` to be a SpikingModel.*Received: Sequential"):
                 export(model, tmp_path / "net.tflite")
 
     @pytest.mark.parametrize("timesteps", [[], [4, 4]])

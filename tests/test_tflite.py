@@ -56,13 +56,13 @@ def test_what_tflite_cannot_do(tmp_path):
         ({"schedule": "layer_synchronous"}, "sums in float64; convert with schedule='step'"),
         (
             {"max_pooling": "winner_take_all"},
-            "by winners .* has no operation there; convert with max_pooling='accumulated'",
+            r"by winners .* has no operation there; convert with max_pooling='accumulated'",
         ),
     ):
         with pytest.raises(ValueError, match=message):
             snn.export_tflite(snn.convert_keras(model, x, **PLAIN, **options), target)
     volume = zoo.build(zoo.volume)
-    with pytest.raises(ValueError, match="volumes .* have more axes than its operations take"):
+    with pytest.raises(ValueError, match=r"volumes .* have more axes than its operations take"):
         snn.export_tflite(snn.convert_keras(volume, zoo.data_for(volume, 8), **PLAIN), target)
     model_snn = snn.convert_keras(model, x, **PLAIN)
     with pytest.raises(ValueError, match=r"ends in '.tflite'. Received: '.*net.lite'"):

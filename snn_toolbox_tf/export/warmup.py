@@ -41,7 +41,7 @@ def warmup_requests(name: str, model_snn: SpikingModel, endpoints: Mapping[str, 
     ordered = [np.asarray(arrays[each], np.float32) for each in keras.tree.flatten(graph.input_structure)]
     if len(ordered[0]) > MOST_SAMPLES:
         raise ValueError(
-            f"Expected `warmup` to hold {MOST_SAMPLES} samples at most, the largest batch that a server takes unless it is told "
+            f"Expected `warmup` to hold {MOST_SAMPLES} samples at most, the largest batch that a server takes unless told "
             f"otherwise. Received: {len(ordered[0])} samples"
         )
     requests = []
