@@ -152,7 +152,7 @@ def test_other_networks_are_served(options, tmp_path):
     for name, output in alone.items():
         np.testing.assert_array_equal(output, served[name][2:3])
     expected = model_snn.simulate(x, outputs="last").outputs
-    for name, output in zip(served, keras.tree.flatten(expected), strict=True):
+    for name, output in zip(described["serving_default"]["outputs"], keras.tree.flatten(expected), strict=True):
         np.testing.assert_array_equal(served[name], output[-1])
 
 
