@@ -154,7 +154,7 @@ def test_metadata_says_what_nir_cannot(model_snn, tmp_path):
         assert "v_reset" not in file["node/nodes/hidden_relu"]
 
 
-@pytest.mark.parametrize("timesteps", [16, 7])  # 1 / 14 is on no grid
+@pytest.mark.parametrize("timesteps", [16, 7, 12])  # 1 / 14 and 1 / 24 are on no grid
 def test_initial_potentials_as_biases(timesteps, tmp_path):
     """theta / 2T at every timestep: after T timesteps the same sum, so counts of constant currents are the same."""
     model = keras.Sequential([keras.Input((1,)), L.Dense(1, "relu", name="a"), L.Dense(1, name="out")])
@@ -599,6 +599,7 @@ FOREIGN = {
         None,
         r"parameters of shape \(3,\) for input .*\(1,\)",
     ),
+    "resistance": ({"a": neurons(r=-1.0)}, None, r"'a' \(IF\): its resistance is -1. Expected a positive one"),
     "channels": (
         {"input": nir.Input({"input": np.array([2, 3, 2])}), "a": neurons(2, v_threshold=[1.0, 2.0])},
         None,

@@ -104,6 +104,8 @@ class NeuronImporter:
     def _gain(self, r: np.ndarray) -> np.ndarray:
         if self.dt is not None:
             return r * self.dt
+        if not (r > 0).all():
+            raise CannotImportError(f"its resistance is {_range(r)}", "Expected a positive one, or pass `dt`")
         if self._resistance is None:
             self._resistance = float(r.flat[0])
         known = np.append(r, self._resistance)

@@ -15,7 +15,7 @@ def fire_above_threshold(graph: Graph) -> None:
     """Has neurons with threshold 1 that integrate perfectly, and are reset by subtraction, fire above it.
 
     Their potentials are multiples of a unit u, so v > 1 is v - u >= 1: they start one unit lower, and what a spike subtracts
-    stays 1.
+    stays 1. Potentials that leak have no unit: the threshold of such neurons is the smallest float32 above 1.
 
     Args:
         graph: The graph, on its grid; initial potentials are changed.
