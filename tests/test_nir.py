@@ -17,6 +17,7 @@ from nir_interpreter import Interpreter, slide
 
 import snn_toolbox_tf as snn
 from snn_toolbox_tf.graph import Population
+from snn_toolbox_tf.neurons import IntegrateAndFire, LeakyIntegrateAndFire
 from snn_toolbox_tf.nir_files.placement import AxisWindow, padded_kernel, with_equal_padding
 
 L = keras.layers
@@ -153,19 +154,20 @@ def test_metadata_says_what_nir_cannot(model_snn, tmp_path):
         assert "v_reset" not in file["node/nodes/hidden_relu"]
 
 
-def test_initial_potentials_as_biases(tmp_path):
+@pytest.mark.parametrize("timesteps", [16, 7, 12])  # 1 / 14 and 1 / 24 are on no grid
+def test_initial_potentials_as_biases(timesteps, tmp_path):
     """theta / 2T at every timestep: after T timesteps the same sum, so counts of constant currents are the same."""
     model = keras.Sequential([keras.Input((1,)), L.Dense(1, "relu", name="a"), L.Dense(1, name="out")])
     model.layers[0].set_weights([np.ones((1, 1)), np.zeros(1)])
     model.layers[1].set_weights([np.ones((1, 1)), np.zeros(1)])
     x = np.linspace(0, 1, 33, dtype="float32")[:, np.newaxis]
     model_snn = snn.convert_keras(model, x, timesteps=16, threshold_rule="maximum")
-    snn.export_nir(model_snn, tmp_path / "v0.nir", initial_potential="bias")
-    counts, _ = Interpreter(tmp_path / "v0.nir").run(_named(tmp_path / "v0.nir", x), 16)
-    expected = model_snn.simulate(x, record=["spike_counts"]).sample_spike_counts["a_relu"]
+    snn.export_nir(model_snn, tmp_path / "v0.nir", initial_potential="bias", timesteps=timesteps)
+    counts, _ = Interpreter(tmp_path / "v0.nir").run(_named(tmp_path / "v0.nir", x), timesteps)
+    expected = model_snn.simulate(x, timesteps=timesteps, record=["spike_counts"]).sample_spike_counts["a_relu"]
     np.testing.assert_array_equal(counts["a_relu"], expected)
     assert float(nir.read(tmp_path / "v0.nir").metadata["nodes"]["a_relu"]["v0"]) == 0.0
-    plain, _ = Interpreter(tmp_path / "v0.nir", use_metadata=False).run(_named(tmp_path / "v0.nir", x), 16)
+    plain, _ = Interpreter(tmp_path / "v0.nir", use_metadata=False).run(_named(tmp_path / "v0.nir", x), timesteps)
     # Without metadata the neurons are NIR's: reset to 0 loses what exceeds the threshold.
     assert (plain["a_relu"] <= expected).all()
     assert (plain["a_relu"] < expected).any()
@@ -175,16 +177,34 @@ def _named(path, x):
     return {name: x for name, node in nir.read(path).nodes.items() if isinstance(node, nir.Input)}
 
 
-def test_initial_potentials_as_biases_where_a_sum_is_read_twice(tmp_path):
+@pytest.mark.few(1)
+@pytest.mark.parametrize("timesteps", [7, 8])
+def test_initial_potentials_as_biases_where_a_sum_is_read_twice(timesteps, tmp_path):
     model_snn, x = converted(zoo.residual)
-    snn.export_nir(model_snn, tmp_path / "net.nir", initial_potential="bias", timesteps=8)
-    graph = nir.read(tmp_path / "net.nir")
-    assert float(graph.metadata["initial_potential_timesteps"]) == 8
+    snn.export_nir(model_snn, tmp_path / "net.nir", initial_potential="bias", timesteps=timesteps)
     again = snn.import_nir(tmp_path / "net.nir")
-    biased, _ = Interpreter(tmp_path / "net.nir").run(by_nir_name(graph, x), 8)
-    counts = again.simulate(x, timesteps=8, record=["spike_counts"]).sample_spike_counts
+    assert (again.timesteps, model_snn.timesteps) == (timesteps, T)
+    assert snn.import_nir(tmp_path / "net.nir", timesteps=3).timesteps == 3
+    graph = nir.read(tmp_path / "net.nir")
+    biased, _ = Interpreter(tmp_path / "net.nir").run(by_nir_name(graph, x), timesteps)
+    counts = again.simulate(x, record=["spike_counts"]).sample_spike_counts
     for name, count in counts.items():
         np.testing.assert_array_equal(sorted_counts(biased[name]), sorted_counts(count))
+
+
+@pytest.mark.parametrize("neuron", [IntegrateAndFire(reset="zero"), LeakyIntegrateAndFire(tau_m=4.0)])
+def test_biases_stand_for_initial_potentials_only_where_sums_count(neuron, mlp, x_mlp, tmp_path):
+    model_snn = snn.convert_keras(mlp, x_mlp, timesteps=T, threshold_rule="percentile")
+    for node in model_snn.network.graph.of_type(Population):
+        node.neuron = neuron
+    with pytest.raises(
+        snn.UnsupportedModelError,
+        match=r"a bias stands for its initial potential only without leak and with reset='subtract', and it has "
+        rf"{type(neuron).__name__}\(.*\). Export with initial_potential='metadata'",
+    ):
+        snn.export_nir(model_snn, tmp_path / "net.nir", initial_potential="bias")
+    assert not (tmp_path / "net.nir").exists()
+    snn.export_nir(model_snn, tmp_path / "net.nir")
 
 
 @pytest.mark.long
@@ -222,6 +242,13 @@ REFUSED = {
         r"rearranged to \(4, 12, 12\) as no NIR node does it",
     ),
     "window": (lambda x: L.Conv2D(2, (1, 2))(x), {}, r"its window \(1, 2\) cannot be made square with equal padding"),
+    "unequal padding": (
+        lambda x: L.Conv2D(2, 1)(
+            L.Concatenate()([L.ZeroPadding2D(((2, 0), (0, 1)))(y) for y in (x, L.Conv2D(4, 1, activation="relu")(x))])
+        ),
+        {},
+        r"it reads values of '.*' with padding or cropping of \[\(2, 0\), \(0, 1\)\] .* Pad and crop both axes alike",
+    ),
     "signed": (
         lambda x: L.Flatten()(x),
         {"signed_spikes": True},
@@ -264,17 +291,27 @@ def test_arguments(model_snn, mlp, tmp_path, monkeypatch):
     file = tmp_path / "net.nir"
     with pytest.raises(TypeError, match=r"`model_snn` to be a SpikingModel.*Received: Sequential"):
         snn.export_nir(mlp, file)
-    with pytest.raises(ValueError, match=r"`dt` to be a positive number of seconds. Received: dt=0"):
-        snn.export_nir(model_snn, file, dt=0)
+    for dt in (0, 1e-320):
+        with pytest.raises(ValueError, match=rf"`dt` to be a positive number .* finite 1 / dt. Received: dt={dt}"):
+            snn.export_nir(model_snn, file, dt=dt)
+    with pytest.raises(ValueError, match=r"Expected a file name that ends in '.nir'. Received: '.*net.keras'"):
+        snn.export_nir(model_snn, tmp_path / "net.keras")
+    (tmp_path / "folder.nir").mkdir()
+    with pytest.raises(IsADirectoryError, match=r"folder.nir' is a folder. Expected a file name that ends in '.nir'"):
+        snn.export_nir(model_snn, tmp_path / "folder.nir")
     with pytest.raises(ValueError, match=r"Unknown `initial_potential`.*\('metadata', 'bias'\)"):
         snn.export_nir(model_snn, file, initial_potential="none")
     with pytest.raises(ValueError, match="Unknown `scales`"):
         snn.export_nir(model_snn, file, scales="node")
     with pytest.raises(ValueError, match="`timesteps` to be a positive integer"):
-        snn.export_nir(model_snn, file, timesteps=0)
+        snn.export_nir(model_snn, file, timesteps=0, initial_potential="bias")
+    with pytest.raises(
+        ValueError, match=r"`timesteps` is for initial_potential='bias'. Received: timesteps=8, .*'meta"
+    ):
+        snn.export_nir(model_snn, file, timesteps=8)
     snn.export_nir(model_snn, tmp_path / "ours.nir")
     with pytest.raises(
-        ValueError, match=r"`dt`, `reset` is for files of others: '.*ours.nir' was written by snn_toolbox_tf"
+        ValueError, match=r"`dt`, `reset` is for files from other tools: '.*ours.nir' was written by snn_toolbox_tf"
     ):
         snn.import_nir(tmp_path / "ours.nir", dt=1.0, reset="zero")
     for name, value in (("dt", -1), ("reset", "soft"), ("input", "smell"), ("timesteps", 1.5), ("name", "a b")):
@@ -342,7 +379,18 @@ def test_damaged_files(model_snn, tmp_path):
 
 EDITS = {
     "numbers": ("nodes/hidden/weight", lambda data: np.full_like(data, np.nan), "`weight` of node 'hidden' .* NaN"),
+    "weights": (
+        "nodes/logits/weight",
+        lambda data: data * 1.234,
+        r"the kernel of 'logits' was changed: it holds values that are no multiples of 2\^-\d+, as its metadata says",
+    ),
     "format": ("metadata/format", lambda data: 9, "its metadata has format .*9.*; this version reads"),
+    "format in words": ("metadata/format", lambda data: "one", "its metadata has format 'one'.*; this version reads"),
+    "timesteps": (
+        "metadata/network",
+        lambda data: data.decode().replace('"timesteps": 12', '"timesteps": -3'),
+        "`timesteps` to be a positive integer.*Received: timesteps=-3",
+    ),
     "network": ("metadata/network", lambda data: "{", "its metadata was changed: JSONDecodeError"),
     "structure": (
         "metadata/network",
@@ -372,15 +420,16 @@ def test_files_that_were_edited(name, model_snn, tmp_path):
         data = file["node"][place][()]
         del file["node"][place]
         file["node"][place] = change(data)
-    with pytest.raises(ValueError, match=message):
+    error = snn.UnsupportedModelError if name == "decoder" else snn.ModelFileError
+    with pytest.raises(error, match=rf"'.*net.nir'(?s:.*){message}"):
         snn.import_nir(tmp_path / "net.nir")
 
 
-# Files of others
+# Files from other tools
 
 
 def written(path, *nodes, edges=None):
-    """Writes nodes in a row (or a dict of nodes with edges) as a file, as others would."""
+    """Writes nodes in a row (or a dict of nodes with edges) as a file, as other tools would."""
     graph = nir.NIRGraph.from_list(*nodes) if edges is None else nir.NIRGraph(nodes[0], edges, type_check=False)
     nir.write(path, graph)
     return path
@@ -416,6 +465,43 @@ def test_neurons_of_others_follow_nirs_rules(current, values, expected, tmp_path
 def test_reset_by_subtraction_may_be_asked_for(tmp_path):
     file = written(tmp_path / "net.nir", nir.Linear(np.float32([[0.75]])), neurons())
     assert train(snn.import_nir(file, reset="subtract"), np.ones((1, 1))) == [0, 1, 1, 0, 1, 1, 1, 0]
+
+
+def test_reset_by_subtraction_subtracts_the_threshold_and_no_more(tmp_path):
+    """2^-20 above 1, then 1 each time: it stays above the threshold for good."""
+    file = written(tmp_path / "net.nir", nir.Linear(np.float32([[1.0]])), neurons())
+    frames = np.ones((1, 40, 1))
+    assert train(snn.import_nir(file, reset="subtract", input="frames"), frames, 40) == [0] + 39 * [1]
+    frames[0, 0] += 2.0**-20
+    assert train(snn.import_nir(file, reset="subtract", input="frames"), frames, 40) == 40 * [1]
+
+
+def test_potentials_at_the_threshold_and_reset_by_subtraction(rng, tmp_path):
+    """Sums of quarters end at the threshold all the time: against NumPy, also behind a sum of currents."""
+    weights = [(rng.integers(-2, 6, shape) / 4).astype("float32") for shape in ((8, 4), (6, 8), (6, 4))]
+    nodes = {
+        "input": nir.Input({"input": np.array([4])}),
+        **{f"linear_{place}": nir.Linear(weight) for place, weight in enumerate(weights)},
+        "first": neurons(8),
+        "second": neurons(6, v_threshold=[0.5, 1.0, 1.0, 1.0, 2.0, 1.0]),
+        "output": nir.Output({"output": np.array([6])}),
+    }
+    edges = [("input", "linear_0"), ("linear_0", "first"), ("first", "linear_1"), ("input", "linear_2")]
+    edges += [("linear_1", "second"), ("linear_2", "second"), ("second", "output")]
+    model_snn = snn.import_nir(written(tmp_path / "net.nir", nodes, edges=edges), reset="subtract")
+    x = rng.integers(0, 3, (5, 4)) / 2
+    spikes = model_snn.simulate(x, timesteps=30, record=["spikes"]).spikes
+    v, u, ties, theta = np.zeros((5, 8)), np.zeros((5, 6)), 0, nodes["second"].v_threshold
+    for step in range(30):
+        v += x @ weights[0].T
+        fired = v > 1
+        u += fired @ weights[1].T + x @ weights[2].T
+        both = u > theta
+        ties += (v == 1).sum() + (u == theta).sum()
+        np.testing.assert_array_equal(spikes["first"][step], fired)
+        np.testing.assert_array_equal(spikes["second"][step], both)
+        v, u = v - fired, u - theta * both
+    assert ties > 20
 
 
 def test_leaking_neurons(tmp_path):
@@ -513,7 +599,58 @@ FOREIGN = {
         None,
         r"parameters of shape \(3,\) for input .*\(1,\)",
     ),
+    "resistance": ({"a": neurons(r=-1.0)}, None, r"'a' \(IF\): its resistance is -1. Expected a positive one"),
+    "channels": (
+        {"input": nir.Input({"input": np.array([2, 3, 2])}), "a": neurons(2, v_threshold=[1.0, 2.0])},
+        None,
+        r"'a' \(IF\): it has parameters of shape \(2,\) for input of shape \(2, 3, 2\)",
+    ),
+    "dimensions": (
+        {"a": nir.Flatten({"input": np.array([1])}, 5, 6)},
+        None,
+        r"'a' \(Flatten\): it flattens dimensions 5 to 6 of \(1,\). Check the shapes",
+    ),
+    "no neurons": (
+        {"a": nir.Linear(np.ones((1, 1)))},
+        None,
+        "net.nir' holds no spiking neurons, only input, a, output. A SpikingModel has some. Expected .* IF or LIF",
+    ),
 }
+
+
+@pytest.mark.parametrize("edge", [("output", "b"), ("b", "input")])
+def test_edges_that_lead_nowhere(edge, tmp_path):
+    ends = {"input": nir.Input({"input": np.array([1])}), "output": nir.Output({"output": np.array([1])})}
+    edges = [("input", "a"), ("a", "output"), edge]
+    written(tmp_path / "net.nir", {**ends, "a": neurons(), "b": nir.Linear(np.ones((1, 1)))}, edges=edges)
+    where = "out of Output" if "output" in edge else "into Input"
+    with pytest.raises(snn.ModelFileError, match=rf"it has edges {where} nodes: \[\('{edge[0]}', '{edge[1]}'\)\]"):
+        snn.import_nir(tmp_path / "net.nir")
+
+
+DAMAGED = {
+    "complex": ("weight", np.ones((2, 1, 1), np.complex64), r"`weight` of node '0' \(Conv1d\) holds complex64"),
+    "words": ("weight", np.full((2, 1, 1), b"one"), r"`weight` of node '0' \(Conv1d\) holds (object|\|S3)"),
+    "stride": ("stride", 0, "OverflowError"),
+    "groups": ("groups", "one", "ValueError: invalid literal"),
+    "window": ("weight", np.ones((2, 1, 0), np.float32), "TypeError: .*`kernel_size`"),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+@pytest.mark.parametrize("calibration_data", [None, np.ones((4, 1, 3))])
+def test_damage_is_an_error_of_the_file_with_calibration_data_too(name, calibration_data, tmp_path):
+    conv = nir.Conv1d(3, np.ones((2, 1, 1), np.float32), 1, 0, 1, 1, np.zeros(2, np.float32))
+    nodes = {"input": nir.Input({"input": np.array([1, 3])}), "0": conv, "1": neurons(1)}
+    nodes["output"] = nir.Output({"output": np.array([2, 3])})
+    file = written(tmp_path / "net.nir", nodes, edges=[("input", "0"), ("0", "1"), ("1", "output")])
+    snn.import_nir(file, calibration_data)
+    field, value, message = DAMAGED[name]
+    with h5py.File(file, "r+") as opened:
+        del opened["node/nodes/0"][field]
+        opened["node/nodes/0"][field] = value
+    with pytest.raises(snn.ModelFileError, match=rf"cannot read '.*net.nir' .* as NIR: {message}"):
+        snn.import_nir(file, calibration_data)
 
 
 @pytest.mark.parametrize("name", FOREIGN)
@@ -538,6 +675,14 @@ def test_sums_with_unequal_strides_are_refused(tmp_path):
         snn.import_nir(tmp_path / "net.nir")
 
 
+def test_strides_of_0_are_damage(tmp_path):
+    pool = nir.AvgPool2d(np.array([1, 1]), np.array([0, 0]), np.array([0, 0]))
+    ends = {"input": nir.Input({"input": np.array([1, 4, 4])}), "output": nir.Output({"output": np.array([1])})}
+    written(tmp_path / "net.nir", {**ends, "a": pool}, edges=[("input", "a"), ("a", "output")])
+    with pytest.raises(snn.ModelFileError, match=r"cannot read '.*net.nir' .* as NIR: ZeroDivisionError"):
+        snn.import_nir(tmp_path / "net.nir")
+
+
 def test_several_resistances_need_dt(tmp_path):
     file = written(tmp_path / "net.nir", nir.Linear(np.ones((2, 1))), neurons(2, r=[1.0, 0.5]))
     with pytest.raises(
@@ -546,6 +691,15 @@ def test_several_resistances_need_dt(tmp_path):
         snn.import_nir(file)
     counts = snn.import_nir(file, dt=0.5).simulate(np.ones((1, 1)), timesteps=12).spike_counts["if"]
     assert counts.tolist() == [4, 2]  # 0.5 a timestep: above 1 at the third; 0.25: at the fifth
+
+
+def test_resistances_that_differ_between_populations_need_dt(tmp_path):
+    layers = nir.Linear(np.float32([[2.0]])), neurons(r=1.0), nir.Linear(np.float32([[1.0]])), neurons(r=0.25)
+    file = written(tmp_path / "net.nir", *layers)
+    with pytest.raises(snn.UnsupportedModelError, match=r"'if_1' \(IF\): .* several resistances, 0.25 to 1, .*`dt`"):
+        snn.import_nir(file)
+    counts = snn.import_nir(file, dt=1.0).simulate(np.ones((1, 1)), timesteps=20).spike_counts
+    assert {name: int(count.sum()) for name, count in counts.items()} == {"if": 20, "if_1": 4}
 
 
 # Windows

@@ -203,6 +203,14 @@ class NirBuilder:
                 term.shape[1:], target[1:], found.strides, found.offsets, strict=True
             )
         ]
+        if with_equal_padding(windows) is None:
+            lasts = [axis.offset + axis.stride * (axis.outputs - 1) for axis in windows]
+            margins = [(-axis.offset, last + 1 - axis.inputs) for axis, last in zip(windows, lasts, strict=True)]
+            raise CannotExportError(
+                f"it reads values of '{term.source}' with padding or cropping of {margins} (before and behind each axis, "
+                "negative where cropped), which no square window with equal padding on both sides does",
+                "Pad and crop both axes alike, or have a convolution read it alone",
+            )
         return self.convolution(name, kernel, None, windows, [edge])
 
 

@@ -3,7 +3,9 @@
 import contextlib
 import io
 import json
+import math
 import os
+import pathlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -48,18 +50,20 @@ def export_nir(
 
     Args:
         model_snn: The network, in normalised form, as `convert_keras` makes it.
-        filepath: The file to write, `.nir` by convention. An existing one is replaced once the new one is whole.
+        filepath: The file to write, ending in `.nir`. An existing one is replaced once the new one is whole.
         dt: Seconds in a timestep: neurons get the resistance `r = 1 / dt`, so that a current of 1 raises the membrane
             potential by 1 in one timestep.
         initial_potential: "metadata": readers must set v0 themselves. "bias": v0 / T is added to the current of each
             timestep instead, theta / 2T with the usual v0, which comes to the same sum after T timesteps, but not to the
-            same spikes.
-        timesteps: T of "bias"; the network's own if None.
+            same spikes. That holds for neurons without leak and with reset by subtraction; others are refused. On the
+            grid, v0 / T is rounded up.
+        timesteps: T of "bias", and of the network that is read from the file; the network's own if None.
         scales: What a product with a factor becomes: "convolution", a window of size 1 (on vectors, a diagonal matrix),
             which all importers read; or "scale", a `nir.Scale`, which is smaller.
 
     Raises:
         TypeError: If `model_snn` is not a SpikingModel.
+        IsADirectoryError: If `filepath` is a folder.
         UnsupportedModelError: If NIR cannot hold the network; the message lists all that it cannot hold.
         ValueError: For an argument that is not usable.
         ImportError: If the package `nir` is not installed.
@@ -79,10 +83,20 @@ def export_nir(
             "Expected `model_snn` to be a SpikingModel, which `convert_keras` makes of a Keras model. "
             f"Received: {type(model_snn).__name__}"
         )
-    if not (is_number(dt) and dt > 0):
-        raise ValueError(f"Expected `dt` to be a positive number of seconds. Received: dt={dt!r}")
+    target = pathlib.Path(filepath)
+    if target.suffix != ".nir":
+        raise ValueError(f"Expected a file name that ends in '.nir'. Received: '{filepath}'")
+    if target.is_dir():
+        raise IsADirectoryError(f"'{filepath}' is a folder. Expected a file name that ends in '.nir'.")
+    if not (is_number(dt) and dt > 0 and math.isfinite(1.0 / dt)):
+        raise ValueError(f"Expected `dt` to be a positive number of seconds, with a finite 1 / dt. Received: dt={dt!r}")
     check_one_of(initial_potential, INITIAL_POTENTIALS, "initial_potential")
     check_one_of(scales, SCALES, "scales")
+    if timesteps is not None and initial_potential != "bias":
+        raise ValueError(
+            f"`timesteps` is for initial_potential='bias'. Received: timesteps={timesteps!r}, "
+            f"initial_potential={initial_potential!r}. Leave it out."
+        )
     timesteps = model_snn.timesteps if timesteps is None else check_timesteps(timesteps)
     nir = nir_package()
     graph = model_snn.graph_on_grid()

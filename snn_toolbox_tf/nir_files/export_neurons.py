@@ -13,6 +13,8 @@ from snn_toolbox_tf.nir_files.terms import Term
 INITIAL_POTENTIALS = ("metadata", "bias")
 #: How neurons of this package compare their membrane potential with the threshold; those of NIR with ">".
 COMPARISON = ">="
+#: Of the grid of a bias where currents tell none: those of layers without weights, which are multiples of large fractions.
+_BITS_OF_PLAIN_CURRENTS = 20
 
 
 @dataclasses.dataclass
@@ -47,6 +49,12 @@ class NeuronExporter:
         if node.spike_height != "unit":
             raise CannotExportError(
                 "its spikes are worth their threshold, and NIR's are 1", "Convert with form='normalized'"
+            )
+        if self.initial_potential == "bias" and not node.neuron.integrates_perfectly and np.any(node.v0):
+            raise CannotExportError(
+                "a bias stands for its initial potential only without leak and with reset='subtract', and it has "
+                f"{node.neuron}",
+                "Export with initial_potential='metadata'",
             )
         edges = self.builder.layout_of(terms, node.shape, node.channel_axis, node.name)
         shape = edges[0].shape
@@ -97,10 +105,16 @@ class NeuronExporter:
             self.builder.notes[name]["v0"] = 0.0
 
     def _add_to_bias(self, name: str, shift: np.ndarray) -> None:
-        """Adds to the bias of a layer that nothing else reads; without one, of a layer put in between."""
+        """Adds to the bias of a layer that nothing else reads; without one, of a layer put in between.
+
+        On the grid of the current, sums stay exact. What is added is rounded up to it, so that a potential that was to end
+        right at the threshold does.
+        """
         builder = self.builder
         sources = [source for source, target in builder.edges if target == name]
         rounding = builder.notes[name].get("rounding", {})
+        bits = self._grid_of_current(sources, rounding, len(shift))
+        shift = np.ceil(shift * 2.0**bits) / 2.0**bits
         for source in sources:
             bias = getattr(builder.nodes[source], "bias", None)
             if bias is not None and sum(start == source for start, _ in builder.edges) == 1:
@@ -109,9 +123,18 @@ class NeuronExporter:
         shape = tuple(builder.nodes[name].v_threshold.shape)
         edges = [Term(source, shape, np.zeros(0), bits=rounding.get(source)) for source in sources]
         builder.edges = [edge for edge in builder.edges if edge[1] != name]
-        between = builder.pointwise(f"{name}_shift", np.ones(1), shift, edges)
+        between = builder.pointwise(f"{name}_shift", np.ones(1), shift, edges, {"bias_bits": bits})
         builder.notes[name].pop("rounding", None)
         builder.edges.append((between, name))
+
+    def _grid_of_current(self, sources: list[str], rounding: dict[str, int], channels: int) -> np.ndarray:
+        """Returns fractional bits per channel on whose grid a bias is on that of each source as well."""
+        known = [np.full(channels, bits) for bits in rounding.values()]
+        for source in sources:
+            bits = self.builder.notes[source].get("bias_bits")
+            if bits is not None:
+                known.append(np.broadcast_to(bits if bits.size in (1, channels) else bits.min(), (channels,)))
+        return np.min(known, axis=0) if known else np.full(channels, _BITS_OF_PLAIN_CURRENTS)
 
 
 def _along_channels(node: Population) -> np.ndarray:

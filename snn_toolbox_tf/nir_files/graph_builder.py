@@ -60,17 +60,15 @@ class GraphBuilder:
         values = np.asarray(values, np.float64)
         if values.size == 1:
             return values.reshape(())
-        try:
-            full = np.broadcast_to(values, self.nir_shape(name))
-        except ValueError as error:
+        if values.shape != self.nir_shape(name):
             raise CannotImportError(
                 f"it has parameters of shape {values.shape} for input of shape {self.nir_shape(name)}",
                 "Expected one for all, or one per element",
-            ) from error
-        first = full.flat[0]
-        if (full == first).all():
+            )
+        first = values.flat[0]
+        if (values == first).all():
             return np.asarray(first)
-        return full if self.data_format == "channels_first" else np.moveaxis(full, 0, -1)
+        return values if self.data_format == "channels_first" else np.moveaxis(values, 0, -1)
 
     def sequence(self, name: str, source: str) -> NodeSequence:
         """Returns what adds nodes behind a node; call its `end` when all are there."""

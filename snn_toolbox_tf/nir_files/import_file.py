@@ -12,9 +12,10 @@ from snn_toolbox_tf.calibration import observe_activations, observe_random_input
 from snn_toolbox_tf.calibration.statistics import ActivationStatistics
 from snn_toolbox_tf.foundation.argument_checks import check_model_name, check_one_of, check_timesteps, is_number
 from snn_toolbox_tf.foundation.errors import UnsupportedModelError
-from snn_toolbox_tf.graph import Graph, InputNode, LayerSpec, Readout
+from snn_toolbox_tf.graph import Graph, InputNode, LayerSpec, Population, Readout
 from snn_toolbox_tf.grid import observed, quantize
 from snn_toolbox_tf.model import DEFAULT_TIMESTEPS, ConversionRecord, SpikingModel
+from snn_toolbox_tf.model_files import ModelFileError
 from snn_toolbox_tf.network import Network, inputs_of
 from snn_toolbox_tf.network.input_data import InputData
 from snn_toolbox_tf.neurons import RESETS
@@ -22,6 +23,7 @@ from snn_toolbox_tf.nir_files.graph_builder import CannotImportError, GraphBuild
 from snn_toolbox_tf.nir_files.import_layers import LayerImporter
 from snn_toolbox_tf.nir_files.import_neurons import KINDS, NeuronImporter
 from snn_toolbox_tf.nir_files.read_file import NirFile, read_nir
+from snn_toolbox_tf.nir_files.strict_comparison import fire_above_threshold
 from snn_toolbox_tf.passes.fold_scales import fold_scales
 from snn_toolbox_tf.simulation.inputs import INPUT_MODES
 from snn_toolbox_tf.synapses import FAMILIES, ones, use_channels_last
@@ -50,25 +52,25 @@ def import_nir(
 ) -> SpikingModel:
     """Reads a NIR file as a spiking network.
 
-    A file that `export_nir` wrote gives the network back: the same spikes and outputs, bit by bit. Of files of others the
+    A file that `export_nir` wrote gives the network back: the same spikes and outputs, bit by bit. In files from other
+    tools NIR's own rules hold: neurons fire above the threshold, not at it, start at 0, and are reset to `v_reset`. Their
     weights are put on a grid, as those of converted networks are; thresholds become 1, and weights are scaled to that.
-    There NIR's own rules hold: neurons fire above the threshold, not at it, start at 0, and are reset to `v_reset`. Their
-    input is channels first.
+    Their input is channels first.
 
     Args:
         filepath: The file.
-        calibration_data: For files of others: samples like those that the network will see, whose size the grid is made
-            for. Without them it is made for values of up to 1.
+        calibration_data: For files from other tools: samples like those that the network will see, whose size the grid is
+            made for. Without them it is made for values of up to 1.
         timesteps: T of `predict` and `evaluate`; that of the file, or 32, if None.
-        dt: For files of others: seconds in a timestep. None: such that a current of 1 raises an integrate-and-fire neuron
-            by 1 in a timestep. Where neurons leak it must be given.
-        reset: For files of others: "subtract", where it is known that the network was made for reset by subtraction, which
-            NIR cannot say; "zero" or None: to `v_reset`.
+        dt: For files from other tools: seconds in a timestep. None: such that a current of 1 raises an integrate-and-fire
+            neuron by 1 in a timestep. It must be given where neurons leak, or resistances differ.
+        reset: For files from other tools: "subtract", where it is known that the network was made for reset by subtraction,
+            which NIR cannot say; "zero" or None: to `v_reset`.
         input: "analog", "poisson" or "frames", see `SpikingModel`; that of the file, or "analog", if None.
         name: Name of the model.
 
     Returns:
-        A `SpikingModel`. Of files of others, outputs are currents (or spikes) averaged over time.
+        A `SpikingModel`. Of files from other tools, outputs are currents (or spikes) averaged over time.
 
     Raises:
         ModelFileError: If there is no such file, or it is damaged.
@@ -106,14 +108,13 @@ def import_nir(
         if file.is_ours:
             spread_float64(graph)
             record = ConversionRecord.from_dict(file.notes["conversion"])
-        else:
-            record = _put_on_grid(graph, calibration_data, options["timesteps"], reset or "zero")
-    except UnsupportedModelError:
+            return SpikingModel(graph, conversion=record, **options)
+        network = Network(graph)
+    except (ModelFileError, UnsupportedModelError):
         raise
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-        if calibration_data is not None:
-            raise
+    except (ArithmeticError, AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise file.damaged(f"{type(error).__name__}: {error}") from error
+    record = _put_on_grid(network, calibration_data, options["timesteps"], reset or "zero")
     return SpikingModel(graph, conversion=record, **options)
 
 
@@ -122,7 +123,7 @@ def _refuse_for_ours(file: NirFile, **given: Any) -> None:
     said = {name: value for name, value in given.items() if value is not None}
     if file.is_ours and said:
         raise ValueError(
-            f"{', '.join(f'`{name}`' for name in said)} is for files of others: '{file.path}' was written by "
+            f"{', '.join(f'`{name}`' for name in said)} is for files from other tools: '{file.path}' was written by "
             f"{file.notes['writer']}, and says it itself. Expected None."
         )
 
@@ -163,6 +164,11 @@ def _graph_of(file: NirFile, dt: float | None, reset: str | None) -> Graph:
             refused.append(f"- '{name}' ({kind}): {error}")
     if refused:
         raise UnsupportedModelError(f"'{file.path}' holds what no SpikingModel has:\n" + "\n".join(refused))
+    if not graph.of_type(Population):
+        raise UnsupportedModelError(
+            f"'{file.path}' holds no spiking neurons, only {', '.join(file.nodes)}. A SpikingModel has some. Expected "
+            f"nodes of type {' or '.join(KINDS)}"
+        )
     _set_structures(graph, notes)
     if not file.is_ours:
         fold_scales(graph)
@@ -212,7 +218,7 @@ def _decodes(spec: LayerSpec) -> bool:
 
 
 def _set_structures(graph: Graph, notes: dict[str, Any]) -> None:
-    """Gives inputs and outputs the structure of the source; in files of others, a list if there are several."""
+    """Gives inputs and outputs the structure of the source; in files from other tools, a list if there are several."""
     names = {
         "input": [node.name for node in graph.of_type(InputNode)],
         "output": [readout.name for readout in graph.readouts],
@@ -229,12 +235,16 @@ def _set_structures(graph: Graph, notes: dict[str, Any]) -> None:
 def _options(file: NirFile) -> dict[str, Any]:
     """Arguments of the model that the file tells."""
     notes = file.notes.get("network", {})
-    return {key: notes[key] for key in ("timesteps", "input", "seed", "schedule", "name") if key in notes}
+    options = {key: notes[key] for key in ("timesteps", "input", "seed", "schedule", "name") if key in notes}
+    if "initial_potential_timesteps" in file.notes:
+        # Biases stand for the initial potentials after so many timesteps only.
+        options["timesteps"] = int(file.notes["initial_potential_timesteps"])
+    return options
 
 
-def _put_on_grid(graph: Graph, calibration_data: Any, timesteps: int, reset: str) -> ConversionRecord:
-    """Puts the weights of a network of others on a grid."""
-    network = Network(graph)
+def _put_on_grid(network: Network, calibration_data: Any, timesteps: int, reset: str) -> ConversionRecord:
+    """Puts the weights of a network from another tool on a grid."""
+    graph = network.graph
     statistics: ActivationStatistics
     if calibration_data is None:
         statistics = observe_random_input(network, seed=0)
@@ -244,5 +254,6 @@ def _put_on_grid(graph: Graph, calibration_data: Any, timesteps: int, reset: str
             node.magnitude = float(statistics.largest[node.name].max()) or 1.0
     scale = {node.name: ones(node.shape) for node in graph}
     quantize(graph, observed(graph, statistics.largest, scale))
+    fire_above_threshold(graph)
     samples = 0 if calibration_data is None else statistics.samples
     return ConversionRecord(form="normalized", reset=reset, timesteps=timesteps, calibration_samples=samples)

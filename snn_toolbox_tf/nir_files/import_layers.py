@@ -121,6 +121,8 @@ class LayerImporter:
     def _flatten(self, name: str, node: Any, source: str, notes: dict[str, Any]) -> str:
         shape = self._builder.nir_shape(source)
         first, last = (int(np.ravel(dim)[0]) for dim in (node.start_dim, node.end_dim))
+        if not all(-len(shape) <= dim < len(shape) for dim in (first, last)) or first % len(shape) > last % len(shape):
+            raise CannotImportError(f"it flattens dimensions {first} to {last} of {shape}", _CHECK)
         first, last = first % len(shape), last % len(shape)
         flat = (*shape[:first], int(np.prod(shape[first : last + 1])), *shape[last + 1 :])
         sequence = self._builder.sequence(name, source)
@@ -176,6 +178,18 @@ def _take_notes(node: Node, notes: dict[str, Any]) -> None:
                 bits = np.ravel(notes[key]).astype(np.int64)
                 fits = bits.size in (1, node.layer.weights[name].shape[-1])
                 node.layer.fractional_bits[name] = bits if fits else bits.max(keepdims=True)
+                _check_grid(node, name)
+
+
+def _check_grid(node: Synapse, name: str) -> None:
+    """Raises if weights are not on their grid, on which sums are exact."""
+    bits = node.layer.fractional_bits[name]
+    steps = node.layer.weights[name].astype(np.float64) * 2.0**bits
+    if (steps != np.round(steps)).any():
+        raise ValueError(
+            f"the {name} of '{node.origin}' was changed: it holds values that are no multiples of 2^-{bits.max()}, as its "
+            "metadata says"
+        )
 
 
 def _bias(bias: Any, size: int) -> np.ndarray:

@@ -24,12 +24,15 @@ class NeuronImporter:
     Args:
         builder: The graph.
         dt: Seconds in a timestep; None: the current of one timestep raises an integrate-and-fire neuron by itself.
-        reset: "subtract" or "zero", for files of others; None: "zero", as NIR has it.
+        reset: "subtract" or "zero", for files from other tools; None: "zero", as NIR has it.
     """
 
     builder: GraphBuilder
     dt: float | None
     reset: str | None
+
+    def __post_init__(self) -> None:
+        self._resistance: float | None = None
 
     def add(self, name: str, node: Any, source: str, notes: dict[str, Any]) -> str:
         """Adds a population, and what scales its current; returns its name.
@@ -72,9 +75,11 @@ class NeuronImporter:
             rank = len(builder.graph[source].shape)
             parts = [part.reshape((1,) * rank) if part.ndim == 0 else part for part in (gain, offset)]
             sequence.affine(parts[0], parts[1] if offset.any() else None)
-        strict = notes.get("comparison", ">") == ">"
         population = self._population(sequence.node, reset, tau_m, initial / span / kept, notes)
-        population.threshold = population.channel_vector(_JUST_ABOVE_1 if strict else kept)
+        strict = notes.get("comparison", ">") == ">"
+        # A soft reset subtracts the threshold: there, `fire_above_threshold` has another way, once the grid is known.
+        raised = strict and not population.neuron.integrates_perfectly
+        population.threshold = population.channel_vector(_JUST_ABOVE_1 if raised else kept)
         sequence.add(population)
         return sequence.end()
 
@@ -99,9 +104,14 @@ class NeuronImporter:
     def _gain(self, r: np.ndarray) -> np.ndarray:
         if self.dt is not None:
             return r * self.dt
-        if r.ndim:
+        if not (r > 0).all():
+            raise CannotImportError(f"its resistance is {_range(r)}", "Expected a positive one, or pass `dt`")
+        if self._resistance is None:
+            self._resistance = float(r.flat[0])
+        known = np.append(r, self._resistance)
+        if (abs(known - self._resistance) > _NEAR * abs(self._resistance)).any():
             raise CannotImportError(
-                f"its neurons have several resistances, {_range(r)}, so dt cannot be told from them",
+                f"the network's neurons have several resistances, {_range(known)}, so dt cannot be told from them",
                 "Pass `dt`, in seconds",
             )
         return np.ones(())

@@ -25,7 +25,7 @@ class NirFile:
         path: The file.
         nodes: NIR nodes by name, each after those that it reads.
         sources: Names of the nodes that each node reads.
-        notes: Metadata of the whole network that this package wrote; empty in others' files.
+        notes: Metadata of the whole network that this package wrote; empty in files from other tools.
     """
 
     path: pathlib.Path
@@ -86,10 +86,12 @@ def _check_edges(file: NirFile, nodes: dict[str, Any], edges: list[tuple[str, st
     if len(set(edges)) < len(edges):
         twice = sorted({edge for edge in edges if edges.count(edge) > 1})
         raise file.damaged(f"it has the same edge twice: {twice}")
-    kinds = {type(node).__name__ for node in nodes.values()}
-    for kind in ("Input", "Output"):
-        if kind not in kinds:
+    for place, kind, way in ((1, "Input", "into"), (0, "Output", "out of")):
+        names = {name for name, node in nodes.items() if type(node).__name__ == kind}
+        if not names:
             raise file.damaged(f"it has no {kind} node")
+        if wrong := [edge for edge in edges if edge[place] in names]:
+            raise file.damaged(f"it has edges {way} {kind} nodes: {wrong}")
 
 
 def _ordered(file: NirFile) -> list[str]:
@@ -104,7 +106,13 @@ def _ordered(file: NirFile) -> list[str]:
 
 def _check_numbers(file: NirFile, name: str, node: Any) -> None:
     for field, value in vars(node).items():
-        if isinstance(value, np.ndarray) and value.dtype.kind == "f" and not np.isfinite(value).all():
+        if not isinstance(value, np.ndarray):
+            continue
+        if value.dtype.kind not in "biuf":
+            raise file.damaged(
+                f"`{field}` of node '{name}' ({type(node).__name__}) holds {value.dtype}, and no real numbers"
+            )
+        if not np.isfinite(value).all():
             raise file.damaged(f"`{field}` of node '{name}' ({type(node).__name__}) holds NaN or infinite values")
 
 
@@ -112,7 +120,7 @@ def _notes(file: NirFile, graph: Any) -> dict[str, Any]:
     metadata = graph.metadata if isinstance(graph.metadata, dict) else {}
     if not str(metadata.get("writer", "")).startswith("snn_toolbox_tf"):
         return {}
-    if int(metadata.get("format", 0)) not in READABLE:
+    if not any(np.array_equal(metadata.get("format", 0), known) for known in READABLE):
         raise file.damaged(
             f"its metadata has format {metadata.get('format')!r} of {metadata['writer']}; this version reads {READABLE}"
         )
