@@ -47,6 +47,8 @@ def test_nothing_is_answered_that_keras_does_not_have():
         *MAX_POOLING.class_names,
         *REFUSALS,
     }
+    # Layers that other tests have registered have a package in front of their names.
+    named = {name for name in named if ">" not in name}
     missing = {name for name in named - own if not hasattr(L, name)}
     if tuple(map(int, keras.__version__.split(".")[:2])) >= (3, 15):
         assert missing == set()

@@ -132,6 +132,7 @@ def test_hard_reset_with_large_currents(model, x):
     assert is_at("layer0_relu", diagnosis(model, x, 1024, reset="zero"))
 
 
+@pytest.mark.slow
 def test_too_few_timesteps(model, x):
     text = diagnosis(model, x, 2)
     assert is_at("layer0_relu", text)
@@ -140,6 +141,7 @@ def test_too_few_timesteps(model, x):
     assert diagnosis(model, x, 32) == ""
 
 
+@pytest.mark.slow
 def test_not_all_populations_of_a_deep_network_are_named(x):
     keras.utils.set_random_seed(0)
     hidden = [L.Dense(32, "relu", kernel_initializer="he_normal", name=f"layer{n}") for n in range(8)]
@@ -185,6 +187,7 @@ def centred(model, x):
     return model
 
 
+@pytest.mark.slow
 def test_poisson_input_is_noise_in_a_run(model, x, tmp_path):
     settings = snn.Settings().replace(path_wd=str(tmp_path), duration=4, poisson_input=True, plot_vars=[])
     record = snn.run(settings, model=centred(model, x), x_test=x, x_norm=x).simulated

@@ -40,7 +40,7 @@ def saved(tmp_path_factory):
     return folder
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_keras_file_gives_bit_equal_outputs_in_a_fresh_process(saved):
     code = """
 import sys, keras, numpy as np, snn_toolbox_tf

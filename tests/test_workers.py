@@ -185,7 +185,7 @@ def test_a_converted_network_is_sent_once_for_all_points(given, settings, elsewh
     assert len(sent) == 2  # network and source
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_an_interrupted_sweep_goes_on_elsewhere(given, settings, elsewhere):
     """Begun here, gone on with elsewhere, where points are finished in another order: it is that of one process."""
     values = [0.5, 1, 2]
