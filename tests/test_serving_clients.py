@@ -13,7 +13,7 @@ import urllib.request
 import keras
 import numpy as np
 import pytest
-from test_docs import DOCS, blocks
+from test_docs import DOCS, blocks, hurried, run
 from test_real_models import load_example
 
 import snn_toolbox_tf as snn
@@ -60,6 +60,18 @@ def post(address, path, content):
 def page_code(word):
     (code,) = [code for code in blocks((DOCS / "serving.md").read_text(), "py") if word in code]
     return code
+
+
+@pytest.mark.long
+def test_the_page_s_code_runs(tmp_path):
+    script = hurried("\n".join(blocks((DOCS / "serving.md").read_text(), "python")))
+    done = run(
+        ["-c", script + "\nassert abs(output - model_snn.predict(x[300:301], verbose=0)).max() < 1e-3"], tmp_path
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    names = {path.name for path in (tmp_path / "models").iterdir()}
+    assert names == {"digits", "models.config", "batching.config"}
+    assert (tmp_path / "digits.tflite").is_file()
 
 
 def test_the_page_s_rest_client(network, address):
