@@ -288,6 +288,8 @@ def test_volumes_are_refused(tmp_path):
 
 
 def test_arguments(model_snn, mlp, tmp_path, monkeypatch):
+    with pytest.raises(TypeError, match=r"`filepath` to be the path of a NIR file.*`nir.write`. Received: NIRGraph"):
+        snn.import_nir(nir.NIRGraph.from_list(nir.Linear(np.ones((1, 1)))))
     file = tmp_path / "net.nir"
     with pytest.raises(TypeError, match=r"`model_snn` to be a SpikingModel.*Received: Sequential"):
         snn.export_nir(mlp, file)

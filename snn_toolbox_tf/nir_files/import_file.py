@@ -73,6 +73,7 @@ def import_nir(
         A `SpikingModel`. Of files from other tools, outputs are currents (or spikes) averaged over time.
 
     Raises:
+        TypeError: If `filepath` is no path.
         ModelFileError: If there is no such file, or it is damaged.
         UnsupportedModelError: If it holds what no SpikingModel has; the message lists all of it.
         ValueError: For an argument that is not usable.
@@ -88,6 +89,11 @@ def import_nir(
         >>> model_snn.simulate(np.ones((1, 1)), timesteps=8).spike_counts["if"].tolist()  # every second timestep
         [4.0]
     """
+    if not isinstance(filepath, (str, os.PathLike)):
+        raise TypeError(
+            "Expected `filepath` to be the path of a NIR file; a graph is written to one with `nir.write`. "
+            f"Received: {type(filepath).__name__}"
+        )
     if dt is not None and not (is_number(dt) and dt > 0):
         raise ValueError(f"Expected `dt` to be a positive number of seconds, or None. Received: dt={dt!r}")
     if reset is not None:
