@@ -570,8 +570,10 @@ def test_a_run_is_resumed_with_another_batch_size(classifier, data, settings):
     unfinished = folder_of(settings).with_name(".classifier_snn.unfinished")
     # As if the process had been killed before its last checkpoint, with half a file on its way.
     (unfinished / "recordings" / "samples_000024-000039.npz").write_bytes(b"behind the checkpoint")
-    (unfinished / ".evaluation-x1y2z3w4").mkdir()
-    (unfinished / ".evaluation-x1y2z3w4" / "evaluation.npz").write_bytes(b"half")
+    left = unfinished / ".evaluation.npz-x1y2z3w4"
+    left.mkdir()
+    (left / ".lock").touch()
+    (left / "evaluation.npz").write_bytes(b"half")
     resumed = snn.run(settings.replace(batch_size=5), model=classifier, **data, resume=True)
     accuracies = [finished.record.outputs[0].accuracy for finished in (resumed, whole)]
     np.testing.assert_array_equal(*accuracies)
