@@ -209,6 +209,7 @@ def test_leaky_neurons(model, x):
     assert "Next: neurons without leak" in text
 
 
+@pytest.mark.few(1)
 @pytest.mark.few(2)
 @pytest.mark.parametrize(
     ("settings", "calibration", "expected"),

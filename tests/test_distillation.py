@@ -133,7 +133,7 @@ def test_the_network_agrees_more_with_its_source_on_samples_that_nobody_has_seen
         np.testing.assert_array_equal(weight, same)
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_network(mlp, rng):
     model, x = mlp, rng.random((200, 6), dtype=np.float32)
     settings = snn.GradientCalibration(epochs=1, samples=150, learning_rate=3e-3)
@@ -142,7 +142,7 @@ def test_the_same_seed_gives_the_same_network(mlp, rng):
         np.testing.assert_array_equal(weight.numpy(), same.numpy())
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_a_rate_that_destroys_ends_no_worse_than_it_began(task, automatic):
     model, x, unseen = task
     settings = snn.GradientCalibration(epochs=2, samples=400, learning_rate=1.0)

@@ -541,7 +541,7 @@ def test_a_batch_counts_whole_or_not_at_all(classifier, data, settings, monkeypa
     assert comparable(resumed.folder) == comparable(whole.folder)
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_a_run_is_resumed_with_an_equal_model(classifier, data, settings):
     """The notebook's case: everything is made anew, and Keras gives the layers other names."""
     whole = snn.run(settings.replace(runlabel="whole"), model=classifier, **data)
