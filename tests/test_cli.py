@@ -113,6 +113,13 @@ def test_what_is_exported_of_a_run_is_beside_its_folder(folder, capsys):
     assert (folder / "serving" / "net_snn" / "1" / "saved_model.pb").is_file()
 
 
+def test_a_model_with_a_name_for_no_url_is_exported_without_configuration(converted):
+    target = converted / "models" / "my digits"
+    assert main(["export", str(converted / "net_snn.keras"), "--format", "serving", "--output", str(target)]) == 0
+    assert (target / "1" / "saved_model.pb").is_file()
+    assert [path.name for path in target.parent.iterdir()] == ["my digits"]
+
+
 def test_flags_of_other_commands_are_told(converted, capsys):
     with pytest.raises(SystemExit):
         main(["export", str(converted / "net_snn.keras"), "--format", "serving", "--timesteps", "8"])

@@ -1,5 +1,6 @@
 """What `export`, and a run that is told to, write for use elsewhere; checked before any long work."""
 
+import contextlib
 import pathlib
 import tempfile
 from typing import Any
@@ -131,7 +132,9 @@ def _export_serving(
         warmup=_warmup(export.warmup_samples, model_snn, samples),
     )
     if not any((target.parent / name).exists() for name in CONFIGURATIONS):
-        write_serving_config(target.parent)
+        # A model whose name no URL can hold has no place in them.
+        with contextlib.suppress(FileNotFoundError):
+            write_serving_config(target.parent)
     return version
 
 
