@@ -231,9 +231,10 @@ class TestVersions:
 
     def test_what_comes_to_the_place_meanwhile_is_kept(self, small, tmp_path, monkeypatch):
         def and_another_process(folder, *arguments, **options):
-            write_endpoints(folder, *arguments, **options)
+            traced = write_endpoints(folder, *arguments, **options)
             (tmp_path / "net" / "1").mkdir(parents=True)
             (tmp_path / "net" / "1" / "saved_model.pb").write_text("theirs")
+            return traced
 
         monkeypatch.setattr(serving, "write_endpoints", and_another_process)
         with pytest.raises(FileExistsError, match="has come to exist meanwhile, and is kept"):

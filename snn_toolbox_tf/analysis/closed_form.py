@@ -93,7 +93,7 @@ class ClosedForm:
     @property
     def layers(self) -> list[keras.layers.Layer]:
         """What holds its weights, in float64."""
-        return [*self._exact.layers.values(), *(layer for decoder in self._exact.decoders for layer in decoder)]
+        return self._exact.all_layers
 
 
 def _is_normalised(node: Population) -> bool:

@@ -86,10 +86,10 @@ def export_serving(
         endpoints = network.endpoints()
         requests = None if warmup is None else warmup_requests(base.name, model_snn, endpoints, warmup)
         with new_folder(places[0], next_place if version is None else None) as written:
-            write_endpoints(written, network.holders, endpoints, verbose=False)
+            traced = write_endpoints(written, network.holders, endpoints, verbose=False)
             extra = written / EXTRA
             extra.mkdir()
-            described = _description(model_snn, network, asked, endpoints)
+            described = _description(model_snn, network, asked, endpoints, traced)
             (extra / DESCRIPTION).write_text(json.dumps(described, indent=1) + "\n")
             if requests is not None:
                 write_requests(extra, requests)
@@ -109,8 +109,8 @@ def check_asked(
             "no `timesteps` and no `early_exit`; clients that want to stop earlier use the signature 'step'."
         )
     check_early_exit(early_exit, graph, schedule=schedule, recorded=())
-    listed = [model_snn.timesteps] if timesteps is None else timesteps
-    several = (listed,) if isinstance(listed, int) or not isinstance(listed, Sequence) else tuple(listed)
+    asked_for = model_snn.timesteps if timesteps is None else timesteps
+    several = asked_for if isinstance(asked_for, Sequence) else (asked_for,)
     numbers = tuple(check_timesteps(each) for each in several)
     if not numbers or len(set(numbers)) < len(numbers):
         raise ValueError(f"Expected `timesteps` to be a number, or several different ones. Received: {timesteps!r}")
@@ -123,7 +123,11 @@ def check_asked(
 
 
 def _description(
-    model_snn: SpikingModel, network: ServedNetwork, asked: Asked, endpoints: Mapping[str, Endpoint]
+    model_snn: SpikingModel,
+    network: ServedNetwork,
+    asked: Asked,
+    endpoints: Mapping[str, Endpoint],
+    traced: Mapping[str, Any],
 ) -> dict[str, Any]:
     """What clients may want to know, and the server does not tell."""
     neurons = {node.name: node.shape for node in model_snn.network.graph if node.name in network.spike_names}
@@ -136,7 +140,7 @@ def _description(
         "signatures": {
             name: {
                 "inputs": [spec.name for spec in endpoint.arguments],
-                "outputs": network.outputs_of(name),
+                "outputs": list(traced[name].structured_outputs),
             }
             for name, endpoint in endpoints.items()
         },

@@ -90,17 +90,6 @@ class ServedNetwork:
             found |= self._streaming()
         return found
 
-    def outputs_of(self, signature: str) -> list[str]:
-        """Returns the names of a signature's outputs."""
-        if signature == "initial_state":
-            return [STATE]
-        if signature == "step":
-            return [*self.output_names, STATE]
-        if signature == "rates":
-            return [*self.output_names, TIMESTEPS, OPERATIONS, MULTIPLIED, *self.spike_names.values()]
-        exits = self._asked.early_exit is not None and signature != "closed_form"
-        return [*self.output_names, *([TIMESTEPS] if exits else [])]
-
     def _arguments(self) -> list[tf.TensorSpec]:
         """What a whole run takes: where spikes are drawn, also the index by which they are."""
         *_, name = argument_names([*self.input_names, SAMPLE_INDEX])

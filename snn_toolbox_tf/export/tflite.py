@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 
 from snn_toolbox_tf import ops
-from snn_toolbox_tf.foundation.argument_checks import check_positive_integer, check_timesteps
+from snn_toolbox_tf.foundation.argument_checks import check_file_name, check_positive_integer, check_timesteps
 from snn_toolbox_tf.foundation.atomic_files import replacing
 from snn_toolbox_tf.foundation.names import argument_names
 from snn_toolbox_tf.graph import MaxPool
@@ -54,11 +54,7 @@ def export_tflite(
         'net.tflite'
     """
     check_spiking_model(model_snn)
-    target = pathlib.Path(filepath)
-    if target.suffix != ".tflite":
-        raise ValueError(f"Expected a file name that ends in '.tflite'. Received: '{filepath}'")
-    if target.is_dir():
-        raise IsADirectoryError(f"'{filepath}' is a folder. Expected a file name that ends in '.tflite'.")
+    target = check_file_name(filepath, ".tflite")
     steps = check_timesteps(model_snn.timesteps if timesteps is None else timesteps)
     check_positive_integer(batch_size, "batch_size")
     check_for_tflite(model_snn)
@@ -107,8 +103,7 @@ def _converted(model_snn: SpikingModel, timesteps: int, batch_size: int) -> byte
         sizes = [batch_size, timesteps, *spec.shape[2:]] if frames else [batch_size, *spec.shape[1:]]
         signature.append(tf.TensorSpec(sizes, tf.float32, name=spec.name))
 
-    layers = [*network.layers.values(), *(layer for decoder in network.decoders for layer in decoder)]
-    values = [(variable, variable.numpy()) for layer in layers for variable in layer.variables]
+    values = [(variable, variable.numpy()) for layer in network.all_layers for variable in layer.variables]
 
     def run(*inputs: tf.Tensor) -> Any:
         # TFLite's loops cannot read variables.

@@ -3,6 +3,8 @@
 import difflib
 import math
 import numbers
+import os
+import pathlib
 from collections.abc import Iterable
 from typing import Any
 
@@ -29,6 +31,21 @@ def check_percentile(value: Any) -> float:
     if not (is_number(value) and 0 < value <= 100):
         raise ValueError(f"Expected `percentile` to be in (0, 100], for example 99.9. Received: percentile={value!r}")
     return float(value)
+
+
+def check_file_name(filepath: str | os.PathLike[str], ending: str) -> pathlib.Path:
+    """Returns a file to write as a path.
+
+    Raises:
+        ValueError: If its name ends otherwise.
+        IsADirectoryError: If it is a folder.
+    """
+    target = pathlib.Path(filepath)
+    if target.suffix != ending:
+        raise ValueError(f"Expected a file name that ends in '{ending}'. Received: '{filepath}'")
+    if target.is_dir():
+        raise IsADirectoryError(f"'{filepath}' is a folder. Expected a file name that ends in '{ending}'.")
+    return target
 
 
 def check_positive_integer(value: Any, name: str) -> int:

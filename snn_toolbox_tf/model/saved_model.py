@@ -54,7 +54,7 @@ def export_saved_model(
 
 def write_endpoints(
     folder: pathlib.Path, holders: Sequence[keras.layers.Layer], endpoints: Mapping[str, Endpoint], *, verbose: bool
-) -> None:
+) -> dict[str, Any]:
     """Writes a SavedModel with a signature for each function; the first is `serving_default`, if none is called so.
 
     Args:
@@ -63,16 +63,20 @@ def write_endpoints(
         endpoints: The functions by name; traced with stock operations.
         verbose: Whether to print the signatures.
 
+    Returns:
+        The functions as they were traced, by name.
+
     Raises:
         ValueError: If a function needs an operation that is not TensorFlow's own.
     """
     archive = keras.export.ExportArchive()
     for holder in holders:
         archive.track(holder)
+    traced = {name: stock_function(name, endpoint) for name, endpoint in endpoints.items()}
     for name, endpoint in endpoints.items():
-        traced = stock_function(name, endpoint)
-        archive.add_endpoint(name, _caller(traced), input_signature=list(endpoint.arguments))
+        archive.add_endpoint(name, _caller(traced[name]), input_signature=list(endpoint.arguments))
     archive.write_out(str(folder), verbose=verbose)
+    return traced
 
 
 def stock_function(name: str, endpoint: Endpoint) -> Any:

@@ -93,10 +93,7 @@ class SpikingModel(SimulatedModel):
             check_layer_classes(graph)
         self._network = Network(graph)
         self._network.keep_weights_in_layers()
-        self._network_layers = [
-            *self._network.layers.values(),
-            *(layer for decoder in self._network.decoders for layer in decoder),
-        ]
+        self._network_layers = self._network.all_layers
         self._timesteps = check_timesteps(timesteps)
         if block_length is not None:
             check_positive_integer(block_length, "block_length")

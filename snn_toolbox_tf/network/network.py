@@ -35,6 +35,11 @@ class Network:
                 self.layers[node.name] = build_layer(node.layer, node.name, dtype or node.dtype, shapes)
         self.decoders = [_build_decoder(graph, readout, sum_dtype) for readout in graph.readouts]
 
+    @property
+    def all_layers(self) -> list[keras.layers.Layer]:
+        """The layers of its nodes and of its decoders."""
+        return [*self.layers.values(), *(layer for decoder in self.decoders for layer in decoder)]
+
     def keep_weights_in_layers(self) -> None:
         """Leaves the weights to the layers, which may change them: the graph holds none any more."""
         for spec in self.graph.specs():

@@ -5,18 +5,17 @@ import io
 import json
 import math
 import os
-import pathlib
 from collections.abc import Iterator
 from typing import Any
 
 import h5py
 import numpy as np
 
-from snn_toolbox_tf.foundation.argument_checks import check_one_of, check_timesteps, is_number
+from snn_toolbox_tf.foundation.argument_checks import check_file_name, check_one_of, check_timesteps, is_number
 from snn_toolbox_tf.foundation.atomic_files import replacing
 from snn_toolbox_tf.foundation.errors import UnsupportedModelError
 from snn_toolbox_tf.graph import Graph, InputNode, LayerNode, LayerSpec, Node, Population, Readout
-from snn_toolbox_tf.model import SpikingModel
+from snn_toolbox_tf.model import SpikingModel, check_spiking_model
 from snn_toolbox_tf.nir_files.builder import CannotExportError, NirBuilder
 from snn_toolbox_tf.nir_files.export_layers import LayerExporter
 from snn_toolbox_tf.nir_files.export_neurons import INITIAL_POTENTIALS, NeuronExporter
@@ -78,16 +77,8 @@ def export_nir(
         >>> bool((snn.import_nir(file).predict(x, verbose=0) == model_snn.predict(x, verbose=0)).all())
         True
     """
-    if not isinstance(model_snn, SpikingModel):
-        raise TypeError(
-            "Expected `model_snn` to be a SpikingModel, which `convert_keras` makes of a Keras model. "
-            f"Received: {type(model_snn).__name__}"
-        )
-    target = pathlib.Path(filepath)
-    if target.suffix != ".nir":
-        raise ValueError(f"Expected a file name that ends in '.nir'. Received: '{filepath}'")
-    if target.is_dir():
-        raise IsADirectoryError(f"'{filepath}' is a folder. Expected a file name that ends in '.nir'.")
+    check_spiking_model(model_snn)
+    check_file_name(filepath, ".nir")
     if not (is_number(dt) and dt > 0 and math.isfinite(1.0 / dt)):
         raise ValueError(f"Expected `dt` to be a positive number of seconds, with a finite 1 / dt. Received: dt={dt!r}")
     check_one_of(initial_potential, INITIAL_POTENTIALS, "initial_potential")

@@ -46,13 +46,11 @@ class MeasuredRun:
 
     def __init__(self, runner: Runner, timesteps: int, early_exit: EarlyExit | None = None) -> None:
         self._runner, self._timesteps, self._early_exit = runner, timesteps, early_exit
-        mode = runner.input_options.mode
         counted = runner.loop().initial_state(tf.constant(1), BlockOptions(count=True, schedule=runner.schedule))
         self.counted = [name for name, kept in counted.nodes.items() if "spike_count" in kept]
-        counter = runner.operation_counter(mode)
+        counter = runner.operation_counter(runner.input_options.mode)
         self._fan_outs = counter.fan_out_totals()
         self._once, self._each_timestep = counter.multiplied()
-        self._frames = mode == "frames"
 
     def __call__(self, inputs: dict[str, tf.Tensor], sample_index: tf.Tensor | None = None) -> Measured:
         """Runs a batch.
@@ -99,18 +97,9 @@ class MeasuredRun:
 
     def _run_part(self, inputs: dict[str, tf.Tensor], sample_index: tf.Tensor, block_length: int) -> list[tf.Tensor]:
         """Runs samples to the end."""
-        first, loop, options = next(iter(inputs.values())), self._runner.loop(), self._options()
-        count = tf.shape(first)[0]
-        steps = tf.shape(first)[1] if self._frames else self._timesteps
-        segment = loop.advance(
-            inputs,
-            loop.initial_state(count, options),
-            steps,
-            block_length=block_length,
-            options=options,
-            sample_index=sample_index,
-        )
-        timesteps = tf.fill([count], tf.cast(steps, tf.int64))
+        segment = self._runner.run_part(inputs, sample_index, self._timesteps, block_length, self._options())
+        steps = self._runner.number_of_steps(inputs, self._timesteps)
+        timesteps = tf.fill(tf.shape(sample_index), tf.cast(steps, tf.int64))
         return [*keras.tree.flatten(segment.outputs), timesteps, self._measured(segment.state)]
 
     def _run_until_answered(

@@ -187,36 +187,56 @@ class Runner:
         frames = first.shape[1] if self.input_options.mode == "frames" else None
         one_block = timesteps if self.schedule == "layer_synchronous" else None
         blocking = self.blocking([frames or timesteps], first.shape[0], one_block)
+        options = BlockOptions(schedule=self.schedule)
+
+        def run(part: dict[str, tf.Tensor], start: tf.Tensor) -> list[tf.Tensor]:
+            indices = indices_of_part(sample_index, start, tf.shape(next(iter(part.values())))[0])
+            return self.loop().readout_sums(
+                self.run_part(part, indices, timesteps, blocking.block_length, options).state
+            )
+
         graph = self.network.graph
         totals = run_in_parts(
-            lambda part, start: self._run_part(part, start, timesteps, blocking, sample_index),
+            run,
             inputs,
             blocking.micro_batch,
             [tf.TensorSpec([None, *graph[readout.node].shape], self.network.sum_dtype) for readout in graph.readouts],
         )
-        steps = tf.shape(first)[1] if self.input_options.mode == "frames" else timesteps
-        return self.loop().decoded(totals, steps, self.schedule)
+        return self.loop().decoded(totals, self.number_of_steps(inputs, timesteps), self.schedule)
 
-    def _run_part(
+    def run_part(
         self,
         inputs: dict[str, tf.Tensor],
-        start: tf.Tensor,
+        sample_index: tf.Tensor,
         timesteps: int,
-        blocking: Blocking,
-        sample_index: tf.Tensor | None,
-    ) -> list[tf.Tensor]:
-        """Runs the samples from `start` on; returns the readout currents summed over time, float64."""
-        first, loop = next(iter(inputs.values())), self.loop()
-        count, options = tf.shape(first)[0], BlockOptions(schedule=self.schedule)
-        segment = loop.advance(
+        block_length: int,
+        options: BlockOptions,
+    ) -> Segment:
+        """Runs samples from the initial state to the end, all at once.
+
+        Args:
+            inputs: A tensor `[samples, ...]` per input.
+            sample_index: Global index of each sample, int64 `[samples]`.
+            timesteps: T.
+            block_length: K.
+            options: What to count and record.
+
+        Returns:
+            The run as one segment.
+        """
+        loop = self.loop()
+        return loop.advance(
             inputs,
-            loop.initial_state(count, options),
-            tf.shape(first)[1] if self.input_options.mode == "frames" else timesteps,
-            block_length=blocking.block_length,
+            loop.initial_state(tf.shape(sample_index)[0], options),
+            self.number_of_steps(inputs, timesteps),
+            block_length=block_length,
             options=options,
-            sample_index=indices_of_part(sample_index, start, count),
+            sample_index=sample_index,
         )
-        return loop.readout_sums(segment.state)
+
+    def number_of_steps(self, inputs: dict[str, tf.Tensor], timesteps: int) -> int | tf.Tensor:
+        """Returns the number of timesteps of a whole run: T, or that of the frames."""
+        return tf.shape(next(iter(inputs.values())))[1] if self.input_options.mode == "frames" else timesteps
 
     def step(self, frame: Any) -> Any:
         """Runs one timestep from the state that the last call left; see `SpikingModel.step`."""
