@@ -86,14 +86,15 @@ def timed_biases(observation: Observation, setting: Setting) -> Setting:
     theta, steady = for_batch(setting.threshold), for_batch(setting.bias)
     expected = tf.reduce_mean(observation.target, axis=axes, keepdims=True)
     potential = tf.broadcast_to(for_batch(setting.initial_potential * setting.threshold), batch)
+    hidden = {name: tf.zeros(batch) for name in neuron.hidden_names}
     net_spikes, found = tf.zeros(batch), []
     for current in observation.currents():
         bias = tf.zeros_like(expected)
         for _ in range(_TIMED_ROUNDS):
-            spikes, after = neuron.step(potential, current + steady + bias, theta, net_spikes)
+            spikes, _, _ = neuron.step(potential, current + steady + bias, theta, net_spikes, hidden)
             bias += 0.5 * (expected - tf.reduce_mean(spikes * theta, axis=axes, keepdims=True))
-        spikes, after = neuron.step(potential, current + steady + bias, theta, net_spikes)
-        potential, net_spikes = after, net_spikes + spikes
+        spikes, after, left = neuron.step(potential, current + steady + bias, theta, net_spikes, hidden)
+        potential, hidden, net_spikes = after, left, net_spikes + spikes
         found.append(tf.broadcast_to(bias, theta.shape)[0].numpy().astype(np.float64))
     return setting.changed(timed_bias=np.stack(found))
 

@@ -6,9 +6,21 @@ from typing import Any
 from snn_toolbox_tf.foundation.argument_checks import check_one_of
 from snn_toolbox_tf.neurons.integrate_and_fire import IntegrateAndFire
 from snn_toolbox_tf.neurons.leaky_integrate_and_fire import LeakyIntegrateAndFire
-from snn_toolbox_tf.neurons.neuron import RESETS, Neuron
+from snn_toolbox_tf.neurons.neuron import REFRACTORY_INPUTS, RESETS, SYNAPSES, Charged, Hidden, Neuron, Stepped
 
-__all__ = ["MODELS", "RESETS", "IntegrateAndFire", "LeakyIntegrateAndFire", "Neuron", "neuron_from_config"]
+__all__ = [
+    "MODELS",
+    "REFRACTORY_INPUTS",
+    "RESETS",
+    "SYNAPSES",
+    "Charged",
+    "Hidden",
+    "IntegrateAndFire",
+    "LeakyIntegrateAndFire",
+    "Neuron",
+    "Stepped",
+    "neuron_from_config",
+]
 
 #: The neuron models by name.
 MODELS: dict[str, type[Neuron]] = {kind.model: kind for kind in (IntegrateAndFire, LeakyIntegrateAndFire)}

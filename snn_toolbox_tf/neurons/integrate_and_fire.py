@@ -7,7 +7,7 @@ import tensorflow as tf
 from snn_toolbox_tf.neurons.neuron import Neuron
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
 class IntegrateAndFire(Neuron):
     """A neuron whose membrane potential is the sum of its input currents less what its spikes took away.
 
@@ -17,13 +17,12 @@ class IntegrateAndFire(Neuron):
 
     Args:
         v0: Initial membrane potential in units of the threshold; 0.5 rounds to nearest.
-        reset: "subtract" (soft reset) or "zero" (hard reset).
-        signed_spikes: Whether negative potentials take spikes back, see `Neuron`.
+        **kwargs: As for `Neuron`: `reset`, `signed_spikes`, `dt`, `tau_ref`, `tau_s`, ...
 
     Example:
         >>> import snn_toolbox_tf as snn
         >>> snn.neurons.IntegrateAndFire(v0=0.0)
-        IntegrateAndFire(v0=0.0, reset='subtract', signed_spikes=False)
+        IntegrateAndFire(v0=0.0)
     """
 
     model = "integrate_and_fire"

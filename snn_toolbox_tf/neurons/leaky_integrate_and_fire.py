@@ -5,53 +5,63 @@ import math
 
 import tensorflow as tf
 
+from snn_toolbox_tf.neurons import parameters
 from snn_toolbox_tf.neurons.neuron import Neuron
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
 class LeakyIntegrateAndFire(Neuron):
-    """A neuron whose membrane potential decays towards 0 with a time constant: tau dv/dt = -v + tau I.
+    """A neuron whose membrane potential decays with a time constant: tau_m dv/dt = -(v - v_rest) + R I.
 
-    A current that is constant over a timestep is integrated exactly: v becomes `d v + tau (1 - d) I`, `d = exp(-1 / tau)`
-    (Gerstner & Kistler 2002, Spiking Neuron Models, section 4.1). For tau -> infinity that is `v + I`, the
+    A current that is constant over a timestep is integrated exactly: v becomes `d v + (1 - d) (v_rest + R I)`,
+    `d = exp(-dt / tau_m)` (Gerstner & Kistler 2002, Spiking Neuron Models, section 4.1). Currents are charges per timestep
+    and the membrane's capacity is 1, hence `R = tau_m / dt`: for tau_m -> infinity that is `v + I`, the
     integrate-and-fire neuron.
 
     Args:
-        tau_m: Membrane time constant in timesteps, positive; `math.inf` for no leak.
-        v0: Initial membrane potential in units of the threshold.
-        reset: "subtract" (soft reset) or "zero" (hard reset).
-        signed_spikes: Whether negative potentials take spikes back, see `Neuron`.
+        tau_m: Membrane time constant in ms, positive; `math.inf` for no leak.
+        v_rest: What the potential decays to, in units of the threshold.
+        **kwargs: As for `Neuron`: `v0`, `reset`, `dt`, `tau_ref`, `tau_s`, ...
 
     Raises:
-        ValueError: For a time constant that is not positive; and as `Neuron`.
+        ValueError: For a time constant that is not positive, and a resting potential that is not finite; and as `Neuron`.
 
     Example:
         >>> import snn_toolbox_tf as snn
         >>> round(snn.neurons.LeakyIntegrateAndFire(tau_m=20.0).retention, 4)
         0.9512
+        >>> snn.neurons.LeakyIntegrateAndFire(tau_m=20.0, tau_ref=2.0, v0=0.0)
+        LeakyIntegrateAndFire(v0=0.0, tau_ref=2.0, tau_m=20.0)
     """
 
     model = "leaky_integrate_and_fire"
 
     tau_m: float
+    v_rest: float = 0.0
 
     def __post_init__(self) -> None:
+        parameters.check_positive(self.tau_m, "tau_m", "a positive number of ms, or infinite")
+        parameters.check_finite(self.v_rest, "v_rest", "a finite number, in units of the threshold")
         super().__post_init__()
-        if isinstance(self.tau_m, bool) or not isinstance(self.tau_m, (int, float)) or not self.tau_m > 0:
-            raise ValueError(f"Expected `tau_m` to be a positive number of timesteps. Received: tau_m={self.tau_m!r}")
 
     @property
     def retention(self) -> float:
-        """exp(-1 / tau)."""
-        return math.exp(-1.0 / self.tau_m)
+        """exp(-dt / tau_m)."""
+        return math.exp(-self.dt / self.tau_m)
 
     @property
     def input_gain(self) -> float:
-        """Tau (1 - exp(-1 / tau))."""
-        return -self.tau_m * math.expm1(-1.0 / self.tau_m) if math.isfinite(self.tau_m) else 1.0
+        """tau_m / dt (1 - exp(-dt / tau_m))."""
+        ratio = self.tau_m / self.dt
+        return -ratio * math.expm1(-1.0 / ratio) if math.isfinite(ratio) else 1.0
 
     @property
-    def native_parameters(self) -> tuple[float, ...]:
+    def resting_charge(self) -> float:
+        """(1 - exp(-dt / tau_m)) v_rest."""
+        return (1.0 - self.retention) * self.v_rest
+
+    @property
+    def own_parameters(self) -> tuple[float, ...]:
         """Retention and input gain."""
         return self.retention, self.input_gain
 

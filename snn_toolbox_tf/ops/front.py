@@ -7,7 +7,7 @@ from typing import Any
 import tensorflow as tf
 
 from snn_toolbox_tf.foundation.argument_checks import check_one_of
-from snn_toolbox_tf.neurons import IntegrateAndFire, Neuron
+from snn_toolbox_tf.neurons import Hidden, IntegrateAndFire, Neuron
 from snn_toolbox_tf.ops import convolution, max_pool, native, reference
 from snn_toolbox_tf.ops.convolution import ConvolutionWindow, SpikeSynapse
 from snn_toolbox_tf.ops.max_pool import Window
@@ -33,6 +33,7 @@ def integrate_fire(
     spike_form: str = "float",
     return_trace: bool = False,
     surrogate_gradient: str | None = None,
+    hidden: Hidden | None = None,
 ) -> Response:
     """Steps a population through a block of timesteps, with the active implementation (see `implementation`).
 
@@ -57,9 +58,11 @@ def integrate_fire(
         return_trace: Whether v after each timestep is wanted.
         surrogate_gradient: What stands in for the derivative of a spike, one of `SURROGATE_GRADIENTS`; None: there is no
             gradient. The membrane potential of every timestep is kept for it.
+        hidden: What else the neurons kept before the block, float32 `[batch, ...]` for each of `neuron.hidden_names`
+            (synaptic currents, timesteps that are left of refractory periods, ...); None: 0.
 
     Returns:
-        A `Response`: spikes, v, counts, trace.
+        A `Response`: spikes, v, counts, trace, and what else the neurons keep.
 
     Raises:
         ValueError: For unknown names, options that do not go together, and currents that are known not to fit.
@@ -86,6 +89,7 @@ def integrate_fire(
             raise ValueError(f"Expected `counts` of shape {membrane_potential.shape}. Received: {counts.shape}")
     if neuron.signed_spikes and counts is None:
         raise ValueError("Neurons with `signed_spikes=True` need `counts`, the net number of spikes before the block.")
+    hidden = _checked_hidden(neuron, hidden, membrane_potential)
     currents = _as_currents(current, timesteps, membrane_potential)
     name = _implementation_for(membrane_potential.dtype)
     if name == "reference" or surrogate_gradient is not None or len(currents) > MAXIMAL_CURRENTS:
@@ -94,14 +98,27 @@ def integrate_fire(
         currents[:2] = [Current(reference.summed(currents[:2]))]
     run = INTEGRATE_FIRE[name]
     if surrogate_gradient is None:
-        return run(currents, membrane_potential, threshold, counts, step)
+        return run(currents, membrane_potential, threshold, counts, step, hidden)
     check_one_of(surrogate_gradient, SURROGATE_GRADIENTS, "surrogate_gradient")
     if neuron.signed_spikes or counts is not None or spike_form != "float":
         raise ValueError(
             "A surrogate gradient is for plain spikes. Expected no `signed_spikes`, no `counts` and spike_form='float'."
         )
     total = reference.summed(currents)
-    return with_surrogate_gradient(run, total, membrane_potential, threshold, step, surrogate_gradient)
+    return with_surrogate_gradient(run, total, membrane_potential, threshold, step, surrogate_gradient, hidden)
+
+
+def _checked_hidden(neuron: Neuron, hidden: Hidden | None, membrane_potential: tf.Tensor) -> Hidden:
+    """Returns what the neurons keep besides their potential, in its order; zeros if nothing is given."""
+    if hidden is None:
+        return {name: tf.zeros_like(membrane_potential) for name in neuron.hidden_names}
+    if set(hidden) != set(neuron.hidden_names):
+        raise ValueError(f"Expected `hidden` with {list(neuron.hidden_names)} for {neuron}. Received: {sorted(hidden)}")
+    tensors = {name: tf.convert_to_tensor(hidden[name], membrane_potential.dtype) for name in neuron.hidden_names}
+    for name, tensor in tensors.items():
+        if not tensor.shape.is_compatible_with(membrane_potential.shape):
+            raise ValueError(f"Expected hidden['{name}'] of shape {membrane_potential.shape}. Received: {tensor.shape}")
+    return tensors
 
 
 def _implementation_for(dtype: tf.DType) -> str:

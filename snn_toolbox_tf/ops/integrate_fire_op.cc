@@ -1,5 +1,6 @@
 // The integrate-fire-reset step as TensorFlow ops, see core/integrate_fire.h: `SnnToolbox>IntegrateFire` of given currents,
-// and `SnnToolbox>SpikeDrivenIntegrateFire`, which finds currents from spikes as well, see core/spike_driven.h.
+// and `SnnToolbox>SpikeDrivenIntegrateFire`, which finds currents from spikes as well, see core/spike_driven.h, and has
+// neurons that keep more than a membrane potential.
 
 #include <algorithm>
 #include <cstring>
@@ -23,7 +24,7 @@ constexpr char kSpikeDrivenName[] = "SnnToolbox>SpikeDrivenIntegrateFire";
 
 struct Attributes {
   int64_t timesteps = 1;
-  int number_of_currents = 0, number_of_synapses = 0;
+  int number_of_currents = 0, number_of_synapses = 0, number_of_hidden = 0;
   TF_DataType spikes_read[IntegrateFire::kMaximalCurrents] = {};
   int64_t geometries[IntegrateFire::kMaximalCurrents * kGeometrySize] = {};
   Neuron neuron;
@@ -35,6 +36,7 @@ struct Attributes {
 struct Inputs {
   Input currents[IntegrateFire::kMaximalCurrents], gains[IntegrateFire::kMaximalCurrents];
   Input membrane_potential, threshold, counts;
+  Input hidden[Neuron::kMaximalHidden];
   bool with_counts = false;
   std::vector<std::unique_ptr<PreparedConvolution>> synapses;
 };
@@ -42,13 +44,20 @@ struct Inputs {
 // Reads how many currents are given, and how many are found from spikes.
 bool read_currents_attributes(TF_OpKernelConstruction* construction, bool spike_driven, Attributes* attributes,
                               Status* status) {
-  int64_t currents = 0, synapses = 0;
+  int64_t currents = 0, synapses = 0, hidden = 0;
   TF_OpKernelConstruction_GetAttrInt64(construction, "number_of_currents", &currents, status->get());
   if (!status->ok()) return false;
   if (spike_driven) {
     TF_OpKernelConstruction_GetAttrInt64(construction, "number_of_synapses", &synapses, status->get());
     if (!status->ok()) return false;
+    TF_OpKernelConstruction_GetAttrInt64(construction, "number_of_hidden", &hidden, status->get());
+    if (!status->ok()) return false;
   }
+  if (hidden != hidden_of(attributes->neuron)) {
+    return status->fail("Neurons of these parameters keep " + std::to_string(hidden_of(attributes->neuron)) +
+                        " numbers besides their membrane potential. Received: " + std::to_string(hidden));
+  }
+  if (currents + synapses < 1) return status->fail("Expected at least one current.");
   constexpr int kMost = IntegrateFire::kMaximalCurrents;
   if (currents + synapses > kMost) {
     return status->fail("Expected at most " + std::to_string(kMost) + " currents. Received: " +
@@ -56,6 +65,7 @@ bool read_currents_attributes(TF_OpKernelConstruction* construction, bool spike_
   }
   attributes->number_of_currents = static_cast<int>(currents);
   attributes->number_of_synapses = static_cast<int>(synapses);
+  attributes->number_of_hidden = static_cast<int>(hidden);
   if (!spike_driven) return true;
   int32_t types = 0, numbers = 0, unused = 0;
   TF_OpKernelConstruction_GetAttrSize(construction, "spikes_read", &types, &unused, status->get());
@@ -117,6 +127,10 @@ void* create(TF_OpKernelConstruction* construction) {
     TF_OpKernelConstruction_Failure(construction, status.get());
   }
   return attributes;
+}
+
+int first_hidden(const Attributes& attributes) {
+  return kFirstCurrent + 2 * attributes.number_of_currents + 5 * attributes.number_of_synapses;
 }
 
 void destroy(void* attributes) { delete static_cast<Attributes*>(attributes); }
@@ -206,6 +220,21 @@ bool read_synapses(TF_OpKernelContext* context, const Attributes& attributes, co
   return true;
 }
 
+// Behind all that belongs to synapses.
+bool read_hidden(TF_OpKernelContext* context, const Attributes& attributes, const Shape& neurons, Inputs* inputs,
+                 IntegrateFire* population, Status* status) {
+  population->number_of_hidden = attributes.number_of_hidden;
+  for (int k = 0; k < attributes.number_of_hidden; ++k) {
+    Input& input = inputs->hidden[k];
+    if (!get_input(context, first_hidden(attributes) + k, "hidden", &input, status)) return false;
+    if (!(input.shape == neurons)) {
+      return status->fail("Expected `hidden` of shape " + neurons.text() + ". Received: " + input.shape.text());
+    }
+    population->hidden[k] = static_cast<const float*>(input.data);
+  }
+  return true;
+}
+
 bool read_inputs(TF_OpKernelContext* context, const Attributes& attributes, Inputs* inputs, IntegrateFire* population,
                  Status* status) {
   if (!get_input(context, kMembranePotential, "membrane_potential", &inputs->membrane_potential, status) ||
@@ -231,7 +260,8 @@ bool read_inputs(TF_OpKernelContext* context, const Attributes& attributes, Inpu
   population->membrane_potential = static_cast<const float*>(inputs->membrane_potential.data);
   population->neuron = attributes.neuron;
   if (!read_currents(context, attributes, neurons, block, inputs, population, status) ||
-      !read_synapses(context, attributes, neurons, inputs, population, status)) {
+      !read_synapses(context, attributes, neurons, inputs, population, status) ||
+      !read_hidden(context, attributes, neurons, inputs, population, status)) {
     return false;
   }
   if (!read_per_channel(inputs->threshold, "threshold", neurons, &population->threshold, status)) return false;
@@ -283,6 +313,12 @@ bool allocate_outputs(TF_OpKernelContext* context, const Attributes& attributes,
     population->counts = static_cast<const float*>(inputs.counts.data);
     population->final_counts = counts;
   }
+  for (int k = 0; k < attributes.number_of_hidden; ++k) {
+    const int given = first_hidden(attributes) + k;
+    population->final_hidden[k] =
+        static_cast<float*>(get_output(context, kFirstFinalHidden + k, neurons, &given, 1, status));
+    if (!status->ok()) return false;
+  }
   Shape trace = inputs.counts.shape;
   trace.rank = 1;
   trace.dims[0] = 0;
@@ -332,14 +368,17 @@ bool register_op() {
     TF_OpDefinitionBuilderAddInput(op, "biases: number_of_synapses * float");
     TF_OpDefinitionBuilderAddInput(op, "moved: number_of_synapses * int32");
     TF_OpDefinitionBuilderAddInput(op, "spikes_in: spikes_read");
-    TF_OpDefinitionBuilderAddAttr(op, "number_of_synapses: int >= 1");
-    TF_OpDefinitionBuilderAddAttr(op, "spikes_read: list({float, uint8})");
-    TF_OpDefinitionBuilderAddAttr(op, "geometries: list(int)");
+    TF_OpDefinitionBuilderAddInput(op, "hidden: number_of_hidden * float");
+    TF_OpDefinitionBuilderAddAttr(op, "number_of_synapses: int >= 0");
+    TF_OpDefinitionBuilderAddAttr(op, "number_of_hidden: int >= 0");
+    TF_OpDefinitionBuilderAddAttr(op, "spikes_read: list({float, uint8}) >= 0");
+    TF_OpDefinitionBuilderAddAttr(op, "geometries: list(int) >= 0");
   }
   TF_OpDefinitionBuilderAddOutput(op, "final_membrane_potential: float");
   TF_OpDefinitionBuilderAddOutput(op, "spikes: spike_type");
   TF_OpDefinitionBuilderAddOutput(op, "final_counts: float");
   TF_OpDefinitionBuilderAddOutput(op, "membrane_potentials: float");
+  if (kSpikeDriven) TF_OpDefinitionBuilderAddOutput(op, "final_hidden: number_of_hidden * float");
   TF_OpDefinitionBuilderAddAttr(op, kSpikeDriven ? "number_of_currents: int >= 0" : "number_of_currents: int >= 1");
   TF_OpDefinitionBuilderAddAttr(op, "timesteps: int >= 1");
   TF_OpDefinitionBuilderAddAttr(op, "neuron: string = 'integrate_and_fire'");

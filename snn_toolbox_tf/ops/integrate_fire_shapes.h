@@ -7,9 +7,10 @@
 
 namespace snn_toolbox {
 
-// Behind the first current stand the others, and then as many gains.
+// Behind the first current stand the others, and then as many gains. Where currents are found from spikes, hidden state is the
+// last of the inputs, and of the outputs.
 enum IntegrateFireInput { kMembranePotential, kThreshold, kCounts, kFirstCurrent };
-enum IntegrateFireOutput { kFinalMembranePotential, kSpikes, kFinalCounts, kTrace };
+enum IntegrateFireOutput { kFinalMembranePotential, kSpikes, kFinalCounts, kTrace, kFirstFinalHidden };
 
 // TensorFlow's shape function: infers what it can, and refuses what cannot fit.
 void infer_integrate_fire_shapes(TF_ShapeInferenceContext* context, TF_Status* status);

@@ -10,6 +10,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from snn_toolbox_tf.neurons import Hidden
 from snn_toolbox_tf.ops.convolution import SpikeSynapse
 from snn_toolbox_tf.ops.max_pool import Window
 from snn_toolbox_tf.ops.source_digest import source_digest
@@ -83,13 +84,14 @@ def integrate_fire(
     threshold: tf.Tensor,
     counts: tf.Tensor | None,
     step: Step,
+    hidden: Hidden,
 ) -> Response:
     """Steps a population through a block of timesteps; see `ops.integrate_fire`."""
     native = library()
     native.adopt_threads()
     given = [current for current in currents if current.synapse is None]
     found = [current for current in currents if current.synapse is not None]
-    if not found:
+    if not found and not hidden:
         given = [_for_each_sample(current, membrane_potential, step.timesteps) for current in given]
     arguments = {
         "membrane_potential": membrane_potential,
@@ -98,22 +100,24 @@ def integrate_fire(
         "currents": [current.value for current in given],
         "gains": [_or_absent(current.gain) for current in given],
         "timesteps": step.timesteps,
-        "neuron": step.neuron.model,
+        "neuron": step.neuron.native_model,
         "parameters": list(step.neuron.native_parameters),
         "reset": step.neuron.reset,
         "signed_spikes": step.neuron.signed_spikes,
         "spike_type": SPIKE_TYPES[step.spike_form],
         "trace": step.return_trace,
     }
-    if found:
+    after: list[tf.Tensor] = []
+    if found or hidden:
         synapses = [current.synapse for current in found if current.synapse is not None]
-        v, spikes, net_spikes, trace = native.ops.snn_toolbox_spike_driven_integrate_fire(
+        v, spikes, net_spikes, trace, after = native.ops.snn_toolbox_spike_driven_integrate_fire(
             synapse_gains=[_or_absent(current.gain) for current in found],
             kernels=[_or_absent(synapse.kernel) for synapse in synapses],
             biases=[_or_absent(synapse.bias) for synapse in synapses],
             moved=[_places(synapse) for synapse in synapses],
             spikes_in=[current.value for current in found],
             geometries=[number for synapse in synapses for number in geometry(synapse)],
+            hidden=list(hidden.values()),
             **arguments,
         )
     else:
@@ -127,7 +131,13 @@ def integrate_fire(
         spikes = _with_shape(spikes, [*each[:2], None if neurons is None else (neurons + 7) // 8])
     if step.return_trace:
         trace = _with_shape(trace, each)
-    return Response(spikes, v, None if counts is None else net_spikes, trace if step.return_trace else None)
+    return Response(
+        spikes,
+        v,
+        None if counts is None else net_spikes,
+        trace if step.return_trace else None,
+        {name: _with_shape(kept, membrane_potential.shape) for name, kept in zip(hidden, after, strict=True)},
+    )
 
 
 def accumulate_max_pool(current: tf.Tensor, accumulated: tf.Tensor, window: Window) -> tuple[tf.Tensor, tf.Tensor]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from snn_toolbox_tf.neurons import Neuron
+from snn_toolbox_tf.neurons import Hidden, Neuron
 from snn_toolbox_tf.ops.bits import pack_bits
 from snn_toolbox_tf.ops.step import Current, Response, Step
 
@@ -15,6 +15,7 @@ def integrate_fire(
     threshold: tf.Tensor,
     counts: tf.Tensor | None,
     step: Step,
+    hidden: Hidden,
 ) -> Response:
     """Steps a population through a block of timesteps; see `ops.integrate_fire`."""
     current = summed(currents)
@@ -22,7 +23,7 @@ def integrate_fire(
     v, net_spikes = membrane_potential, counts
     spikes, trace = [], []
     for t in range(step.timesteps):
-        spike, v = step.neuron.step(v, current if constant else current[t], threshold, net_spikes)
+        spike, v, hidden = step.neuron.step(v, current if constant else current[t], threshold, net_spikes, hidden)
         net_spikes = None if net_spikes is None else net_spikes + spike
         spikes.append(spike)
         trace.append(v)
@@ -31,7 +32,7 @@ def integrate_fire(
         "bits": lambda: pack_bits(tf.stack(spikes)),
         "counts": lambda: tf.cast(tf.add_n(spikes), tf.int32),
     }
-    return Response(forms[step.spike_form](), v, net_spikes, tf.stack(trace) if step.return_trace else None)
+    return Response(forms[step.spike_form](), v, net_spikes, tf.stack(trace) if step.return_trace else None, hidden)
 
 
 def summed(currents: Sequence[Current]) -> tf.Tensor:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from snn_toolbox_tf.foundation.argument_checks import check_one_of, check_timesteps
-from snn_toolbox_tf.neurons import IntegrateAndFire, Neuron
+from snn_toolbox_tf.neurons import Hidden, IntegrateAndFire, Neuron
 from snn_toolbox_tf.ops.convolution import SpikeSynapse
 
 #: As many as `kMaximalCurrents` in core/integrate_fire.h; more are summed in front of the step.
@@ -41,12 +41,14 @@ class Response(NamedTuple):
         membrane_potential: v after the block, float32 `[batch, ...]`.
         counts: Net number of spikes so far, float32 `[batch, ...]`, or None if none was given.
         trace: v after each timestep (after reset), float32 `[timesteps, batch, ...]`, or None.
+        hidden: What else the neurons keep after the block, float32 `[batch, ...]` by `Neuron.hidden_names`.
     """
 
     spikes: tf.Tensor
     membrane_potential: tf.Tensor
     counts: tf.Tensor | None
     trace: tf.Tensor | None
+    hidden: Hidden = {}
 
 
 @dataclasses.dataclass(frozen=True)

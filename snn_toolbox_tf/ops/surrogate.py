@@ -9,9 +9,10 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
+from snn_toolbox_tf.neurons import Charged, Hidden, Stepped
 from snn_toolbox_tf.ops.step import Current, Response, Step
 
-Forward = Callable[[Sequence[Current], tf.Tensor, tf.Tensor, tf.Tensor | None, Step], Response]
+Forward = Callable[[Sequence[Current], tf.Tensor, tf.Tensor, tf.Tensor | None, Step, Hidden], Response]
 
 #: sigma'(x) by name. All have their maximum at the threshold; the first four have the area 1, as the step's has.
 SURROGATE_GRADIENTS: dict[str, Callable[[tf.Tensor], tf.Tensor]] = {
@@ -35,6 +36,7 @@ def with_surrogate_gradient(
     threshold: tf.Tensor,
     step: Step,
     name: str,
+    hidden: Hidden,
 ) -> Response:
     """Steps a population through a block, differentiably: backpropagation through time with a surrogate.
 
@@ -44,7 +46,8 @@ def with_surrogate_gradient(
         g_u(t) = g_s(t) sigma'((u(t) - theta) / theta) / theta + g_v(t) r(t),    g_I(t) = k g_u(t),    g_v(t - 1) = d g_u(t)
 
     where r(t) = 1 with soft reset, and 1 - s(t) with hard reset, and d is the neuron's retention, k its input gain (both
-    1 without leak). The membrane potential of every timestep is kept for it.
+    1 without leak). The membrane potential of every timestep is kept for it. Neurons that keep more than a potential are
+    differentiated operation by operation, on the reference.
 
     Args:
         forward: The step, native or the reference.
@@ -53,18 +56,21 @@ def with_surrogate_gradient(
         threshold: As in `ops.integrate_fire`; it gets no gradient.
         step: How the population steps; unsigned, spikes as float.
         name: The surrogate gradient.
+        hidden: As in `ops.integrate_fire`.
 
     Returns:
         The block, with a gradient from `spikes` and `membrane_potential` to `current` and the initial membrane potential.
     """
     derivative = SURROGATE_GRADIENTS[name]
+    if not step.neuron.is_plain:
+        return _operation_by_operation(current, membrane_potential, threshold, step, derivative, hidden)
     constant = current.shape.rank == membrane_potential.shape.rank
     neuron = step.neuron
     traced = Step(step.timesteps, neuron, return_trace=True)
 
     @tf.custom_gradient
     def run(current: tf.Tensor, v: tf.Tensor) -> tuple[tuple[tf.Tensor, tf.Tensor, tf.Tensor], Callable[..., tuple]]:
-        spikes, after, _, trace = forward([Current(current)], v, threshold, None, traced)
+        spikes, after, _, trace, _ = forward([Current(current)], v, threshold, None, traced, {})
 
         def backward(g_spikes: tf.Tensor, g_v: tf.Tensor, _: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             before = tf.concat([v[tf.newaxis], tf.convert_to_tensor(trace)[:-1]], axis=0)
@@ -83,3 +89,37 @@ def with_surrogate_gradient(
 
     spikes, v, trace = run(current, membrane_potential)
     return Response(spikes, v, None, tf.stop_gradient(trace) if step.return_trace else None)
+
+
+def _operation_by_operation(
+    current: tf.Tensor,
+    v: tf.Tensor,
+    threshold: tf.Tensor,
+    step: Step,
+    derivative: Callable[[tf.Tensor], tf.Tensor],
+    hidden: Hidden,
+) -> Response:
+    """Steps neurons of any kind; only the spike's derivative is replaced, and what spikes do to the state is constant."""
+    constant = current.shape.rank == v.shape.rank
+    spikes, trace = [], []
+    for t in range(step.timesteps):
+        stepped = step.neuron.step(v, current if constant else current[t], threshold, None, hidden)
+        charged = step.neuron.charge(v, current if constant else current[t], threshold, hidden)
+        spikes.append(_with_derivative(stepped, charged, derivative))
+        v, hidden = stepped.potential, stepped.hidden
+        trace.append(v)
+    return Response(tf.stack(spikes), v, None, tf.stop_gradient(tf.stack(trace)) if step.return_trace else None, hidden)
+
+
+def _with_derivative(stepped: Stepped, charged: Charged, derivative: Callable[[tf.Tensor], tf.Tensor]) -> tf.Tensor:
+    """Returns spikes whose derivative by the potential is the surrogate; 0 for neurons that are not able to fire."""
+
+    @tf.custom_gradient
+    def attach(potential: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
+        def backward(gradient: tf.Tensor) -> tf.Tensor:
+            slope = derivative((potential - charged.threshold) / charged.threshold) / charged.threshold
+            return gradient * (slope if charged.able is None else tf.where(charged.able, slope, 0.0))
+
+        return tf.identity(stepped.spikes), backward
+
+    return attach(charged.potential)

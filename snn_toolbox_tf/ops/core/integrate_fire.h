@@ -14,17 +14,19 @@
 
 namespace snn_toolbox {
 
-enum class NeuronModel { kIntegrateAndFire, kLeakyIntegrateAndFire };
+enum class NeuronModel { kIntegrateAndFire, kLeakyIntegrateAndFire, kWithHiddenState };
 enum class Reset { kSubtract, kZero };
 
 // What the neurons of a population do in a timestep; neuron_models.h says it.
 struct Neuron {
-  static constexpr int kMaximalParameters = 4;
+  static constexpr int kMaximalParameters = 12;
   NeuronModel model = NeuronModel::kIntegrateAndFire;
   Reset reset = Reset::kSubtract;
   // Fire -1 where the membrane potential is negative and more spikes were emitted than taken back; needs counts.
   bool signed_spikes = false;
   float parameters[kMaximalParameters] = {};
+  // What a neuron keeps besides its membrane potential, in numbers; what they are is the model's.
+  static constexpr int kMaximalHidden = 4;
 };
 
 // Values per channel: neuron i has values[(i / inner) % channels].
@@ -68,7 +70,10 @@ struct IntegrateFire {
   PerChannel threshold;
 
   Neuron neuron;
+  const float* hidden[Neuron::kMaximalHidden] = {};  // [neurons] each
+  int number_of_hidden = 0;
 
+  float* final_hidden[Neuron::kMaximalHidden] = {};
   float* final_membrane_potential = nullptr;  // [neurons]
   float* spikes = nullptr;                    // [timesteps, neurons], 0 or 1 (or -1)
   // [timesteps, samples, bytes_per_sample()]: spike j of a sample is bit j % 8 of its byte j / 8.

@@ -16,8 +16,10 @@
 namespace snn_toolbox {
 namespace {
 
-// Vectors that a tile of neurons takes: so many streams of membrane potentials stay in registers over all timesteps.
-constexpr int kTileVectors = 4;
+// Vectors that a tile of neurons takes: so many streams of membrane potentials stay in registers over all timesteps, and half
+// as many where there is more to keep.
+template <typename Model>
+constexpr int kTileVectors = Model::kHidden ? 2 : 4;
 
 SNN_TOOLBOX_INLINE void store_integers(int32_t* to, const FloatVector& value) {
   store(to, __builtin_convertvector(value, IntVector));
@@ -123,6 +125,7 @@ SNN_TOOLBOX_INLINE void tile(const IntegrateFire& p, const Model& model, int64_t
   const float* counts = begin == 0 ? p.counts : p.final_counts;
   const Value zero = {};
   Value v[kCount], threshold[kCount], net_spikes[kCount], emitted[kCount];
+  Value hidden[kCount][Model::kHidden + 1];  // no array is empty
   Gains<Value, kCount> gains;
   for (int j = 0; j < kCount; ++j) {
     const int64_t at = i + j * kWidth;
@@ -130,6 +133,7 @@ SNN_TOOLBOX_INLINE void tile(const IntegrateFire& p, const Model& model, int64_t
     threshold[j] = spread(p.threshold, at, zero);
     net_spikes[j] = counts ? load<Value>(counts + at) : zero;
     emitted[j] = begin == 0 || !p.block_counts ? zero : load_integers(p.block_counts + at, zero);
+    for (int k = 0; k < Model::kHidden; ++k) hidden[j][k] = load<Value>((begin == 0 ? p.hidden[k] : p.final_hidden[k]) + at);
     for (int k = 0; !kPlain && k < p.number_of_currents; ++k) {
       if (p.currents[k].gain.values) gains.values[k][j] = spread(p.currents[k].gain, at, zero);
     }
@@ -139,7 +143,7 @@ SNN_TOOLBOX_INLINE void tile(const IntegrateFire& p, const Model& model, int64_t
     for (int j = 0; j < kCount; ++j) {
       const int64_t at = t * p.neurons() + i + j * kWidth;
       const Value current = summed_current<kPlain>(p, gains, t, i, j);
-      const Value spike = model.step(current, threshold[j], net_spikes[j], v[j]);
+      const Value spike = model.step(current, threshold[j], net_spikes[j], v[j], hidden[j]);
       net_spikes[j] = net_spikes[j] + spike;
       emitted[j] = emitted[j] + spike;
       if (p.spikes) store(p.spikes + at, spike);
@@ -150,6 +154,7 @@ SNN_TOOLBOX_INLINE void tile(const IntegrateFire& p, const Model& model, int64_t
   for (int j = 0; j < kCount; ++j) {
     const int64_t at = i + j * kWidth;
     store(p.final_membrane_potential + at, v[j]);
+    for (int k = 0; k < Model::kHidden; ++k) store(p.final_hidden[k] + at, hidden[j][k]);
     if (p.final_counts) store(p.final_counts + at, net_spikes[j]);
     if (p.block_counts) store_integers(p.block_counts + at, emitted[j]);
   }
@@ -167,8 +172,9 @@ void run_tiles(const IntegrateFire& p, const Model& model, int64_t begin, int64_
     for (int64_t t = 0; t < p.timesteps; t += kTimesteps) {
       const int64_t until = t + kTimesteps < p.timesteps ? t + kTimesteps : p.timesteps;
       int64_t i = first;
-      for (; i + kTileVectors * kLanes <= last; i += kTileVectors * kLanes) {
-        tile<Model, kPlain, FloatVector, kTileVectors>(p, model, i, t, until);
+      constexpr int kCount = kTileVectors<Model>;
+      for (; i + kCount * kLanes <= last; i += kCount * kLanes) {
+        tile<Model, kPlain, FloatVector, kCount>(p, model, i, t, until);
       }
       for (; i + kLanes <= last; i += kLanes) tile<Model, kPlain, FloatVector, 1>(p, model, i, t, until);
       for (; i < last; ++i) tile<Model, kPlain, float, 1>(p, model, i, t, until);

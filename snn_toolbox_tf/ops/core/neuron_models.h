@@ -1,8 +1,9 @@
 // What one neuron does in one timestep, for one float or for a vector of them (a comparison of vectors gives a mask, and
 // ?: selects by it).
 //
-// A further neuron model is one struct that says how the membrane takes up a current, its name in `find_model`, and its
-// line in `with_model`. snn_toolbox_tf/neurons says the same in Python.
+// A further plain neuron model is one struct that says how the membrane takes up a current, its name in `find_model`, and its
+// line in `with_model`. Whatever keeps more than a membrane potential is `NeuronWithHiddenState`. snn_toolbox_tf/neurons says
+// the same in Python.
 
 #ifndef SNN_TOOLBOX_TF_OPS_CORE_NEURON_MODELS_H_
 #define SNN_TOOLBOX_TF_OPS_CORE_NEURON_MODELS_H_
@@ -39,11 +40,13 @@ struct LeakyMembrane {
 // mind: the bound is 0). `net_spikes` is what the neuron has emitted less what it took back.
 template <typename Membrane, Reset kReset, bool kSigned>
 struct SpikingNeuron {
+  static constexpr int kHidden = 0;
   Membrane membrane;
   explicit SNN_TOOLBOX_INLINE SpikingNeuron(const float* parameters) : membrane(parameters) {}
 
   template <typename Value>
-  SNN_TOOLBOX_INLINE Value step(const Value& current, const Value& threshold, const Value& net_spikes, Value& v) const {
+  SNN_TOOLBOX_INLINE Value step(const Value& current, const Value& threshold, const Value& net_spikes, Value& v,
+                                Value*) const {
     const Value zero = {}, one = zero + 1.0f;
     v = membrane.integrate(v, current);
     const auto fired = v >= threshold;
@@ -62,10 +65,66 @@ struct SpikingNeuron {
   }
 };
 
+// Any membrane, behind a synaptic filter of kStages exponentials in a row, with a refractory period and a threshold that
+// rises with each spike; see `Neuron` in Python. `hidden` holds the synaptic current, that of the filter in front of it, the
+// timesteps that are left of the refractory period, and the threshold's rise: those that there are, in this order.
+template <int kStages, bool kRefractory, bool kAdapting>
+struct NeuronWithHiddenState {
+  static constexpr int kHidden = kStages + kRefractory + kAdapting;
+  float retention, gain, resting_charge, reset_potential, kept, passed, refractory_timesteps, rise, threshold_retention;
+  bool input_is_lost, subtracts;
+
+  explicit SNN_TOOLBOX_INLINE NeuronWithHiddenState(const Neuron& neuron)
+      : retention(neuron.parameters[0]),
+        gain(neuron.parameters[1]),
+        resting_charge(neuron.parameters[2]),
+        reset_potential(neuron.parameters[3]),
+        kept(neuron.parameters[5]),
+        passed(neuron.parameters[6]),
+        refractory_timesteps(neuron.parameters[7]),
+        rise(neuron.parameters[9]),
+        threshold_retention(neuron.parameters[10]),
+        input_is_lost(neuron.parameters[8] != 0.0f),
+        subtracts(neuron.reset == Reset::kSubtract) {}
+
+  template <typename Value>
+  SNN_TOOLBOX_INLINE Value step(const Value& current, const Value& threshold, const Value&, Value& v,
+                                Value* hidden) const {
+    const Value zero = {}, one = zero + 1.0f;
+    Value taken_up = current, limit = threshold;
+    for (int stage = kStages - 1; stage >= 0; --stage) {
+      taken_up = hidden[stage] = hidden[stage] * kept + taken_up * passed;
+    }
+    Value after = v * retention + taken_up * gain;
+    after = after + threshold * resting_charge;
+    Value able = one;
+    if constexpr (kRefractory) {
+      Value& left = hidden[kStages];
+      able = left <= zero ? one : zero;
+      if (input_is_lost) after = able > zero ? after : v;
+      left = left > one ? left - one : zero;
+    }
+    if constexpr (kAdapting) {
+      Value& raised = hidden[kStages + kRefractory];
+      raised = raised * threshold_retention;
+      limit = threshold + threshold * raised;
+    }
+    const auto fired = (after >= limit) & (able > zero);
+    v = fired ? (subtracts ? after - limit : threshold * reset_potential) : after;
+    if constexpr (kRefractory) hidden[kStages] = fired ? zero + refractory_timesteps : hidden[kStages];
+    if constexpr (kAdapting) {
+      Value& raised = hidden[kStages + kRefractory];
+      raised = fired ? raised + rise : raised;
+    }
+    return fired ? one : zero;
+  }
+};
+
 // Finds a model by its name in Python; false if there is none.
 SNN_TOOLBOX_INLINE bool find_model(const char* name, NeuronModel* model) {
   if (std::strcmp(name, "integrate_and_fire") == 0) return *model = NeuronModel::kIntegrateAndFire, true;
   if (std::strcmp(name, "leaky_integrate_and_fire") == 0) return *model = NeuronModel::kLeakyIntegrateAndFire, true;
+  if (std::strcmp(name, "integrate_and_fire_with_hidden_state") == 0) return *model = NeuronModel::kWithHiddenState, true;
   return false;
 }
 
@@ -80,6 +139,28 @@ SNN_TOOLBOX_INLINE void with_membrane(const Neuron& neuron, const Function& func
   return function(SpikingNeuron<Membrane, Reset::kZero, false>(parameters));
 }
 
+template <int kStages, typename Function>
+SNN_TOOLBOX_INLINE void with_stages(const Neuron& neuron, const Function& function) {
+  const bool refractory = neuron.parameters[7] > 0.0f, adapting = neuron.parameters[9] > 0.0f;
+  if (refractory && adapting) return function(NeuronWithHiddenState<kStages, true, true>(neuron));
+  if (refractory) return function(NeuronWithHiddenState<kStages, true, false>(neuron));
+  if (adapting) return function(NeuronWithHiddenState<kStages, false, true>(neuron));
+  return function(NeuronWithHiddenState<kStages, false, false>(neuron));
+}
+
+template <typename Function>
+SNN_TOOLBOX_INLINE void with_hidden_state(const Neuron& neuron, const Function& function) {
+  if (neuron.parameters[4] == 2.0f) return with_stages<2>(neuron, function);
+  if (neuron.parameters[4] == 1.0f) return with_stages<1>(neuron, function);
+  return with_stages<0>(neuron, function);
+}
+
+// How many numbers of hidden state a population's neurons keep.
+SNN_TOOLBOX_INLINE int hidden_of(const Neuron& neuron) {
+  if (neuron.model != NeuronModel::kWithHiddenState) return 0;
+  return static_cast<int>(neuron.parameters[4]) + (neuron.parameters[7] > 0.0f) + (neuron.parameters[9] > 0.0f);
+}
+
 // Calls `function` with an object of the model that a population asks for.
 template <typename Function>
 SNN_TOOLBOX_INLINE void with_model(const Neuron& neuron, const Function& function) {
@@ -88,6 +169,8 @@ SNN_TOOLBOX_INLINE void with_model(const Neuron& neuron, const Function& functio
       return with_membrane<PerfectMembrane>(neuron, function);
     case NeuronModel::kLeakyIntegrateAndFire:
       return with_membrane<LeakyMembrane>(neuron, function);
+    case NeuronModel::kWithHiddenState:
+      return with_hidden_state(neuron, function);
   }
 }
 

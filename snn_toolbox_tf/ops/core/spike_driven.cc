@@ -45,6 +45,7 @@ IntegrateFire from_timestep(IntegrateFire p, int64_t t, int64_t timesteps) {
   if (t == 0) return p;
   p.membrane_potential = p.final_membrane_potential;
   p.counts = p.final_counts;
+  for (int k = 0; k < p.number_of_hidden; ++k) p.hidden[k] = p.final_hidden[k];
   if (p.spikes) p.spikes += t * p.neurons();
   if (p.trace) p.trace += t * p.neurons();
   if (p.bits) p.bits += t * p.samples * p.bytes_per_sample();

@@ -26,10 +26,12 @@ void step_neurons(const IntegrateFire& p, const Model& model, int64_t begin, int
     const float threshold = p.threshold.at(i);
     float v = p.membrane_potential[i];
     float net_spikes = p.counts ? p.counts[i] : 0.0f;
+    float hidden[Neuron::kMaximalHidden] = {};
+    for (int k = 0; k < Model::kHidden; ++k) hidden[k] = p.hidden[k][i];
     int32_t emitted = 0;
     for (int64_t t = 0; t < p.timesteps; ++t) {
       const int64_t at = t * p.neurons() + i;
-      const float spike = model.step(summed_current(p, t, i), threshold, net_spikes, v);
+      const float spike = model.step(summed_current(p, t, i), threshold, net_spikes, v, hidden);
       emitted += static_cast<int32_t>(spike);
       net_spikes += spike;
       if (p.spikes) p.spikes[at] = spike;
@@ -41,6 +43,7 @@ void step_neurons(const IntegrateFire& p, const Model& model, int64_t begin, int
       }
     }
     p.final_membrane_potential[i] = v;
+    for (int k = 0; k < Model::kHidden; ++k) p.final_hidden[k][i] = hidden[k];
     if (p.final_counts) p.final_counts[i] = net_spikes;
     if (p.block_counts) p.block_counts[i] = emitted;
   }
