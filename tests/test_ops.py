@@ -56,8 +56,10 @@ def assert_variants_equal_the_reference(*args, **kwargs):
 
 
 def assert_same(actual, expected):
-    for name in ops.Response._fields:
-        ours, theirs = getattr(actual, name), getattr(expected, name)
+    pairs = {name: (getattr(actual, name), getattr(expected, name)) for name in ops.Response._fields if name != "hidden"}
+    assert list(actual.hidden) == list(expected.hidden)
+    pairs |= {name: (actual.hidden[name], expected.hidden[name]) for name in expected.hidden}
+    for name, (ours, theirs) in pairs.items():
         assert (ours is None) == (theirs is None), name
         if ours is not None:
             assert ours.dtype == theirs.dtype
@@ -245,7 +247,11 @@ def call(**changed):
         ({"timesteps": 0}, "minimum 1"),
         ({"reset": "hard"}, '"hard" is not in the list of allowed values'),
         ({"neuron": "izhikevich"}, "has no neuron model 'izhikevich'"),
-        ({"parameters": [1.0] * 5}, "Expected at most 4 parameters of a neuron. Received: 5"),
+        ({"parameters": [1.0] * 13}, "Expected at most 12 parameters of a neuron. Received: 13"),
+        (
+            {"neuron": "integrate_and_fire_with_hidden_state", "parameters": [1.0, 1, 0, 0, 0, 0, 1, 2, 0, 0, 1]},
+            "Neurons of these parameters keep 1 numbers besides their membrane potential. Received: 0",
+        ),
         ({"timesteps": 2**62}, "4611686018427387904 of [2,6] neurons do not fit into any memory"),
     ],
 )

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from snn_toolbox_tf import ops
 from snn_toolbox_tf.foundation.argument_checks import check_one_of
-from snn_toolbox_tf.neurons import IntegrateAndFire, Neuron, neuron_from_config
+from snn_toolbox_tf.neurons import Hidden, IntegrateAndFire, Neuron, neuron_from_config
 
 SPIKE_HEIGHTS = ("unit", "threshold")
 
@@ -38,8 +38,9 @@ class SpikingNeurons(keras.layers.Layer):
 
     Call arguments:
         current: Input current of one timestep, `[batch, ...]`.
-        state: Membrane potential `[batch, ...]`, or a list that holds it; omitted, it is the initial state (or, with
-            `stateful=True`, the one that the last call left).
+        state: Membrane potential `[batch, ...]`, or a list that holds it, and behind it a tensor of the same shape for each
+            of `neuron.hidden_names`, if there are any; omitted, it is the initial state (or, with `stateful=True`, the one
+            that the last call left).
 
     Returns:
         `(spikes, state)`, `state` in the form in which it came; with `stateful=True` and no `state`, the spikes only.
@@ -98,7 +99,7 @@ class SpikingNeurons(keras.layers.Layer):
         # XLA's CPU version of the step is several times slower, and refuses custom ops.
         self.supports_jit = False
         # One variable a batch size, because a traced function keeps using the one that it was traced with.
-        self._kept: dict[str, tf.Variable] = {}
+        self._kept: dict[str, list[tf.Variable]] = {}
         self._kept_batch_size: int | None = None
 
     def build(self, current_shape: tuple[int | None, ...]) -> None:
@@ -130,27 +131,38 @@ class SpikingNeurons(keras.layers.Layer):
 
     @property
     def state_size(self) -> Any:
-        """Shape of the membrane potential of one sample, as `keras.layers.RNN` asks for it."""
-        if not self.built:
-            # `RNN` asks before it builds its cell, to learn whether there is one state: any integer says yes.
-            return 1
-        return self._shape[0] if len(self._shape) == 1 else self._shape
+        """Shape of the membrane potential of one sample, as `keras.layers.RNN` asks for it; a list if more is kept."""
+        hidden = len(self.neuron.hidden_names)
+        return [self.output_size] * (1 + hidden) if hidden else self.output_size
 
     @property
     def output_size(self) -> Any:
         """Shape of the spikes of one sample, as `keras.layers.RNN` asks for it."""
-        return self.state_size
+        if not self.built:
+            # `RNN` asks before it builds its cell, to learn how many states there are: any integer does.
+            return 1
+        return self._shape[0] if len(self._shape) == 1 else self._shape
 
-    def get_initial_state(self, batch_size: Any = None, input_shape: tuple[int | None, ...] | None = None) -> tf.Tensor:
-        """Returns the membrane potential before the first timestep: `initial_potential`, or `v0`, times the threshold.
+    def get_initial_state(self, batch_size: Any = None, input_shape: tuple[int | None, ...] | None = None) -> Any:
+        """Returns the state before the first timestep.
+
+        The membrane potential is `initial_potential`, or `v0`, times the threshold; whatever else neurons keep is 0.
 
         Args:
             batch_size: Number of samples, an integer or a scalar tensor.
             input_shape: Shape of the current with its batch axis; needed only before the layer is built.
 
         Returns:
-            A tensor `[batch_size, ...]`.
+            The membrane potential, `[batch_size, ...]`; of neurons that keep more, a list of it and of that.
         """
+        potential = self.get_initial_potential(batch_size, input_shape)
+        hidden = [tf.zeros_like(potential) for _ in self.neuron.hidden_names]
+        return [potential, *hidden] if hidden else potential
+
+    def get_initial_potential(
+        self, batch_size: Any = None, input_shape: tuple[int | None, ...] | None = None
+    ) -> tf.Tensor:
+        """Returns the membrane potential before the first timestep, `[batch_size, ...]`; see `get_initial_state`."""
         if not self.built:
             if input_shape is None:
                 raise ValueError(
@@ -168,10 +180,26 @@ class SpikingNeurons(keras.layers.Layer):
         if state is None:
             state = self.get_initial_state(tf.shape(current)[0])
         packed = isinstance(state, (list, tuple))
+        potential, *hidden = state if packed else [state]
+        spikes, after = self._one_timestep(current, potential, hidden)
+        return spikes, after if packed else after[0]
+
+    def _one_timestep(self, current: Any, potential: Any, hidden: Any) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        """Returns the spikes, and the membrane potential with whatever else the neurons keep."""
+        names = self.neuron.hidden_names
+        if len(hidden) != len(names):
+            raise ValueError(
+                f"Layer '{self.name}' keeps the membrane potential and {list(names)}. Expected a list of {1 + len(names)} "
+                f"tensors as `state`, such as `get_initial_state` returns. Received: {1 + len(hidden)}"
+            )
         block = self.integrate(
-            current, state[0] if packed else state, timesteps=1, surrogate_gradient=self.surrogate_gradient
+            current,
+            potential,
+            timesteps=1,
+            hidden=dict(zip(names, hidden, strict=True)),
+            surrogate_gradient=self.surrogate_gradient,
         )
-        return block.spikes[0], [block.membrane_potential] if packed else block.membrane_potential
+        return block.spikes[0], [block.membrane_potential, *(block.hidden[name] for name in names)]
 
     def integrate(
         self,
@@ -185,6 +213,7 @@ class SpikingNeurons(keras.layers.Layer):
         spike_form: str = "float",
         return_trace: bool = False,
         surrogate_gradient: str | None = None,
+        hidden: Hidden | None = None,
     ) -> ops.Response:
         """Runs a block of timesteps.
 
@@ -198,9 +227,11 @@ class SpikingNeurons(keras.layers.Layer):
             spike_form: "float", or, step by step, "bits" of spikes whose height is 1, see `ops.Response`.
             return_trace: Whether v after each timestep is wanted.
             surrogate_gradient: Name of the gradient that spikes shall have, or None; costs memory for all timesteps.
+            hidden: What else the neurons keep, `[batch, ...]` by `neuron.hidden_names`; None: 0.
 
         Returns:
-            An `ops.Response`: spikes `[timesteps, batch, ...]`, v after the block, counts, and v after each timestep.
+            An `ops.Response`: spikes `[timesteps, batch, ...]`, v after the block, counts, v after each timestep, and what
+            else the neurons keep.
         """
         threshold = tf.constant(self._broadcast_threshold, dtype=self.compute_dtype)
         if tf.is_tensor(current):
@@ -222,6 +253,7 @@ class SpikingNeurons(keras.layers.Layer):
                 spike_form=spike_form,
                 return_trace=return_trace,
                 surrogate_gradient=surrogate_gradient,
+                hidden=hidden,
             )
         if self.spike_height == "threshold":
             block = block._replace(spikes=block.spikes * threshold)
@@ -229,8 +261,9 @@ class SpikingNeurons(keras.layers.Layer):
 
     def reset_state(self) -> None:
         """Returns to the initial state; the next call may have another batch size."""
-        for variable in self._kept.values():
-            variable.assign(self.get_initial_state(variable.shape[0]))
+        for variables in self._kept.values():
+            for variable, initial in zip(variables, self._initial_states(variables[0].shape[0]), strict=True):
+                variable.assign(initial)
         self._kept_batch_size = None
 
     def _call_stateful(self, current: Any) -> tf.Tensor:
@@ -249,17 +282,23 @@ class SpikingNeurons(keras.layers.Layer):
         key = f"batch_{batch_size}"
         if key not in self._kept:
             with tf.init_scope():
-                self._kept[key] = tf.Variable(self.get_initial_state(batch_size), trainable=False)
-        before = tf.convert_to_tensor(self._kept[key])
-        block = self.integrate(current, before, timesteps=1, surrogate_gradient=self.surrogate_gradient)
-        self._kept[key].assign(block.membrane_potential)
-        return block.spikes[0]
+                self._kept[key] = [tf.Variable(state, trainable=False) for state in self._initial_states(batch_size)]
+        potential, *hidden = [tf.convert_to_tensor(variable) for variable in self._kept[key]]
+        spikes, after = self._one_timestep(current, potential, hidden)
+        for variable, tensor in zip(self._kept[key], after, strict=True):
+            variable.assign(tensor)
+        return spikes
+
+    def _initial_states(self, batch_size: Any) -> list[tf.Tensor]:
+        state = self.get_initial_state(batch_size)
+        return state if isinstance(state, list) else [state]
 
     def compute_output_shape(self, current_shape: Any, state_shape: Any = None) -> Any:
         """Returns the shape of the spikes, and of the state if it is returned."""
         if self.stateful and state_shape is None:
             return current_shape
-        return current_shape, state_shape or current_shape
+        hidden = len(self.neuron.hidden_names)
+        return current_shape, state_shape or ([current_shape] * (1 + hidden) if hidden else current_shape)
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""

@@ -273,7 +273,9 @@ class Neuron(abc.ABC):
         if "refractory" in after:
             after["refractory"] = tf.where(fired, float(self.refractory_timesteps), after["refractory"])
         if "threshold_rise" in after:
-            after["threshold_rise"] = tf.where(fired, after["threshold_rise"] + self.adaptation, after["threshold_rise"])
+            after["threshold_rise"] = tf.where(
+                fired, after["threshold_rise"] + self.adaptation, after["threshold_rise"]
+            )
         return after
 
     def counts(self, total: tf.Tensor, timesteps: int) -> tf.Tensor:

@@ -9,7 +9,7 @@ from snn_toolbox_tf.graph import Population
 from snn_toolbox_tf.layers import SpikingNeurons
 from snn_toolbox_tf.ops import Current, Response
 from snn_toolbox_tf.simulation.block import Block, BlockOptions, Element, NodeState, Outcome, zeros
-from snn_toolbox_tf.simulation.settling import timed_current, wait_then_step
+from snn_toolbox_tf.simulation.settling import Membranes, timed_current, wait_then_step
 from snn_toolbox_tf.simulation.signal import Signal, by_timestep, merged
 
 
@@ -31,9 +31,11 @@ class PopulationElement(Element):
         self.recordable = {"spikes": (self._spike_dtype, node.shape), "membrane_potential": (tf.float32, node.shape)}
 
     def initial_state(self, batch_size: tf.Tensor, options: BlockOptions) -> NodeState:
-        """The neuron's initial potential; no spikes yet."""
-        potential = tf.ensure_shape(self._layer.get_initial_state(batch_size), [None, *self._node.shape])
+        """The neuron's initial potential; no spikes yet, and nothing else that it keeps."""
+        potential = tf.ensure_shape(self._layer.get_initial_potential(batch_size), [None, *self._node.shape])
         state = {"membrane_potential": potential}
+        for name in self._node.neuron.hidden_names:
+            state[name] = tf.zeros_like(potential)
         if options.count or self._node.neuron.signed_spikes:
             state["spike_count"] = zeros(batch_size, self._node.shape, tf.float32)
         return state
@@ -45,7 +47,7 @@ class PopulationElement(Element):
             signal = Signal.of_bits(merged(stepped.spikes), self._node.shape)
         else:
             signal = Signal.of(merged(stepped.spikes), constant=False)
-        after = {"membrane_potential": stepped.membrane_potential}
+        after = {"membrane_potential": stepped.membrane_potential, **stepped.hidden}
         if stepped.counts is not None:
             after["spike_count"] = stepped.counts
         recorded = {}
@@ -87,33 +89,35 @@ class PopulationElement(Element):
         shape = self._node.shape
         found = [ops.given_current(current, block.timesteps, shape) for current in currents]
 
-        def step(currents: Sequence[Current], potential: tf.Tensor, counts: tf.Tensor | None, steps: int) -> Response:
-            return self._step(currents, potential, counts, steps, block, "float")
+        def step(currents: Sequence[Current], before: Membranes, steps: int) -> Response:
+            return self._step(currents, before, steps, block, "float")
 
-        potential, counts = state["membrane_potential"], state.get("spike_count")
-        response = wait_then_step(self._node, step, found, potential, counts, block)
+        response = wait_then_step(self._node, step, found, self._membranes(state), block)
         if self._spike_form == "bits":
             response = response._replace(spikes=ops.pack_bits(response.spikes))
         return response
 
     def _settled(self, currents: list[Current], state: NodeState, block: Block) -> Response:
-        potential, counts = state["membrane_potential"], state.get("spike_count")
-        return self._step(currents, potential, counts, block.timesteps, block, self._spike_form)
+        return self._step(currents, self._membranes(state), block.timesteps, block, self._spike_form)
+
+    def _membranes(self, state: NodeState) -> Membranes:
+        hidden = {name: state[name] for name in self._node.neuron.hidden_names}
+        return Membranes(state["membrane_potential"], state.get("spike_count"), hidden)
 
     def _step(
         self,
         currents: Sequence[Current],
-        potential: tf.Tensor,
-        counts: tf.Tensor | None,
+        before: Membranes,
         timesteps: int,
         block: Block,
         spike_form: str,
     ) -> Response:
         return self._layer.integrate(
             currents,
-            potential,
+            before.potential,
             timesteps=timesteps,
-            counts=counts,
+            counts=before.counts,
+            hidden=before.hidden,
             schedule=block.options.schedule,
             start=self._node.start,
             spike_form=spike_form,

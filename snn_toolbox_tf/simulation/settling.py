@@ -1,16 +1,34 @@
 """The first timesteps of a population that waits for its input to settle, or has a current of its own for them."""
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
 from snn_toolbox_tf.graph import Population
+from snn_toolbox_tf.neurons import Hidden
 from snn_toolbox_tf.ops import Current, Response
 from snn_toolbox_tf.ops.reference import summed
 from snn_toolbox_tf.simulation.block import Block, spread
 
-#: Steps the population: currents, membrane potential and counts before, and a number of timesteps.
-Step = Callable[[Sequence[Current], tf.Tensor, tf.Tensor | None, int], Response]
+
+class Membranes(NamedTuple):
+    """What a population keeps.
+
+    Attributes:
+        potential: Its membrane potential, `[batch, ...]`.
+        counts: Its number of spikes so far, likewise, or None.
+        hidden: What else its neurons keep, likewise, by name.
+    """
+
+    potential: tf.Tensor
+    counts: tf.Tensor | None
+    hidden: Hidden
+
+
+#: Steps the population: currents, what it keeps, and a number of timesteps.
+Step = Callable[[Sequence[Current], Membranes, int], Response]
 
 
 def timed_current(node: Population, block: Block) -> Current:
@@ -29,8 +47,7 @@ def wait_then_step(
     node: Population,
     step: Step,
     currents: Sequence[Current],
-    potential: tf.Tensor,
-    counts: tf.Tensor | None,
+    before: Membranes,
     block: Block,
 ) -> Response:
     """Steps a population through a block in which it only integrates before timestep `node.start`.
@@ -39,16 +56,15 @@ def wait_then_step(
         node: The population.
         step: What steps it.
         currents: Its currents, each `[timesteps, batch, ...]` (or 1 for the batch), or `[batch, ...]` if it is constant.
-        potential: Its membrane potential before the block, `[batch, ...]`.
-        counts: Its number of spikes before the block, likewise, or None.
+        before: What it keeps before the block.
         block: The block. Of one that is the whole run, the first timestep is known while tracing.
 
     Returns:
         The response, which has a trace whether it is wanted or not.
     """
     # No block waits longer; behind these timesteps, all can be stepped at once.
-    head, rank = min(node.start, block.timesteps), potential.shape.rank
-    each = tf.concat([[block.timesteps], tf.shape(potential)], axis=0)
+    head, rank = min(node.start, block.timesteps), before.potential.shape.rank
+    each = tf.concat([[block.timesteps], tf.shape(before.potential)], axis=0)
     places = spread(block.places(), rank)
     currents = [
         current._replace(value=tf.broadcast_to(current.value, each)) if current.value.shape.rank != rank else current
@@ -57,23 +73,36 @@ def wait_then_step(
     spikes, trace = [], []
     for offset in range(head):
         now = [Current(_at(current.value, offset, rank), current.gain) for current in currents]
-        waiting, fired = node.neuron.integrate(potential, summed(now)), tf.zeros_like(potential)
+        fired, after = _waiting(node, now, before)
         if not block.options.one_block:
+            stepped = step(now, before, 1)
+            alternative = Membranes(stepped.membrane_potential, stepped.counts, stepped.hidden)
             waits = places[offset] < node.start
-            stepped = step(now, potential, counts, 1)
-            waiting = tf.where(waits, waiting, stepped.membrane_potential)
             fired = tf.where(waits, fired, stepped.spikes[0])
-            counts = None if counts is None else tf.where(waits, counts, stepped.counts)
-        potential = waiting
+            after = _chosen(waits, after, alternative)
+        before = after
         spikes.append(fired)
-        trace.append(potential)
-    response = Response(tf.stack(spikes), potential, counts, tf.stack(trace))
+        trace.append(before.potential)
+    response = Response(tf.stack(spikes), before.potential, before.counts, tf.stack(trace), before.hidden)
     if head == block.timesteps:
         return response
     rest = [Current(_from(current.value, head, rank), current.gain) for current in currents]
-    after = step(rest, potential, counts, block.timesteps - head)
-    traces = None if after.trace is None else tf.concat([response.trace, after.trace], axis=0)
-    return after._replace(spikes=tf.concat([response.spikes, after.spikes], axis=0), trace=traces)
+    last = step(rest, before, block.timesteps - head)
+    traces = None if last.trace is None else tf.concat([response.trace, last.trace], axis=0)
+    return last._replace(spikes=tf.concat([response.spikes, last.spikes], axis=0), trace=traces)
+
+
+def _waiting(node: Population, currents: Sequence[Current], before: Membranes) -> tuple[tf.Tensor, Membranes]:
+    """Returns no spikes, and what a population keeps that has only integrated."""
+    threshold = tf.constant(node.threshold[np.newaxis], before.potential.dtype)
+    charged = node.neuron.charge(before.potential, summed(currents), threshold, before.hidden)
+    return tf.zeros_like(before.potential), Membranes(charged.potential, before.counts, charged.hidden)
+
+
+def _chosen(where: tf.Tensor, first: Membranes, second: Membranes) -> Membranes:
+    counts = None if first.counts is None else tf.where(where, first.counts, second.counts)
+    hidden = {name: tf.where(where, kept, second.hidden[name]) for name, kept in first.hidden.items()}
+    return Membranes(tf.where(where, first.potential, second.potential), counts, hidden)
 
 
 def _at(value: tf.Tensor, offset: int, rank: int | None) -> tf.Tensor:

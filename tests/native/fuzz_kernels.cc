@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "neuron_models.h"
 #include "spike_driven.h"
 #include "thread_pool.h"
 #include "variants.h"
@@ -83,7 +84,10 @@ void compare(const char* variant, const char* what, Array<T>& actual, Array<T>& 
 struct Outputs {
   explicit Outputs(const IntegrateFire& p)
       : v(p.neurons()), spikes(p.timesteps * p.neurons()), trace(p.timesteps * p.neurons()), counts(p.neurons()),
-        block_counts(p.neurons()), bits(p.timesteps * p.samples * p.bytes_per_sample()) {}
+        block_counts(p.neurons()), bits(p.timesteps * p.samples * p.bytes_per_sample()) {
+    for (int k = 0; k < p.number_of_hidden; ++k) hidden.emplace_back(new Array<float>(p.neurons()));
+  }
+  std::vector<std::unique_ptr<Array<float>>> hidden;
   Array<float> v, spikes, trace, counts;
   Array<int32_t> block_counts;
   Array<uint8_t> bits;
@@ -98,6 +102,18 @@ PerChannel per_channel(Bytes& bytes, const IntegrateFire& p, Array<float>& value
   return result;
 }
 
+// Neurons that keep more than a membrane potential; parameters as native.py gives them.
+void fill_hidden_neuron(Bytes& bytes, Neuron* neuron) {
+  neuron->model = NeuronModel::kWithHiddenState;
+  const float kept = 0.125f * static_cast<float>(bytes.number(0, 7));
+  const float parameters[] = {bytes.flip() ? 1.0f : 0.9375f, bytes.flip() ? 1.0f : 0.96875f,
+                              0.0625f * static_cast<float>(bytes.number(0, 2)), -0.25f * static_cast<float>(bytes.number(0, 2)),
+                              static_cast<float>(bytes.number(0, 2)), kept, 1.0f - kept,
+                              static_cast<float>(bytes.number(0, 3)), bytes.flip() ? 1.0f : 0.0f,
+                              0.25f * static_cast<float>(bytes.number(0, 2)), 0.875f};
+  for (size_t i = 0; i < sizeof(parameters) / sizeof(float); ++i) neuron->parameters[i] = parameters[i];
+}
+
 void check_integrate_fire(Bytes& bytes) {
   IntegrateFire p;
   // Now and then so many neurons that threads share them.
@@ -108,6 +124,14 @@ void check_integrate_fire(Bytes& bytes) {
   p.sample_size = channels * inner;
   p.neuron.reset = bytes.flip() ? Reset::kZero : Reset::kSubtract;
   p.neuron.signed_spikes = bytes.flip();
+  if (!p.neuron.signed_spikes && bytes.flip()) fill_hidden_neuron(bytes, &p.neuron);
+  p.number_of_hidden = hidden_of(p.neuron);
+  std::vector<std::unique_ptr<Array<float>>> hidden;
+  for (int k = 0; k < p.number_of_hidden; ++k) {
+    hidden.emplace_back(new Array<float>(p.neurons()));
+    for (int64_t i = 0; i < p.neurons(); ++i) hidden.back()->data()[i] = 0.5f * static_cast<float>(bytes.number(0, 3));
+    p.hidden[k] = hidden.back()->data();
+  }
   p.number_of_currents = static_cast<int>(bytes.number(1, IntegrateFire::kMaximalCurrents));
   Array<float> threshold(bytes.flip() ? channels : 1), v(p.neurons()), counts(p.neurons());
   p.threshold = per_channel(bytes, p, threshold);
@@ -143,6 +167,12 @@ void check_integrate_fire(Bytes& bytes) {
     p.block_counts = with_block_counts ? outputs->block_counts.data() : nullptr;
     p.counts = with_counts ? counts.data() : nullptr;
     p.final_counts = with_counts ? outputs->counts.data() : nullptr;
+    for (int k = 0; k < p.number_of_hidden; ++k) {
+      const size_t at = static_cast<size_t>(k);
+      p.final_hidden[k] = outputs->hidden[at]->data();
+      if (in_place) outputs->hidden[at]->copy(*hidden[at]);
+      p.hidden[k] = in_place ? outputs->hidden[at]->data() : hidden[at]->data();
+    }
     if (in_place) {
       outputs->v.copy(v);
       outputs->counts.copy(counts);
@@ -161,6 +191,9 @@ void check_integrate_fire(Bytes& bytes) {
       compare(variant.name, "counts", outputs->counts, expected->counts);
       compare(variant.name, "block counts", outputs->block_counts, expected->block_counts);
       compare(variant.name, "bits", outputs->bits, expected->bits);
+      for (size_t k = 0; k < outputs->hidden.size(); ++k) {
+        compare(variant.name, "hidden", *outputs->hidden[k], *expected->hidden[k]);
+      }
     } else {
       expected = std::move(outputs);
     }
