@@ -89,6 +89,18 @@ class LatencyModel(keras.Model):
         return self._events
 
     @property
+    def measured(self) -> MeasuredEvents:
+        """What runs the network and counts; made when it is first used."""
+        if self._measured is None:
+            self._measured = MeasuredEvents(self._events, self.decode)
+        return self._measured
+
+    @property
+    def ann_multiply_accumulates(self) -> float:
+        """Multiply-accumulates of the same layers in the ANN, per sample."""
+        return self.measured.operations.ann_multiply_accumulates
+
+    @property
     def windows(self) -> Windows:
         """The windows of populations and inputs, in the units of `simulate`'s spike times."""
         return self._events.clock
@@ -148,12 +160,10 @@ class LatencyModel(keras.Model):
         check_positive_integer(batch_size, "batch_size")
         recorded = self._recorded(record)
         data = InputData(x, self._network.graph, argument="x")
-        if self._measured is None:
-            self._measured = MeasuredEvents(self._events, self.decode)
         bar = keras.utils.Progbar(data.count, verbose=1) if verbose else None
         parts = []
         for batch in data.batches(batch_size):
-            parts.append(self._measured.run(batch, recorded))
+            parts.append(self.measured.run(batch, recorded))
             if bar is not None:
                 bar.add(parts[-1].samples)
         return LatencyResult.join(parts)

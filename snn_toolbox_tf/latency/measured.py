@@ -20,13 +20,16 @@ class MeasuredEvents:
     Args:
         events: What runs it.
         decode: Returns the outputs of the values of all nodes.
+
+    Attributes:
+        operations: What counts the operations.
     """
 
     def __init__(self, events: EventNetwork, decode: Callable[[dict[str, Any]], Any]) -> None:
         self._events, self._decode = events, decode
         graph = events.network.graph
         self._populations = tuple(node.name for node in graph.of_type(Population))
-        self._operations = LatencyOperations(events.network, events.spiking)
+        self.operations = LatencyOperations(events.network, events.spiking)
         self._signature = {node.name: tf.TensorSpec((None, *node.shape)) for node in inputs_of(graph)}
         self._traced: dict[tuple[str, ...], Any] = {}
 
@@ -50,7 +53,7 @@ class MeasuredEvents:
             sample_spike_counts=found["sample_spikes"],
             clipped={name: float(found["clipped"][name].sum()) / (samples * count.size) for name, count in counts.items()},
             synaptic_operations=found["operations"],
-            multiply_accumulates={name: macs * ones for name, macs in self._operations.multiplied().items()},
+            multiply_accumulates={name: macs * ones for name, macs in self.operations.multiplied().items()},
             latency=self._events.clock.end,
             windows=self._events.clock.depth,
             timesteps_per_window=self._events.code.steps,
@@ -68,7 +71,7 @@ class MeasuredEvents:
                 name: tf.reduce_sum(spikes, axis=list(range(1, spikes.shape.rank))) for name, spikes in spiked.items()
             },
             "clipped": happened.clipped,
-            "operations": self._operations.count(happened.values),
+            "operations": self.operations.count(happened.values),
             "times": {name: self._absolute(happened, name) for name in recorded},
         }
 
