@@ -15,14 +15,18 @@ from snn_toolbox_tf.config.files import file_stem
 from snn_toolbox_tf.conversion.check import CheckReport, check
 from snn_toolbox_tf.conversion.search import LARGEST_TIMESTEPS
 from snn_toolbox_tf.experiment.exports import check_export, export_network
+from snn_toolbox_tf.experiment.latency import latency_code_of, max_pooling_of
 from snn_toolbox_tf.experiment.options import conversion_options, open_executor_of
 from snn_toolbox_tf.experiment.preparation import load_converted, prepare
 from snn_toolbox_tf.experiment.run_folder import holds_run
 from snn_toolbox_tf.experiment.runs import convert_prepared, run_folder, run_prepared, simulate_prepared
 from snn_toolbox_tf.experiment.sources import Data, data_folder, load_arrays, load_noted
 from snn_toolbox_tf.experiment.sweeps import Sweep, prepare_sweep, sweep
+from snn_toolbox_tf.latency import LatencyModel
 from snn_toolbox_tf.model import SpikingModel
 from snn_toolbox_tf.report.key_numbers import headline
+from snn_toolbox_tf.report.latency_record import LatencyRunRecord
+from snn_toolbox_tf.report.record import RunRecord
 from snn_toolbox_tf.report.record_as_json import record_as_json
 from snn_toolbox_tf.report.summary import summarize
 
@@ -41,7 +45,8 @@ def run_check(request: Request, screen: Screen) -> int:
         screen.note(f"Note: {note}")
     # Fails if options do not go together.
     conversion_options(settings)
-    report = check(model, max_pooling=settings.conversion.maxpool_type)
+    latency_code_of(settings)
+    report = check(model, max_pooling=max_pooling_of(settings))
     data = report.as_dict()
     screen.result(_check_table(report) if screen.is_terminal else report, data)
     if not report.ok:
@@ -103,10 +108,15 @@ def run_run(request: Request, screen: Screen) -> int:
         screen.result(places, data)
         return 0
     record = finished.record
-    data |= {"report": str(finished.report), **headline(record), "conversion": record.conversion, "notes": record.notes}
+    row = record.headline() if isinstance(record, LatencyRunRecord) else headline(record)
+    data |= {"report": str(finished.report), **row, "conversion": record.conversion, "notes": record.notes}
     places += f"\nreport: {finished.report}"
-    screen.result(f"{summarize(record)}\n\n{places}", data)
+    screen.result(f"{_summary(record)}\n\n{places}", data)
     return 0
+
+
+def _summary(record: RunRecord | LatencyRunRecord) -> str:
+    return record.text() if isinstance(record, LatencyRunRecord) else summarize(record)
 
 
 def _sweep_text(swept: Sweep) -> str:
@@ -146,7 +156,8 @@ def run_evaluate(request: Request, screen: Screen) -> int:
     prepared = prepare(settings, model_snn=model_snn)
     with _progress(settings, screen) as progress, open_executor_of(settings) as executor:
         record = simulate_prepared(prepared, convert_prepared(prepared, progress), progress, executor)
-    screen.result(summarize(record), record_as_json(record))
+    data = record.as_json() if isinstance(record, LatencyRunRecord) else record_as_json(record)
+    screen.result(_summary(record), data)
     return 0
 
 
@@ -170,18 +181,18 @@ def run_export(request: Request, screen: Screen) -> int:
     return 0
 
 
-def _as_converted(settings: Settings, model_snn: SpikingModel, flags: dict[str, Any]) -> Settings:
+def _as_converted(settings: Settings, model_snn: SpikingModel | LatencyModel, flags: dict[str, Any]) -> Settings:
     """Returns settings with the converted network's own number of timesteps and input, unless flags say otherwise.
 
     The network of a run finds the data that the run has read.
     """
     changes: dict[str, Any] = {}
-    if not {"duration", "timesteps"} & set(flags):
+    if isinstance(model_snn, SpikingModel) and not {"duration", "timesteps"} & set(flags):
         changes["timesteps"] = model_snn.timesteps
     folder = pathlib.Path(settings.paths.path_wd)
     if "dataset_path" not in flags and not (folder / "x_test.npz").is_file() and holds_run(folder):
         changes["dataset_path"] = str(data_folder(read_settings(folder / "config.ini")))
-    if not {"poisson_input", "frame_input"} & set(flags):
+    if isinstance(model_snn, SpikingModel) and not {"poisson_input", "frame_input"} & set(flags):
         mode = model_snn.input_options.mode
         changes |= {"poisson_input": mode == "poisson", "frame_input": mode == "frames"}
     return settings.replace(**changes)
