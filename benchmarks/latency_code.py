@@ -56,7 +56,9 @@ def all_cases() -> dict[str, Case | None]:
             cases[file] = None
         else:
             kind, prepare = images
-            cases[file] = Case(lambda folder, file=file: snn.load_model(folder / "legacy" / file), *_FILES[kind], prepare)
+            cases[file] = Case(
+                lambda folder, file=file: snn.load_model(folder / "legacy" / file), *_FILES[kind], prepare
+            )
     return cases
 
 
@@ -133,7 +135,9 @@ def measure(name: str, case: Case | None, samples: int) -> None:
         print(line, flush=True)
         if steps in (None, STEPS[0]):
             part = data.test[:TIMED]
-            print(f"    {len(part)} samples: {seconds(lambda m=model_snn, x=part: m.simulate(x, batch_size=BATCH)):.2f} s")
+            print(
+                f"    {len(part)} samples: {seconds(lambda m=model_snn, x=part: m.simulate(x, batch_size=BATCH)):.2f} s"
+            )
     part = data.test[:TIMED]
     model_snn = snn.convert_keras(model, data.calibration, timesteps=RATE_TIMESTEPS)
     took = seconds(lambda: model_snn.simulate(part, outputs="last", batch_size=BATCH))

@@ -22,11 +22,10 @@ from snn_toolbox_tf.experiment.run_folder import holds_run
 from snn_toolbox_tf.experiment.runs import convert_prepared, run_folder, run_prepared, simulate_prepared
 from snn_toolbox_tf.experiment.sources import Data, data_folder, load_arrays, load_noted
 from snn_toolbox_tf.experiment.sweeps import Sweep, prepare_sweep, sweep
+from snn_toolbox_tf.graph import Population
 from snn_toolbox_tf.latency import LatencyModel
-from snn_toolbox_tf.model import SpikingModel
+from snn_toolbox_tf.model import ConversionRecord, SpikingModel
 from snn_toolbox_tf.report.key_numbers import headline
-from snn_toolbox_tf.report.latency_record import LatencyRunRecord
-from snn_toolbox_tf.report.record import RunRecord
 from snn_toolbox_tf.report.record_as_json import record_as_json
 from snn_toolbox_tf.report.summary import summarize
 
@@ -108,15 +107,10 @@ def run_run(request: Request, screen: Screen) -> int:
         screen.result(places, data)
         return 0
     record = finished.record
-    row = record.headline() if isinstance(record, LatencyRunRecord) else headline(record)
-    data |= {"report": str(finished.report), **row, "conversion": record.conversion, "notes": record.notes}
+    data |= {"report": str(finished.report), **headline(record), "conversion": record.conversion, "notes": record.notes}
     places += f"\nreport: {finished.report}"
-    screen.result(f"{_summary(record)}\n\n{places}", data)
+    screen.result(f"{summarize(record)}\n\n{places}", data)
     return 0
-
-
-def _summary(record: RunRecord | LatencyRunRecord) -> str:
-    return record.text() if isinstance(record, LatencyRunRecord) else summarize(record)
 
 
 def _sweep_text(swept: Sweep) -> str:
@@ -135,10 +129,11 @@ def run_convert(request: Request, screen: Screen) -> int:
     target = request.output
     model_snn.save(target)
     conversion = model_snn.conversion
-    populations = len(model_snn.thresholds())
+    populations = len(model_snn.network.graph.of_type(Population))
+    grid = f", of the grid {conversion.grid_error:.1e}" if isinstance(conversion, ConversionRecord) else ""
     text = (
-        f"'{prepared.name}' converted: {populations} populations, error of the passes {conversion.pass_error:.1e}, "
-        f"of the grid {conversion.grid_error:.1e}\n{conversion}\n{target}"
+        f"'{prepared.name}' converted: {populations} populations, error of the passes {conversion.pass_error:.1e}{grid}\n"
+        f"{conversion}\n{target}"
     )
     text = "\n".join([*(f"Note: {note}" for note in notes), text])
     screen.result(
@@ -156,8 +151,7 @@ def run_evaluate(request: Request, screen: Screen) -> int:
     prepared = prepare(settings, model_snn=model_snn)
     with _progress(settings, screen) as progress, open_executor_of(settings) as executor:
         record = simulate_prepared(prepared, convert_prepared(prepared, progress), progress, executor)
-    data = record.as_json() if isinstance(record, LatencyRunRecord) else record_as_json(record)
-    screen.result(_summary(record), data)
+    screen.result(summarize(record), record_as_json(record))
     return 0
 
 

@@ -37,9 +37,7 @@ def latency_code_of(settings: Settings) -> LatencyCode | None:
     try:
         check_no_rate_options(conversion_options(settings))
         _check_stages(settings)
-        return LatencyCode(
-            timesteps_per_window=conversion.timesteps_per_window, headroom=conversion.window_headroom
-        )
+        return LatencyCode(timesteps_per_window=conversion.timesteps_per_window, headroom=conversion.window_headroom)
     except ValueError as error:
         raise ConfigurationError(str(error)) from error
 
@@ -131,9 +129,7 @@ def evaluate_latency(
     )
 
 
-def _output(
-    name: str, snn: np.ndarray, ann: np.ndarray, labels: np.ndarray | None, top_k: int
-) -> LatencyOutputRecord:
+def _output(name: str, snn: np.ndarray, ann: np.ndarray, labels: np.ndarray | None, top_k: int) -> LatencyOutputRecord:
     difference = snn.astype(np.float64) - ann
     norm, largest = float(np.sqrt(np.square(ann.astype(np.float64)).sum())), float(np.abs(ann).max())
     accuracies: dict[str, Any] = {}

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from snn_toolbox_tf.graph import InputNode, Population
+from snn_toolbox_tf.graph import Node
 from snn_toolbox_tf.latency.latency_model import LatencyModel
 from snn_toolbox_tf.network import Network
 from snn_toolbox_tf.network.input_data import as_arrays
@@ -45,7 +45,7 @@ def quantized_values(model_snn: LatencyModel, x: Any) -> tuple[dict[str, np.ndar
     exact = Network(model_snn.network.graph_with_weights(), dtype="float64")
     counts: dict[str, Any] = {}
 
-    def rounded(node: InputNode | Population, value: Any) -> Any:
+    def rounded(node: Node, value: Any) -> Any:
         unit = record.ranges[node.name] / steps
         counts[node.name] = np.clip(np.floor(value / unit + half), 0, steps)
         return unit * counts[node.name]

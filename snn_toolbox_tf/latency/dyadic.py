@@ -66,9 +66,7 @@ def _behind(graph: Graph, node: LayerNode, bits: dict[str, float]) -> list[float
     if isinstance(node, MaxPool) or len(added) > 1:
         # Sums and maxima of several inputs divide nothing.
         added = [0] * len(added)
-    return [
-        math.inf if more is None else bits[name] + more for name, more in zip(node.inputs, added, strict=True)
-    ]
+    return [math.inf if more is None else bits[name] + more for name, more in zip(node.inputs, added, strict=True)]
 
 
 def _bound(graph: Graph, node: LayerNode, bounds: dict[str, float]) -> float:

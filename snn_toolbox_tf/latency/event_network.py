@@ -52,13 +52,17 @@ class EventNetwork:
         spiking = spiking_nodes(network.graph, inputs=code.input == "latency")
         missing = sorted({node.name for node in spiking} ^ set(lengths))
         if missing:
-            raise ValueError(f"Expected the length of a window of each population and input. Missing or unknown: {missing}")
+            raise ValueError(
+                f"Expected the length of a window of each population and input. Missing or unknown: {missing}"
+            )
         self.spiking = [node.name for node in spiking]
         #: In the units of the source's activations.
         self.windows = Windows(network.graph, self.lengths)
         #: In what a run tells its times in: the same, or timesteps.
         steps = code.steps
-        self.clock = self.windows if steps is None else Windows(network.graph, dict.fromkeys(self.lengths, float(steps)))
+        self.clock = (
+            self.windows if steps is None else Windows(network.graph, dict.fromkeys(self.lengths, float(steps)))
+        )
 
     def run(self, inputs: Mapping[str, Any]) -> Events:
         """Runs a batch.

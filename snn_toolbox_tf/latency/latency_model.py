@@ -1,8 +1,6 @@
 """`LatencyModel`: a `keras.Model` whose neurons spike at most once, earlier for larger values."""
 
 import os
-import pathlib
-from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -279,7 +277,8 @@ class LatencyModel(keras.Model):
         altered = [
             part
             for part, digest in loaded.items()
-            if digest is not None and not (part in list(store.keys()) and np.array_equal(np.asarray(store[part]), digest))
+            if digest is not None
+            and not (part in list(store.keys()) and np.array_equal(np.asarray(store[part]), digest))
         ]
         if altered:
             raise ValueError(

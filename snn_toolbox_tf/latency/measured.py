@@ -51,7 +51,9 @@ class MeasuredEvents:
             samples=samples,
             spike_counts={name: count.astype(np.float64) for name, count in counts.items()},
             sample_spike_counts=found["sample_spikes"],
-            clipped={name: float(found["clipped"][name].sum()) / (samples * count.size) for name, count in counts.items()},
+            clipped={
+                name: float(found["clipped"][name].sum()) / (samples * count.size) for name, count in counts.items()
+            },
             synaptic_operations=found["operations"],
             multiply_accumulates={name: macs * ones for name, macs in self.operations.multiplied().items()},
             latency=self._events.clock.end,

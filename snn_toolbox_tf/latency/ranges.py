@@ -57,7 +57,9 @@ def observe_ranges(network: Network, data: InputData) -> ObservedRanges:
 
     signature = {node.name: tf.TensorSpec((None, *node.shape)) for node in inputs}
     traced = tf.function(observe, input_signature=[signature], autograph=False).get_concrete_function()
-    seen = ObservedRanges({node.name: 0.0 for node in (*inputs, *populations)}, {n.name: 0.0 for n in populations}, set())
+    seen = ObservedRanges(
+        {node.name: 0.0 for node in (*inputs, *populations)}, {n.name: 0.0 for n in populations}, set()
+    )
     for batch in data.batches(_BATCH_SIZE):
         largest, currents, smallest = traced({name: tf.constant(array) for name, array in batch.items()})
         for ours, theirs in ((seen.largest, largest), (seen.currents, currents)):

@@ -54,12 +54,16 @@ class LatencyRecord:
                 f"the record of the conversion holds {', '.join(map(repr, unknown))}, which this version of snn_toolbox_tf "
                 "does not know"
             )
-        values = {name: tuple(value) if isinstance(value, list) else value for name, value in data.items()}
-        return cls(**{**values, "code": LatencyCode(**data["code"])})
+        values: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in data.items()
+        }
+        values["code"] = LatencyCode(**data["code"])
+        return cls(**values)
 
     def __str__(self) -> str:
         """Returns code and error in two lines."""
+        headroom = f"{self.code.used_headroom:g} times as long as the largest"
         return (
-            f"latency code: {self.code}\n{len(self.ranges)} windows, {self.code.used_headroom:g} times as long as the largest "
+            f"latency code: {self.code}\n{len(self.ranges)} windows, {headroom} "
             f"value of {self.calibration_samples:,} samples; error of the outputs {self.code_error:.1e}"
         )

@@ -86,7 +86,9 @@ class LatencyResult:
             first,
             outputs=concatenate([part.outputs for part in parts], 0),
             samples=samples,
-            spike_counts={name: np.sum([part.spike_counts[name] for part in parts], axis=0) for name in first.spike_counts},
+            spike_counts={
+                name: np.sum([part.spike_counts[name] for part in parts], axis=0) for name in first.spike_counts
+            },
             sample_spike_counts=joined("sample_spike_counts"),
             clipped={
                 name: sum(part.clipped[name] * part.samples for part in parts) / samples for name in first.clipped
