@@ -1,5 +1,7 @@
 """Latency code: event times against an independent event-driven simulator, the source, and the quantised closed form."""
 
+import itertools
+
 import keras
 import numpy as np
 import pytest
@@ -74,7 +76,7 @@ def test_clocked_spikes_are_those_of_a_simulation_timestep_by_timestep(rounding)
     names, ranges = list(result.spike_times), model_snn.conversion.ranges
     graph = model_snn.network.graph_with_weights()
     half = 0.5 if rounding == "nearest" else 0.0
-    for before, name in zip(names, names[1:], strict=False):
+    for before, name in itertools.pairwise(names):
         layer = graph[graph[name].inputs[0]].layer
         arrived = result.spike_times[before]
         start = model_snn.windows[name].start
@@ -134,7 +136,8 @@ def test_skipped_windows_delay_spikes():
     window = model_snn.windows["sum"]
     assert (window.start, window.end, window.depth) == (30, 40, 3)
     assert dict(window.delays) == {"first_relu": 10, "second_relu": 0}
-    assert model_snn.latency == 40 and model_snn.windows.depth == 4
+    assert model_snn.latency == 40
+    assert model_snn.windows.depth == 4
 
 
 def test_operations_are_spikes_times_fan_out():
@@ -158,10 +161,12 @@ def test_values_larger_than_their_windows_are_clipped_and_counted():
     result = model_snn.simulate(3 * x, record="all")
     (name,) = keras.tree.flatten(model_snn.network.graph.input_structure)
     share = float((3 * x > model_snn.conversion.ranges[name]).mean())
-    assert share > 0 and result.clipped[name] == pytest.approx(share)
+    assert share > 0
+    assert result.clipped[name] == pytest.approx(share)
     assert result.spike_times[name].min() == 0
     negative = model_snn.simulate(-x)
-    assert negative.clipped[name] == 1.0 and negative.spike_counts[name].sum() == 0
+    assert negative.clipped[name] == 1.0
+    assert negative.spike_counts[name].sum() == 0
 
 
 def test_a_loaded_model_is_the_saved_one(tmp_path):
@@ -201,7 +206,7 @@ def test_other_wrong_uses_are_told():
     with pytest.raises(ValueError, match="Expected `headroom` to be a number of at least 1"):
         snn.LatencyCode(headroom=0.5)
     model_snn = snn.convert_keras(model, x, code="latency")
-    with pytest.raises(ValueError, match="`record` names .'c'., which do not spike"):
+    with pytest.raises(ValueError, match=r"`record` names .'c'., which do not spike"):
         model_snn.simulate(x, record=["c"])
     with pytest.raises(RuntimeError, match="is not trained"):
         model_snn.fit(x, x)
@@ -212,14 +217,15 @@ def test_other_wrong_uses_are_told():
 def test_a_run_in_latency_code_reports(tmp_path):
     model, x = dense_model(), np.random.default_rng(0).random((20, 5), "float32")
     y = model.predict(x, verbose=0).argmax(-1)
-    settings = snn.Settings().replace(spike_code="latency", timesteps_per_window=64, path_wd=str(tmp_path))
+    settings = snn.Settings().replace(spike_code="latency", window_timesteps=64, path_wd=str(tmp_path))
     finished = snn.run(settings, model=model, x_test=x, y_test=y, x_norm=x)
     (output,) = finished.record.outputs
-    assert output.ann_accuracy == 1.0 and output.agreement == output.accuracy > 0.9
+    assert output.ann_accuracy == 1.0
+    assert output.agreement == output.accuracy > 0.9
     assert "Spikes per neuron" in finished.report.read_text()
     assert "latency code" in (finished.folder / "summary.txt").read_text()
     assert keras.saving.load_model(finished.network).timesteps_per_window == 64
     with pytest.raises(snn.ConfigurationError, match="options of rate code mean nothing"):
         snn.run(settings.replace(reset="zero"), model=model, x_test=x, x_norm=x)
-    with pytest.raises(snn.ConfigurationError, match="timesteps_per_window = 64 is for spike_code = latency"):
+    with pytest.raises(snn.ConfigurationError, match="window_timesteps = 64 is for spike_code = latency"):
         snn.run(settings.replace(spike_code="rate"), model=model, x_test=x, x_norm=x)

@@ -128,7 +128,7 @@ FOREIGN_VALUES: dict[tuple[str, str], dict[str, str]] = {
             ("ttfs", "ttfs_dyn_thresh", "ttfs_corrective"),
             "use latency, whose spikes come in windows that follow each other, and which is exact",
         ),
-        "temporal_pattern": "use latency with timesteps_per_window: one spike at one of S timesteps in place of a pattern",
+        "temporal_pattern": "use latency with window_timesteps: one spike at one of S timesteps in place of a pattern",
     },
     ("cell", "reset"): {"Reset by modulo": "use 'Reset by subtraction': at most one spike per timestep is subtracted"},
     ("output", "log_vars"): {

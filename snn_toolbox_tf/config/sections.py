@@ -269,10 +269,10 @@ class Conversion(Section):
         "calibration",
         alias="code",
     )
-    timesteps_per_window: int | None = setting(
+    window_timesteps: int | None = setting(
         None,
         values.integer(1, optional=True),
-        "With spike_code = latency: timesteps of each population's window; continuous time if empty.",
+        "With spike_code = latency: S, the number of timesteps of each population's window; continuous time if empty.",
         "conversion",
     )
     window_headroom: float | None = setting(

@@ -114,7 +114,7 @@ def convert_keras(
         code: What spikes say: "rate", their number; or "latency", the time of the one spike that a neuron has (or a
             `LatencyCode`, which says more). Latency code is exact in continuous time. Of the arguments above, only `seed`
             has a meaning for it.
-        timesteps_per_window: With code="latency", the number of timesteps of each population's window; None: continuous time.
+        timesteps_per_window: With code="latency", the number of timesteps of each window; None: continuous time.
         name: Name of the spiking model; the source's with "_snn" if None.
 
     Returns:

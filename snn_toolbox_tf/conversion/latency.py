@@ -46,8 +46,8 @@ def latency_code(code: Any, timesteps_per_window: int | None) -> LatencyCode | N
         return LatencyCode(timesteps_per_window=timesteps_per_window)
     if timesteps_per_window is not None:
         raise ValueError(
-            "`timesteps_per_window` is for code='latency', in which each population has a window of its own; a rate code has "
-            f"`timesteps`. Received: code='rate', timesteps_per_window={timesteps_per_window!r}"
+            "`timesteps_per_window` is for code='latency', in which each population has a window of its own; a rate code "
+            f"has `timesteps`. Received: code='rate', timesteps_per_window={timesteps_per_window!r}"
         )
     return None
 

@@ -27,7 +27,7 @@ def latency_code_of(settings: Settings) -> LatencyCode | None:
     """
     conversion = settings.conversion
     if conversion.spike_code != "latency":
-        for key in ("timesteps_per_window", "window_headroom"):
+        for key in ("window_timesteps", "window_headroom"):
             if getattr(conversion, key) is not None:
                 raise ConfigurationError(
                     f"[conversion] {key} = {getattr(conversion, key)} is for spike_code = latency. "
@@ -37,7 +37,7 @@ def latency_code_of(settings: Settings) -> LatencyCode | None:
     try:
         check_no_rate_options(conversion_options(settings))
         _check_stages(settings)
-        return LatencyCode(timesteps_per_window=conversion.timesteps_per_window, headroom=conversion.window_headroom)
+        return LatencyCode(timesteps_per_window=conversion.window_timesteps, headroom=conversion.window_headroom)
     except ValueError as error:
         raise ConfigurationError(str(error)) from error
 
@@ -55,9 +55,10 @@ def _check_stages(settings: Settings) -> None:
         "[export] export_format": settings.export.export_format is not None,
         "[parameter_sweep] param_values": bool(settings.parameter_sweep.param_values),
     }
-    if any(refused.values()):
+    found = ", ".join(key for key, is_set in refused.items() if is_set)
+    if found:
         raise ConfigurationError(
-            f"A run with [conversion] spike_code = latency has no {', '.join(key for key, is_set in refused.items() if is_set)}. "
+            f"A run with [conversion] spike_code = latency has no {found}. "
             "Expected calibration data, one process and no export; leave out these settings."
         )
 
