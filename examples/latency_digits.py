@@ -5,20 +5,17 @@
 It needs nothing but the package and scikit-learn, and takes seconds.
 """
 
-import keras
 import numpy as np
-from digits_model import build_model, load_data
+from digits_model import train
 
 import snn_toolbox_tf as snn
+from snn_toolbox_tf.cli.example import digits
 
 
 def main() -> None:
     """Trains, converts, and compares the codes."""
-    (x_train, y_train), (x_test, y_test) = load_data()
-    keras.utils.set_random_seed(0)
-    model = build_model()
-    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
-    model.fit(x_train, y_train, epochs=15, verbose=0)
+    x_train, y_train, x_test, y_test = digits()
+    model = train(x_train, y_train, seed=0)
     ann = model.predict(x_test, verbose=0)
     print(f"ANN: accuracy {100 * (ann.argmax(-1) == y_test).mean():.2f} %")
     for steps in (None, 64, 16):
