@@ -27,6 +27,7 @@ if not _is_command_line():
     from snn_toolbox_tf.export.serving_config import write_serving_config
     from snn_toolbox_tf.export.tflite import export_tflite
     from snn_toolbox_tf.foundation.errors import ConversionError, UnsupportedModelError, WorkerError
+    from snn_toolbox_tf.latency import LatencyCode, LatencyModel, LatencyResult
     from snn_toolbox_tf.layers import SpikingNeurons
     from snn_toolbox_tf.model import ConversionRecord, SpikingModel
     from snn_toolbox_tf.model_files import ModelFileError, load_model
@@ -46,6 +47,9 @@ __all__ = [
     "EarlyExit",
     "Fidelity",
     "GradientCalibration",
+    "LatencyCode",
+    "LatencyModel",
+    "LatencyResult",
     "ModelFileError",
     "PopulationFidelity",
     "Run",

@@ -24,7 +24,7 @@ LEVELS = [
     ["training", "corrections"],
     ["distillation"],
     ["model"],
-    ["nir_files"],
+    ["nir_files", "latency"],
     ["report", "config"],
     ["conversion"],
     ["analysis", "distributed"],

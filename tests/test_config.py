@@ -235,7 +235,7 @@ def test_values_are_read_by_type(key, text, value):
         ("[tools]\nconvert = maybe\n", r"convert: Expected True or False. Received: 'maybe'"),
         ("[normalization]\npercentile = 0\n", r"percentile: Expected a number in \(0, 100\]"),
         ("[normalization]\nonline_normalization = True\n", "online_normalization = True is not supported: thresholds"),
-        ("[conversion]\nspike_code = ttfs\n", r"spike_code = ttfs is not supported: firing rates"),
+        ("[conversion]\nspike_code = ttfs\n", r"spike_code = ttfs is not supported: use latency"),
         ("[simulation]\nsimulator = brian2\n", r"simulator = brian2 is not supported: .*SavedModel.*NIR"),
         ("[loihi]\nreset_mode = soft\n", r"\[loihi\]: it belongs to another simulator.*NIR"),
         ("[input]\ndataset_format = aedat\n", "dataset_format = aedat is not supported: data is read from npz files"),

@@ -15,13 +15,16 @@ from snn_toolbox_tf.config.files import file_stem
 from snn_toolbox_tf.conversion.check import CheckReport, check
 from snn_toolbox_tf.conversion.search import LARGEST_TIMESTEPS
 from snn_toolbox_tf.experiment.exports import check_export, export_network
+from snn_toolbox_tf.experiment.latency import latency_code_of, max_pooling_of
 from snn_toolbox_tf.experiment.options import conversion_options, open_executor_of
 from snn_toolbox_tf.experiment.preparation import load_converted, prepare
 from snn_toolbox_tf.experiment.run_folder import holds_run
 from snn_toolbox_tf.experiment.runs import convert_prepared, run_folder, run_prepared, simulate_prepared
 from snn_toolbox_tf.experiment.sources import Data, data_folder, load_arrays, load_noted
 from snn_toolbox_tf.experiment.sweeps import Sweep, prepare_sweep, sweep
-from snn_toolbox_tf.model import SpikingModel
+from snn_toolbox_tf.graph import Population
+from snn_toolbox_tf.latency import LatencyModel
+from snn_toolbox_tf.model import ConversionRecord, SpikingModel
 from snn_toolbox_tf.report.key_numbers import headline
 from snn_toolbox_tf.report.record_as_json import record_as_json
 from snn_toolbox_tf.report.summary import summarize
@@ -41,7 +44,8 @@ def run_check(request: Request, screen: Screen) -> int:
         screen.note(f"Note: {note}")
     # Fails if options do not go together.
     conversion_options(settings)
-    report = check(model, max_pooling=settings.conversion.maxpool_type)
+    latency_code_of(settings)
+    report = check(model, max_pooling=max_pooling_of(settings))
     data = report.as_dict()
     screen.result(_check_table(report) if screen.is_terminal else report, data)
     if not report.ok:
@@ -125,10 +129,11 @@ def run_convert(request: Request, screen: Screen) -> int:
     target = request.output
     model_snn.save(target)
     conversion = model_snn.conversion
-    populations = len(model_snn.thresholds())
+    populations = len(model_snn.network.graph.of_type(Population))
+    grid = f", of the grid {conversion.grid_error:.1e}" if isinstance(conversion, ConversionRecord) else ""
     text = (
-        f"'{prepared.name}' converted: {populations} populations, error of the passes {conversion.pass_error:.1e}, "
-        f"of the grid {conversion.grid_error:.1e}\n{conversion}\n{target}"
+        f"'{prepared.name}' converted: {populations} populations, error of the passes {conversion.pass_error:.1e}{grid}\n"
+        f"{conversion}\n{target}"
     )
     text = "\n".join([*(f"Note: {note}" for note in notes), text])
     screen.result(
@@ -170,18 +175,18 @@ def run_export(request: Request, screen: Screen) -> int:
     return 0
 
 
-def _as_converted(settings: Settings, model_snn: SpikingModel, flags: dict[str, Any]) -> Settings:
+def _as_converted(settings: Settings, model_snn: SpikingModel | LatencyModel, flags: dict[str, Any]) -> Settings:
     """Returns settings with the converted network's own number of timesteps and input, unless flags say otherwise.
 
     The network of a run finds the data that the run has read.
     """
     changes: dict[str, Any] = {}
-    if not {"duration", "timesteps"} & set(flags):
+    if isinstance(model_snn, SpikingModel) and not {"duration", "timesteps"} & set(flags):
         changes["timesteps"] = model_snn.timesteps
     folder = pathlib.Path(settings.paths.path_wd)
     if "dataset_path" not in flags and not (folder / "x_test.npz").is_file() and holds_run(folder):
         changes["dataset_path"] = str(data_folder(read_settings(folder / "config.ini")))
-    if not {"poisson_input", "frame_input"} & set(flags):
+    if isinstance(model_snn, SpikingModel) and not {"poisson_input", "frame_input"} & set(flags):
         mode = model_snn.input_options.mode
         changes |= {"poisson_input": mode == "poisson", "frame_input": mode == "frames"}
     return settings.replace(**changes)

@@ -86,9 +86,6 @@ FOREIGN_KEYS: dict[str, dict[str, ForeignKey]] = {
         "max2avg_pool": _off(
             "max pooling is exact in the limit of many timesteps and needs no replacement; remove the key"
         ),
-        "spike_code": ForeignKey(
-            ("temporal_mean_rate",), "firing rates (temporal_mean_rate) are the code that there is"
-        ),
         "num_bits": ForeignKey(None, "it belongs to spike_code = temporal_pattern"),
     },
     "simulation": {
@@ -126,6 +123,13 @@ FOREIGN_VALUES: dict[tuple[str, str], dict[str, str]] = {
     ("conversion", "maxpool_type"): dict.fromkeys(
         ("exp_max", "avg_max"), "use fir_max (winner_take_all), whose winner has most spikes since the start"
     ),
+    ("conversion", "spike_code"): {
+        **dict.fromkeys(
+            ("ttfs", "ttfs_dyn_thresh", "ttfs_corrective"),
+            "use latency, whose spikes come in windows that follow each other, and which is exact",
+        ),
+        "temporal_pattern": "use latency with window_timesteps: one spike at one of S timesteps in place of a pattern",
+    },
     ("cell", "reset"): {"Reset by modulo": "use 'Reset by subtraction': at most one spike per timestep is subtracted"},
     ("output", "log_vars"): {
         "input_b_l_t": "the input is in x_test.npz, and Poisson spikes follow from [simulation] seed",

@@ -12,6 +12,7 @@ from snn_toolbox_tf.config.output_sections import Export, Output, ParameterSweep
 from snn_toolbox_tf.config.section import Section, setting
 
 MAX_POOLINGS = {"accumulated": "accumulated", "winner_take_all": "winner_take_all", "fir_max": "winner_take_all"}
+SPIKE_CODES = {"temporal_mean_rate": "temporal_mean_rate", "rate": "temporal_mean_rate", "latency": "latency"}
 RESETS = {"Reset by subtraction": "subtract", "Reset to zero": "zero", "subtract": "subtract", "zero": "zero"}
 #: Named here once more, because the command line answers before what does them is imported; a test holds both together.
 THRESHOLD_RULES = ("percentile", "maximum", "mean_square_error", "local_threshold_balancing")
@@ -259,6 +260,27 @@ class Conversion(Section):
         "which snn_toolbox calls fir_max. Python's name `max_pooling` is understood, too.",
         "calibration",
         alias="max_pooling",
+    )
+    spike_code: str = setting(
+        "temporal_mean_rate",
+        values.choice(SPIKE_CODES),
+        "What spikes say: temporal_mean_rate, or rate (their number); or latency (the time of the one spike of a neuron). "
+        "Python's name `code` is understood, too.",
+        "calibration",
+        alias="code",
+    )
+    window_timesteps: int | None = setting(
+        None,
+        values.integer(1, optional=True),
+        "With spike_code = latency: S, the number of timesteps of each population's window; continuous time if empty.",
+        "conversion",
+    )
+    window_headroom: float | None = setting(
+        None,
+        values.optional(values.number(1, math.inf, expected="a number of at least 1")),
+        "With spike_code = latency: length of a window in units of the largest activation of x_norm.npz; 2 in continuous "
+        "time and 1 with timesteps if empty.",
+        "conversion",
     )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from snn_toolbox_tf import calibration
 from snn_toolbox_tf.calibration import ThresholdRule
 from snn_toolbox_tf.conversion import verification
+from snn_toolbox_tf.conversion.latency import check_no_rate_options, convert_to_latency, latency_code
 from snn_toolbox_tf.conversion.learning import learn
 from snn_toolbox_tf.conversion.options import ConversionOptions
 from snn_toolbox_tf.conversion.populations import Calibrator
@@ -19,6 +20,7 @@ from snn_toolbox_tf.foundation.argument_checks import check_model_name
 from snn_toolbox_tf.foundation.telling import Tell, tell_nobody
 from snn_toolbox_tf.graph import Graph, Population
 from snn_toolbox_tf.grid import observed, quantize
+from snn_toolbox_tf.latency import LatencyCode, LatencyModel
 from snn_toolbox_tf.model import DEFAULT_TIMESTEPS, ConversionRecord, SpikingModel, take_over_compilation
 from snn_toolbox_tf.network import Network
 from snn_toolbox_tf.network.input_data import InputData
@@ -52,8 +54,10 @@ def convert_keras(
     block_length: int | None = None,
     engine: str = "auto",
     calibration: str | GradientCalibration = "automatic",
+    code: str | LatencyCode = "rate",
+    timesteps_per_window: int | None = None,
     name: str | None = None,
-) -> SpikingModel:
+) -> SpikingModel | LatencyModel:
     """Converts a trained Keras model into a spiking neural network.
 
     Unless one of `threshold_rule`, `corrections`, `percentile`, `per_channel`, `threshold_scale`, `v0` and
@@ -107,10 +111,14 @@ def convert_keras(
             only where there are spikes; "auto", what is faster. Spikes do not depend on it.
         calibration: "automatic", without gradients; or "gradient", after which the network learns from its source, on the
             calibration data, for this number of timesteps (or a `GradientCalibration`, which says how). It takes minutes.
+        code: What spikes say: "rate", their number; or "latency", the time of the one spike that a neuron has (or a
+            `LatencyCode`, which says more). Latency code is exact in continuous time. Of the arguments above, only `seed`
+            has a meaning for it.
+        timesteps_per_window: With code="latency", the number of timesteps of each window; None: continuous time.
         name: Name of the spiking model; the source's with "_snn" if None.
 
     Returns:
-        A `SpikingModel` with the source's loss and metrics, if it was compiled.
+        A `SpikingModel` with the source's loss and metrics, if it was compiled; for latency code a `LatencyModel`.
 
     Raises:
         TypeError: If `model` is not a Keras model or the data is not numeric.
@@ -149,6 +157,10 @@ def convert_keras(
     )
     if name is not None:
         check_model_name(name)
+    chosen = latency_code(code, timesteps_per_window)
+    if chosen is not None:
+        check_no_rate_options(options)
+        return convert_to_latency(model, calibration_data, chosen, seed=options.seed, name=name)
     graph = to_spiking(parse(model).graph, options.max_pooling)
     return convert_graph(model, graph, calibration_data, options, name=name)
 

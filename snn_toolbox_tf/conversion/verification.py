@@ -63,11 +63,11 @@ def _check_same_function(source: SourceFunction, network: Network, inputs: dict[
             f"Model '{name}' gives NaN or infinite outputs on ordinary data. Expected weights for which float32 "
             "suffices: the training diverged, or the file is damaged."
         )
-    error = _relative(network.decoded_ann_outputs(inputs, shift=None), expected)
+    error = relative_error(network.decoded_ann_outputs(inputs, shift=None), expected)
     if not error < TOLERANCE:
         # The network may round what its source does not: it takes a clip apart into sums.
         exact = Network(network.graph_with_weights(), dtype="float64")
-        error = min(error, _relative(exact.decoded_ann_outputs(inputs, shift=None), expected))
+        error = min(error, relative_error(exact.decoded_ann_outputs(inputs, shift=None), expected))
     if not error < TOLERANCE and not error < min(_effect_of_rounding(source, inputs, expected), LARGEST_TOLERANCE):
         samples = len(next(iter(inputs.values())))
         raise ConversionError(
@@ -154,7 +154,7 @@ def _effect_of_rounding(source: SourceFunction, inputs: dict[str, np.ndarray], e
         name: array * (1.0 + 1e-6 * generator.choice([-1.0, 1.0], array.shape)).astype(np.float32)
         for name, array in inputs.items()
     }
-    return _relative(source(changed), expected)
+    return relative_error(source(changed), expected)
 
 
 def check_grid(expected: Any, normalized: Network, values: dict[str, Any]) -> float:
@@ -172,7 +172,7 @@ def check_grid(expected: Any, normalized: Network, values: dict[str, Any]) -> fl
         ConversionError: If it is 1e-2 or more.
     """
     outputs = normalized.decode([values[readout.node] for readout in normalized.graph.readouts])
-    error = _relative(outputs, expected)
+    error = relative_error(outputs, expected)
     if not error < GRID_TOLERANCE:
         raise ConversionError(
             f"The grid of network '{normalized.graph.name}' changes its outputs by {error:.2e} of the largest, expected "
@@ -182,7 +182,8 @@ def check_grid(expected: Any, normalized: Network, values: dict[str, Any]) -> fl
     return error
 
 
-def _relative(actual: Any, expected: Any) -> float:
+def relative_error(actual: Any, expected: Any) -> float:
+    """Returns max |difference| / max |expected|, the largest over all outputs."""
     return max(float(error.max()) for error in _differences(actual, expected))
 
 

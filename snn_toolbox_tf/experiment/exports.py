@@ -16,10 +16,16 @@ from snn_toolbox_tf.export.serving_config import CONFIGURATIONS, write_serving_c
 from snn_toolbox_tf.export.tflite import check_for_tflite, export_tflite
 from snn_toolbox_tf.export.versions import checked_version, next_version
 from snn_toolbox_tf.export.warmup import require_messages
+from snn_toolbox_tf.latency import LatencyModel
 from snn_toolbox_tf.model import SpikingModel
 from snn_toolbox_tf.nir_files.export_file import export_nir
 from snn_toolbox_tf.nir_files.package import nir_package
 from snn_toolbox_tf.simulation.early_exit import EarlyExit
+
+_NO_EXPORT = (
+    "[export] A network in latency code is saved as a .keras file, and not exported. Convert with [conversion] spike_code = "
+    "temporal_mean_rate."
+)
 
 
 def export_target(settings: Settings, source_name: str = "ann") -> pathlib.Path:
@@ -66,13 +72,17 @@ def check_export(settings: Settings, source_name: str = "ann") -> None:
         )
 
 
-def check_exportable(settings: Settings, model_snn: SpikingModel) -> None:
+def check_exportable(settings: Settings, model_snn: SpikingModel | LatencyModel) -> None:
     """Raises if a network is none that can be written as the settings say; before it is simulated for hours.
 
     Raises:
         ConfigurationError: If it is.
     """
     export = settings.export
+    if export.export_format is None:
+        return
+    if isinstance(model_snn, LatencyModel):
+        raise ConfigurationError(_NO_EXPORT)
     try:
         if export.export_format == "serving":
             check_asked(model_snn, export.export_timesteps or None, _early_exit(settings), export.closed_form)
@@ -87,7 +97,10 @@ def check_exportable(settings: Settings, model_snn: SpikingModel) -> None:
 
 
 def export_network(
-    settings: Settings, model_snn: SpikingModel, samples: TestSamples | None, source_name: str = "ann"
+    settings: Settings,
+    model_snn: SpikingModel | LatencyModel,
+    samples: TestSamples | None,
+    source_name: str = "ann",
 ) -> pathlib.Path:
     """Writes a network as the settings say.
 
@@ -104,6 +117,8 @@ def export_network(
         ConfigurationError: If the network is none that can be written so.
     """
     export, target = settings.export, export_target(settings, source_name)
+    if isinstance(model_snn, LatencyModel):
+        raise ConfigurationError(_NO_EXPORT)
     try:
         if export.export_format == "serving":
             return _export_serving(settings, model_snn, target, samples)

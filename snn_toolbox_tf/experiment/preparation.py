@@ -14,12 +14,14 @@ from snn_toolbox_tf.conversion.requirements import check_requirements
 from snn_toolbox_tf.distributed import check_can_be_sent
 from snn_toolbox_tf.distributed.ray_executor import import_ray
 from snn_toolbox_tf.experiment import fingerprint, samples, sources
+from snn_toolbox_tf.experiment.latency import latency_code_of, max_pooling_of
 from snn_toolbox_tf.experiment.options import conversion_options
 from snn_toolbox_tf.experiment.sample_trace import chosen_neurons
 from snn_toolbox_tf.experiment.samples import TestSamples
 from snn_toolbox_tf.experiment.sources import Data
 from snn_toolbox_tf.foundation.errors import UnsupportedModelError
 from snn_toolbox_tf.graph import Graph, Population
+from snn_toolbox_tf.latency import LatencyModel
 from snn_toolbox_tf.model import SpikingModel
 from snn_toolbox_tf.parse import parse
 from snn_toolbox_tf.passes import to_spiking
@@ -43,7 +45,7 @@ class Prepared:
     settings: Settings
     name: str
     source: keras.Model | None
-    network: SpikingModel | Graph
+    network: SpikingModel | LatencyModel | Graph
     calibration_data: Any
     samples: TestSamples | None
     neurons: list[tuple[str, int]]
@@ -60,7 +62,7 @@ def prepare(
     model: keras.Model | None = None,
     data: Data | None = None,
     *,
-    model_snn: SpikingModel | None = None,
+    model_snn: SpikingModel | LatencyModel | None = None,
 ) -> Prepared:
     """Reads and checks everything.
 
@@ -82,7 +84,9 @@ def prepare(
         raise ConfigurationError(str(error)) from error
 
 
-def _prepare(settings: Settings, model: keras.Model | None, data: Data, converted: SpikingModel | None) -> Prepared:
+def _prepare(
+    settings: Settings, model: keras.Model | None, data: Data, converted: SpikingModel | LatencyModel | None
+) -> Prepared:
     tools = settings.tools
     if not (tools.convert or tools.simulate):
         raise ConfigurationError("[tools] convert and simulate are both False: there is nothing to do.")
@@ -139,6 +143,8 @@ def check_conversion(settings: Settings, graph: Graph, calibration_data: Any) ->
     Raises:
         ConfigurationError: If they do not.
     """
+    if latency_code_of(settings) is not None:
+        return
     count = 0 if calibration_data is None else len(keras.tree.flatten(calibration_data)[0])
     # What it warns of is a note of the conversion.
     with warnings.catch_warnings():
@@ -149,14 +155,14 @@ def check_conversion(settings: Settings, graph: Graph, calibration_data: Any) ->
             raise ConfigurationError(str(error)) from error
 
 
-def load_converted(settings: Settings) -> SpikingModel:
+def load_converted(settings: Settings) -> SpikingModel | LatencyModel:
     """Reads the converted network of the settings.
 
     Raises:
         ConfigurationError: If there is none, or the file holds something else.
     """
     model = sources.load_model(settings, snn_name(settings))
-    if not isinstance(model, SpikingModel):
+    if not isinstance(model, (SpikingModel, LatencyModel)):
         raise ConfigurationError(
             f"'{snn_name(settings)}' is no converted network, but a {type(model).__name__}. Convert it first with "
             "`snn-toolbox-tf convert`, or set [tools] convert = True."
@@ -171,12 +177,12 @@ def _title(settings: Settings, name: str) -> str:
 
 
 def _spiking_graph(source: Any, settings: Settings) -> Graph:
-    if isinstance(source, SpikingModel):
+    if isinstance(source, (SpikingModel, LatencyModel)):
         raise ConfigurationError(
             f"Model '{source.name}' is a converted network. To simulate it, set [tools] convert = False and "
             "evaluate_ann = False and name it in [paths] filename_snn; or use `snn-toolbox-tf evaluate`."
         )
-    return to_spiking(parse(source).graph, settings.conversion.maxpool_type)
+    return to_spiking(parse(source).graph, max_pooling_of(settings))
 
 
 def _check_converted(settings: Settings, graph: Graph) -> None:

@@ -13,12 +13,14 @@ import keras
 from snn_toolbox_tf.config import ConfigurationError, Settings, read_settings, resolve_paths, write_settings
 from snn_toolbox_tf.config.files import file_stem
 from snn_toolbox_tf.conversion import convert_graph
+from snn_toolbox_tf.conversion.latency import convert_graph_to_latency
 from snn_toolbox_tf.distributed import Executor
 from snn_toolbox_tf.experiment.build_record import build_record
 from snn_toolbox_tf.experiment.comparison import compare_activity
 from snn_toolbox_tf.experiment.evaluation import Evaluation, names_of
 from snn_toolbox_tf.experiment.evaluator import Evaluator
 from snn_toolbox_tf.experiment.exports import check_export, check_exportable, export_network
+from snn_toolbox_tf.experiment.latency import evaluate_latency, latency_code_of
 from snn_toolbox_tf.experiment.notes import noted
 from snn_toolbox_tf.experiment.options import (
     conversion_options,
@@ -36,8 +38,10 @@ from snn_toolbox_tf.experiment.sample_trace import trace_sample
 from snn_toolbox_tf.experiment.sources import Data
 from snn_toolbox_tf.experiment.suspicions import suspicions
 from snn_toolbox_tf.foundation import atomic_files
+from snn_toolbox_tf.latency import LatencyModel
 from snn_toolbox_tf.model import SpikingModel
 from snn_toolbox_tf.model.saving import without_unsavable_compilation
+from snn_toolbox_tf.report.latency_record import LatencyRunRecord
 from snn_toolbox_tf.report.record import RunRecord
 
 _CHECKPOINT = "evaluation.npz"
@@ -57,8 +61,8 @@ class Run:
 
     folder: pathlib.Path
     network: pathlib.Path
-    model_snn: SpikingModel
-    record: RunRecord | None = dataclasses.field(repr=False)
+    model_snn: SpikingModel | LatencyModel
+    record: RunRecord | LatencyRunRecord | None = dataclasses.field(repr=False)
     exported: pathlib.Path | None = None
 
     @property
@@ -67,7 +71,7 @@ class Run:
         return self.folder / "report.html"
 
     @property
-    def simulated(self) -> RunRecord:
+    def simulated(self) -> RunRecord | LatencyRunRecord:
         """The record of a run that has simulated.
 
         Raises:
@@ -160,13 +164,15 @@ def run_folder(settings: Settings, name: str) -> pathlib.Path:
 class Converted:
     """A spiking network, and what its conversion had to say."""
 
-    model_snn: SpikingModel
+    model_snn: SpikingModel | LatencyModel
     notes: tuple[str, ...] = ()
 
 
 def convert_prepared(prepared: Prepared, progress: Progress) -> Converted:
     """Returns the spiking network of a run: converted, or as it was loaded."""
     settings, network = prepared.settings, prepared.network
+    if isinstance(network, LatencyModel):
+        return Converted(network)
     if isinstance(network, SpikingModel):
         set_up(network, settings)
         return Converted(network)
@@ -175,8 +181,12 @@ def convert_prepared(prepared: Prepared, progress: Progress) -> Converted:
     notes: list[str] = []
     with noted(notes):
         # Of a copy: a sweep converts the same graph several times.
-        graph, options = network.copy(), conversion_options(settings)
+        graph, options, code = network.copy(), conversion_options(settings), latency_code_of(settings)
         try:
+            if code is not None:
+                latency = convert_graph_to_latency(prepared.source, graph, prepared.calibration_data, code)
+                without_unsavable_compilation(latency)
+                return Converted(latency, tuple(notes))
             model_snn = convert_graph(prepared.source, graph, prepared.calibration_data, options, tell=progress.tell)
         except (TypeError, ValueError) as error:
             # What is wrong with model or data, but shows only when they meet.
@@ -221,10 +231,7 @@ def run_prepared(
         if prepared.samples is not None:
             record = simulate_prepared(prepared, converted, progress, executor, folder.path, seconds)
             progress.stage("writing the report")
-            # Only a report imports matplotlib and Jinja.
-            from snn_toolbox_tf.report.write import write_report
-
-            write_report(folder.path, record, wanted_figures(settings))
+            _write_report(folder.path, record, settings)
         (folder.path / _CHECKPOINT).unlink(missing_ok=True)
         with atomic_files.replacing(folder.path / "config.ini") as file:
             file.write(write_settings(settings).encode())
@@ -248,7 +255,7 @@ def simulate_prepared(
     executor: Executor,
     folder: pathlib.Path | None = None,
     seconds: dict[str, float] | None = None,
-) -> RunRecord:
+) -> RunRecord | LatencyRunRecord:
     """Simulates all samples, and some of them in detail.
 
     Args:
@@ -263,9 +270,22 @@ def simulate_prepared(
         ConfigurationError: If there are no samples.
     """
     samples, model_snn = prepared.samples, converted.model_snn
-    settings = with_timesteps_of(prepared.settings, model_snn)
     if samples is None:
         raise ConfigurationError("[tools] simulate = False: there is nothing to simulate.")
+    if isinstance(model_snn, LatencyModel):
+        source = prepared.source if prepared.settings.tools.evaluate_ann else None
+        notes = [*prepared.settings.notes, *converted.notes, *samples.notes]
+        return evaluate_latency(
+            prepared.name,
+            prepared.settings,
+            model_snn,
+            source,
+            samples,
+            progress,
+            seconds=dict(seconds or {}),
+            notes=notes,
+        )
+    settings = with_timesteps_of(prepared.settings, model_snn)
     arguments = simulation_arguments(settings)
     recorder = Recorder(settings, model_snn, folder / "recordings") if folder and settings.output.log_vars else None
     evaluator = Evaluator(
@@ -301,6 +321,18 @@ def simulate_prepared(
     )
     suspected = suspicions(record, comparison.fidelity, model_snn, samples)
     return dataclasses.replace(record, notes=[*record.notes, *suspected])
+
+
+def _write_report(folder: pathlib.Path, record: RunRecord | LatencyRunRecord, settings: Settings) -> None:
+    # Only a report imports matplotlib and Jinja.
+    if isinstance(record, LatencyRunRecord):
+        from snn_toolbox_tf.report.latency_page import write_latency_report
+
+        write_latency_report(folder, record)
+        return
+    from snn_toolbox_tf.report.write import write_report
+
+    write_report(folder, record, wanted_figures(settings))
 
 
 @contextlib.contextmanager

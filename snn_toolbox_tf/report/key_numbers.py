@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from snn_toolbox_tf.report.latency_record import LatencyRunRecord
 from snn_toolbox_tf.report.record import OutputRecord, RunRecord, SynapseRecord
 
 #: How close to the ANN's accuracy counts as reached: one percentage point.
@@ -81,11 +82,13 @@ def mean_firing_rate(record: RunRecord) -> float:
     return float((neurons * rates).sum() / neurons.sum()) if neurons.sum() else math.nan
 
 
-def headline(record: RunRecord) -> dict[str, Any]:
+def headline(record: RunRecord | LatencyRunRecord) -> dict[str, Any]:
     """Returns a run in one row, as tables of several runs show it.
 
     Of several outputs, each has its own entries, "accuracy/<output>" and so on.
     """
+    if isinstance(record, LatencyRunRecord):
+        return record.headline()
     row: dict[str, Any] = {"samples": record.samples, "timesteps": int(record.timesteps[-1])}
     for output in record.outputs:
         ending = f"/{output.name}" if len(record.outputs) > 1 else ""

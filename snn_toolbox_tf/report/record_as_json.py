@@ -8,11 +8,14 @@ from typing import Any
 import numpy as np
 
 from snn_toolbox_tf.report.key_numbers import operations
+from snn_toolbox_tf.report.latency_record import LatencyRunRecord
 from snn_toolbox_tf.report.record import RunRecord
 
 
-def record_as_json(record: RunRecord) -> dict[str, Any]:
+def record_as_json(record: RunRecord | LatencyRunRecord) -> dict[str, Any]:
     """Returns the record as JSON data: without the scatter's points, and with names where trace.npz has the arrays."""
+    if isinstance(record, LatencyRunRecord):
+        return record.as_json()
     values = {field.name: getattr(record, field.name) for field in dataclasses.fields(record)}
     values["populations"] = [
         {name: value for name, value in vars(population).items() if name not in ("activation", "decoded")}

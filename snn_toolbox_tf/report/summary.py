@@ -1,12 +1,15 @@
 """A run as plain text, for the terminal."""
 
 from snn_toolbox_tf.report.key_numbers import operations, shown_timesteps
+from snn_toolbox_tf.report.latency_record import LatencyRunRecord
 from snn_toolbox_tf.report.record import OutputRecord, RunRecord
 from snn_toolbox_tf.report.text import MISSING, aligned, count, fixed, number, percent, shorten
 
 
-def summarize(record: RunRecord) -> str:
+def summarize(record: RunRecord | LatencyRunRecord) -> str:
     """Returns accuracies, firing rates and operations as tables in plain text."""
+    if isinstance(record, LatencyRunRecord):
+        return record.text()
     blocks = [f"{record.title}: {record.samples:,} samples, {int(record.timesteps[-1]):,} timesteps"]
     blocks += [record.conversion_text] if record.conversion_text else []
     blocks += [_output(record, output) for output in record.outputs]
