@@ -121,7 +121,7 @@ def test_davis_byte_by_byte(tmp_path):
     )
     found = events.read_aedat(path)
     assert found.tolist() == [(39, 179, 4, True), (232, 0, 2**32 - 1, False), (239, 0, 2**32 + 3, False)]
-    with pytest.raises(EventError, match="chip='davis'|Unknown `chip`"):
+    with pytest.raises(ValueError, match="Unknown `chip`"):
         events.read_aedat(path, chip="davis")
 
 
@@ -149,7 +149,7 @@ def test_first_events_that_begin_like_a_header(tmp_path):
         (b"% Data file\n", "begins with '%', as files of Prophesee do"),
         (HEADER2 + pairs((0, 0)), "does not say which chip it is of.*Pass `chip`, one of dvs128"),
         (HEADER2 + b"# AEChip: a.b.CochleaAMS1c\r\n", "is of the chip 'cochleaams1c'"),
-        (DVS128 + pairs((0, 9), (0, 3)), "read as AEDAT 2.0 of a dvs128: Event 1 is at 3 µs"),
+        (DVS128 + pairs((0, 9), (0, 3)), "read as AEDAT 2.0 of a dvs128: .*Event 1 is at 3 µs"),
         (DAVIS240 + pairs((180 << 22, 9)), "read as AEDAT 2.0 of a davis240: Event 0 is outside the sensor"),
         (b"#!AER-DAT1.0\r\n# AEChip: x.DAVIS240C\r\n", "16 bits: too few for chip = davis240"),
     ],
@@ -171,7 +171,7 @@ def test_npz_in_both_forms(tmp_path, rng):
         np.testing.assert_array_equal(found[1].events, both[5:])
     np.savez(tmp_path / "one.npz", both[:5])
     np.testing.assert_array_equal(events.read_events(tmp_path / "one.npz"), both[:5])
-    with pytest.raises(EventError, match="holds 2 recordings. Read them with `snn.events.read_recordings`"):
+    with pytest.raises(EventError, match=r"holds 2 recordings. Read them with `snn.events.read_recordings`"):
         events.read_events(tmp_path / "arrays.npz")
     with pytest.raises(EventError, match="unknown format"):
         events.read_events(written(tmp_path, b"text", "a.txt"))
@@ -218,7 +218,7 @@ def test_data_sets_like_those_of_tonic(rng):
     assert len(list(events.from_tonic(iter([(first, 3), (second, 1)]), limit=1))) == 1
     with pytest.raises(EventError, match="Recording 1 of the data set is no pair"):
         list(events.from_tonic([(first, 3), first]))
-    with pytest.raises(EventError, match="Recording 0 of the data set: .*Missing: y"):
+    with pytest.raises(EventError, match=r"Recording 0 of the data set: .*Missing: y"):
         list(events.from_tonic([(first[["x", "t", "p"]], 3)]))
 
 
@@ -263,7 +263,7 @@ def test_the_ends_of_windows():
     assert count(event_count=3) == [3, 1]
     assert count(event_count=3, incomplete="drop") == [3]
     assert count(bins=2) == [2, 2]
-    assert count(bins=4) == [1, 1, 1, 1]
+    assert count(bins=4) == [2, 0, 1, 1]
     none = found[:0]
     assert events.to_frames(none, (3, 2), time_window=5).shape == (0, 2, 3, 2)
     assert events.to_frames(none, (3, 2), bins=4).shape == (4, 2, 3, 2)
