@@ -34,22 +34,22 @@ class EventInput(Section):
     dataset_format: str = setting(
         "npz",
         values.choice(values.same("npz", "aedat")),
-        "aedat: dataset_path has a folder per class, with recordings of an event camera (.aedat of version 1.0 or 2.0, or .bin "
-        "of N-MNIST). npz: x_test.npz; it may hold events as well (x, y, t, p, offsets, labels).",
+        "aedat: dataset_path has a folder per class, with recordings of an event camera (.aedat of version 1.0 or 2.0, or "
+        ".bin of N-MNIST). npz: x_test.npz; it may hold events as well (x, y, t, p, offsets, labels).",
         "data",
     )
     accumulate_events: bool = setting(
         False,
         values.boolean(),
-        "With dataset_format = aedat: the sum of a sample's events is the input at all timesteps, as it is with Poisson input. "
-        "False: a frame of spikes per timestep. Events of x_test.npz are summed unless frame_input = True.",
+        "With dataset_format = aedat: the sum of a sample's events is the input at all timesteps, as it is with Poisson "
+        "input. False: a frame of spikes per timestep. Events of x_test.npz are summed unless frame_input = True.",
         "data",
     )
     num_dvs_events_per_sample: int = setting(
         2000,
         values.integer(1),
-        "So many events of a recording, one behind the other, are a sample; what is left over at its end is not used, unless "
-        "it is all.",
+        "So many events of a recording, one behind the other, are a sample; what is left over at its end is not used, "
+        "unless it is all.",
         "data",
     )
     eventframe_width: int = setting(
@@ -64,15 +64,15 @@ class EventInput(Section):
     chip_size: tuple[int, int] | None = setting(
         None,
         values.optional(_size()),
-        "Width and height of the sensor; events outside are left out, and pixels become those of the network's input. Without "
-        "it they are those of the chip that a file names, or the input's.",
+        "Width and height of the sensor; events outside are left out, and pixels become those of the network's input. "
+        "Without it they are those of the chip that a file names, or the input's.",
         "data",
     )
     frame_gen_method: str = setting(
         "rectified_polarity_channels",
         values.choice(values.same(*FRAME_METHODS)),
-        "How events add up: +1 or -1 by polarity (signed), or +1 (rectified); in one channel (sum), or in one for each polarity "
-        "(polarity_channels).",
+        "How events add up: +1 or -1 by polarity (signed), or +1 (rectified); in one channel (sum), or in one for each "
+        "polarity (polarity_channels).",
         "data",
     )
     is_x_first: bool = setting(True, values.boolean(), "The first axis of the input is x.", "data")

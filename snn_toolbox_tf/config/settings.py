@@ -62,8 +62,8 @@ class Settings:
             raise ConfigurationError("[input] poisson_input and frame_input exclude each other. Received: both True.")
         if self.input.accumulate_events and self.input.frame_input:
             raise ConfigurationError(
-                "[input] accumulate_events and frame_input exclude each other: the events of a sample are summed, or shown frame "
-                "by frame. Received: both True."
+                "[input] accumulate_events and frame_input exclude each other: the events of a sample are summed, or shown "
+                "frame by frame. Received: both True."
             )
         self._check_duration()
         self._check_calibration()

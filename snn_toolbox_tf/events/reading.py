@@ -77,8 +77,8 @@ def recordings_of(arrays: dict[str, np.ndarray], limit: int | None = None) -> li
             f"Received: {', '.join(sorted(arrays)) or 'no arrays'}."
         )
     structured = [array for array in arrays.values() if array.dtype.names]
-    events = structured[0] if structured else {name: arrays[name] for name in _FIELDS}
-    total = len(structured[0] if structured else arrays["t"])
+    fields = {name: structured[0][name] if structured else arrays[name] for name in sorted(_FIELDS)}
+    total = len(fields["t"])
     offsets = np.asarray(arrays.get("offsets", [0, total]))
     ascending = offsets.ndim == 1 and offsets.dtype.kind in "iu" and (np.diff(offsets.astype(np.int64)) >= 0).all()
     if not ascending or len(offsets) < 2 or offsets[0] != 0 or offsets[-1] != total:
@@ -92,7 +92,8 @@ def recordings_of(arrays: dict[str, np.ndarray], limit: int | None = None) -> li
     for number in range(min(len(offsets) - 1, limit or len(offsets))):
         part = slice(int(offsets[number]), int(offsets[number + 1]))
         try:
-            own = as_events(events[part]) if structured else as_events(**{name: a[part] for name, a in events.items()})
+            x, y, t, p = (fields[name][part] for name in ("x", "y", "t", "p"))
+            own = as_events(x=x, y=y, t=t, p=p)
         except EventError as error:
             raise EventError(f"Recording {number}: {error}") from error
         found.append(Recording(own, None if labels is None else labels[number]))

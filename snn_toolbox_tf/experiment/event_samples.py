@@ -155,8 +155,8 @@ def _samples(settings: Settings, graph: Graph, recordings: Iterator[_Sensor]) ->
     unfinished = int(np.any(x[:, -1] != 0, axis=(1, 2, 3)).sum())
     if unfinished:
         notes.append(
-            f"{unfinished} of {len(x)} samples have events up to their last timestep; a longer [simulation] duration shows what "
-            "may follow."
+            f"{unfinished} of {len(x)} samples have events up to their last timestep; a longer [simulation] duration shows "
+            "what may follow."
         )
     return EventSamples(x, y, summed[:, np.newaxis], tuple(notes))
 
@@ -177,12 +177,12 @@ class _Layout:
         self._channels_first = len(shape) == 3 and shape[-1] != channels and shape[0] == channels
         if len(nodes) > 1 or len(shape) != 3 or (shape[-1] != channels and not self._channels_first):
             raise ConfigurationError(
-                f"[input] frame_gen_method = {given.frame_gen_method} gives frames with {channels} channel(s). Expected a network "
-                f"with one input of two axes and these channels. Received inputs: {[tuple(node.shape) for node in nodes]}"
+                f"[input] frame_gen_method = {given.frame_gen_method} gives frames with {channels} channel(s). Expected a "
+                f"network with one input of two axes and these channels. Received inputs: {[tuple(node.shape) for node in nodes]}"
             )
         axes = shape[1:] if self._channels_first else shape[:2]
         self._frame_size = axes if given.is_x_first else axes[::-1]
-        self._options = {
+        self._options: dict[str, Any] = {
             "method": given.frame_gen_method,
             "frame_size": self._frame_size,
             "flip_x": given.is_x_flipped,
@@ -198,8 +198,8 @@ class _Layout:
         kept = inside(recording.events, size)
         if not kept.any():
             raise ConfigurationError(
-                f"A recording with label {recording.label} has no events on a sensor of {size[0]} x {size[1]} pixels. Expected "
-                "some; [input] chip_size is width and height of the sensor."
+                f"A recording with label {recording.label} has no events on a sensor of {size[0]} x {size[1]} pixels. "
+                "Expected some; [input] chip_size is width and height of the sensor."
             )
         return recording.events[kept], size, int((~kept).sum())
 

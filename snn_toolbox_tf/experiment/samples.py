@@ -104,7 +104,7 @@ def load_samples(settings: Settings, data: Data, graph: Graph) -> TestSamples:
         {name: values[indices] for name, values in labels.items()},
         indices,
         (*notes, *(shown.notes if shown else ())),
-        None if shown is None or shown.summed is None else {name: shown.summed[indices] for name in arrays},
+        None if shown is None or shown.summed is None else dict.fromkeys(arrays, shown.summed[indices]),
     )
 
 
