@@ -132,7 +132,7 @@ def test_fewer_samples_read_fewer_files(folder):
     (folder / "left" / "2.bin").write_bytes(b"123")
     assert len(prepare(settings_of(folder, num_to_test=3)).samples) == 3
     assert prepare(settings_of(folder, sample_idxs_to_test=(2, 0))).samples.indices.tolist() == [2, 0]
-    with pytest.raises(snn.ConfigurationError, match="2.bin' has 3 bytes"):
+    with pytest.raises(snn.ConfigurationError, match=r"2.bin' has 3 bytes"):
         prepare(settings_of(folder, num_to_test=4))
 
 
@@ -183,7 +183,7 @@ def test_a_run_on_an_npz_of_events(folder, labels):
     assert output.accuracy[-1] == output.ann_accuracy == 1
     np.savez(folder / "y_test.npz", [0, 1])
     np.savez(folder / "x_test.npz", offsets=[0, 200, 400, 600], **{k: v for k, v in arrays.items() if k != "labels"})
-    with pytest.raises(snn.ConfigurationError, match="has 2 labels, and .* 3 recordings"):
+    with pytest.raises(snn.ConfigurationError, match=r"has 2 labels, and .* 3 recordings"):
         prepare(settings)
 
 
@@ -192,7 +192,7 @@ def test_a_run_on_an_npz_of_events(folder, labels):
     [
         ({"label_dict": {"left": 0}}, r"a folder per class.*not in label_dict: \['right'\]"),
         ({"label_dict": {"left": 0, "up": 1, "right": 2}}, r"Without recordings: \['up'\]"),
-        ({"dataset_path": "nowhere", "normalize": False}, "folders: none"),
+        ({"dataset_path": "nowhere", "normalize": False, "threshold_rule": None}, "folders: none"),
         ({"accumulate_events": True, "frame_input": True}, "accumulate_events and frame_input exclude each other"),
         ({"duration": "auto"}, "finds the number of timesteps for constant or Poisson input.*dataset_format = aedat"),
         ({"chip_size": (0, 3)}, "chip_size: Expected a width and a height in pixels"),

@@ -178,7 +178,8 @@ class _Layout:
         if len(nodes) > 1 or len(shape) != 3 or (shape[-1] != channels and not self._channels_first):
             raise ConfigurationError(
                 f"[input] frame_gen_method = {given.frame_gen_method} gives frames with {channels} channel(s). Expected a "
-                f"network with one input of two axes and these channels. Received inputs: {[tuple(node.shape) for node in nodes]}"
+                "network with one input of two axes and these channels. "
+                f"Received inputs: {[tuple(node.shape) for node in nodes]}"
             )
         axes = shape[1:] if self._channels_first else shape[:2]
         self._frame_size = axes if given.is_x_first else axes[::-1]
