@@ -4,7 +4,7 @@ Frames of ten milliseconds make a recording; the network is that of examples/nmn
 recordings are divided anew. One recording is 2 %, so a single number says little: mean and standard deviation over seeds.
 nmnist_test_100.npz is read from the folder that the environment variable SNN_TOOLBOX_TF_DATA names.
 
-    python benchmarks/nmnist.py [--seeds 10] [--epochs 15]
+    python benchmarks/nmnist.py [--seeds 20] [--epochs 15]
 """
 
 import argparse
@@ -38,7 +38,7 @@ def accuracies(example, frames: np.ndarray, labels: np.ndarray, seed: int, epoch
 def main() -> None:
     """Prints a line per seed, and mean and standard deviation."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--epochs", type=int, default=15)
     arguments = parser.parse_args()
     folder = os.environ.get("SNN_TOOLBOX_TF_DATA")
