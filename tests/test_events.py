@@ -82,7 +82,7 @@ def test_nmnist_byte_by_byte(tmp_path):
     found = events.read_nmnist(written(tmp_path, content, "1.bin"))
     stored = 0x010203
     assert found.tolist() == [(33, 0, 7, True), (2, 3, stored + 8192, False), (5, 6, stored + 3 * 8192, True)]
-    assert events.read_events(tmp_path / "1.bin").tolist() == found.tolist()
+    assert events.read_events(written(tmp_path, content, "1.BIN")).tolist() == found.tolist()
 
 
 @pytest.mark.parametrize(

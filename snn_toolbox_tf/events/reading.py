@@ -32,13 +32,14 @@ def read_events(path: str | os.PathLike[str], **options: Any) -> np.ndarray:
         EventError: If it is not usable, or holds several recordings.
     """
     source = pathlib.Path(path)
+    suffix = source.suffix.lower()
     with source.open("rb") as file:
         beginning = file.read(10)
-    if beginning.startswith((b"#", b"%")) or (source.suffix in SUFFIXES and source.suffix != ".bin"):
+    if beginning.startswith((b"#", b"%")) or (suffix in SUFFIXES and suffix != ".bin"):
         return read_aedat(source, **options)
-    if source.suffix == ".bin":
+    if suffix == ".bin":
         return read_nmnist(source, **options)
-    if source.suffix != ".npz":
+    if suffix != ".npz":
         raise EventError(
             f"'{path}': unknown format. Expected a file of AEDAT ({', '.join(SUFFIXES[:3])}), N-MNIST (.bin) or .npz."
         )
