@@ -10,6 +10,7 @@ x, y, p, t (microseconds) of all events, `offsets` of the recordings, `labels`.
 """
 
 import argparse
+import itertools
 import os
 import pathlib
 
@@ -17,24 +18,25 @@ import keras
 import numpy as np
 
 import snn_toolbox_tf as snn
+from snn_toolbox_tf import events
 
 SIZE = 34
 MILLISECONDS, FRAMES = 10, 30
+#: More than a few events of a pixel in a frame are noise.
+LARGEST = 3.0
 
 
-def load_recordings(path: pathlib.Path) -> tuple[np.ndarray, np.ndarray]:
-    """Returns frames of event counts, float32 [recordings, frames, rows, columns, polarities], and labels."""
-    with np.load(path, allow_pickle=False) as file:
-        events = {name: file[name] for name in ("x", "y", "p", "t", "offsets", "labels")}
-    recordings = len(events["labels"])
-    frames = np.zeros((recordings, FRAMES, SIZE, SIZE, 2), np.float32)
-    recording = np.repeat(np.arange(recordings), np.diff(events["offsets"]))
-    number = events["t"] // (1000 * MILLISECONDS)
-    inside = number < FRAMES
-    places = (recording, number, events["y"], events["x"], events["p"])
-    np.add.at(frames, tuple(place[inside].astype(np.int64) for place in places), 1.0)
-    # More than a few events of a pixel in a frame are noise.
-    return np.minimum(frames, 3.0) / 3.0, events["labels"].astype(np.int64)
+def load_recordings(path: pathlib.Path) -> tuple[list[np.ndarray], np.ndarray]:
+    """Returns the events of the recordings, and their labels."""
+    recordings = events.read_recordings(path)
+    return [events_of for events_of, _ in recordings], np.array([label for _, label in recordings], np.int64)
+
+
+def frames_of(recordings: list[np.ndarray]) -> np.ndarray:
+    """Returns the frames of recordings, float32 [recordings, frames, rows, columns, polarities]."""
+    window = {"time_window": 1000 * MILLISECONDS, "start": 0, "frames": FRAMES}
+    frames = np.stack([events.to_frames(recording, (SIZE, SIZE), **window) for recording in recordings])
+    return np.minimum(frames, LARGEST) / LARGEST
 
 
 def build_model() -> keras.Model:
@@ -64,9 +66,10 @@ def train(frames: np.ndarray, labels: np.ndarray, epochs: int) -> keras.Model:
 
 
 def stream(model_snn: snn.SpikingModel, recording: np.ndarray) -> np.ndarray:
-    """Returns the output after each frame of one recording, [frames, classes]."""
-    model_snn.reset_state()
-    return np.stack([np.asarray(model_snn.step(frame[np.newaxis]))[0] for frame in recording])
+    """Returns the output after each packet of one recording, [frames, classes]."""
+    camera = events.EventStream(model_snn, (SIZE, SIZE), largest=LARGEST, scale=1 / LARGEST)
+    packets = camera.run(recording, time_window=1000 * MILLISECONDS, start=0)
+    return np.stack(list(itertools.islice(packets, FRAMES)))
 
 
 def main() -> None:
@@ -79,12 +82,13 @@ def main() -> None:
     if not folder:
         raise SystemExit("Set the environment variable SNN_TOOLBOX_TF_DATA to the folder of nmnist_test_100.npz.")
     keras.utils.set_random_seed(arguments.seed)
-    frames, labels = load_recordings(pathlib.Path(folder) / "nmnist_test_100.npz")
+    recordings, labels = load_recordings(pathlib.Path(folder) / "nmnist_test_100.npz")
+    frames = frames_of(recordings)
     half = len(labels) // 2
     model = train(frames[:half], labels[:half], arguments.epochs)
     model_snn = snn.convert_keras(model, frames[:half], input="frames", timesteps=FRAMES, threshold_rule="percentile")
 
-    outputs = np.stack([stream(model_snn, recording) for recording in frames[half:]])
+    outputs = np.stack([stream(model_snn, recording) for recording in recordings[half:]])
     single = model.predict(frames[half:].reshape(-1, *frames.shape[2:]), verbose=0)
     single = single.reshape(len(labels) - half, FRAMES, -1)
     ann = (single.mean(axis=1).argmax(axis=-1) == labels[half:]).mean()

@@ -14,7 +14,7 @@ from snn_toolbox_tf.version import __version__
 if not _is_command_line():
     _require_tensorflow_backend()
 
-    from snn_toolbox_tf import layers, neurons, ops, synapses
+    from snn_toolbox_tf import events, layers, neurons, ops, synapses
     from snn_toolbox_tf.analysis.bias_variance import BiasVariance, bias_and_variance
     from snn_toolbox_tf.analysis.compare import compare
     from snn_toolbox_tf.analysis.fidelity import Fidelity, PopulationFidelity
@@ -65,6 +65,7 @@ __all__ = [
     "check",
     "compare",
     "convert_keras",
+    "events",
     "export_nir",
     "export_serving",
     "export_tflite",

@@ -14,7 +14,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 #: From the foundations to the front door: a module imports from its own line or from lines above it.
 LEVELS = [
     ["version", "foundation"],
-    ["neurons", "model_files"],
+    ["neurons", "model_files", "events"],
     ["ops", "graph"],
     ["layers", "activations"],
     ["synapses"],

@@ -238,7 +238,7 @@ def test_values_are_read_by_type(key, text, value):
         ("[conversion]\nspike_code = ttfs\n", r"spike_code = ttfs is not supported: use latency"),
         ("[simulation]\nsimulator = brian2\n", r"simulator = brian2 is not supported: .*SavedModel.*NIR"),
         ("[loihi]\nreset_mode = soft\n", r"\[loihi\]: it belongs to another simulator.*NIR"),
-        ("[input]\ndataset_format = aedat\n", "dataset_format = aedat is not supported: data is read from npz files"),
+        ("[input]\ndataset_format = jpg\n", "dataset_format = jpg is not supported: data is read from npz files"),
         ("[input]\npoisson_input = True\nframe_input = True\n", "exclude each other"),
         ("[simulation]\nschedule = layer_synchronous\n[cell]\nreset = zero\n", "layer_synchronous needs"),
         ("[parameter_sweep]\nparam_values = 1:2:-1\n", "leads from its start to its stop"),

@@ -118,6 +118,14 @@ def test_guide_runs(tmp_path, change):
     assert "{'conv_relu': 4}" in done.stdout
 
 
+@pytest.mark.long
+def test_event_cameras_run(tmp_path):
+    done = run(["-c", "\n".join(blocks((DOCS / "events.md").read_text(), "python"))], tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("(60, 8, 16, 16, 2)\n")
+    assert float(done.stdout.splitlines()[1]) > 0.9
+
+
 @pytest.mark.slow
 @pytest.mark.long
 def test_extending_runs_as_it_stands(tmp_path):

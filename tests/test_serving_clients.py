@@ -315,7 +315,8 @@ def write_recordings(source, target, count):
 def test_recordings_of_an_event_camera_are_streamed(data_dir, tmp_path, capsys, monkeypatch):
     """State is carried on within a recording, and forgotten between two."""
     example = load_example("nmnist_streaming")
-    frames, labels = example.load_recordings(data_dir / "nmnist_test_100.npz")
+    recordings, labels = example.load_recordings(data_dir / "nmnist_test_100.npz")
+    frames = example.frames_of(recordings)
     with np.load(data_dir / "nmnist_test_100.npz") as file:
         kept = file["t"] < 1000 * example.MILLISECONDS * example.FRAMES
         first = slice(file["offsets"][0], file["offsets"][1])
@@ -330,7 +331,7 @@ def test_recordings_of_an_event_camera_are_streamed(data_dir, tmp_path, capsys, 
     model_snn = snn.convert_keras(model, frames[:20], **options)
     expected = model_snn.simulate(frames[50:52]).outputs
     for place in (1, 0, 1):
-        np.testing.assert_array_equal(example.stream(model_snn, frames[50 + place]), expected[:, place])
+        np.testing.assert_array_equal(example.stream(model_snn, recordings[50 + place]), expected[:, place])
     monkeypatch.setattr(sys, "argv", ["nmnist_streaming.py", "--epochs", "1"])
     monkeypatch.setenv("SNN_TOOLBOX_TF_DATA", str(tmp_path))
     write_recordings(data_dir / "nmnist_test_100.npz", tmp_path / "nmnist_test_100.npz", 21)

@@ -49,7 +49,6 @@ FOREIGN_KEYS: dict[str, dict[str, ForeignKey]] = {
     },
     "input": {
         "model_lib": ForeignKey(("keras",), "models are Keras models: port the network to Keras and copy the weights"),
-        "dataset_format": ForeignKey(("npz",), _OTHER_DATA),
         "datagen_kwargs": _empty(_OTHER_DATA),
         "dataflow_kwargs": _empty(_OTHER_DATA),
         "input_rate": ForeignKey(
@@ -57,16 +56,6 @@ FOREIGN_KEYS: dict[str, dict[str, ForeignKey]] = {
             "a Poisson spike stands for the largest input, with probability 1 per timestep; remove the key",
         ),
         "num_poisson_events_per_sample": ForeignKey(("-1",), "Poisson input lasts as long as the run; set duration"),
-        "num_dvs_events_per_sample": ForeignKey(None, _OTHER_DATA),
-        "eventframe_width": ForeignKey(None, _OTHER_DATA),
-        "label_dict": _empty("classes are numbered as in y_test.npz"),
-        "chip_size": _empty(_OTHER_DATA),
-        "frame_gen_method": ForeignKey(None, _OTHER_DATA),
-        "is_x_first": ForeignKey(None, _OTHER_DATA),
-        "is_x_flipped": ForeignKey(None, _OTHER_DATA),
-        "is_y_flipped": ForeignKey(None, _OTHER_DATA),
-        "maxpool_subsampling": ForeignKey(None, _OTHER_DATA),
-        "do_clip_three_sigma": ForeignKey(None, _OTHER_DATA),
         "keras_dataset": _empty("save the data set once as x_test.npz, y_test.npz and x_norm.npz"),
     },
     "tools": {
@@ -120,6 +109,7 @@ FOREIGN_KEYS: dict[str, dict[str, ForeignKey]] = {
 
 #: Values of our own keys that snn_toolbox has and this package has not.
 FOREIGN_VALUES: dict[tuple[str, str], dict[str, str]] = {
+    ("input", "dataset_format"): {"jpg": _OTHER_DATA},
     ("conversion", "maxpool_type"): dict.fromkeys(
         ("exp_max", "avg_max"), "use fir_max (winner_take_all), whose winner has most spikes since the start"
     ),

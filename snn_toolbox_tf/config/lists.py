@@ -99,7 +99,7 @@ def named_integers(low: int, expected: str) -> Kind:
             name = _unquoted(name.strip(), expected)
             if not name or name in found:
                 raise InvalidValue(expected, text)
-            found[name] = parsed(number.strip(), expected, int)
+            found[name] = parsed(_unquoted(number.strip(), expected), expected, int)
         return found
 
     def write(value: Iterable[tuple[str, int]]) -> str:

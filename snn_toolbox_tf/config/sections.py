@@ -8,6 +8,7 @@ import math
 from typing import Any
 
 from snn_toolbox_tf.config import lists, values
+from snn_toolbox_tf.config.event_input import EventInput
 from snn_toolbox_tf.config.output_sections import Export, Output, ParameterSweep
 from snn_toolbox_tf.config.section import Section, setting
 
@@ -48,8 +49,8 @@ class Paths(Section):
 
 
 @dataclasses.dataclass(frozen=True)
-class Input(Section):
-    """How the input is encoded. Without either of these it is a constant (analog) current."""
+class Input(EventInput):
+    """How the input is encoded, and what becomes of events. By default it is a constant (analog) current."""
 
     poisson_input: bool = setting(
         False,

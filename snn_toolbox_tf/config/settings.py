@@ -60,6 +60,11 @@ class Settings:
     def __post_init__(self) -> None:
         if self.input.poisson_input and self.input.frame_input:
             raise ConfigurationError("[input] poisson_input and frame_input exclude each other. Received: both True.")
+        if self.input.accumulate_events and self.input.frame_input:
+            raise ConfigurationError(
+                "[input] accumulate_events and frame_input exclude each other: the events of a sample are summed, or shown "
+                "frame by frame. Received: both True."
+            )
         self._check_duration()
         self._check_calibration()
         self._check_export()
@@ -114,9 +119,10 @@ class Settings:
                 f"{found} by comparing decisions on x_norm.npz. Received: [tools] normalize = False. Give a duration, or "
                 "set normalize = True."
             )
-        if self.input.frame_input:
+        if self.input_mode == "frames":
+            given = "frame_input = True" if self.input.frame_input else "dataset_format = aedat"
             raise ConfigurationError(
-                f"{found} for constant or Poisson input. Received: [input] frame_input = True. Give a duration: the number "
+                f"{found} for constant or Poisson input. Received: [input] {given}. Give a duration: the number "
                 "of frames per sample."
             )
 
@@ -185,7 +191,11 @@ class Settings:
     @property
     def input_mode(self) -> str:
         """How input is encoded: "analog", "poisson" or "frames"."""
-        return "poisson" if self.input.poisson_input else "frames" if self.input.frame_input else "analog"
+        given = self.input
+        if given.poisson_input:
+            return "poisson"
+        thin_frames = given.dataset_format == "aedat" and not given.accumulate_events
+        return "frames" if given.frame_input or thin_frames else "analog"
 
     def replace(self, **changes: Any) -> "Settings":
         """Returns settings with other values of some keys.

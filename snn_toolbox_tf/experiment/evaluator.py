@@ -142,7 +142,7 @@ class Evaluator:
         inputs = self._data.part(start, stop)
         batch = Evaluation()
         began = time.perf_counter()
-        ann = dict(zip(self._readouts, self.ann_outputs(inputs), strict=True))
+        ann = dict(zip(self._readouts, self.ann_outputs(self._data.source_part(start, stop)), strict=True))
         middle = time.perf_counter()
         x = keras.tree.map_structure(lambda name: inputs[name], self._structure)
         result = self._model_snn.simulate(

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from snn_toolbox_tf.config import ConfigurationError, Settings
+from snn_toolbox_tf.experiment.event_samples import event_samples, summed_calibration_events
 from snn_toolbox_tf.experiment.sources import Data, data_folder, load_arrays
 from snn_toolbox_tf.graph import Graph
 from snn_toolbox_tf.network.input_data import Batch, as_arrays, by_input_name
@@ -22,16 +23,24 @@ class TestSamples:
         labels: Class indices per output name, for those outputs that are classes.
         indices: Position of each sample in the data that was given.
         notes: What the reader of the results should know.
+        source_x: What the source gets, where that is not the mean of the frames: `[samples, 1, ...]` per input name.
     """
 
     x: Batch
     labels: dict[str, np.ndarray]
     indices: np.ndarray
     notes: tuple[str, ...] = ()
+    source_x: Batch | None = None
 
     def part(self, start: int, stop: int) -> Batch:
         """Returns float32 arrays of some samples, per input name."""
         return {name: np.asarray(array[start:stop], np.float32) for name, array in self.x.items()}
+
+    def source_part(self, start: int, stop: int) -> Batch:
+        """Returns what the source gets of some samples."""
+        if self.source_x is None:
+            return self.part(start, stop)
+        return {name: array[start:stop] for name, array in self.source_x.items()}
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -49,7 +58,7 @@ def load_calibration_data(settings: Settings, data: Data, graph: Graph) -> Any:
                 f"There is no calibration data '{path}'. Write a few hundred training inputs there with "
                 "`numpy.savez(path, x)`, or set [tools] normalize = False, which costs accuracy."
             )
-        given = load_arrays(path)
+        given = summed_calibration_events(load_arrays(path), settings, graph)
     frames = settings.input_mode == "frames"
     arrays = as_arrays(given, graph, argument="x_norm", merge_frames=frames)
     wanted = settings.normalization.num_samples
@@ -72,6 +81,9 @@ def load_samples(settings: Settings, data: Data, graph: Graph) -> TestSamples:
         TypeError, ValueError: If the arrays do not fit the model.
     """
     folder = data_folder(settings)
+    shown = event_samples(settings, graph) if data.x_test is None else None
+    if shown is not None:
+        data = Data(shown.x, shown.y if data.y_test is None else data.y_test)
     x = load_arrays(folder / "x_test.npz") if data.x_test is None else data.x_test
     frames = settings.input_mode == "frames"
     arrays = as_arrays(x, graph, argument="x_test", frames=frames)
@@ -91,7 +103,8 @@ def load_samples(settings: Settings, data: Data, graph: Graph) -> TestSamples:
         {name: _taken(array, indices) for name, array in arrays.items()},
         {name: values[indices] for name, values in labels.items()},
         indices,
-        notes,
+        (*notes, *(shown.notes if shown else ())),
+        None if shown is None or shown.summed is None else dict.fromkeys(arrays, shown.summed[indices]),
     )
 
 
