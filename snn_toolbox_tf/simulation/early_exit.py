@@ -8,7 +8,7 @@ import numpy as np
 
 from snn_toolbox_tf.foundation.argument_checks import check_one_of, check_positive_integer, check_timesteps
 from snn_toolbox_tf.graph import Graph
-from snn_toolbox_tf.simulation.classes import decisions
+from snn_toolbox_tf.tasks.classes import decisions
 
 CRITERIA = ("probability", "margin")
 #: From "at once" to one in 16,384, evenly in bits of doubt: what lies between matters where networks are nearly sure.
