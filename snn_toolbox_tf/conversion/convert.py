@@ -27,6 +27,7 @@ from snn_toolbox_tf.parse import parse
 from snn_toolbox_tf.passes import to_spiking
 from snn_toolbox_tf.passes.normalize import normalize
 from snn_toolbox_tf.simulation.inputs import InputOptions
+from snn_toolbox_tf.tasks import state_tasks
 
 
 def convert_keras(
@@ -52,6 +53,7 @@ def convert_keras(
     block_length: int | None = None,
     engine: str = "auto",
     calibration: str | GradientCalibration = "automatic",
+    task: str | Mapping[str, str] = "auto",
     name: str | None = None,
 ) -> SpikingModel:
     """Converts a trained Keras model into a spiking neural network.
@@ -107,6 +109,9 @@ def convert_keras(
             only where there are spikes; "auto", what is faster. Spikes do not depend on it.
         calibration: "automatic", without gradients; or "gradient", after which the network learns from its source, on the
             calibration data, for this number of timesteps (or a `GradientCalibration`, which says how). It takes minutes.
+        task: What outputs stand for: "classes", "regression", "segmentation", "boxes", or these by name of an output. It
+            decides in what the spiking network has to agree with its source: in decisions, or in numbers. "auto": the
+            source's loss and the last activation decide; linear outputs of a source without a loss are taken for logits.
         name: Name of the spiking model; the source's with "_snn" if None.
 
     Returns:
@@ -146,6 +151,7 @@ def convert_keras(
         block_length=block_length,
         engine=engine,
         calibration=calibration,
+        task=task,
     )
     if name is not None:
         check_model_name(name)
@@ -173,6 +179,7 @@ def convert_graph(
         tell: Is told how a long calibration proceeds.
     """
     calibrated = calibration_data is not None
+    state_tasks(graph, options.task, model)
     check_requirements(options, graph, samples=None if calibrated else 0)
     network = Network(graph)
     if calibrated:

@@ -2,7 +2,7 @@
 
 from snn_toolbox_tf.graph import TASKS
 from snn_toolbox_tf.tasks.inference import output_names, state_tasks
-from snn_toolbox_tf.tasks.kinds import AUTO, Task, decide, task_of
+from snn_toolbox_tf.tasks.kinds import AUTO, Task, decide, known_tasks, task_of
 from snn_toolbox_tf.tasks.measures import by_unit, check_and_measure, measures, sums_of
 from snn_toolbox_tf.tasks.targets import checked_targets
 
@@ -14,6 +14,7 @@ __all__ = [
     "check_and_measure",
     "checked_targets",
     "decide",
+    "known_tasks",
     "measures",
     "output_names",
     "state_tasks",

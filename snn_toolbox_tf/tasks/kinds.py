@@ -42,6 +42,17 @@ def task_of(graph: Graph, readout: Readout, targets: Any = None, stated: str = A
     return decide(readout.name, shape, activation, targets=targets, stated=stated, inferred=readout.task)
 
 
+def known_tasks(graph: Graph) -> list[str]:
+    """Returns what outputs stand for as far as that is certain without targets; "" where it is not."""
+    return [readout.task or _certain(graph, readout) for readout in graph.readouts]
+
+
+def _certain(graph: Graph, readout: Readout) -> str:
+    """A softmax of several axes is a segmentation; vectors have a rule of their own."""
+    shape = graph.output_shape(readout)
+    return "segmentation" if len(shape) > 1 and shape[-1] > 1 and last_activation(readout) == "softmax" else ""
+
+
 def decide(
     name: str,
     shape: tuple[int, ...],
