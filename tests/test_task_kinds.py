@@ -8,8 +8,8 @@ from sklearn import metrics
 import snn_toolbox_tf as snn
 from snn_toolbox_tf.config import read_value, sections
 from snn_toolbox_tf.graph import TASKS
-from snn_toolbox_tf.passes import to_spiking
 from snn_toolbox_tf.parse import parse
+from snn_toolbox_tf.passes import to_spiking
 from snn_toolbox_tf.tasks import by_unit, checked_targets, decide, measures, state_tasks, sums_of
 from snn_toolbox_tf.tasks.boxes import box_overlap
 from snn_toolbox_tf.tasks.regression import spread_of_sums

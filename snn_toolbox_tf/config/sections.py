@@ -196,7 +196,8 @@ class Simulation(Section):
     task: str | tuple[tuple[str, str], ...] = setting(
         AUTO,
         lists.word_or_named(
-            (AUTO, *TASKS), "auto, classes, regression, segmentation or boxes, or these by output: label: classes, box: boxes"
+            (AUTO, *TASKS),
+            "auto, classes, regression, segmentation or boxes, or these by output: label: classes, box: boxes",
         ),
         "What outputs stand for, and so what is measured; auto: y_test.npz, the loss and the output's activation decide.",
         "data",

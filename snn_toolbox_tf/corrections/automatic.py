@@ -15,9 +15,9 @@ from snn_toolbox_tf.corrections.walk import Walk
 from snn_toolbox_tf.graph import Population
 from snn_toolbox_tf.network import Network
 from snn_toolbox_tf.network.input_data import Batch
+from snn_toolbox_tf.simulation.inputs import InputOptions
 from snn_toolbox_tf.tasks import known_tasks
 from snn_toolbox_tf.tasks.classes import decisions
-from snn_toolbox_tf.simulation.inputs import InputOptions
 
 #: So many samples are fitted to, and held out for comparison, at most.
 MOST_FITTED, MOST_HELD_OUT = 512, 256

@@ -16,8 +16,8 @@ from snn_toolbox_tf.experiment.samples import TestSamples
 from snn_toolbox_tf.experiment.task_sums import add_task_sums
 from snn_toolbox_tf.model import SpikingModel
 from snn_toolbox_tf.network.input_data import Batch
-from snn_toolbox_tf.tasks.classes import correct, decisions
 from snn_toolbox_tf.simulation.result import SimulationResult
+from snn_toolbox_tf.tasks.classes import correct, decisions
 
 #: A checkpoint costs a small file; more often than this is not worth it.
 _SECONDS_BETWEEN_CHECKPOINTS = 5.0

@@ -82,9 +82,7 @@ def measures_of_ann(name: str, kind: str, evaluation: Evaluation, targets: np.nd
     return {key: float(value) for key, value in measures(kind, _sums(evaluation, "ann", name), targets).items()}
 
 
-def measures_by_unit(
-    name: str, kind: str, evaluation: Evaluation, targets: np.ndarray | None
-) -> dict[str, np.ndarray]:
+def measures_by_unit(name: str, kind: str, evaluation: Evaluation, targets: np.ndarray | None) -> dict[str, np.ndarray]:
     """Returns the measures of each number (of a segmentation, each class) after the last timestep, "snn_" and "ann_"."""
     if targets is None:
         return {}

@@ -183,7 +183,9 @@ def _measure_tiles(record: RunRecord, output: OutputRecord, suffix: str) -> list
     shown, after = measures.MEASURES[score], f"after {_timesteps(int(record.timesteps[-1]))}"
     tiles = [Tile(f"SNN {shown.lower}{suffix}", shown.text(output.measures[score][-1]), after)]
     if score in output.ann_measures:
-        tiles.insert(0, Tile(f"ANN {shown.lower}{suffix}", shown.text(output.ann_measures[score]), "on the same samples"))
+        tiles.insert(
+            0, Tile(f"ANN {shown.lower}{suffix}", shown.text(output.ann_measures[score]), "on the same samples")
+        )
     if measures.score_over_time(output) is not None:
         close = key_numbers.timesteps_until_close(output, record.timesteps)
         value = "not reached" if close is None else f"{close:,}"

@@ -23,7 +23,7 @@ def outputs(record: RunRecord) -> Figure | None:
     shown = style.evenly(shown, 4)
     heights = [_height(output) for _, output in shown]
     figure = Figure(figsize=(style.WIDTH, sum(heights)), layout="constrained")
-    parts = np.atleast_1d(figure.subfigures(len(shown), 1, height_ratios=heights))
+    parts = figure.subfigures(len(shown), 1, height_ratios=heights, squeeze=False)[:, 0]
     for part, (name, output) in zip(parts, shown, strict=True):
         part.suptitle(style.label(name, 44), x=0.005, horizontalalignment="left")
         if _is_masks(output):
@@ -104,10 +104,7 @@ def _plain(axes: Axes) -> None:
 def _draw_scatter(part: Any, output: ShownOutputs) -> None:
     pairs = [("ANN", output.ann, "SNN", output.snn, style.SNN)]
     if output.target is not None:
-        pairs = [("target", output.target, "ANN", output.ann, style.ANN)] + [
-            ("target", output.target, "SNN", output.snn, style.SNN),
-            *pairs,
-        ]
+        pairs = [("target", output.target, "ANN", output.ann, style.ANN), ("target", output.target, "SNN", output.snn, style.SNN), *pairs]
     for axes, (across, x, up, y, colour) in zip(part.subplots(1, 3)[: len(pairs)], pairs, strict=True):
         flat = np.reshape(x, -1).astype(np.float64), np.reshape(y, -1).astype(np.float64)
         chosen = np.unique(np.linspace(0, len(flat[0]) - 1, _MOST_POINTS).astype(np.int64))

@@ -12,9 +12,9 @@ import numpy as np
 from snn_toolbox_tf.foundation import atomic_files, npz_files
 from snn_toolbox_tf.foundation.argument_checks import check_positive_integer
 from snn_toolbox_tf.simulation.arrays import RecordedArrays, concatenate
+from snn_toolbox_tf.simulation.early_exit import CONFIDENCES, AccuracyLatencyCurve, EarlyExit, check_confidences
 from snn_toolbox_tf.tasks import check_and_measure
 from snn_toolbox_tf.tasks.classes import class_labels, correct
-from snn_toolbox_tf.simulation.early_exit import CONFIDENCES, AccuracyLatencyCurve, EarlyExit, check_confidences
 
 _FORMAT = "snn_toolbox_tf.SimulationResult"
 _ARRAY_FIELDS = (
