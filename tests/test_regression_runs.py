@@ -81,5 +81,5 @@ def test_early_exit_needs_classes(rng):
     model = keras.Sequential([keras.Input((5,)), L.Dense(16, "relu"), L.Dense(2)])
     x = rng.random((30, 5), dtype=np.float32)
     model_snn = snn.convert_keras(model, x, timesteps=8, task="regression", threshold_rule="percentile")
-    with pytest.raises(ValueError, match="Early exit needs classes to be sure of. Output .* is regression"):
+    with pytest.raises(ValueError, match=r"Early exit needs classes to be sure of. Output .* is regression"):
         model_snn.simulate(x, outputs="last", early_exit=snn.EarlyExit())

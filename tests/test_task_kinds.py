@@ -191,7 +191,7 @@ def test_a_loss_tells(loss, found):
 
 def test_what_is_stated_of_outputs_is_checked():
     _, graph = graph_of()
-    with pytest.raises(ValueError, match="`task` names 'outt', which is no output.*Did you mean 'out'"):
+    with pytest.raises(ValueError, match=r"`task` names 'outt', which is no output.*Did you mean 'out'"):
         state_tasks(graph, {"outt": "regression"})
     with pytest.raises(ValueError, match="Unknown `task`"):
         state_tasks(graph, "regresion")
@@ -205,7 +205,7 @@ def test_a_result_has_measures():
     outputs = RNG.normal(size=(2, 6, 3))
     result = snn.SimulationResult(outputs, timesteps=[1, 2], duration=2, samples=6)
     assert result.measures(NUMBERS)["r2"][1] == pytest.approx(metrics.r2_score(NUMBERS, outputs[1]))
-    with pytest.raises(ValueError, match="class labels. Use `accuracy`"):
+    with pytest.raises(ValueError, match=r"class labels\. Use `accuracy`"):
         result.measures(LABELS)
     several = snn.SimulationResult({"a": outputs, "b": outputs}, timesteps=[1, 2], duration=2, samples=6)
     assert set(several.measures({"a": NUMBERS})) == {"a"}

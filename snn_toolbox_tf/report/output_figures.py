@@ -104,7 +104,9 @@ def _plain(axes: Axes) -> None:
 def _draw_scatter(part: Any, output: ShownOutputs) -> None:
     pairs = [("ANN", output.ann, "SNN", output.snn, style.SNN)]
     if output.target is not None:
-        pairs = [("target", output.target, "ANN", output.ann, style.ANN), ("target", output.target, "SNN", output.snn, style.SNN), *pairs]
+        to_ann = ("target", output.target, "ANN", output.ann, style.ANN)
+        to_snn = ("target", output.target, "SNN", output.snn, style.SNN)
+        pairs = [to_ann, to_snn, *pairs]
     for axes, (across, x, up, y, colour) in zip(part.subplots(1, 3)[: len(pairs)], pairs, strict=True):
         flat = np.reshape(x, -1).astype(np.float64), np.reshape(y, -1).astype(np.float64)
         chosen = np.unique(np.linspace(0, len(flat[0]) - 1, _MOST_POINTS).astype(np.int64))
