@@ -20,6 +20,7 @@ LEVELS = [
     ["synapses"],
     ["parse", "grid", "network"],
     ["passes", "calibration"],
+    ["tasks"],
     ["simulation"],
     ["training", "corrections"],
     ["distillation"],

@@ -56,7 +56,9 @@ def assert_variants_equal_the_reference(*args, **kwargs):
 
 
 def assert_same(actual, expected):
-    pairs = {name: (getattr(actual, name), getattr(expected, name)) for name in ops.Response._fields if name != "hidden"}
+    pairs = {
+        name: (getattr(actual, name), getattr(expected, name)) for name in ops.Response._fields if name != "hidden"
+    }
     assert list(actual.hidden) == list(expected.hidden)
     pairs |= {name: (actual.hidden[name], expected.hidden[name]) for name in expected.hidden}
     for name, (ours, theirs) in pairs.items():

@@ -123,7 +123,7 @@ def test_loading_what_is_no_result(tmp_path):
 
 
 def test_top_k_counts_what_comes_before_in_a_stable_order(rng):
-    from snn_toolbox_tf.simulation.classes import correct
+    from snn_toolbox_tf.tasks.classes import correct
 
     outputs = rng.integers(0, 4, (5, 30, 7)).astype(np.float32)
     labels = rng.integers(0, 7, 30)

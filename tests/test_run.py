@@ -205,7 +205,7 @@ def test_several_inputs_and_outputs(settings):
     by_name = {output.name: output for output in finished.record.outputs}
     assert by_name["kind"].accuracy is not None
     assert by_name["size"].accuracy is None
-    assert any("'size' holds no class labels" in note for note in finished.record.notes)
+    assert any("'size' is taken for regression" in note for note in finished.record.notes)
 
 
 def test_a_shared_head_may_be_two_outputs(settings):

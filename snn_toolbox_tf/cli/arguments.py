@@ -19,7 +19,7 @@ _OF_BOTH = (
     *("threshold_rule", "corrections", "calibration", "signed_spikes", "schedule", "tolerance"),
     *("epochs", "train_weights", "learning_rate", "learning_samples", "learning_batch_size"),
     *("percentile", "per_channel", "num_samples", "duration", "dt", "seed", "v_thresh", "v0", "reset", "verbose"),
-    *("maxpool_type", "population_starts"),
+    *("maxpool_type", "population_starts", "task"),
 )
 _OF_CONVERT = (*_OF_BOTH, "overwrite")
 _OF_EVALUATE = (

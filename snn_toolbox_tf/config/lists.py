@@ -108,6 +108,42 @@ def named_integers(low: int, expected: str) -> Kind:
     return Kind(expected, "NAME:INT,...", check, read, write)
 
 
+def word_or_named(words: Iterable[str], expected: str) -> Kind:
+    """One of some words, or one of them for each of several names, written `a: word, b: other`; a text or pairs."""
+    known = tuple(words)
+
+    def check(value: Any) -> str | tuple[tuple[str, str], ...]:
+        if isinstance(value, str):
+            if value not in known:
+                raise InvalidValue(expected, value, did_you_mean(value, known))
+            return value
+        try:
+            found = dict(value)
+        except (TypeError, ValueError):
+            raise InvalidValue(expected, value) from None
+        for name, word in found.items():
+            if not isinstance(name, str) or word not in known:
+                raise InvalidValue(expected, word, did_you_mean(word, known))
+        return tuple(found.items())
+
+    def read(text: str) -> str | dict[str, str]:
+        if ":" not in text:
+            return _unquoted(text.strip(), expected)
+        found: dict[str, str] = {}
+        for part in _without_brackets(text, expected).removesuffix(",").split(","):
+            name, _, word = part.rpartition(":")
+            name = _unquoted(name.strip(), expected)
+            if not name or name in found:
+                raise InvalidValue(expected, text)
+            found[name] = _unquoted(word.strip(), expected)
+        return found
+
+    def write(value: str | Iterable[tuple[str, str]]) -> str:
+        return value if isinstance(value, str) else ", ".join(f"{name}: {word}" for name, word in value)
+
+    return Kind(expected, "TASK|NAME:TASK,...", check, read, write)
+
+
 def sweep_values() -> Kind:
     """Values of any setting: a list, or `start:stop:step` with the stop included; kept as a tuple of texts or values."""
     expected = "a list of values (8, 16, 32) or a range with its end (8:64:8)"

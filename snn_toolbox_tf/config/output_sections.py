@@ -23,6 +23,7 @@ PLOTS = {
     "v_mem": ("membrane",),
     "confusion_matrix": ("confusion",),
     "input_image": ("input",),
+    "outputs": ("outputs",),
 }
 FORMATS = ("serving", "nir", "tflite", "keras")
 

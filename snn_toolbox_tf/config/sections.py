@@ -18,7 +18,8 @@ RESETS = {"Reset by subtraction": "subtract", "Reset to zero": "zero", "subtract
 #: Named here once more, because the command line answers before what does them is imported; a test holds both together.
 THRESHOLD_RULES = ("percentile", "maximum", "mean_square_error", "local_threshold_balancing")
 CORRECTIONS = ("shift", "biases", "thresholds", "initial_potentials", "neuron_potentials", "weights", "timed_biases")
-#: In place of a number of timesteps: it is to be found.
+TASKS = ("classes", "regression", "segmentation", "boxes")
+#: In place of a number of timesteps or a task: it is to be found.
 AUTO = "auto"
 _POSITIVE = values.number(0, math.inf, open_low=True, expected="a positive number")
 
@@ -193,6 +194,15 @@ class Simulation(Section):
     batch_size: int = setting(32, values.integer(1), "Samples that run at once. Speed and memory only.", "nothing")
     top_k: int = setting(
         1, values.integer(1), "A sample is correct if its class is among the k largest outputs.", "data"
+    )
+    task: str | tuple[tuple[str, str], ...] = setting(
+        AUTO,
+        lists.word_or_named(
+            (AUTO, *TASKS),
+            "auto, classes, regression, segmentation or boxes, or these by output: label: classes, box: boxes",
+        ),
+        "What outputs stand for, and so what is measured; auto: y_test.npz, the loss and the output's activation decide.",
+        "data",
     )
     seed: int = setting(
         0, values.integer(0, 2**62 - 1, expected="an integer in [0, 2**62)"), "Seed of Poisson input.", "simulation"

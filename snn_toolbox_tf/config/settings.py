@@ -189,6 +189,12 @@ class Settings:
         return duration if isinstance(duration, str) else round(duration / self.simulation.dt)
 
     @property
+    def task(self) -> str | dict[str, str]:
+        """What outputs stand for: one word for all of them, or one by name of an output."""
+        task = self.simulation.task
+        return task if isinstance(task, str) else dict(task)
+
+    @property
     def input_mode(self) -> str:
         """How input is encoded: "analog", "poisson" or "frames"."""
         given = self.input

@@ -29,6 +29,7 @@ from snn_toolbox_tf.parse import parse
 from snn_toolbox_tf.passes import to_spiking
 from snn_toolbox_tf.passes.normalize import normalize
 from snn_toolbox_tf.simulation.inputs import InputOptions
+from snn_toolbox_tf.tasks import state_tasks
 
 
 def convert_keras(
@@ -56,6 +57,7 @@ def convert_keras(
     calibration: str | GradientCalibration = "automatic",
     code: str | LatencyCode = "rate",
     timesteps_per_window: int | None = None,
+    task: str | Mapping[str, str] = "auto",
     name: str | None = None,
 ) -> SpikingModel | LatencyModel:
     """Converts a trained Keras model into a spiking neural network.
@@ -115,6 +117,9 @@ def convert_keras(
             `LatencyCode`, which says more). Latency code is exact in continuous time. Of the arguments above, only `seed`
             has a meaning for it.
         timesteps_per_window: With code="latency", the number of timesteps of each window; None: continuous time.
+        task: What outputs stand for: "classes", "regression", "segmentation", "boxes", or these by name of an output. It
+            decides in what the spiking network has to agree with its source: in decisions, or in numbers. "auto": the
+            source's loss and the last activation decide; linear outputs of a source without a loss are taken for logits.
         name: Name of the spiking model; the source's with "_snn" if None.
 
     Returns:
@@ -154,6 +159,7 @@ def convert_keras(
         block_length=block_length,
         engine=engine,
         calibration=calibration,
+        task=task,
     )
     if name is not None:
         check_model_name(name)
@@ -185,6 +191,7 @@ def convert_graph(
         tell: Is told how a long calibration proceeds.
     """
     calibrated = calibration_data is not None
+    state_tasks(graph, options.task, model)
     check_requirements(options, graph, samples=None if calibrated else 0)
     network = Network(graph)
     if calibrated:

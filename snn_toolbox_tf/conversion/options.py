@@ -58,6 +58,7 @@ class ConversionOptions:
     block_length: int | None = None
     engine: str = "auto"
     calibration: str | GradientCalibration = "automatic"
+    task: str | Mapping[str, str] = "auto"
 
     def __post_init__(self) -> None:
         _check_timesteps(self.timesteps)

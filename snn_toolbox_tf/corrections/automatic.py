@@ -1,7 +1,7 @@
 """Finds thresholds and corrections for a number of timesteps: tries recipes, and keeps what agrees most with the source."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -15,13 +15,16 @@ from snn_toolbox_tf.corrections.walk import Walk
 from snn_toolbox_tf.graph import Population
 from snn_toolbox_tf.network import Network
 from snn_toolbox_tf.network.input_data import Batch
-from snn_toolbox_tf.simulation.classes import decisions
 from snn_toolbox_tf.simulation.inputs import InputOptions
+from snn_toolbox_tf.tasks import known_tasks
+from snn_toolbox_tf.tasks.classes import decisions
 
 #: So many samples are fitted to, and held out for comparison, at most.
 MOST_FITTED, MOST_HELD_OUT = 512, 256
 #: Shares of T that the readout may leave out.
 READOUT_STARTS = (0.0, 0.125, 0.25, 0.375, 0.5)
+#: Outputs in which something is decided.
+_DECIDED = ("classes", "segmentation")
 #: Of few samples, this share is held out; where there are fewer still, they tell nothing about a choice.
 HELD_OUT, FEWEST_SAMPLES = 0.25, 16
 
@@ -82,7 +85,8 @@ class Agreement:
     Attributes:
         samples: Number of samples.
         decisions: Share of them whose class, the largest output, is the source's (of one output between 0 and 1: on which
-            side of 0.5 it is); the smallest over all outputs. Of other outputs, 1 less the error, and 0 at least.
+            side of 0.5 it is); the smallest over all outputs. Of a segmentation, the share of positions; of other outputs,
+            1 less the error, and 0 at least.
         error: Root mean square of the difference over that of the source's outputs; the largest over all outputs.
     """
 
@@ -97,14 +101,22 @@ class Agreement:
         return float(np.sqrt(share * (1 - share) / self.samples))
 
 
-def agreement(outputs: Any, expected: Any, rows: slice) -> Agreement:
-    """Compares outputs of the spiking network with its source's, for some of the samples."""
+def agreement(outputs: Any, expected: Any, rows: slice, tasks: Sequence[str] | None = None) -> Agreement:
+    """Compares outputs of the spiking network with its source's, for some of the samples.
+
+    Args:
+        outputs: Its outputs.
+        expected: Those of its source.
+        rows: Which samples.
+        tasks: What each output stands for, or "" where that is not known.
+    """
     shares, errors = [], []
-    for ours, theirs in zip(keras.tree.flatten(outputs), keras.tree.flatten(expected), strict=True):
+    flat = keras.tree.flatten(outputs)
+    for ours, theirs, task in zip(flat, keras.tree.flatten(expected), tasks or [""] * len(flat), strict=True):
         ours, theirs = np.asarray(ours, np.float64)[rows], np.asarray(theirs, np.float64)[rows]
         error = float(np.sqrt(np.square(ours - theirs).mean() / max(np.square(theirs).mean(), 1e-30)))
         probability = theirs.ndim == 2 and theirs.shape[1] == 1 and theirs.min() >= 0 and theirs.max() <= 1
-        classes = theirs.ndim == 2 and (theirs.shape[1] > 1 or probability)
+        classes = theirs.ndim == 2 and (theirs.shape[1] > 1 or probability) if not task else task in _DECIDED
         shares.append(float((decisions(ours) == decisions(theirs)).mean()) if classes else max(0.0, 1.0 - error))
         errors.append(error)
     return Agreement(len(ours), min(shares), max(errors))
@@ -234,9 +246,9 @@ def tried(
     trial = Trial(recipe, settings, errors, None, weights=spiking.weight_values() if recipe.fits_weights else {})
     if not held_out:
         return [trial]
-    rows = slice(count - held_out, None)
+    rows, tasks = slice(count - held_out, None), known_tasks(network.graph)
     return [
-        dataclasses.replace(trial, agreement=agreement(outputs[start], expected, rows), readout_start=start)
+        dataclasses.replace(trial, agreement=agreement(outputs[start], expected, rows, tasks), readout_start=start)
         for start in starts
     ]
 

@@ -18,6 +18,7 @@ from snn_toolbox_tf.distillation.teacher import Teacher
 from snn_toolbox_tf.foundation.telling import Tell, tell_nobody
 from snn_toolbox_tf.network.adam import Adam, warm_cosine
 from snn_toolbox_tf.network.input_data import Batch
+from snn_toolbox_tf.tasks import known_tasks
 
 #: Rates that are tried, for so many steps each.
 CANDIDATES, TRIAL_STEPS = (1e-2, 3e-3, 1e-3, 3e-4, 1e-4), 16
@@ -200,7 +201,7 @@ class Training:
             ours.append(keras.tree.flatten(outputs))
             theirs.append(keras.tree.flatten(expected))
             losses += float(loss) * (rows.stop - rows.start)
-        found = agreement(_joined(ours), _joined(theirs), slice(None))
+        found = agreement(_joined(ours), _joined(theirs), slice(None), known_tasks(self._student.network.graph))
         return State([one.variable.numpy() for one in self._trained], found, losses / count)
 
     def _restore(self, state: State) -> None:

@@ -10,15 +10,25 @@ from snn_toolbox_tf.experiment.class_scores import class_scores, confusion_matri
 from snn_toolbox_tf.experiment.comparison import Comparison
 from snn_toolbox_tf.experiment.evaluation import Evaluation, reported_timesteps
 from snn_toolbox_tf.experiment.options import settings_of_conversion
+from snn_toolbox_tf.experiment.sample_trace import sample_image
 from snn_toolbox_tf.experiment.samples import TestSamples
+from snn_toolbox_tf.experiment.task_sums import (
+    measures_by_unit,
+    measures_of_ann,
+    measures_over_time,
+    pixel_agreement,
+    shown_outputs,
+)
 from snn_toolbox_tf.foundation.versions import versions
-from snn_toolbox_tf.graph import Population
+from snn_toolbox_tf.graph import Graph, Population
 from snn_toolbox_tf.model import SpikingModel
 from snn_toolbox_tf.report.record import OutputRecord, PopulationRecord, RunRecord, SynapseRecord, TraceRecord
 from snn_toolbox_tf.simulation.early_exit import CONFIDENCES
 from snn_toolbox_tf.simulation.operations import synapse_costs
 
 _LARGEST_CONFUSION = 100
+#: So many samples are drawn as images.
+_PICTURES = 6
 
 
 def build_record(
@@ -52,7 +62,12 @@ def build_record(
         title=title,
         samples=evaluation.done,
         timesteps=reported_timesteps(graph, model_snn.timesteps),
-        outputs=[_output(r.name, graph.output_shape(r), evaluation, data, settings) for r in graph.readouts],
+        outputs=[
+            _output(r.name, graph.output_shape(r), evaluation, data, settings)
+            if data.tasks[r.name].kind == "classes"
+            else _output_of_no_classes(r.name, graph, evaluation, data, settings)
+            for r in graph.readouts
+        ],
         populations=_populations(model_snn, evaluation, comparison),
         synapses=_synapses(model_snn, settings.input_mode, evaluation),
         compared_samples=comparison.fidelity.samples,
@@ -70,8 +85,6 @@ def _output(
     name: str, shape: tuple[int, ...], evaluation: Evaluation, data: TestSamples, settings: Settings
 ) -> OutputRecord:
     sums, samples = evaluation.sums, evaluation.done
-    norm = float(sums[f"squared_output/{name}"])
-    error = np.sqrt(sums[f"squared_error/{name}"] / (norm if norm > 0 else np.nan))
     agreement = sums.get(f"agreement/{name}")
     labelled = name in data.labels
     classes = max(shape[-1], 2)
@@ -82,7 +95,7 @@ def _output(
     evaluate_ann = settings.tools.evaluate_ann
     return OutputRecord(
         name=name,
-        relative_error=error,
+        relative_error=_relative_error(name, evaluation),
         agreement=None if agreement is None else agreement / samples,
         accuracy=sums[f"correct/{name}"] / samples if labelled else None,
         ann_accuracy=float(sums[f"ann_correct/{name}"]) / samples if labelled and evaluate_ann else None,
@@ -91,7 +104,34 @@ def _output(
         confusion=confusion,
         class_scores=scores,
         early_exit=_early_exit(name, evaluation),
+        task_reason=data.tasks[name].reason,
     )
+
+
+def _output_of_no_classes(
+    name: str, graph: Graph, evaluation: Evaluation, data: TestSamples, settings: Settings
+) -> OutputRecord:
+    kind, targets = data.tasks[name].kind, data.targets.get(name)
+    measures_ann = measures_of_ann(name, kind, evaluation, targets) if settings.tools.evaluate_ann else {}
+    units = measures_by_unit(name, kind, evaluation, targets)
+    pictures = [sample_image(graph, data.part(place, place + 1)) for place in range(min(_PICTURES, evaluation.done))]
+    images = [picture for picture in pictures if picture is not None]
+    return OutputRecord(
+        name=name,
+        relative_error=_relative_error(name, evaluation),
+        agreement=pixel_agreement(name, evaluation),
+        task=kind,
+        task_reason=data.tasks[name].reason,
+        measures=measures_over_time(name, kind, evaluation, targets),
+        ann_measures=measures_ann,
+        by_unit={key: values for key, values in units.items() if measures_ann or not key.startswith("ann_")},
+        shown=shown_outputs(name, kind, evaluation, targets, images),
+    )
+
+
+def _relative_error(name: str, evaluation: Evaluation) -> np.ndarray:
+    norm = float(evaluation.sums[f"squared_output/{name}"])
+    return np.sqrt(evaluation.sums[f"squared_error/{name}"] / (norm if norm > 0 else np.nan))
 
 
 def _early_exit(name: str, evaluation: Evaluation) -> dict[str, np.ndarray]:

@@ -20,14 +20,18 @@ class Evaluation:
         sums: Sums over samples by name: "correct/<output>" `[timesteps]`, "ann_correct/<output>", "agreement/<output>",
             "exit_timesteps/<output>" and "exit_correct/<output>" `[confidences]`, "squared_error/<output>",
             "squared_output/<output>", "spike_counts/<population>" (per neuron), "synaptic_operations/<synapse>",
-            "multiply_accumulates/<synapse>", "seconds/<stage>".
+            "multiply_accumulates/<synapse>", "seconds/<stage>". Of outputs that are no classes also what
+            `snn_toolbox_tf.tasks.sums_of` gives, "snn_<sum>/<output>" and "ann_<sum>/<output>", and for the distance of both
+            "gap/<output>" `[timesteps, units]`, "ann_total/<output>" and "ann_square/<output>" `[units]`.
         decisions: The SNN's last decision per sample, by output.
+        kept: The last outputs (of a segmentation, decisions) of the first samples, "snn/<output>" and "ann/<output>".
     """
 
     def __init__(self) -> None:
         self.done = 0
         self.sums: dict[str, np.ndarray] = {}
         self.decisions: dict[str, np.ndarray] = {}
+        self.kept: dict[str, np.ndarray] = {}
 
     def add(self, name: str, value: Any) -> None:
         """Adds to a sum."""
@@ -42,10 +46,7 @@ class Evaluation:
         both = Evaluation()
         both.done = self.done + batch.done
         both.sums = {name: self.sums.get(name, 0.0) + value for name, value in batch.sums.items()}
-        both.decisions = {
-            name: np.concatenate([self.decisions.get(name, values[:0]), values])
-            for name, values in batch.decisions.items()
-        }
+        both.decisions, both.kept = _behind(self.decisions, batch.decisions), _behind(self.kept, batch.kept)
         return both
 
     def save(self, path: pathlib.Path, names: list[str]) -> None:
@@ -77,6 +78,7 @@ class Evaluation:
         """Returns everything as arrays, to be kept or sent."""
         arrays = {"done": np.asarray(self.done)}
         arrays |= {f"sums/{name}": value for name, value in self.sums.items()}
+        arrays |= {f"kept/{name}": value for name, value in self.kept.items()}
         return arrays | {f"decisions/{name}": value for name, value in self.decisions.items()}
 
     @classmethod
@@ -91,12 +93,16 @@ class Evaluation:
         evaluation.done = int(arrays["done"])
         for key, value in arrays.items():
             kind, _, name = key.partition("/")
-            if kind == "sums":
+            if kind in ("sums", "kept"):
                 quantity, _, part = name.partition("/")
-                evaluation.sums[f"{quantity}/{names.get(part, part)}"] = value
+                getattr(evaluation, kind)[f"{quantity}/{names.get(part, part)}"] = value
             elif kind == "decisions":
                 evaluation.decisions[names.get(name, name)] = value
         return evaluation
+
+
+def _behind(first: dict[str, np.ndarray], second: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {name: np.concatenate([first.get(name, values[:0]), values]) for name, values in second.items()}
 
 
 def names_of(graph: Graph) -> list[str]:

@@ -13,10 +13,11 @@ from snn_toolbox_tf.distributed import Arrays, Executor, SentModel
 from snn_toolbox_tf.experiment.evaluation import Evaluation, fitting_batch_size, names_of, reported_timesteps
 from snn_toolbox_tf.experiment.progress import Progress
 from snn_toolbox_tf.experiment.samples import TestSamples
+from snn_toolbox_tf.experiment.task_sums import add_task_sums
 from snn_toolbox_tf.model import SpikingModel
 from snn_toolbox_tf.network.input_data import Batch
-from snn_toolbox_tf.simulation.classes import correct, decisions
 from snn_toolbox_tf.simulation.result import SimulationResult
+from snn_toolbox_tf.tasks.classes import correct, decisions
 
 #: A checkpoint costs a small file; more often than this is not worth it.
 _SECONDS_BETWEEN_CHECKPOINTS = 5.0
@@ -158,8 +159,13 @@ class Evaluator:
             keep(start, result, inputs)
         batch.done = stop - start
         snn = dict(zip(self._readouts, keras.tree.flatten(result.outputs), strict=True))
-        for name, shape in self._readouts.items():
-            self._compare(batch, name, snn[name], ann[name], classes=len(shape) == 1)
+        for name in self._readouts:
+            kind = self._data.tasks[name].kind
+            self._compare(batch, name, snn[name], ann[name], classes=kind == "classes")
+            if kind != "classes":
+                targets = self._data.targets.get(name)
+                part = None if targets is None else targets[start:stop]
+                add_task_sums(batch, name, kind, snn[name], ann[name], part, start=start)
             if name in self._data.labels:
                 labels = self._data.labels[name][start:stop]
                 batch.add(f"correct/{name}", correct(snn[name], labels, self._top_k).sum(axis=-1))

@@ -36,6 +36,7 @@ def conversion_options(settings: Settings) -> ConversionOptions:
             input=settings.input_mode,
             max_pooling=settings.conversion.maxpool_type,
             seed=settings.simulation.seed,
+            task=settings.task,
         )
     except ValueError as error:
         raise ConfigurationError(str(error)) from error

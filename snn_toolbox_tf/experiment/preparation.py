@@ -25,6 +25,7 @@ from snn_toolbox_tf.latency import LatencyModel
 from snn_toolbox_tf.model import SpikingModel
 from snn_toolbox_tf.parse import parse
 from snn_toolbox_tf.passes import to_spiking
+from snn_toolbox_tf.tasks import state_tasks
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,6 +107,7 @@ def _prepare(
         graph = _spiking_graph(source, settings)
     if source is not None and model_snn is not None:
         _check_fits(source, graph)
+    state_tasks(graph, settings.task, source)
     calibration = samples.load_calibration_data(settings, data, graph) if tools.convert else None
     if model_snn is None:
         check_conversion(settings, graph, calibration)
@@ -119,7 +121,7 @@ def _prepare(
     if calibration is not None:
         digests["calibration data"] = fingerprint.array_hash(calibration)
     if test is not None:
-        digests["test data"] = fingerprint.array_hash([test.x, test.labels, test.indices])
+        digests["test data"] = fingerprint.array_hash([test.x, test.labels, test.indices, test.targets])
     return Prepared(
         settings,
         _title(settings, source.name if source is not None else graph.name),

@@ -79,7 +79,7 @@ def trace_sample(
         chosen = [neuron for neuron in neurons or _typical_neurons(spikes) if neuron[0] in spikes]
         potentials = record("membrane_potential", list(dict.fromkeys(name for name, _ in chosen)))
         membranes = [_membrane(graph, neuron, potentials, spikes) for neuron in chosen if neuron[0] in potentials]
-    return TraceRecord(int(index[0]), rasters, membranes, _image(graph, batch))
+    return TraceRecord(int(index[0]), rasters, membranes, sample_image(graph, batch))
 
 
 def _fitting(graph: Graph, names: list[str], timesteps: int) -> list[list[str]]:
@@ -125,7 +125,7 @@ def _typical_neurons(spikes: dict[str, np.ndarray]) -> list[tuple[str, int]]:
     return chosen
 
 
-def _image(graph: Graph, batch: Batch) -> np.ndarray | None:
+def sample_image(graph: Graph, batch: Batch) -> np.ndarray | None:
     """Returns the sample as an image in [0, 1], if it looks like one."""
     nodes = inputs_of(graph)
     array = batch[nodes[0].name][0]

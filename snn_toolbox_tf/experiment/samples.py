@@ -11,7 +11,8 @@ from snn_toolbox_tf.experiment.event_samples import event_samples, summed_calibr
 from snn_toolbox_tf.experiment.sources import Data, data_folder, load_arrays
 from snn_toolbox_tf.graph import Graph
 from snn_toolbox_tf.network.input_data import Batch, as_arrays, by_input_name
-from snn_toolbox_tf.simulation.classes import class_labels
+from snn_toolbox_tf.tasks import AUTO, Task, checked_targets, output_names, task_of
+from snn_toolbox_tf.tasks.inference import stated_by_name
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,6 +25,8 @@ class TestSamples:
         indices: Position of each sample in the data that was given.
         notes: What the reader of the results should know.
         source_x: What the source gets, where that is not the mean of the frames: `[samples, 1, ...]` per input name.
+        targets: Numbers, boxes or masks per output name, for those outputs that are no classes.
+        tasks: What each output stands for.
     """
 
     x: Batch
@@ -31,6 +34,8 @@ class TestSamples:
     indices: np.ndarray
     notes: tuple[str, ...] = ()
     source_x: Batch | None = None
+    targets: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    tasks: dict[str, Task] = dataclasses.field(default_factory=dict)
 
     def part(self, start: int, stop: int) -> Batch:
         """Returns float32 arrays of some samples, per input name."""
@@ -96,15 +101,23 @@ def load_samples(settings: Settings, data: Data, graph: Graph) -> TestSamples:
     y = data.y_test
     if y is None and data.x_test is None and (folder / "y_test.npz").is_file():
         y = load_arrays(folder / "y_test.npz")
-    labels, notes = _labels(y, graph, count)
+    given = _targets_by_name(y, graph)
+    stated = stated_by_name(graph, settings.task)
+    tasks = {r.name: task_of(graph, r, given.get(r.name), stated.get(r.name, AUTO)) for r in graph.readouts}
+    labels, targets = dict[str, np.ndarray](), dict[str, np.ndarray]()
+    for name, values in given.items():
+        kind, shape = tasks[name].kind, _readout_shapes(graph)[name]
+        (labels if kind == "classes" else targets)[name] = checked_targets(kind, values, count, shape, name)[indices]
     for name in labels:
         _check_top_k(settings.simulation.top_k, name, _readout_shapes(graph)[name][0])
     return TestSamples(
         {name: _taken(array, indices) for name, array in arrays.items()},
-        {name: values[indices] for name, values in labels.items()},
+        labels,
         indices,
-        (*notes, *(shown.notes if shown else ())),
+        (*_notes(y, tasks), *(shown.notes if shown else ())),
         None if shown is None or shown.summed is None else dict.fromkeys(arrays, shown.summed[indices]),
+        targets,
+        tasks,
     )
 
 
@@ -155,35 +168,25 @@ def _readout_shapes(graph: Graph) -> dict[str, tuple[int, ...]]:
     return {readout.name: graph.output_shape(readout) for readout in graph.readouts}
 
 
-def _labels(y: Any, graph: Graph, samples: int) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
-    """Returns class indices by output, and what to say about outputs without."""
+def _targets_by_name(y: Any, graph: Graph) -> dict[str, Any]:
+    """Returns what was given, by name of an output."""
     if y is None:
-        return {}, ("There are no labels (y_test.npz): the spiking network is compared with its source only.",)
+        return {}
     shapes = _readout_shapes(graph)
     given = y if isinstance(y, dict) else {next(iter(shapes)): y}
-    if isinstance(graph.output_structure, dict) and set(given) <= set(graph.output_structure):
-        # The keys of the model's own outputs may stand for the names of its output layers.
-        given = {graph.output_structure[key]: values for key, values in given.items()}
-    unknown = sorted(set(given) - set(shapes))
+    names = output_names(graph)
+    unknown = sorted(set(given) - set(names))
     if unknown or (len(shapes) > 1 and not isinstance(y, dict)):
         raise ConfigurationError(
             f"y_test must name outputs of the model. Expected arrays named {sorted(shapes)}. "
             f"Received: {sorted(given) if isinstance(y, dict) else 'one array'}"
         )
-    labels, notes = {}, []
-    for name, values in given.items():
-        array, shape = np.asarray(values), shapes[name]
-        if len(shape) != 1 or _is_regression_target(array, (samples, *shape)):
-            notes.append(f"y_test for output '{name}' holds no class labels: no accuracy is computed for it.")
-            continue
-        labels[name] = class_labels(array, samples, shape[0])
-    return labels, tuple(notes)
+    return {names[name]: values for name, values in given.items()}
 
 
-def _is_regression_target(array: np.ndarray, shape: tuple[int, ...]) -> bool:
-    """Whether these are real numbers in the shape of the output, and no classes."""
-    if array.dtype.kind != "f" or array.size != int(np.prod(shape)) or len(array) != shape[0]:
-        return False
-    values = array.reshape(shape)
-    binary = bool(np.isin(values, (0.0, 1.0)).all())
-    return not binary or (shape[-1] > 1 and not bool((values.sum(axis=-1) == 1).all()))
+def _notes(y: Any, tasks: dict[str, Task]) -> tuple[str, ...]:
+    """Returns what to say about outputs that are no classes, and where nothing is known of them."""
+    notes = [f"Output '{name}' is taken for {task}." for name, task in tasks.items() if task.kind != "classes"]
+    if y is None:
+        notes.insert(0, "There are no labels (y_test.npz): the spiking network is compared with its source only.")
+    return tuple(notes)

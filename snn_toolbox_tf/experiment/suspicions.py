@@ -9,6 +9,7 @@ from snn_toolbox_tf.analysis.fidelity import LARGE_ERROR, Fidelity
 from snn_toolbox_tf.experiment.samples import TestSamples
 from snn_toolbox_tf.graph import MaxPool
 from snn_toolbox_tf.model import SpikingModel
+from snn_toolbox_tf.report.measures import MEASURES, score_of, score_over_time
 from snn_toolbox_tf.report.record import OutputRecord, RunRecord
 from snn_toolbox_tf.report.text import number, percent
 
@@ -52,6 +53,11 @@ def suspicions(record: RunRecord, fidelity: Fidelity, model_snn: SpikingModel, s
 
 
 def _chance(record: RunRecord, output: OutputRecord) -> Iterator[str]:
+    if output.ann_measures.get("r2", 1.0) <= 0 and record.samples >= FEW_SAMPLES:
+        yield (
+            f"The ANN itself is no better than the mean of the targets (R² = {number(output.ann_measures['r2'], 3)} of "
+            f"'{output.name}'). Is the test data preprocessed as in training, and are targets in the units of its outputs?"
+        )
     if output.confusion is None or output.ann_accuracy is None or output.top_k > 1 or record.samples < FEW_SAMPLES:
         return
     classes = len(output.confusion)
@@ -87,6 +93,14 @@ def _distance(output: OutputRecord) -> str:
     if output.accuracy is not None and output.ann_accuracy is not None:
         below = output.ann_accuracy - float(output.accuracy[-1])
         return f"The SNN's accuracy on '{name}' is {100 * below:.1f} points below the ANN's." if below > _POINTS else ""
+    found = score_over_time(output)
+    if found is not None:
+        below, title = found[1] - float(found[0][-1]), MEASURES[score_of(output) or ""].lower
+        return f"The SNN's {title} on '{name}' is {number(below, 2)} below the ANN's." if below > _POINTS else ""
+    if output.task == "segmentation" and output.agreement is not None:
+        share = float(output.agreement[-1])
+        shown = f"The SNN decides as the ANN does on {percent(share, 1)} of the pixels only ('{name}')."
+        return shown if share < _AGREEMENT else ""
     if output.agreement is not None:
         agreement = float(output.agreement[-1])
         shown = f"The SNN decides as the ANN does on {percent(agreement, 1)} of the samples only ('{name}')."

@@ -2,6 +2,7 @@
 
 from snn_toolbox_tf.graph.graph import Graph
 from snn_toolbox_tf.graph.nodes import (
+    TASKS,
     Activation,
     InputNode,
     LayerNode,
@@ -17,6 +18,7 @@ from snn_toolbox_tf.graph.nodes import (
 )
 
 __all__ = [
+    "TASKS",
     "Activation",
     "Graph",
     "InputNode",

@@ -11,8 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from snn_toolbox_tf.foundation.argument_checks import check_start
+from snn_toolbox_tf.foundation.argument_checks import check_one_of, check_start
 from snn_toolbox_tf.neurons import IntegrateAndFire, Neuron
+
+#: What an output may stand for; `snn_toolbox_tf.tasks` decides which it is.
+TASKS = ("classes", "regression", "segmentation", "boxes")
 
 
 class WeightsInLayers(Mapping[str, np.ndarray]):
@@ -247,9 +250,10 @@ class Readout:
         shape: Shape of the decoded output without the batch axis; that of the node if None.
         start: Number of timesteps whose current is left out, because the network settles meanwhile: after t > `start`
             timesteps the current of the last t - `start` of them is averaged, before that of all. They count in T.
+        task: What it stands for, one of `TASKS`, if that was stated or the source's loss says so; or "".
 
     Raises:
-        ValueError: If `start` is no number of timesteps.
+        ValueError: If `start` is no number of timesteps, or `task` is unknown.
     """
 
     name: str
@@ -257,9 +261,11 @@ class Readout:
     decoder: list[LayerSpec] = dataclasses.field(default_factory=list)
     shape: tuple[int, ...] | None = None
     start: int = 0
+    task: str = ""
 
     def __post_init__(self) -> None:
         self.start = check_start(self.start, f"start of output '{self.name}'")
+        check_one_of(self.task, ("", *TASKS), f"task of output '{self.name}'")
 
 
 #: Nodes that run as a Keras layer.

@@ -8,7 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, FuncFormatter
 
-from snn_toolbox_tf.report import small_multiples, style, trace_figures
+from snn_toolbox_tf.report import output_figures, small_multiples, style, trace_figures
+from snn_toolbox_tf.report.measures import MEASURES, score_of
 from snn_toolbox_tf.report.record import OutputRecord, RunRecord
 from snn_toolbox_tf.report.text import percent
 
@@ -37,7 +38,9 @@ def figures(record: RunRecord, wanted: Collection[str] | None = None) -> dict[st
         raise ValueError(f"Expected figures among {', '.join(FIGURES)}. Received: {', '.join(unknown)}")
     if wanted is None:
         # Without any classes, the figure of accuracies shows the relative errors, and one such figure is enough.
-        has_classes = any(output.accuracy is not None or output.agreement is not None for output in record.outputs)
+        has_classes = any(
+            output.accuracy is not None or output.agreement is not None or output.measures for output in record.outputs
+        )
         wanted = [name for name in FIGURES if name != "error" or has_classes]
     drawn = {name: draw(record) for name, draw in FIGURES.items() if name in wanted}
     return {name: figure for name, figure in drawn.items() if figure is not None}
@@ -48,7 +51,9 @@ def accuracy(record: RunRecord) -> Figure:
     """Draws accuracy and agreement with the ANN against timesteps; the relative error of outputs without classes."""
     figure, panels = _output_panels(record)
     for axes, output in panels:
-        if output.accuracy is None and output.agreement is None:
+        if score_of(output) is not None:
+            _draw_score(axes, record, output)
+        elif output.accuracy is None and output.agreement is None:
             _draw_error(axes, record, output)
         else:
             _draw_accuracy(axes, record, output)
@@ -119,6 +124,22 @@ def _draw_accuracy(axes: Axes, record: RunRecord, output: OutputRecord) -> None:
     axes.set_ylim(max(low, 0.0) if low > 15 else 0.0, min(high, 100.0))
     handles, texts = axes.get_legend_handles_labels()
     axes.legend(handles[::-1], texts[::-1], loc="best")
+
+
+def _draw_score(axes: Axes, record: RunRecord, output: OutputRecord) -> None:
+    """R² or IoU over time, as far as it says something: what is below 0 is worse than a constant."""
+    name = score_of(output) or ""
+    measure = MEASURES[name]
+    factor = 100 if measure.kind == "share" else 1
+    if name in output.ann_measures:
+        ann = output.ann_measures[name]
+        text = f"ANN, {measure.text(ann)}"
+        axes.axhline(factor * ann, color=style.ANN, linestyle=(0, (5, 3)), linewidth=1.4, label=text)
+    values = np.where(output.measures[name] >= 0, factor * output.measures[name], np.nan)
+    _draw_curve(axes, record, values, style.SNN, f"SNN, {measure.text(output.measures[name][-1])}")
+    axes.set_title(_title(record, output, measure.title))
+    axes.set_ylabel(f"{measure.lower}{' (%)' if factor > 1 else ''}")
+    axes.legend(loc="best")
 
 
 def _draw_early_exit(axes: Axes, record: RunRecord, output: OutputRecord) -> None:
@@ -274,4 +295,5 @@ FIGURES: dict[str, Callable[[RunRecord], Figure | None]] = {
     "membrane": trace_figures.membrane,
     "confusion": confusion,
     "input": trace_figures.input_image,
+    "outputs": output_figures.outputs,
 }

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import jinja2
 from matplotlib.figure import Figure
 
-from snn_toolbox_tf.report import key_numbers, page_tables, style
+from snn_toolbox_tf.report import key_numbers, measures, page_tables, style
 from snn_toolbox_tf.report.record import OutputRecord, RunRecord
 from snn_toolbox_tf.report.text import fixed, number, percent, quantity
 
@@ -33,6 +33,7 @@ _DESCRIPTIONS = {
     "membrane": "Membrane potential of chosen neurons against timesteps, with spikes and threshold",
     "confusion": "Samples by true class and decision of the SNN",
     "input": "The sample as an image",
+    "outputs": "Outputs of the first samples: target, ANN and SNN",
 }
 
 
@@ -121,6 +122,7 @@ def _sections(record: RunRecord, figures: Mapping[str, Figure]) -> dict[str, Pag
         "activations": (PageSection("ANN activation against θ × rate", "Activations"), "correlation" in figures),  # noqa: RUF001
         "operations": (PageSection("Operations", "Operations"), bool(record.synapses)),
         "sample": (PageSection("One sample neuron by neuron", "One sample"), sample),
+        "outputs": (PageSection("Outputs of the first samples", "Outputs"), "outputs" in figures),
         "confusion": (PageSection("Confusion matrix", "Confusion"), "confusion" in figures),
         "making": (PageSection("How it was made", "How it was made"), True),
     }
@@ -167,9 +169,28 @@ def _output_tiles(record: RunRecord, output: OutputRecord) -> list[Tile]:
                 Tile(f"SNN {accuracy}", percent(output.accuracy[-1]), f"{_timesteps(last)}, {points}"),
                 Tile(f"At most 1 point below the ANN{suffix}", *reached),
             ]
+    tiles += _measure_tiles(record, output, suffix)
     if output.agreement is not None:
-        tiles.append(Tile(f"Agreement with the ANN{suffix}", percent(output.agreement[-1]), "of the decisions"))
+        of = "of the decisions" if output.task == "classes" else "of the pixels"
+        tiles.append(Tile(f"Agreement with the ANN{suffix}", percent(output.agreement[-1]), of))
     return tiles or [Tile(f"Relative error{suffix}", number(output.relative_error[-1], 3), after)]
+
+
+def _measure_tiles(record: RunRecord, output: OutputRecord, suffix: str) -> list[Tile]:
+    score = measures.score_of(output)
+    if score is None:
+        return []
+    shown, after = measures.MEASURES[score], f"after {_timesteps(int(record.timesteps[-1]))}"
+    tiles = [Tile(f"SNN {shown.lower}{suffix}", shown.text(output.measures[score][-1]), after)]
+    if score in output.ann_measures:
+        tiles.insert(
+            0, Tile(f"ANN {shown.lower}{suffix}", shown.text(output.ann_measures[score]), "on the same samples")
+        )
+    if measures.score_over_time(output) is not None:
+        close = key_numbers.timesteps_until_close(output, record.timesteps)
+        value = "not reached" if close is None else f"{close:,}"
+        tiles.append(Tile(f"At most {key_numbers.CLOSE:g} below the ANN{suffix}", value, "timesteps, and to the end"))
+    return tiles
 
 
 def _timesteps(number_of: int) -> str:

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from snn_toolbox_tf.report.latency_record import LatencyRunRecord
+from snn_toolbox_tf.report.measures import score_over_time
 from snn_toolbox_tf.report.record import OutputRecord, RunRecord, SynapseRecord
 
-#: How close to the ANN's accuracy counts as reached: one percentage point.
+#: How close to the ANN's accuracy (or IoU, or R²) counts as reached: one percentage point.
 CLOSE = 0.01
 
 #: The ratios of `Operations`: the whole first, then its parts.
@@ -99,15 +100,26 @@ def headline(record: RunRecord | LatencyRunRecord) -> dict[str, Any]:
             f"agreement{ending}": None if output.agreement is None else float(output.agreement[-1]),
             f"relative_error{ending}": error if math.isfinite(error) else None,
         }
+        row |= {f"{name}{ending}": _finite(values[-1]) for name, values in output.measures.items()}
+        row |= {f"ann_{name}{ending}": _finite(value) for name, value in output.ann_measures.items()}
     return row | {"firing_rate": mean_firing_rate(record), **operations(record).as_dict()}
 
 
+def _finite(value: Any) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
 def timesteps_until_close(output: OutputRecord, timesteps: np.ndarray) -> int | None:
-    """Returns from how many timesteps on the SNN stays within one percentage point of the ANN; None if it never does."""
-    if output.accuracy is None or output.ann_accuracy is None:
+    """Returns from how many timesteps on the SNN stays within one percentage point of the ANN; None if it never does.
+
+    Points are those of accuracy, or of the score of an output that is no classes: 0.01 of IoU or R².
+    """
+    found = score_over_time(output)
+    if found is None:
         return None
+    ours, theirs = found
     # The tolerance keeps 0.97 against 0.98 from failing by rounding.
-    far = np.flatnonzero(output.accuracy < output.ann_accuracy - CLOSE - 1e-9)
+    far = np.flatnonzero(~(ours >= theirs - CLOSE - 1e-9))
     first = far[-1] + 1 if len(far) else 0
     return int(timesteps[first]) if first < len(timesteps) else None
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from snn_toolbox_tf.report.key_numbers import operations, operations_of, shown_timesteps
+from snn_toolbox_tf.report.measures import MEASURES
 from snn_toolbox_tf.report.record import RunRecord
 from snn_toolbox_tf.report.text import MISSING, count, fixed, number, percent, setting, shape
 
@@ -68,9 +69,13 @@ def output_table(record: RunRecord) -> Table:
         if output.accuracy is not None:
             cells = [percent(output.accuracy[position]) for position, _ in shown]
             rows.append([f"{name}{top}", *cells, percent(output.ann_accuracy)])
+        for key, values in output.measures.items():
+            cells = [MEASURES[key].text(values[position]) for position, _ in shown]
+            rows.append([f"{name}{MEASURES[key].title}", *cells, MEASURES[key].text(output.ann_measures.get(key))])
         if output.agreement is not None:
             cells = [percent(output.agreement[position]) for position, _ in shown]
-            rows.append([f"{name}Agreement with the ANN", *cells, MISSING])
+            what = "Agreement with the ANN" if output.task == "classes" else "Pixels decided as by the ANN"
+            rows.append([f"{name}{what}", *cells, MISSING])
         cells = [number(output.relative_error[position], 3) for position, _ in shown]
         rows.append([f"{name}Relative error", *cells, MISSING])
     return Table(["Timesteps", *[f"{timesteps:,}" for _, timesteps in shown], "ANN"], rows)
@@ -165,6 +170,7 @@ def setting_groups(record: RunRecord) -> list[Group]:
         ("samples", f"{record.samples:,}"),
         ("samples compared neuron by neuron", f"{record.compared_samples:,}"),
         ("timesteps", f"{int(record.timesteps[-1]):,}"),
+        *[(f"task of {output.name}", f"{output.task}: {output.task_reason}") for output in record.outputs],
         *_seeds(record.settings),
         *[(f"seconds: {stage}", fixed(seconds, 2)) for stage, seconds in record.seconds.items()],
     ]

@@ -8,14 +8,33 @@ import numpy as np
 
 
 @dataclasses.dataclass(frozen=True)
+class ShownOutputs:
+    """The first samples of an output that is no classes, to be drawn.
+
+    Attributes:
+        kind: What the output stands for.
+        snn: Outputs of the SNN after the last timestep, `[samples, ...]`; of a segmentation, its decisions.
+        ann: Those of the ANN.
+        target: What they should be, or None.
+        images: The first samples as images in [0, 1], `[rows, columns]` or `[rows, columns, 3]`; empty if they are none.
+    """
+
+    kind: str
+    snn: np.ndarray
+    ann: np.ndarray
+    target: np.ndarray | None
+    images: list[np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True)
 class OutputRecord:
     """One output of the network against timesteps, on all samples.
 
     Attributes:
         name: Name of the source's output layer.
         relative_error: ||SNN output - ANN output|| / ||ANN output|| over all samples, float64 `[timesteps]`.
-        agreement: Fraction of samples with the ANN's decision (argmax), float64 `[timesteps]`; None if the output is no
-            vector of classes.
+        agreement: Fraction of samples (of a segmentation, of pixels) with the ANN's decision (argmax), float64
+            `[timesteps]`; None if the output is no classes.
         accuracy: Top-k accuracy of the SNN, float64 `[timesteps]`; None without labels.
         ann_accuracy: Top-k accuracy of the ANN on the same samples; None without labels.
         top_k: k of the accuracies.
@@ -25,6 +44,14 @@ class OutputRecord:
             has no meaning; empty without it.
         early_exit: "confidence", "mean_timesteps" and "accuracy" of runs whose samples answer when they are sure, float64
             `[confidences]`; empty without labels, and where outputs are not evaluated after every timestep.
+        task: What the output stands for: "classes", "regression", "segmentation" or "boxes".
+        task_reason: Why it is taken for that.
+        measures: How right an output is that is no classes, by the names of `snn_toolbox_tf.report.measures`, float64
+            `[timesteps]`; without targets, how close to the ANN.
+        ann_measures: The same of the ANN; empty without targets.
+        by_unit: The same after the last timestep for every number, or every class of a segmentation: "snn_<measure>" and
+            "ann_<measure>", float64 `[units]`; empty without targets.
+        shown: The first samples of it, to be drawn.
     """
 
     name: str
@@ -36,6 +63,12 @@ class OutputRecord:
     confusion: np.ndarray | None = None
     class_scores: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
     early_exit: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    task: str = "classes"
+    task_reason: str = ""
+    measures: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    ann_measures: dict[str, float] = dataclasses.field(default_factory=dict)
+    by_unit: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    shown: ShownOutputs | None = None
 
 
 @dataclasses.dataclass(frozen=True)

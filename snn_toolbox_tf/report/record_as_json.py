@@ -21,6 +21,9 @@ def record_as_json(record: RunRecord | LatencyRunRecord) -> dict[str, Any]:
         {name: value for name, value in vars(population).items() if name not in ("activation", "decoded")}
         for population in record.populations
     ]
+    values["outputs"] = [
+        {name: value for name, value in vars(output).items() if name != "shown"} for output in record.outputs
+    ]
     values["operations"] = operations(record).as_dict()
     if record.trace is not None:
         values["trace"] = {

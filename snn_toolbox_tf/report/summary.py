@@ -2,6 +2,7 @@
 
 from snn_toolbox_tf.report.key_numbers import operations, shown_timesteps
 from snn_toolbox_tf.report.latency_record import LatencyRunRecord
+from snn_toolbox_tf.report.measures import MEASURES
 from snn_toolbox_tf.report.record import OutputRecord, RunRecord
 from snn_toolbox_tf.report.text import MISSING, aligned, count, fixed, number, percent, shorten
 
@@ -28,8 +29,12 @@ def _output(record: RunRecord, output: OutputRecord) -> str:
         columns.append("accuracy" if output.top_k == 1 else f"top-{output.top_k} accuracy")
         curves.append([percent(value) for value in output.accuracy])
         ann.append(percent(output.ann_accuracy))
+    for name, values in output.measures.items():
+        columns.append(MEASURES[name].lower)
+        curves.append([MEASURES[name].text(value) for value in values])
+        ann.append(MEASURES[name].text(output.ann_measures.get(name)))
     if output.agreement is not None:
-        columns.append("agreement")
+        columns.append("agreement" if output.task == "classes" else "pixels as the ANN")
         curves.append([percent(value) for value in output.agreement])
         ann.append(MISSING)
     columns.append("relative error")
@@ -38,7 +43,7 @@ def _output(record: RunRecord, output: OutputRecord) -> str:
     rows = [
         [f"{value:,}", *[curve[position] for curve in curves]] for position, value in shown_timesteps(record.timesteps)
     ]
-    if output.accuracy is not None:
+    if output.accuracy is not None or output.ann_measures:
         rows.append(["ANN", *ann])
     title = f"{output.name}\n" if len(record.outputs) > 1 else ""
     return title + aligned(columns, rows, texts=0)

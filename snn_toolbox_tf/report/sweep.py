@@ -21,6 +21,8 @@ from snn_toolbox_tf.report.text import setting
 #: What the left panel shows: the first of these that there is.
 _QUALITIES = {
     "accuracy": ("Accuracy", "accuracy (%)", 100.0),
+    "mean_iou": ("Mean IoU", "mean IoU (%)", 100.0),
+    "r2": ("R²", "R²", 1.0),
     "agreement": ("Agreement with the ANN", "samples (%)", 100.0),
     "relative_error": ("Relative error of the output", "relative error", 1.0),
 }

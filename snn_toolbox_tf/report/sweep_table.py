@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from snn_toolbox_tf.report.measures import MEASURES
 from snn_toolbox_tf.report.page_tables import Table
 from snn_toolbox_tf.report.text import MISSING, aligned, number, percent, quantity
 
@@ -15,6 +16,8 @@ _COLUMNS = {
     "ann_accuracy": "ANN accuracy",
     "agreement": "agreement",
     "relative_error": "relative error",
+    **{name: f"SNN {measure.lower}" for name, measure in MEASURES.items()},
+    **{f"ann_{name}": f"ANN {measure.lower}" for name, measure in MEASURES.items()},
     "firing_rate": "firing rate",
     "synaptic_operations": "synaptic operations",
     "multiply_accumulates": "MACs",
@@ -44,6 +47,9 @@ def sweep_table(name: str, rows: Sequence[Row]) -> Table:
 def _cell(quantity_name: str, value: float | None) -> str:
     if value is None:
         return MISSING
+    measure = MEASURES.get(quantity_name.removeprefix("ann_"))
+    if measure is not None:
+        return measure.text(value)
     if quantity_name in _FRACTIONS:
         return percent(value)
     if quantity_name == "samples":

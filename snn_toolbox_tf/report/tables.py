@@ -22,6 +22,7 @@ def tables(record: RunRecord) -> dict[str, str]:
         "operations.csv": csv_text(["quantity", "per_sample"], operations(record).as_dict().items()),
         **_early_exit(record),
         **_by_class(record),
+        **_by_unit(record),
     }
 
 
@@ -32,6 +33,7 @@ def _timesteps(record: RunRecord) -> str:
             "accuracy": output.accuracy,
             "agreement": output.agreement,
             "relative_error": output.relative_error,
+            **output.measures,
         }
         for quantity, values in curves.items():
             if values is not None:
@@ -134,6 +136,18 @@ def _by_class(record: RunRecord) -> dict[str, str]:
             columns = output.confusion.sum(axis=1), *output.class_scores.values()
             rows = [[true, *row] for true, row in enumerate(zip(*columns, strict=True))]
             texts[f"classes{ending}.csv"] = csv_text(["class", "samples", *output.class_scores], rows)
+    return texts
+
+
+def _by_unit(record: RunRecord) -> dict[str, str]:
+    """A table for each output that is no classes: a row per number, or per class of a segmentation."""
+    texts: dict[str, str] = {}
+    for place, output in enumerate(record.outputs):
+        if output.by_unit:
+            what = "class" if output.task == "segmentation" else "unit"
+            rows = [[number, *row] for number, row in enumerate(zip(*output.by_unit.values(), strict=True))]
+            ending = f"_{place}" if len(record.outputs) > 1 else ""
+            texts[f"measures{ending}.csv"] = csv_text([what, *output.by_unit], rows)
     return texts
 
 

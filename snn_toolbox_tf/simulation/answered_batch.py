@@ -6,9 +6,9 @@ import tensorflow as tf
 
 from snn_toolbox_tf.graph import Graph
 from snn_toolbox_tf.simulation.block import State
-from snn_toolbox_tf.simulation.classes import decisions
 from snn_toolbox_tf.simulation.early_exit import EarlyExit, Watch, holds_logits
 from snn_toolbox_tf.simulation.request import Request
+from snn_toolbox_tf.tasks.classes import decisions
 
 
 class AnsweredBatch:

@@ -8,7 +8,7 @@ import numpy as np
 
 from snn_toolbox_tf.foundation.argument_checks import check_one_of, check_positive_integer, check_timesteps
 from snn_toolbox_tf.graph import Graph
-from snn_toolbox_tf.simulation.classes import decisions
+from snn_toolbox_tf.tasks.classes import decisions
 
 CRITERIA = ("probability", "margin")
 #: From "at once" to one in 16,384, evenly in bits of doubt: what lies between matters where networks are nearly sure.
@@ -156,6 +156,8 @@ def holds_logits(graph: Graph) -> bool | None:
     """Returns whether a network's output is logits of classes, or their probabilities (False); None if it is neither."""
     if len(graph.readouts) != 1 or len(graph.output_shape(graph.readouts[0])) != 1:
         return None
+    if graph.readouts[0].task not in ("", "classes"):
+        return None
     (units,), decoder = graph.output_shape(graph.readouts[0]), graph.readouts[0].decoder
     if not decoder:
         return True if units > 1 else None
@@ -170,6 +172,12 @@ def check_early_exit(value: Any, graph: Graph, *, schedule: str, recorded: Any) 
         return None
     if not isinstance(value, EarlyExit):
         raise TypeError(f"Expected `early_exit` to be `snn_toolbox_tf.EarlyExit(...)`. Received: {value!r}")
+    other = [readout for readout in graph.readouts if readout.task not in ("", "classes")]
+    if other:
+        raise ValueError(
+            f"Early exit needs classes to be sure of. Output '{other[0].name}' is {other[0].task}, as was stated or as its "
+            "loss says: leave `early_exit` out, or convert with task='classes' if it holds classes."
+        )
     if holds_logits(graph) is None:
         outputs = {readout.name: graph.output_shape(readout) for readout in graph.readouts}
         raise ValueError(

@@ -12,8 +12,9 @@ import numpy as np
 from snn_toolbox_tf.foundation import atomic_files, npz_files
 from snn_toolbox_tf.foundation.argument_checks import check_positive_integer
 from snn_toolbox_tf.simulation.arrays import RecordedArrays, concatenate
-from snn_toolbox_tf.simulation.classes import class_labels, correct
 from snn_toolbox_tf.simulation.early_exit import CONFIDENCES, AccuracyLatencyCurve, EarlyExit, check_confidences
+from snn_toolbox_tf.tasks import check_and_measure
+from snn_toolbox_tf.tasks.classes import class_labels, correct
 
 _FORMAT = "snn_toolbox_tf.SimulationResult"
 _ARRAY_FIELDS = (
@@ -187,6 +188,42 @@ class SimulationResult:
             self.timesteps[places].mean(axis=1),
             right[places, np.arange(self.samples)].mean(axis=1),
         )
+
+    def measures(self, y: Any, task: str = "auto") -> Any:
+        """Returns how right outputs are that are no classes, one number per reported timestep.
+
+        Args:
+            y: Targets in the structure of the outputs: real numbers in their shape, or class indices (or one-hot) per
+                position of a segmentation. Of several outputs, those that are left out are left out of a dict, or None in a
+                list; class labels have an `accuracy` instead.
+            task: "regression", "segmentation" or "boxes" (left, top, right, bottom); "auto": the targets decide.
+
+        Returns:
+            A dict by name, float64 `[len(timesteps)]` each: "r2", "root_mean_square_error" and "mean_absolute_error" of
+            numbers, also "mean_box_iou" of boxes; "mean_iou" and "pixel_accuracy" of a segmentation. In the structure of
+            the outputs.
+
+        Raises:
+            ValueError: If the targets do not fit, or they are class labels.
+
+        Example:
+            >>> import numpy as np, snn_toolbox_tf as snn
+            >>> outputs = np.array([[[1.0], [1.0]], [[1.0], [2.5]]])  # after each of two timesteps, of two samples
+            >>> result = snn.SimulationResult(outputs, timesteps=[1, 2], duration=2, samples=2)
+            >>> result.measures([0.5, 2.5])["root_mean_square_error"].round(3).tolist()
+            [1.118, 0.354]
+        """
+        if isinstance(self.outputs, np.ndarray):
+            return check_and_measure(self.outputs, y, task)
+        if isinstance(self.outputs, dict) and isinstance(y, dict) and set(y) <= set(self.outputs):
+            return {name: check_and_measure(self.outputs[name], values, task, name) for name, values in y.items()}
+        if isinstance(self.outputs, (list, tuple)) and isinstance(y, (list, tuple)) and len(y) == len(self.outputs):
+            return [
+                None if values is None else check_and_measure(output, values, task)
+                for output, values in zip(self.outputs, y, strict=True)
+            ]
+        names = list(self.outputs) if isinstance(self.outputs, dict) else f"a list of {len(self.outputs)} arrays"
+        raise ValueError(f"`y` must have the structure of the outputs. Expected {names}. Received: {type(y).__name__}")
 
     @classmethod
     def join(cls, parts: Sequence["SimulationResult"]) -> "SimulationResult":
