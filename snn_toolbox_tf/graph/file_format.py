@@ -18,7 +18,10 @@ FORMAT = 3
 #: Formats that can be read: what the newest adds is optional.
 READABLE = (2, 3)
 #: Fields that are written only where they are used.
-_WHERE_USED = ("initial_potential", "added_bias", "trained_threshold", "levels", "start", "timed_bias", "expected_rate")
+_WHERE_USED = (
+    *("initial_potential", "added_bias", "trained_threshold", "levels", "start", "timed_bias", "expected_rate"),
+    "spiking_softmax",
+)
 #: Fields of populations that are arrays.
 _ARRAYS = ("threshold", "max_value", "initial_potential", "added_bias", "trained_threshold", "timed_bias")
 
