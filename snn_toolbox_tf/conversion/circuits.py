@@ -3,7 +3,9 @@
 from typing import Any
 
 from snn_toolbox_tf.foundation.argument_checks import check_one_of, is_number
+from snn_toolbox_tf.graph import Graph, MaxPool, Readout
 from snn_toolbox_tf.passes import MAX_POOLINGS, SOFTMAXES
+from snn_toolbox_tf.synapses.carriers import spike_carriers
 
 BIASES = ("current", "neuron")
 #: A float that is meant as 1 / k may be off by so much of it.
@@ -38,6 +40,41 @@ def check_circuits(
             "inhibit the others. Expected schedule='step', or another rule of max pooling. "
             f"Received: max_pooling={max_pooling!r}, schedule={schedule!r}"
         )
+
+
+def check_circuits_of_graph(graph: Graph, *, softmax: str) -> None:
+    """Raises if a source has nothing that circuits are asked for, or if they could not do it.
+
+    Raises:
+        ValueError: If so.
+    """
+    if softmax == "spiking" and not any(map(ends_in_softmax, graph.readouts)):
+        raise ValueError(
+            f"No output of model '{graph.name}' is a softmax over its last axis: {[r.name for r in graph.readouts]}. "
+            "Expected softmax='decoded', or a model that ends in a softmax. Received: softmax='spiking'"
+        )
+    carriers = spike_carriers(graph)
+    unfit = [
+        node.name
+        for node in graph.of_type(MaxPool)
+        if node.rule == "lateral_inhibition" and not set(node.inputs) <= carriers
+    ]
+    if unfit:
+        raise ValueError(
+            f"Max pooling {', '.join(unfit)} reads currents, which inhibit nothing: no population of spiking neurons stands in "
+            "front of it. Put its ReLU in front of the pooling, which changes no output, or choose another rule. "
+            "Received: max_pooling='lateral_inhibition'"
+        )
+
+
+def ends_in_softmax(readout: Readout) -> bool:
+    """Whether what an output is decoded by ends in a softmax over its last axis."""
+    if not readout.decoder:
+        return False
+    last = readout.decoder[-1]
+    if last.class_name == "Softmax":
+        return last.config.get("axis", -1) == -1
+    return last.class_name == "Activation" and last.config.get("activation") == "softmax"
 
 
 def period_of(bias_rate: Any) -> int:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from snn_toolbox_tf.conversion.circuits import period_of
+from snn_toolbox_tf.conversion.circuits import ends_in_softmax, period_of
 from snn_toolbox_tf.conversion.options import ConversionOptions
 from snn_toolbox_tf.graph import Graph, InputNode
 from snn_toolbox_tf.grid import Observed, observed, quantize
@@ -32,6 +32,8 @@ def put_on_grid(graph: Graph, options: ConversionOptions, largest: dict[str, np.
         quantize(graph, seen if period in (None, 1) else _with_room_for_charges(graph, seen))
     if period is not None:
         feed_biases(graph, period, **circuit)
+    for readout in graph.readouts:
+        readout.spiking_softmax = options.softmax == "spiking" and ends_in_softmax(readout)
 
 
 def _with_room_for_charges(graph: Graph, seen: Observed) -> Observed:

@@ -195,12 +195,12 @@ class Runner:
                 self.run_part(part, indices, timesteps, blocking.block_length, options).state
             )
 
-        graph = self.network.graph
+        network = self.network
         totals = run_in_parts(
             run,
             inputs,
             blocking.micro_batch,
-            [tf.TensorSpec([None, *graph[readout.node].shape], self.network.sum_dtype) for readout in graph.readouts],
+            [tf.TensorSpec([None, *network.summed_shape(readout)], network.sum_dtype) for readout in network.graph.readouts],
         )
         return self.loop().decoded(totals, self.number_of_steps(inputs, timesteps), self.schedule)
 
