@@ -106,7 +106,7 @@ def convert_keras(
             two need a population in front of each pooling.
         softmax: What a softmax at an output becomes: "decoded", applied to the time-averaged current; or "spiking": at each
             timestep one output neuron spikes, drawn by the softmax of the potentials (Rueckauer et al. 2017), and the
-            output is the share of its spikes. See `SpikingSoftmax` in the documentation of circuits.
+            output is the share of its spikes.
         bias: "current", a bias current at every timestep; or "neuron", for hardware that has none: one neuron that fires at
             a constant rate feeds all biases through weights. With real-valued input, the biases of layers that depend on it
             alone remain a part of that current.

@@ -152,7 +152,5 @@ class MaxPoolElement(Element):
         if inputs[0].constant:
             return Outcome(Signal.of(self._network.apply(self._node, [inputs[0].value]), constant=True))
         current = inputs[0].at_every_step(block.timesteps)
-        pooled, after = pool(
-            self._node, current, state, block.timesteps, differentiable=block.options.differentiable
-        )
+        pooled, after = pool(self._node, current, state, block.timesteps, differentiable=block.options.differentiable)
         return Outcome(Signal.of(pooled, constant=False), after)

@@ -8,9 +8,7 @@ from snn_toolbox_tf.simulation.block import NodeState, zeros
 from snn_toolbox_tf.synapses import MAX_POOLING
 
 
-def initial_state(
-    node: MaxPool, input_shape: tuple[int, ...], batch_size: tf.Tensor, sum_dtype: tf.DType
-) -> NodeState:
+def initial_state(node: MaxPool, input_shape: tuple[int, ...], batch_size: tf.Tensor, sum_dtype: tf.DType) -> NodeState:
     """Returns what a max pooling node keeps, before anything has come in.
 
     Args:

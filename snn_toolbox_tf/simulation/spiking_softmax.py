@@ -60,7 +60,9 @@ class SpikingSoftmaxElement(Element):
 
     def _drawn(self, probabilities: tf.Tensor, block: Block) -> tf.Tensor:
         """One spike for each row of probabilities, `[timesteps * batch, ..., classes]`."""
-        rows = tf.reshape(probabilities, [block.timesteps, tf.shape(block.sample_index)[0], -1, probabilities.shape[-1]])
+        rows = tf.reshape(
+            probabilities, [block.timesteps, tf.shape(block.sample_index)[0], -1, probabilities.shape[-1]]
+        )
         numbers = uniform(
             tf.shape(rows)[2],
             seed=self._seed if block.seed is None else block.seed,
