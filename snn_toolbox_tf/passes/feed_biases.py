@@ -94,9 +94,21 @@ def _add_connection(graph: Graph, node: Synapse, source: str) -> None:
     weights = LayerSpec("BiasWeights", config, {"kernel": bias.reshape(-1)})
     if bits is not None:
         weights.fractional_bits["kernel"] = bits
-    common = {"shape": node.shape, "channel_axis": node.channel_axis, "dtype": node.dtype, "origin": node.origin}
-    connection = Synapse(graph.unique_name(f"{node.name}_bias"), [source], layer=weights, **common)
-    total = Synapse(graph.unique_name(f"{node.name}_sum"), [node.name], layer=LayerSpec("Add", {}), **common)
+    connection = _beside(graph, node, "bias", source, weights)
+    total = _beside(graph, node, "sum", node.name, LayerSpec("Add", {}))
     graph.insert_behind(total)
     graph.insert(connection, before=total.name)
     total.inputs.append(connection.name)
+
+
+def _beside(graph: Graph, node: Synapse, suffix: str, source: str, layer: LayerSpec) -> Synapse:
+    """Returns a synapse with a node's output, in what the node computes in."""
+    return Synapse(
+        graph.unique_name(f"{node.name}_{suffix}"),
+        [source],
+        node.shape,
+        node.channel_axis,
+        dtype=node.dtype,
+        origin=node.origin,
+        layer=layer,
+    )
