@@ -259,14 +259,15 @@ class Conversion(Section):
         "accumulated",
         values.choice(MAX_POOLINGS),
         "accumulated (exact in the limit of many timesteps), winner_take_all (spikes of the neuron that fires most), which "
-        "snn_toolbox calls fir_max, or lateral_inhibition (spikes of the neuron that fires first). Python's name `max_pooling` is understood, too.",
+        "snn_toolbox calls fir_max, or lateral_inhibition (spikes of the neuron that fires first). Python's name "
+        "`max_pooling` is understood, too.",
         "calibration",
         alias="max_pooling",
     )
     softmax: str = setting(
         "decoded",
         values.choice(values.same("decoded", "spiking")),
-        "A softmax at an output is applied to the decoded output, or spiking: at each timestep it draws one neuron to spike.",
+        "A softmax at an output is applied to the decoded output (decoded), or draws a neuron to spike at each timestep.",
         "conversion",
     )
     bias: str = setting(

@@ -61,8 +61,8 @@ def check_circuits_of_graph(graph: Graph, *, softmax: str) -> None:
     ]
     if unfit:
         raise ValueError(
-            f"Max pooling {', '.join(unfit)} reads currents, which inhibit nothing: no population of spiking neurons stands in "
-            "front of it. Put its ReLU in front of the pooling, which changes no output, or choose another rule. "
+            f"Max pooling {', '.join(unfit)} reads currents, which inhibit nothing: no population stands in front of it. "
+            "Put its ReLU in front of the pooling, which changes no output, or choose another rule. "
             "Received: max_pooling='lateral_inhibition'"
         )
 

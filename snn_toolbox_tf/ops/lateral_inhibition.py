@@ -18,7 +18,7 @@ def lateral_inhibition(spikes: tf.Tensor, winners: tf.Tensor, window: Window) ->
         window: The windows.
 
     Returns:
-        What passes, of the dtype of `spikes`, `[timesteps, batch, rows, columns, channels]`, and the winners after the block.
+        What passes, like `spikes`, `[timesteps, batch, rows, columns, channels]`, and the winners after the block.
 
     Example:
         >>> import tensorflow as tf, snn_toolbox_tf as snn

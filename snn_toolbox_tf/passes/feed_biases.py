@@ -1,6 +1,6 @@
 """Has one neuron feed all biases, for hardware that has no bias currents.
 
-The bias neuron integrates a constant current of 1 / k and fires once in k timesteps. A spike carries the bias of k timesteps:
+The bias neuron integrates a constant current of 1 / k and fires once in k timesteps. A spike carries the bias of k steps:
 every neuron with a bias b has a connection of weight k b from it, so that the mean input is the same. Where the neuron
 fires at every timestep (k = 1), so is the input itself.
 
