@@ -2,9 +2,9 @@
 
 After Rueckauer et al. (2017, Frontiers in Neuroscience 11:682) and Nessler et al. (2009): output neurons do not fire on
 their own; they accumulate their input, and whenever an external clock ticks, one of them is drawn to spike, with the
-softmax of the potentials as probabilities. Here the clock ticks at every timestep, and a potential is the current averaged over time:
-the sum itself would grow with time, until the largest is drawn for sure. The share of a neuron's spikes then has the
-softmax as its limit, and is off by sqrt(p (1 - p) / n) after n draws.
+softmax of the potentials as probabilities. Here the clock ticks at every timestep, and a potential is the current averaged
+over time: the sum itself would grow with time, until the largest is drawn for sure. The share of a neuron's spikes then has
+the softmax as its limit, and is off by sqrt(p (1 - p) / n) after n draws.
 """
 
 import dataclasses
