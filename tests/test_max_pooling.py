@@ -188,7 +188,7 @@ def test_there_is_no_closed_form_of_winners():
     keras.utils.set_random_seed(0)
     model, x = pool_of_pool(), data((12, 2))
     model_snn = snn.convert_keras(model, x, max_pooling="winner_take_all", threshold_rule="percentile")
-    with pytest.raises(ValueError, match=r"no closed form of winner-take-all max pooling \(max_pooling1d"):
+    with pytest.raises(ValueError, match=r"no closed form of max pooling by winners \(max_pooling1d"):
         ClosedForm(model_snn)
     fidelity = snn.compare(model, model_snn, x)
     assert np.isnan(fidelity.populations[0].quantisation)

@@ -52,7 +52,7 @@ class ClosedForm:
                 )
         if _gates(graph):
             raise ValueError(
-                f"There is no closed form of winner-take-all max pooling ({', '.join(_gates(graph))}). Convert with "
+                f"There is no closed form of max pooling by winners ({', '.join(_gates(graph))}). Convert with "
                 "max_pooling='accumulated'."
             )
         self._exact = Network(model_snn.network.graph_with_weights(), dtype="float64")
@@ -102,7 +102,7 @@ def _is_normalised(node: Population) -> bool:
 
 def _gates(graph: Graph) -> list[str]:
     """Names of the poolings whose output depends on when spikes come."""
-    return [node.name for node in graph.of_type(MaxPool) if node.rule == "winner_take_all"]
+    return [node.name for node in graph.of_type(MaxPool) if node.rule != "accumulated"]
 
 
 def _analog_totals(network: Network, inputs: dict[str, tf.Tensor], timesteps: int) -> dict[str, tf.Tensor]:

@@ -70,7 +70,10 @@ FOREIGN_KEYS: dict[str, dict[str, ForeignKey]] = {
         "timestep_fraction": ForeignKey(None, _ONLINE),
     },
     "conversion": {
-        "softmax_to_relu": _off("softmax is applied to the decoded output and changes no decision", refused=False),
+        "softmax_to_relu": _off(
+            "softmax is applied to the decoded output and changes no decision; softmax = spiking draws spikes by it",
+            refused=False,
+        ),
         "append_softmax": _off("decisions are taken from the decoded output and need no softmax", refused=False),
         "max2avg_pool": _off(
             "max pooling is exact in the limit of many timesteps and needs no replacement; remove the key"

@@ -12,8 +12,11 @@ from snn_toolbox_tf.config.event_input import EventInput
 from snn_toolbox_tf.config.output_sections import Export, Output, ParameterSweep
 from snn_toolbox_tf.config.section import Section, setting
 
-MAX_POOLINGS = {"accumulated": "accumulated", "winner_take_all": "winner_take_all", "fir_max": "winner_take_all"}
 SPIKE_CODES = {"temporal_mean_rate": "temporal_mean_rate", "rate": "temporal_mean_rate", "latency": "latency"}
+MAX_POOLINGS = {
+    **values.same("accumulated", "winner_take_all", "lateral_inhibition"),
+    "fir_max": "winner_take_all",
+}
 RESETS = {"Reset by subtraction": "subtract", "Reset to zero": "zero", "subtract": "subtract", "zero": "zero"}
 #: Named here once more, because the command line answers before what does them is imported; a test holds both together.
 THRESHOLD_RULES = ("percentile", "maximum", "mean_square_error", "local_threshold_balancing")
@@ -267,8 +270,9 @@ class Conversion(Section):
     maxpool_type: str = setting(
         "accumulated",
         values.choice(MAX_POOLINGS),
-        "accumulated (exact in the limit of many timesteps) or winner_take_all (spikes of the neuron that fires most), "
-        "which snn_toolbox calls fir_max. Python's name `max_pooling` is understood, too.",
+        "accumulated (exact in the limit of many timesteps), winner_take_all (spikes of the neuron that fires most), which "
+        "snn_toolbox calls fir_max, or lateral_inhibition (spikes of the neuron that fires first). Python's name "
+        "`max_pooling` is understood, too.",
         "calibration",
         alias="max_pooling",
     )
@@ -291,6 +295,24 @@ class Conversion(Section):
         values.optional(values.number(1, math.inf, expected="a number of at least 1")),
         "With spike_code = latency: length of a window in units of the largest activation of x_norm.npz; 2 in continuous "
         "time and 1 with timesteps if empty.",
+        "conversion",
+    )
+    softmax: str = setting(
+        "decoded",
+        values.choice(values.same("decoded", "spiking")),
+        "A softmax at an output is applied to the decoded output (decoded), or draws a neuron to spike at each timestep.",
+        "conversion",
+    )
+    bias: str = setting(
+        "current",
+        values.choice(values.same("current", "neuron")),
+        "Biases are constant currents, or one neuron that fires at a constant rate feeds them through weights.",
+        "conversion",
+    )
+    bias_rate: float = setting(
+        1.0,
+        values.number(0, 1, open_low=True),
+        "With bias = neuron: spikes per timestep of that neuron, 1 / k with an integer k.",
         "conversion",
     )
 

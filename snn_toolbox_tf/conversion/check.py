@@ -19,6 +19,7 @@ from snn_toolbox_tf.synapses import is_scale
 _POOLING = {
     "accumulated": "pools accumulated currents",
     "winner_take_all": "passes the spikes of the neuron that fires most",
+    "lateral_inhibition": "passes the spikes of the neuron that fires first",
 }
 BECOMES = ("input", "synapse", "population", "removed", "readout", "refused")
 

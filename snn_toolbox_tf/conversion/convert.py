@@ -10,6 +10,7 @@ import numpy as np
 from snn_toolbox_tf import calibration
 from snn_toolbox_tf.calibration import ThresholdRule
 from snn_toolbox_tf.conversion import verification
+from snn_toolbox_tf.conversion.final_form import put_on_grid
 from snn_toolbox_tf.conversion.latency import check_no_rate_options, convert_to_latency, latency_code
 from snn_toolbox_tf.conversion.learning import learn
 from snn_toolbox_tf.conversion.options import ConversionOptions
@@ -19,7 +20,6 @@ from snn_toolbox_tf.distillation import GradientCalibration
 from snn_toolbox_tf.foundation.argument_checks import check_model_name
 from snn_toolbox_tf.foundation.telling import Tell, tell_nobody
 from snn_toolbox_tf.graph import Graph, Population
-from snn_toolbox_tf.grid import observed, quantize
 from snn_toolbox_tf.latency import LatencyCode, LatencyModel
 from snn_toolbox_tf.model import DEFAULT_TIMESTEPS, ConversionRecord, SpikingModel, take_over_compilation
 from snn_toolbox_tf.network import Network
@@ -27,7 +27,6 @@ from snn_toolbox_tf.network.input_data import InputData
 from snn_toolbox_tf.network.source_function import SourceFunction
 from snn_toolbox_tf.parse import parse
 from snn_toolbox_tf.passes import to_spiking
-from snn_toolbox_tf.passes.normalize import normalize
 from snn_toolbox_tf.simulation.inputs import InputOptions
 from snn_toolbox_tf.tasks import state_tasks
 
@@ -51,6 +50,9 @@ def convert_keras(
     input: str = "analog",
     form: str = "normalized",
     max_pooling: str = "accumulated",
+    softmax: str = "decoded",
+    bias: str = "current",
+    bias_rate: float = 1.0,
     seed: int = 0,
     block_length: int | None = None,
     engine: str = "auto",
@@ -106,7 +108,15 @@ def convert_keras(
             "unnormalized" (the source's own weights, spikes of height theta), for inspection.
         max_pooling: What max pooling passes on: "accumulated", the growth of the largest accumulated current, which is exact
             in the limit of many timesteps; or "winner_take_all", the spikes of the neuron that fires most (Rueckauer et al.
-            2017), which needs a population in front of each pooling.
+            2017), or "lateral_inhibition", those of the neuron that fires first and inhibits the others from then on. These
+            two need a population in front of each pooling.
+        softmax: What a softmax at an output becomes: "decoded", applied to the time-averaged current; or "spiking": at each
+            timestep one output neuron spikes, drawn by the softmax of the potentials (Rueckauer et al. 2017), and the
+            output is the share of its spikes.
+        bias: "current", a bias current at every timestep; or "neuron", for hardware that has none: one neuron that fires at
+            a constant rate feeds all biases through weights. With real-valued input, the biases of layers that depend on it
+            alone remain a part of that current.
+        bias_rate: With `bias="neuron"`, the spikes per timestep of that neuron, 1 / k with an integer k.
         seed: Seed of Poisson input, and of the random input that verifies a conversion without calibration data.
         block_length: K, the number of timesteps that each synapse handles at once; None: by batch size and caches.
         engine: What runs synapses that read spikes alone: "dense", their Keras layers; "event", native kernels that work
@@ -155,6 +165,9 @@ def convert_keras(
         input=input,
         form=form,
         max_pooling=max_pooling,
+        softmax=softmax,
+        bias=bias,
+        bias_rate=bias_rate,
         seed=seed,
         block_length=block_length,
         engine=engine,
@@ -230,9 +243,7 @@ def convert_graph(
         thresholds={node.name: node.threshold for node in graph.of_type(Population)},
         pass_error=pass_error,
     )
-    if options.form == "normalized":
-        scale = normalize(graph)
-        quantize(graph, observed(graph, statistics.largest, scale))
+    put_on_grid(graph, options, statistics.largest)
     model_snn = SpikingModel(
         graph,
         timesteps=populations.timesteps,

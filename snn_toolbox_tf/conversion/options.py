@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from snn_toolbox_tf.calibration import RuleSettings, ThresholdRule, threshold_rule
+from snn_toolbox_tf.conversion.circuits import check_circuits
 from snn_toolbox_tf.corrections import CORRECTIONS, Recipe
 from snn_toolbox_tf.distillation import GradientCalibration
 from snn_toolbox_tf.foundation.argument_checks import (
@@ -21,7 +22,6 @@ from snn_toolbox_tf.foundation.argument_checks import (
 )
 from snn_toolbox_tf.model import DEFAULT_TIMESTEPS
 from snn_toolbox_tf.neurons import IntegrateAndFire, Neuron
-from snn_toolbox_tf.passes import MAX_POOLINGS
 from snn_toolbox_tf.simulation.event_plan import ENGINES
 from snn_toolbox_tf.simulation.inputs import INPUT_MODES
 from snn_toolbox_tf.simulation.schedules import check_schedule
@@ -54,6 +54,9 @@ class ConversionOptions:
     input: str = "analog"
     form: str = "normalized"
     max_pooling: str = "accumulated"
+    softmax: str = "decoded"
+    bias: str = "current"
+    bias_rate: float = 1.0
     seed: int = 0
     block_length: int | None = None
     engine: str = "auto"
@@ -82,7 +85,14 @@ class ConversionOptions:
         check_schedule(self.schedule, {"all populations": self.neuron}, self.input)
         check_one_of(self.input, INPUT_MODES, "input")
         check_one_of(self.form, FORMS, "form")
-        check_one_of(self.max_pooling, MAX_POOLINGS, "max_pooling")
+        check_circuits(
+            max_pooling=self.max_pooling,
+            softmax=self.softmax,
+            bias=self.bias,
+            bias_rate=self.bias_rate,
+            schedule=self.schedule,
+            corrections=self.corrections,
+        )
         check_seed(self.seed)
         if self.block_length is not None:
             check_positive_integer(self.block_length, "block_length")
@@ -238,6 +248,9 @@ class ConversionOptions:
             "schedule": self.schedule,
             "form": self.form,
             "max_pooling": self.max_pooling,
+            "softmax": self.softmax,
+            "bias": self.bias,
+            "bias_rate": float(self.bias_rate) if self.bias == "neuron" else None,
         }
 
 

@@ -1,5 +1,6 @@
 """What options ask of model and data, said before any work."""
 
+from snn_toolbox_tf.conversion.circuits import check_circuits_of_graph
 from snn_toolbox_tf.conversion.options import ConversionOptions
 from snn_toolbox_tf.conversion.search import to_be_found
 from snn_toolbox_tf.corrections import FEWEST_SAMPLES
@@ -26,6 +27,7 @@ def check_requirements(options: ConversionOptions, graph: Graph, *, samples: int
                 f"`population_starts` names {name!r}, which is no population of model '{graph.name}'. Expected names of "
                 f"{populations}.{did_you_mean(name, populations)}"
             )
+    check_circuits_of_graph(graph, softmax=options.softmax)
     if samples == 0:
         _check_without_data(options)
     elif samples is not None:

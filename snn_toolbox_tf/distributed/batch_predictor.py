@@ -129,7 +129,7 @@ class BatchPredictor:
 
     def _needed(self, model_snn: SpikingModel) -> list[str]:
         """Returns the index column, if this network draws its spikes by it."""
-        return [self.index_column] if model_snn.input_options.mode == "poisson" else []
+        return [self.index_column] if model_snn.draws_spikes else []
 
     def _column(self, name: str, model_snn: SpikingModel, batch: Mapping[str, Any]) -> str:
         """Returns the column of an input."""

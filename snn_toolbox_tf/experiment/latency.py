@@ -16,7 +16,7 @@ from snn_toolbox_tf.latency import LatencyCode, LatencyModel, LatencyResult
 from snn_toolbox_tf.network.network import inputs_of
 from snn_toolbox_tf.network.source_function import SourceFunction
 from snn_toolbox_tf.report.latency_record import LatencyOutputRecord, LatencyPopulationRecord, LatencyRunRecord
-from snn_toolbox_tf.simulation.classes import correct, decisions
+from snn_toolbox_tf.tasks.classes import correct, decisions
 
 
 def latency_code_of(settings: Settings) -> LatencyCode | None:

@@ -35,6 +35,9 @@ def conversion_options(settings: Settings) -> ConversionOptions:
             schedule=settings.simulation.schedule,
             input=settings.input_mode,
             max_pooling=settings.conversion.maxpool_type,
+            softmax=settings.conversion.softmax,
+            bias=settings.conversion.bias,
+            bias_rate=settings.conversion.bias_rate,
             seed=settings.simulation.seed,
             task=settings.task,
         )
@@ -81,6 +84,9 @@ def settings_of_conversion(settings: Settings, model_snn: SpikingModel) -> Setti
         "signed_spikes": made.signed_spikes,
         "schedule": made.schedule,
         "maxpool_type": made.max_pooling,
+        "softmax": made.softmax,
+        "bias": made.bias,
+        "bias_rate": made.bias_rate,
     }
     if not made.automatic:
         known |= {

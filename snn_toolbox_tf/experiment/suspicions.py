@@ -43,9 +43,10 @@ def suspicions(record: RunRecord, fidelity: Fidelity, model_snn: SpikingModel, s
             f"Nearly all neurons of {', '.join(dead)} never spike. Are test and calibration data preprocessed as the model "
             "expects, and are there enough timesteps?"
         )
-    if any(node.rule == "winner_take_all" for node in model_snn.network.graph.of_type(MaxPool)):
+    rules = {node.rule for node in model_snn.network.graph.of_type(MaxPool)} - {"accumulated"}
+    if rules:
         yield (
-            "Max pooling passes the spikes of winners (maxpool_type = winner_take_all); layers behind it are counted as "
+            f"Max pooling passes the spikes of winners (maxpool_type = {rules.pop()}); layers behind it are counted as "
             "multiply-accumulates at every timestep, although they read spikes."
         )
     for output in record.outputs:

@@ -56,7 +56,7 @@ class ServedNetwork:
         graph = model_snn.network.graph
         self._names = keras.tree.flatten(graph.input_structure)
         self.input_names = [spec.name for spec in self._inputs]
-        self._draws = model_snn.input_options.mode == "poisson"
+        self._draws = model_snn.draws_spikes
         reserved = [TIMESTEPS, OPERATIONS, MULTIPLIED, STATE]
         outputs = [readout.name for readout in graph.readouts]
         self.output_names = argument_names([*reserved, *outputs])[len(reserved) :]

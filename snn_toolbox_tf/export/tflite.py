@@ -44,7 +44,7 @@ def export_tflite(
     Raises:
         TypeError: If `model_snn` is not a SpikingModel.
         ValueError: For another ending, a number out of its range, and a network that needs more than TFLite's operations:
-            Poisson input, the layer-synchronous schedule, max pooling by winners, volumes.
+            Poisson input, a spiking softmax, the layer-synchronous schedule, max pooling by winners, volumes.
 
     Example:
         >>> import keras, numpy as np, snn_toolbox_tf as snn, tempfile
@@ -72,7 +72,8 @@ def check_for_tflite(model_snn: SpikingModel) -> None:
         ValueError: If it does.
     """
     volumes = [node.name for node in model_snn.network.graph if len(node.shape) > 3]
-    winners = [node.name for node in model_snn.network.graph.of_type(MaxPool) if node.rule == "winner_take_all"]
+    winners = [node.name for node in model_snn.network.graph.of_type(MaxPool) if node.rule != "accumulated"]
+    drawn = [readout.name for readout in model_snn.network.graph.readouts if readout.spiking_softmax]
     reasons = {
         "it draws its input at random; convert with input='analog', or with input='frames' and draw spikes yourself": (
             model_snn.input_options.mode == "poisson"
@@ -83,6 +84,7 @@ def check_for_tflite(model_snn: SpikingModel) -> None:
         f"max pooling by winners ({', '.join(winners)}) has no operation there; convert with max_pooling='accumulated'": (
             bool(winners)
         ),
+        f"the spikes of output {', '.join(drawn)} are drawn at random; convert with softmax='decoded'": bool(drawn),
         f"volumes ({', '.join(volumes)}) have more axes than its operations take; use two-dimensional layers": (
             bool(volumes)
         ),

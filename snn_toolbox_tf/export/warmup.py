@@ -52,7 +52,7 @@ def warmup_requests(name: str, model_snn: SpikingModel, endpoints: Mapping[str, 
         if "step" in endpoints:
             state = model_snn.runner.streams().initial_state(tf.constant(index)).numpy()
             given["step"] = [*(array[:, 0] if frames else array for array in first), state]
-        usual = [*first, index] if model_snn.input_options.mode == "poisson" else first
+        usual = [*first, index] if model_snn.draws_spikes else first
         for signature, endpoint in endpoints.items():
             message = log.PredictionLog()
             request = message.predict_log.request

@@ -21,6 +21,7 @@ READABLE = (2, 3)
 _WHERE_USED = (
     *("initial_potential", "added_bias", "trained_threshold", "levels", "start", "timed_bias", "expected_rate"),
     "task",
+    "spiking_softmax",
 )
 #: Fields of populations that are arrays.
 _ARRAYS = ("threshold", "max_value", "initial_potential", "added_bias", "trained_threshold", "timed_bias")

@@ -137,8 +137,8 @@ class MaxPool(Node):
 
     Attributes:
         layer: The layer.
-        rule: What is passed on: "accumulated", by how much the maximum grew; or "winner_take_all", what the neuron with the
-            most spikes so far puts out now.
+        rule: What is passed on: "accumulated", by how much the maximum grew; "winner_take_all", what the neuron with the
+            most spikes so far puts out now; or "lateral_inhibition", what the neuron puts out that has fired first.
     """
 
     layer: LayerSpec = dataclasses.field(kw_only=True)
@@ -251,6 +251,8 @@ class Readout:
         start: Number of timesteps whose current is left out, because the network settles meanwhile: after t > `start`
             timesteps the current of the last t - `start` of them is averaged, before that of all. They count in T.
         task: What it stands for, one of `TASKS`, if that was stated or the source's loss says so; or "".
+        spiking_softmax: Whether the decoder, which ends in a softmax, gives at each timestep the probabilities by which one
+            output neuron is drawn to spike; the decoded output is the share of its spikes.
 
     Raises:
         ValueError: If `start` is no number of timesteps, or `task` is unknown.
@@ -262,6 +264,7 @@ class Readout:
     shape: tuple[int, ...] | None = None
     start: int = 0
     task: str = ""
+    spiking_softmax: bool = False
 
     def __post_init__(self) -> None:
         self.start = check_start(self.start, f"start of output '{self.name}'")

@@ -191,6 +191,7 @@ def _assign_bits(graph: Graph, limits: dict[str, PerChannel], bounds: dict[str, 
         decide: Whether nodes may go to float64.
     """
     spiking = graph.spiking_ancestry()
+    real_valued = _real_valued(graph, spiking)
     bits: dict[str, PerChannel] = {}
 
     def bits_of(name: str) -> PerChannel:
@@ -206,13 +207,23 @@ def _assign_bits(graph: Graph, limits: dict[str, PerChannel], bounds: dict[str, 
             bits[node.name] = np.zeros(1, np.int64)
         elif node.name in spiking and is_rounding(node):
             _set_bits(graph, node.name, limits[node.name])
-        elif node.name in spiking:
+        elif node.name in spiking and node.name not in real_valued:
             inputs = [bits_of(name) for name in node.inputs]
             limit, bound = limits[node.name], bounds[node.name]
             if is_weighted(node):
                 bits[node.name] = _assign_weighted(graph, node, inputs, limit, bound, decide=decide)
             elif isinstance(node, LayerNode):
                 bits[node.name] = _assign_unweighted(graph, node, inputs, limit, bound, decide=decide)
+
+
+def _real_valued(graph: Graph, spiking: set[str]) -> set[str]:
+    """Returns the names of nodes that no grid holds: what input reaches, alone or together with a bias neuron's spikes."""
+    names: set[str] = set()
+    for node in graph:
+        ends = isinstance(node, Population) or (isinstance(node, Synapse) and is_rounding(node))
+        if not ends and (node.name not in spiking or any(name in names for name in node.inputs)):
+            names.add(node.name)
+    return names
 
 
 def _assign_weighted(

@@ -8,7 +8,7 @@ import numpy as np
 
 from snn_toolbox_tf.foundation.argument_checks import check_positive_integer
 from snn_toolbox_tf.simulation.arrays import concatenate
-from snn_toolbox_tf.simulation.classes import class_labels, correct
+from snn_toolbox_tf.tasks.classes import class_labels, correct
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,8 @@
 """Layers that Keras has none for, or only as operations; rectifiers with trained thresholds; and the spiking neurons."""
 
+from snn_toolbox_tf.layers.bias_weights import BiasWeights
 from snn_toolbox_tf.layers.clip import Clip
+from snn_toolbox_tf.layers.constant_current import ConstantCurrent
 from snn_toolbox_tf.layers.quantization_clip_floor_shift import (
     SHIFT,
     QuantizationClipFloorShift,
@@ -16,7 +18,9 @@ from snn_toolbox_tf.layers.threshold_relu import ThresholdReLU
 
 __all__ = [
     "SHIFT",
+    "BiasWeights",
     "Clip",
+    "ConstantCurrent",
     "QuantizationClipFloorShift",
     "Resample",
     "RoundToGrid",

@@ -39,6 +39,9 @@ class ConversionRecord:
         schedule: "step" or "layer_synchronous".
         form: "normalized" or "unnormalized".
         max_pooling: What max pooling passes on.
+        softmax: What a softmax at an output is, "decoded" or "spiking".
+        bias: What biases are, "current" or "neuron".
+        bias_rate: Spikes per timestep of the neuron that feeds them, or None.
         calibration_samples: Number of samples that thresholds were taken from; 0 without calibration data.
         thresholds: theta per population, in units of the source's activations; broadcastable to the population.
         pass_error: max |difference| / max |output| between the rewritten graph and its source, on data.
@@ -80,6 +83,9 @@ class ConversionRecord:
     schedule: str = "step"
     form: str | None = None
     max_pooling: str | None = None
+    softmax: str = "decoded"
+    bias: str = "current"
+    bias_rate: float | None = None
     calibration_samples: int = 0
     thresholds: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict, repr=False)
     pass_error: float = 0.0

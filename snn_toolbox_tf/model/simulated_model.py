@@ -59,6 +59,12 @@ class SimulatedModel(PersistentModel):
         return {node.name: node.start for node in populations if node.start}
 
     @property
+    def draws_spikes(self) -> bool:
+        """Whether spikes are drawn at random, of Poisson input or by a spiking softmax: by seed and index of the sample."""
+        drawn = any(readout.spiking_softmax for readout in self._runner.network.graph.readouts)
+        return drawn or self._runner.input_options.mode == "poisson"
+
+    @property
     def engine(self) -> str:
         """What runs synapses that read spikes alone: "auto", "dense" or "event"; it changes nothing but speed."""
         return self._runner.engine

@@ -140,16 +140,31 @@ class Network:
 
         Decoders compute in float64, unless told otherwise: what softmax loses in the last bits depends on the batch size.
         """
-        outputs = []
-        for mean, decoder in zip(means, self.decoders, strict=True):
-            output = tf.cast(mean, tf.float32)
-            if decoder:
-                output = tf.cast(output, self.sum_dtype)
-            with tf.name_scope("decoder"):
-                for layer in decoder:
-                    output = layer(output)
-            outputs.append(tf.cast(output, tf.float32))
+        outputs = [tf.cast(self.decode_one(place, mean), tf.float32) for place, mean in enumerate(means)]
         return pack(self.graph.output_structure, outputs)
+
+    def decode_one(self, place: int, mean: Any) -> Any:
+        """Applies the decoder of one readout, by its place; returns what the decoder computes in."""
+        output, decoder = tf.cast(mean, tf.float32), self.decoders[place]
+        if decoder:
+            output = tf.cast(output, self.sum_dtype)
+        with tf.name_scope("decoder"):
+            for layer in decoder:
+                output = layer(output)
+        return output
+
+    def decode_summed(self, means: list[Any]) -> Any:
+        """Does what `decode` does for what readouts have summed up in time, averaged: shares of spikes are outputs."""
+        readouts = self.graph.readouts
+        outputs = [
+            tf.cast(mean if readout.spiking_softmax else self.decode_one(place, mean), tf.float32)
+            for place, (readout, mean) in enumerate(zip(readouts, means, strict=True))
+        ]
+        return pack(self.graph.output_structure, outputs)
+
+    def summed_shape(self, readout: Readout) -> tuple[int, ...]:
+        """Returns the shape of what a readout sums up in time, without the batch axis: currents, or spikes."""
+        return self.graph.output_shape(readout) if readout.spiking_softmax else self.graph[readout.node].shape
 
 
 def relu(node: Population, current: Any, *, shift: float | None = SHIFT) -> Any:

@@ -175,6 +175,8 @@ class _Walk:
             notes["decoded_shape"] = np.array(readout.shape, np.int64)
         if readout.start:
             notes["start"] = readout.start
+        if readout.spiking_softmax:
+            notes["spiking_softmax"] = 1
         shape = np.array(channels_first(node.shape, node.channel_axis))
         self._builder.add(readout.name, self._builder.nir.Output({"output": shape}), edges, notes)
 

@@ -213,6 +213,7 @@ def _add_output(builder: GraphBuilder, wanted: str, source: str, metadata: dict[
             raise CannotImportError(f"its decoder has a layer {spec.class_name!r}, {spec.config}", "Export it again")
     shape = tuple(int(size) for size in metadata["decoded_shape"]) if "decoded_shape" in metadata else None
     readout = Readout(wanted, source, decoder, shape, start=int(metadata.get("start", 0)))
+    readout.spiking_softmax = bool(metadata.get("spiking_softmax", 0))
     builder.graph.readouts.append(readout)
 
 

@@ -9,6 +9,7 @@ from snn_toolbox_tf.ops.front import (
     spike_convolution,
     spike_convolution_of,
 )
+from snn_toolbox_tf.ops.lateral_inhibition import lateral_inhibition
 from snn_toolbox_tf.ops.max_pool import Window, winner_take_all
 from snn_toolbox_tf.ops.native import NotAvailableError
 from snn_toolbox_tf.ops.reference import integrate_then_fire
@@ -30,6 +31,7 @@ __all__ = [
     "implementation",
     "integrate_fire",
     "integrate_then_fire",
+    "lateral_inhibition",
     "pack_bits",
     "spike_convolution",
     "spike_convolution_of",

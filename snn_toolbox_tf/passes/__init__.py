@@ -32,7 +32,8 @@ SPIKING_PASSES = (
 )
 
 
-MAX_POOLINGS = ("accumulated", "winner_take_all")
+MAX_POOLINGS = ("accumulated", "winner_take_all", "lateral_inhibition")
+SOFTMAXES = ("decoded", "spiking")
 
 
 def set_max_pooling(graph: Graph, rule: str) -> None:

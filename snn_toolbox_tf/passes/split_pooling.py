@@ -3,7 +3,8 @@
 A maximum, or a mean, over a box is that over its height and width, then over its depth. Rearranging brings the axis that is
 not pooled into the channels. Needs all layers channels last.
 
-Of max pooling by winners (`MaxPool.rule`) this makes winners among winners, who need not be the winners of the whole box.
+Of max pooling by winners (`MaxPool.rule`) this makes winners among winners (or, by lateral inhibition, the first among the
+first), who need not be the winners of the whole box.
 """
 
 import dataclasses

@@ -7,13 +7,14 @@ import tensorflow as tf
 
 from snn_toolbox_tf.graph import InputNode, MaxPool, Population, Synapse, sample_axis
 from snn_toolbox_tf.network import Network
-from snn_toolbox_tf.simulation.block import Block, BlockOptions, Element, NodeState, Outcome, zeros
+from snn_toolbox_tf.simulation.block import Block, BlockOptions, Element, NodeState, Outcome
 from snn_toolbox_tf.simulation.event_plan import NOTHING_PLANNED, EventPlan, EventSynapse
 from snn_toolbox_tf.simulation.inputs import InputOptions, input_elements
-from snn_toolbox_tf.simulation.pooling import pool
+from snn_toolbox_tf.simulation.pooling import initial_state, pool
 from snn_toolbox_tf.simulation.population import PopulationElement
 from snn_toolbox_tf.simulation.readout import ReadoutElement, readout_key
 from snn_toolbox_tf.simulation.signal import Part, Signal, absorbed_synapses
+from snn_toolbox_tf.simulation.spiking_softmax import SpikingSoftmaxElement
 from snn_toolbox_tf.synapses import family_of
 
 
@@ -48,10 +49,13 @@ def network_elements(
             elements[node.name] = SynapseElement(network, node)
         elif not isinstance(node, InputNode):
             raise TypeError(f"Node '{node.name}' ({type(node).__name__}) has no place in a spiking network.")
-    return elements | {
-        readout_key(readout): ReadoutElement(readout, graph[readout.node].shape, network.sum_dtype)
-        for readout in graph.readouts
-    }
+    for place, readout in enumerate(graph.readouts):
+        if readout.spiking_softmax:
+            elements[readout_key(readout)] = SpikingSoftmaxElement(network, place, input_options.seed)
+        else:
+            shape = graph[readout.node].shape
+            elements[readout_key(readout)] = ReadoutElement(readout, shape, network.sum_dtype)
+    return elements
 
 
 class SynapseElement(Element):
@@ -132,7 +136,7 @@ class AbsorbedElement(Element):
 
 
 class MaxPoolElement(Element):
-    """Max pooling, which keeps what its inputs have summed up to."""
+    """Max pooling, which keeps what its inputs have summed up to, or which of them have won."""
 
     def __init__(self, network: Network, node: MaxPool) -> None:
         super().__init__(node.inputs)
@@ -141,18 +145,12 @@ class MaxPoolElement(Element):
 
     def initial_state(self, batch_size: tf.Tensor, options: BlockOptions) -> NodeState:
         """Nothing has come in yet."""
-        return {"accumulated": zeros(batch_size, self._input_shape, self._network.sum_dtype)}
+        return initial_state(self._node, self._input_shape, batch_size, self._network.sum_dtype)
 
     def run(self, inputs: list[Signal], state: NodeState, block: Block) -> Outcome:
         """Pools by the node's rule; what does not change in time, once."""
         if inputs[0].constant:
             return Outcome(Signal.of(self._network.apply(self._node, [inputs[0].value]), constant=True))
         current = inputs[0].at_every_step(block.timesteps)
-        pooled, accumulated = pool(
-            self._node,
-            current,
-            state["accumulated"],
-            block.timesteps,
-            differentiable=block.options.differentiable,
-        )
-        return Outcome(Signal.of(pooled, constant=False), {"accumulated": accumulated})
+        pooled, after = pool(self._node, current, state, block.timesteps, differentiable=block.options.differentiable)
+        return Outcome(Signal.of(pooled, constant=False), after)

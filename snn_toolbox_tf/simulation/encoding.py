@@ -40,14 +40,41 @@ def poisson_spikes(
         -1, 0 or 1, in the dtype of `inputs`, `[timesteps, batch, ...]`.
     """
     shape = tf.shape(inputs)
-    elements = tf.reduce_prod(shape[1:])
+    numbers = uniform(
+        tf.reduce_prod(shape[1:]), seed=seed, salt=salt, sample_index=sample_index, places=places, dtype=inputs.dtype
+    )
+    numbers = tf.reshape(numbers, tf.concat([tf.shape(places)[:1], shape], axis=0))
+    return tf.where(numbers < tf.abs(inputs) / magnitude, tf.sign(inputs), tf.zeros_like(inputs))
+
+
+def uniform(
+    elements: int | tf.Tensor,
+    *,
+    seed: int | tf.Tensor,
+    salt: int,
+    sample_index: tf.Tensor,
+    places: tf.Tensor,
+    dtype: tf.DType,
+) -> tf.Tensor:
+    """Draws numbers, each from its own counters.
+
+    Args:
+        elements: How many a sample and timestep.
+        seed: The user's seed, or what `seed_tensor` gives for it.
+        salt: Tells apart what draws in one network.
+        sample_index: Global index of each sample, int64 `[batch]`.
+        places: The number of each timestep, integer `[timesteps, 1]`, or `[timesteps, batch]`.
+        dtype: float32 or float64.
+
+    Returns:
+        Multiples of 2^-24 in [0, 1), `[timesteps, batch, elements]`.
+    """
     key = _mix((seed if tf.is_tensor(seed) else seed_tensor(seed)) + _times(tf.constant(salt, tf.uint64)))
     key = _mix(key + _times(tf.cast(sample_index, tf.uint64)))
     key = _mix(key + _times(tf.cast(places, tf.uint64)))
     bits = _mix(key[..., tf.newaxis] + _times(tf.cast(tf.range(elements), tf.uint64)))
-    uniform = tf.cast(tf.bitwise.right_shift(bits, tf.constant(64 - _MANTISSA_BITS, tf.uint64)), inputs.dtype)
-    uniform = tf.reshape(uniform * 2.0**-_MANTISSA_BITS, tf.concat([tf.shape(places)[:1], shape], axis=0))
-    return tf.where(uniform < tf.abs(inputs) / magnitude, tf.sign(inputs), tf.zeros_like(inputs))
+    significant = tf.bitwise.right_shift(bits, tf.constant(64 - _MANTISSA_BITS, tf.uint64))
+    return tf.cast(significant, dtype) * 2.0**-_MANTISSA_BITS
 
 
 def seed_tensor(seed: int) -> tf.Tensor:

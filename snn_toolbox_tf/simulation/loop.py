@@ -113,8 +113,8 @@ class TimeLoop:
         means = [time_average(window_start(readout, schedule), total, timesteps) for readout, total in pairs]
         points = tf.shape(timesteps)
         if not points.shape[0]:
-            return self.network.decode(means)
-        decoded = self.network.decode([merged(mean) for mean in means])
+            return self.network.decode_summed(means)
+        decoded = self.network.decode_summed([merged(mean) for mean in means])
         return tf.nest.map_structure(lambda output: tf.reshape(output, [points[0], -1, *output.shape[1:]]), decoded)
 
     def advance(
@@ -181,7 +181,7 @@ class TimeLoop:
         state, _ = run_block(self._elements_for(options), self._known(inputs, block), state, block)
         sums = zip(self.network.graph.readouts, self.readout_sums(state), strict=True)
         means = [time_average(readout.start, total, state.timestep) for readout, total in sums]
-        return state, self.network.decode(means)
+        return state, self.network.decode_summed(means)
 
     def _while(
         self,

@@ -61,6 +61,19 @@ def window_start(readout: Readout, schedule: str) -> int:
     return 0 if schedule == "layer_synchronous" else readout.start
 
 
+def time_averages(readout: Readout, sums: tf.Tensor, block: Block) -> tf.Tensor:
+    """Returns a readout's current after each timestep of a block, averaged over the timesteps that it has summed up.
+
+    Args:
+        readout: The readout.
+        sums: What it has summed up after each of them, `[timesteps, batch, ...]`.
+        block: The block.
+    """
+    start, after = window_start(readout, block.options.schedule), block.places() + 1
+    summed = tf.where(after > start, after - start, after)
+    return sums / spread(tf.cast(summed, sums.dtype), sums.shape.rank - 1)
+
+
 def time_average(start: int, total: tf.Tensor, timesteps: Any) -> tf.Tensor:
     """Returns a readout's current, averaged over the timesteps that it has summed up.
 

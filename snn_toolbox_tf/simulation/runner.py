@@ -195,12 +195,15 @@ class Runner:
                 self.run_part(part, indices, timesteps, blocking.block_length, options).state
             )
 
-        graph = self.network.graph
+        network = self.network
         totals = run_in_parts(
             run,
             inputs,
             blocking.micro_batch,
-            [tf.TensorSpec([None, *graph[readout.node].shape], self.network.sum_dtype) for readout in graph.readouts],
+            [
+                tf.TensorSpec([None, *network.summed_shape(readout)], network.sum_dtype)
+                for readout in network.graph.readouts
+            ],
         )
         return self.loop().decoded(totals, self.number_of_steps(inputs, timesteps), self.schedule)
 
@@ -281,7 +284,8 @@ class Runner:
                 f"A network with schedule='{self.schedule}' fires only when all timesteps have been integrated, and has no "
                 "single ones. Use `predict` or `simulate`, or convert with schedule='step'."
             )
-        return self.input_options if self.input_options.mode == "poisson" else InputOptions("frames")
+        options = self.input_options
+        return options if options.mode == "poisson" else dataclasses.replace(options, mode="frames")
 
     @property
     def is_streaming(self) -> bool:

@@ -66,8 +66,8 @@ class MaxPoolingFamily(SynapseFamily):
     decodable = False
 
     def keeps_spikes(self, node: LayerNode) -> bool:
-        """By the rule of the winner, one input's spikes pass."""
-        return isinstance(node, MaxPool) and node.rule == "winner_take_all"
+        """By the rules of winners, one input's spikes pass."""
+        return isinstance(node, MaxPool) and node.rule != "accumulated"
 
     def window(self, node: LayerNode, input_shape: tuple[int, ...]) -> Window:
         """Returns its windows over rows and columns; one dimension has one row."""

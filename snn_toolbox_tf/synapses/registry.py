@@ -5,6 +5,7 @@ from typing import TypeGuard
 import keras
 
 from snn_toolbox_tf.graph import Graph, MaxPool, Node, Synapse
+from snn_toolbox_tf.synapses.bias import BiasWeightsFamily, ConstantCurrentFamily
 from snn_toolbox_tf.synapses.build import REGISTERED_CLASSES
 from snn_toolbox_tf.synapses.convolution import (
     ConvolutionFamily,
@@ -37,6 +38,8 @@ _FAMILIES: tuple[SynapseFamily, ...] = (
     DifferenceFamily(),
     ConcatenationFamily(),
     ScaleFamily(),
+    BiasWeightsFamily(),
+    ConstantCurrentFamily(),
     RoundingFamily(),
     RepetitionFamily(),
     ResamplingFamily(),
