@@ -73,7 +73,7 @@ class Network:
         ]
 
     def weight_values(self) -> dict[tuple[str, str], np.ndarray]:
-        """Returns the values of `weights` by node and name."""
+        """Returns the values of `weights` by node and name; see there."""
         return {(node.name, name): keras.ops.convert_to_numpy(variable) for node, name, variable in self.weights()}
 
     def with_weights(self, node: Synapse) -> Synapse:

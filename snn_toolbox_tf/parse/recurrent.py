@@ -128,12 +128,12 @@ def _steps_of_cell(place: Place, wanted: str, source: str, cell: Any, *, backwar
                 (units,),
                 layer=_dense(units, recurrent),
                 delay=1,
-                tied=f"{name}_recurrent",
+                tied=f"{name}/recurrent",
             )
             terms, add = [current, _add(place, back)], LayerSpec("Add", {})
-            current = _add(place, Synapse(f"{name}_sum_{window}", terms, (units,), layer=add, tied=f"{name}_sum"))
+            current = _add(place, Synapse(f"{name}_sum_{window}", terms, (units,), layer=add, tied=f"{name}/sum"))
         steps.append(
-            _add(place, Activation(f"{name}_step_{window}", [current], (units,), layer=activation, tied=name))
+            _add(place, Activation(f"{name}_step_{window}", [current], (units,), layer=activation, tied=f"{name}/step"))
         )
     return steps
 
