@@ -64,11 +64,12 @@ class Network:
 
     def weights(self) -> list[tuple[Synapse, str, keras.Variable]]:
         """Returns what layers multiply by and add: node, name and variable of each; of windows, the first node alone."""
-        first = {node.shared_name: node for node in reversed(self.graph.of_type(Synapse)) if is_weighted(node)}
+        first: dict[str, Synapse] = {}
+        for node in filter(is_weighted, self.graph):
+            first.setdefault(node.shared_name, node)
         return [
             (node, name, getattr(self.layers[node.name], name))
-            for node in self.graph.of_type(Synapse)
-            if first.get(node.shared_name) is node
+            for node in first.values()
             for name in weighted_family(node).weight_names(node.layer)
         ]
 

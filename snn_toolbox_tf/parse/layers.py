@@ -30,6 +30,7 @@ INACTIVE = {
     "MixUp", "RandAugment",
 }  # fmt: skip
 
+
 def lower_layer(place: Place, layer: Any) -> str | list[str]:
     """Adds the nodes of a layer's call, without its own activation (`HAVE_THEIRS` aside); returns the last one's name.
 

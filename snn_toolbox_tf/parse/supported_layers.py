@@ -37,7 +37,10 @@ _ACTIVATIONS = {
     "Softmax": ("readout", "at outputs only: applied to the decoded output"),
     "SimpleRNN": ("population", _UNROLLED),
     "RNN": ("population", f"of SimpleRNNCell, or of several: {_UNROLLED}"),
-    "Bidirectional": ("population", "of SimpleRNN, merged by 'concat', 'sum', 'ave' or not at all: one per direction and step"),
+    "Bidirectional": (
+        "population",
+        "of SimpleRNN, merged by 'concat', 'sum', 'ave' or not at all: one per direction and step",
+    ),
     "ELU": ("readout", "at outputs only: applied to the decoded output"),
 }
 
