@@ -1,9 +1,9 @@
 """A ReLU RNN on the rows of MNIST, one row a step: accuracy against timesteps, step by step and layer-synchronously.
 
-    python benchmarks/recurrent.py [--epochs 2] [--units 128]
+    python benchmarks/recurrent.py [--epochs 3] [--units 128]
 
-The recurrent weights begin as the identity (Le et al. 2015, arXiv 1504.00941). Data: `mnist_train.npz` and `mnist_test.npz` in
-the folder that the environment variable SNN_TOOLBOX_TF_DATA names.
+The recurrent weights begin as the identity (Le et al. 2015, arXiv 1504.00941). Data: `mnist_train.npz` and
+`mnist_test.npz` in the folder that the environment variable SNN_TOOLBOX_TF_DATA names.
 """
 
 import argparse
@@ -52,7 +52,8 @@ def main() -> None:
     trained = time.perf_counter() - start
     print(f"trained in {trained:.0f} s; ANN {100 * model.evaluate(x_test, y_test, verbose=0)[1]:.2f} %", flush=True)
     print(
-        "| T | latency | step by step | layer-synchronous | closed form equal | additions / ANN MAC |\n|---|---|---|---|---|---|"
+        "| T | latency | step by step | layer-synchronous | closed form equal | additions / ANN MAC |\n"
+        "|---|---|---|---|---|---|"
     )
     for timesteps in TIMESTEPS:
         cells = []
@@ -64,7 +65,7 @@ def main() -> None:
             )
             if schedule == "step":
                 latency, result = model_snn.latency, model_snn.simulate(x_test[:COMPARED])
-        counts = [node for node in model_snn.thresholds()]
+        counts = list(model_snn.thresholds())
         run = model_snn.simulate(x_test[:COMPARED], record=["spike_counts"])
         closed, _ = ClosedForm(model_snn)(x_test[:COMPARED], timesteps)
         equal = all(np.array_equal(run.sample_spike_counts[name], closed[name]) for name in counts)

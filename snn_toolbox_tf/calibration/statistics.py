@@ -22,8 +22,8 @@ class ActivationStatistics:
     """What was seen of a network's activations, in units of the source.
 
     Attributes:
-        histograms: Positive activations per population and channel; of populations that are windows of the same neurons, those
-            of all windows together, under the name that they have in common.
+        histograms: Positive activations per population and channel; of populations that are windows of the same neurons,
+            those of all windows together, under the name that they have in common.
         largest: Largest absolute value per channel of every node but the populations, by name (inputs included);
             broadcastable to the node's shape.
         samples: Number of samples seen.

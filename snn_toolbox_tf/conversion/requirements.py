@@ -30,8 +30,8 @@ def check_requirements(options: ConversionOptions, graph: Graph, *, samples: int
     if recurrent and options.gradient is not None:
         raise ValueError(
             f"Model '{graph.name}' is recurrent, and calibration by gradient would give each window of its neurons "
-            f"({recurrent[0]}, ...) a threshold of its own. Use calibration='automatic'; `fit` trains weights that all windows "
-            f"share. Received: calibration={options.calibration!r}"
+            f"({recurrent[0]}, ...) a threshold of its own. Use calibration='automatic'; `fit` trains weights that all "
+            f"windows share. Received: calibration={options.calibration!r}"
         )
     if samples == 0:
         _check_without_data(options)
