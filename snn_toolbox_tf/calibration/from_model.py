@@ -26,7 +26,7 @@ def thresholds_from_model(graph: Graph, percentile: float) -> Thresholds:
         percentile: Of the positive part of the normal distribution.
 
     Returns:
-        Thresholds by population name.
+        Thresholds by population name; of windows of the same neurons the largest, under the name that they have in common.
     """
     moments: dict[str, Moments | None] = {}
     largest: dict[str, np.ndarray] = {}
@@ -42,7 +42,7 @@ def thresholds_from_model(graph: Graph, percentile: float) -> Thresholds:
                 theta = np.maximum(largest[node.inputs[0]].max(keepdims=True).reshape(1), 0.0)
             if node.trained_threshold is not None:
                 theta = node.trained_threshold.reshape(-1)
-            thresholds[node.name] = theta
+            thresholds[node.shared_name] = np.maximum(theta, thresholds.get(node.shared_name, 0.0))
             positive = np.where(theta > 0, theta, max(float(theta.max()), 1e-12))
             largest[node.name] = np.broadcast_to(
                 node.channel_vector(positive if positive.size > 1 else positive[0]), node.shape

@@ -8,6 +8,8 @@ from snn_toolbox_tf.synapses.carriers import current_readers
 
 #: The largest current, in thresholds, that layers which read spikes may give in one timestep.
 LARGEST_CURRENT = 2.0**10
+#: So often are bounds computed anew where a threshold was raised for all windows of its neuron.
+_ROUNDS = 3
 
 
 def raise_thresholds(graph: Graph, largest: dict[str, np.ndarray]) -> None:
@@ -40,6 +42,26 @@ def raise_thresholds(graph: Graph, largest: dict[str, np.ndarray]) -> None:
     spiking = graph.spiking_ancestry()
     analog = {name: ANALOG_HEADROOM * values for name, values in largest.items() if name not in spiking}
     absolute_bounds(graph, analog, passed_on)
+    # What windows receive of each other has grown with their thresholds, unless these were the same before.
+    for _ in range(_ROUNDS):
+        if not _tie(graph):
+            break
+        absolute_bounds(graph, analog, passed_on)
+    _tie(graph)
+
+
+def _tie(graph: Graph) -> bool:
+    """Gives all windows of the same neurons the largest of their thresholds; returns whether one has changed."""
+    windows: dict[str, list[Population]] = {}
+    for node in graph.of_type(Population):
+        windows.setdefault(node.shared_name, []).append(node)
+    changed = False
+    for nodes in windows.values():
+        theta = np.maximum.reduce([node.threshold for node in nodes])
+        changed |= any(not np.array_equal(node.threshold, theta) for node in nodes)
+        for node in nodes:
+            node.threshold = theta
+    return changed
 
 
 def _loosely_bounded(graph: Graph) -> set[str]:

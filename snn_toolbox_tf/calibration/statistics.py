@@ -22,7 +22,8 @@ class ActivationStatistics:
     """What was seen of a network's activations, in units of the source.
 
     Attributes:
-        histograms: Positive activations per population and channel.
+        histograms: Positive activations per population and channel; of populations that are windows of the same neurons,
+            those of all windows together, under the name that they have in common.
         largest: Largest absolute value per channel of every node but the populations, by name (inputs included);
             broadcastable to the node's shape.
         samples: Number of samples seen.
@@ -67,7 +68,7 @@ def observe_activations(network: Network, data: InputData) -> ActivationStatisti
 
     signature = {node.name: tf.TensorSpec((None, *node.shape)) for node in inputs_of(graph)}
     traced = tf.function(observe, input_signature=[signature], autograph=False).get_concrete_function()
-    channels = {node.name: node.shape[node.channel_axis] for node in populations}
+    channels = {node.shared_name: node.shape[node.channel_axis] for node in populations}
     layout = layout_for(sum(channels.values()), MEMORY)
     histograms = {name: PositiveHistogram(count, layout) for name, count in channels.items()}
     largest = {node.name: node.channel_vector(0.0) for node in others}
@@ -77,7 +78,7 @@ def observe_activations(network: Network, data: InputData) -> ActivationStatisti
         _check_finite(graph.name, {name: value.numpy() for name, value in peaks.items()})
         for node in populations:
             by_channel = np.moveaxis(activations[node.name].numpy(), node.channel_axis + 1, -1)
-            statistics.histograms[node.name].add(by_channel.reshape(-1, by_channel.shape[-1]))
+            statistics.histograms[node.shared_name].add(by_channel.reshape(-1, by_channel.shape[-1]))
         for name, value in peaks.items():
             statistics.largest[name] = np.maximum(statistics.largest[name], value.numpy().astype(np.float64))
         statistics.reservoir.add(batch)

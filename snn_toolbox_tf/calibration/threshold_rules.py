@@ -166,7 +166,7 @@ def apply_thresholds(graph: Graph, thresholds: Thresholds) -> None:
         if node.trained_threshold is not None:
             node.threshold = node.trained_threshold
             continue
-        theta = thresholds[node.name]
+        theta = thresholds[node.shared_name]
         largest = theta.max()
         theta = np.where(theta > 0, theta, largest if largest > 0 else 1.0)
         node.threshold = node.channel_vector(theta if theta.size > 1 else theta[0])

@@ -164,6 +164,10 @@ def _becomes(graph: Graph, nodes: list[Node], shape: tuple[int, ...]) -> tuple[s
     populations = [node for node in nodes if isinstance(node, Population)]
     rules = [node.rule for node in nodes if isinstance(node, MaxPool)]
     summed = [readout for readout in graph.readouts if readout.node in {node.name for node in nodes}]
+    if populations and populations[0].tied:
+        neurons = {node.shared_name: _size(node.shape) for node in populations}
+        sizes = " and ".join(f"{size} integrate-and-fire neurons" for size in neurons.values())
+        return "population", f"{sizes}, in {len(populations) // len(neurons)} windows, one per step of the sequence"
     if populations:
         where = " (behind the max pooling that reads it)" if populations[0].shape != shape else ""
         several = f"{len(populations)} x " if len(populations) > 1 else ""

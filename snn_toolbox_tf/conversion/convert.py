@@ -28,6 +28,7 @@ from snn_toolbox_tf.network.source_function import SourceFunction
 from snn_toolbox_tf.parse import parse
 from snn_toolbox_tf.passes import to_spiking
 from snn_toolbox_tf.simulation.inputs import InputOptions
+from snn_toolbox_tf.synapses import is_recurrent, window_count
 from snn_toolbox_tf.tasks import state_tasks
 
 
@@ -238,6 +239,7 @@ def convert_graph(
         **options.recorded(),
         **recorded,
         timesteps=populations.timesteps,
+        windows=window_count(graph, options.schedule) if is_recurrent(graph) else 1,
         readout_start=max(readout.start for readout in graph.readouts),
         calibration_samples=statistics.samples if calibrated else 0,
         thresholds={node.name: node.threshold for node in graph.of_type(Population)},

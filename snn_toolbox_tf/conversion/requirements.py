@@ -28,6 +28,13 @@ def check_requirements(options: ConversionOptions, graph: Graph, *, samples: int
                 f"{populations}.{did_you_mean(name, populations)}"
             )
     check_circuits_of_graph(graph, softmax=options.softmax)
+    recurrent = [node.name for node in graph.of_type(Population) if node.tied]
+    if recurrent and options.gradient is not None:
+        raise ValueError(
+            f"Model '{graph.name}' is recurrent, and calibration by gradient would give each window of its neurons "
+            f"({recurrent[0]}, ...) a threshold of its own. Use calibration='automatic'; `fit` trains weights that all "
+            f"windows share. Received: calibration={options.calibration!r}"
+        )
     if samples == 0:
         _check_without_data(options)
     elif samples is not None:

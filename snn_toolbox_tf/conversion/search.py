@@ -144,5 +144,5 @@ class Search:
 
 
 def to_be_found(graph: Graph) -> set[str]:
-    """Names of the populations whose thresholds the source does not bring."""
-    return {node.name for node in graph.of_type(Population) if node.trained_threshold is None}
+    """Names of the populations whose thresholds the source does not bring; windows have the one that they share."""
+    return {node.shared_name for node in graph.of_type(Population) if node.trained_threshold is None}

@@ -226,7 +226,8 @@ def tried(
         # What the source was trained with is exact as it is.
         changes = node.trained_threshold is None
         setting = Setting.of(node, per_channel=recipe.per_channel and changes)
-        for name in recipe.corrections if changes else ():
+        # What is fitted to one window of a neuron would not fit the others.
+        for name in recipe.corrections if changes and not node.tied else ():
             setting = CORRECTIONS[name](observation, setting)
         settings[node.name], errors[node.name] = setting, observation.relative_error(setting)
         return setting

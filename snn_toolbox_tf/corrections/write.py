@@ -40,12 +40,14 @@ def write_weights(graph: Graph, weights: Mapping[tuple[str, str], np.ndarray]) -
 
     Args:
         graph: The graph, changed in place.
-        weights: By node and name.
+        weights: By node and name; of windows of the same synapses, the first one's.
     """
+    of_windows = {graph[owner].shared_name: owner for owner, _ in weights}
     for node in graph.of_type(Synapse):
-        names = [name for owner, name in weights if owner == node.name]
+        given = of_windows.get(node.shared_name)
+        names = [name for owner, name in weights if owner == given]
         # Arrays are replaced, never changed: copies of the graph share them.
-        node.layer.weights |= {name: weights[node.name, name].astype(np.float64) for name in names}
+        node.layer.weights |= {name: weights[given, name].astype(np.float64) for name in names if given is not None}
 
 
 def _in_thresholds(node: Population, timed_bias: np.ndarray) -> np.ndarray:

@@ -14,14 +14,15 @@ from snn_toolbox_tf.version import __version__
 
 _KINDS = {kind.__name__: kind for kind in (InputNode, Synapse, MaxPool, Population)}
 #: Raised whenever an older version could not read what this one writes.
-FORMAT = 3
+FORMAT = 4
 #: Formats that can be read: what the newest adds is optional.
-READABLE = (2, 3)
+READABLE = (2, 3, 4)
 #: Fields that are written only where they are used.
 _WHERE_USED = (
     *("initial_potential", "added_bias", "trained_threshold", "levels", "start", "timed_bias", "expected_rate"),
     "task",
     "spiking_softmax",
+    *("tied", "delay"),
 )
 #: Fields of populations that are arrays.
 _ARRAYS = ("threshold", "max_value", "initial_potential", "added_bias", "trained_threshold", "timed_bias")

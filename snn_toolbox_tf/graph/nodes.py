@@ -77,6 +77,8 @@ class Node:
         channel_axis: Axis of `shape` (never negative) that counts channels.
         dtype: What its layer computes in. "float64" up to the first population, where input is real-valued.
         origin: Name of the part of the source that it stands for, of which several nodes may be made; its own name if empty.
+        tied: Name that all windows of the same neurons or synapses have in common: one threshold, one set of weights and one
+            grid for all nodes that have it. Empty for what there is once.
     """
 
     name: str
@@ -85,12 +87,18 @@ class Node:
     channel_axis: int = -1
     dtype: str = "float32"
     origin: str = ""
+    tied: str = dataclasses.field(default="", kw_only=True)
 
     def __post_init__(self) -> None:
         self.shape = tuple(int(size) for size in self.shape)
         if self.channel_axis < 0:
             self.channel_axis += len(self.shape)
         self.origin = self.origin or self.name
+
+    @property
+    def shared_name(self) -> str:
+        """The name of what it is a window of, or its own."""
+        return self.tied or self.name
 
     def channel_vector(self, values: Any) -> np.ndarray:
         """Returns one value per channel (or a scalar) as a float64 array that broadcasts against `shape`."""
@@ -122,11 +130,13 @@ class Synapse(Node):
         moments: Mean and variance of each channel of the output over the training data, where a batch norm tells.
         expected: The largest absolute value that its grid was made for, where far larger ones are possible, but not to be
             expected; None where the grid is for all that is possible.
+        delay: Conduction delay in windows of T timesteps: the spikes that it reads were emitted so long ago.
     """
 
     layer: LayerSpec = dataclasses.field(kw_only=True)
     moments: tuple[np.ndarray, np.ndarray] | None = None
     expected: float | None = None
+    delay: int = 0
 
 
 @dataclasses.dataclass

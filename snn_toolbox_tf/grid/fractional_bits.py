@@ -46,7 +46,17 @@ def largest_values(graph: Graph, given: dict[str, float], expected: dict[str, fl
         return np.minimum(bound, expected[node.name]) if node.name in expected else bound
 
     outside = absolute_bounds(graph, given, passed_on)
-    return LargestValues(_per_channel({**outside, **inside}), _per_channel(outside))
+    return LargestValues(
+        _of_all_windows(graph, _per_channel({**outside, **inside})), _of_all_windows(graph, _per_channel(outside))
+    )
+
+
+def _of_all_windows(graph: Graph, bounds: dict[str, PerChannel]) -> dict[str, PerChannel]:
+    """Gives all windows of the same neurons or synapses the largest of their bounds: they share a grid."""
+    largest: dict[str, PerChannel] = {}
+    for node in graph:
+        largest[node.shared_name] = np.maximum(bounds[node.name], largest.get(node.shared_name, 0.0))
+    return {node.name: largest[node.shared_name] for node in graph}
 
 
 def _per_channel(bounds: dict[str, np.ndarray]) -> dict[str, PerChannel]:

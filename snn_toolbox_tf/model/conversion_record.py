@@ -30,6 +30,7 @@ class ConversionRecord:
         learning_rate: The rate of it, relative to the size of the weights.
         agreement_before: The agreement before it learnt, on the same samples.
         readout_start: Number of timesteps that the readout leaves out.
+        windows: Number of windows of T timesteps that a sequence takes; 1 without recurrent layers.
         trials: What was tried if the choice was left to the conversion, for every number of timesteps that was tried.
         threshold_scale: What every threshold was multiplied by.
         v0: Initial membrane potential in units of the threshold.
@@ -74,6 +75,7 @@ class ConversionRecord:
     learning_rate: float | None = None
     agreement_before: float | None = None
     readout_start: int = 0
+    windows: int = 1
     trials: tuple[TrialRecord, ...] = ()
     threshold_scale: float | None = None
     v0: float | None = None
@@ -137,6 +139,8 @@ class ConversionRecord:
         parts = [f"T = {self.timesteps}"]
         if self.tolerance is not None:
             parts[0] += f", found for a tolerance of {100 * self.tolerance:g} %"
+        if self.windows > 1 and self.timesteps is not None:
+            parts.append(f"{self.windows} windows, {self.windows * self.timesteps} timesteps for a sequence")
         if self.agreement is not None:
             before = "" if self.agreement_before is None else f" ({100 * self.agreement_before:.1f} % before)"
             parts.append(

@@ -31,6 +31,20 @@ class SimulatedModel(PersistentModel):
         self._forget_keras_functions()
 
     @property
+    def windows(self) -> int:
+        """The number of windows of T timesteps that a run takes one after the other; they are simulated side by side.
+
+        Step by step it is 1, or as many as a sequence has steps if there are recurrent layers (more where a layer waits for
+        the last step of another one). Layer-synchronously, each population on the way adds one.
+        """
+        return self._runner.windows
+
+    @property
+    def latency(self) -> int:
+        """Timesteps from the first input to the last output: all windows, of T timesteps each."""
+        return self.windows * self._timesteps
+
+    @property
     def readout_start(self) -> int:
         """The number of timesteps whose current the readout leaves out, because the network settles meanwhile.
 

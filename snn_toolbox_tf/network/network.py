@@ -15,7 +15,7 @@ from snn_toolbox_tf.synapses import build_layer, is_weighted, variables_of, weig
 
 
 class Network:
-    """The layers of a graph, one a node.
+    """The layers of a graph: one a node, or one for all windows of the same synapses.
 
     Args:
         graph: A graph of InputNode, Synapse, MaxPool and Population nodes, with its weights, or (from a file) without.
@@ -27,18 +27,23 @@ class Network:
         self.graph = graph
         self.sum_dtype = tf.as_dtype(sum_dtype)
         self.layers: dict[str, keras.layers.Layer] = {}
+        shared: dict[str, keras.layers.Layer] = {}
         for node in graph:
             if isinstance(node, Population):
                 self.layers[node.name] = _build_population(node)
+            elif node.tied in shared and is_weighted(node):
+                self.layers[node.name] = shared[node.tied]
             elif isinstance(node, (Synapse, MaxPool)):
                 shapes = [(None, *graph[name].shape) for name in node.inputs]
                 self.layers[node.name] = build_layer(node.layer, node.name, dtype or node.dtype, shapes)
+                if node.tied and is_weighted(node):
+                    shared[node.tied] = self.layers[node.name]
         self.decoders = [_build_decoder(graph, readout, sum_dtype) for readout in graph.readouts]
 
     @property
     def all_layers(self) -> list[keras.layers.Layer]:
-        """The layers of its nodes and of its decoders."""
-        return [*self.layers.values(), *(layer for decoder in self.decoders for layer in decoder)]
+        """The layers of its nodes and of its decoders, once each."""
+        return [*dict.fromkeys(self.layers.values()), *(layer for decoder in self.decoders for layer in decoder)]
 
     def keep_weights_in_layers(self) -> None:
         """Leaves the weights to the layers, which may change them: the graph holds none any more."""
@@ -58,16 +63,18 @@ class Network:
         return graph
 
     def weights(self) -> list[tuple[Synapse, str, keras.Variable]]:
-        """Returns what layers multiply by and add: node, name and variable of each."""
+        """Returns what layers multiply by and add: node, name and variable of each; of windows, the first node alone."""
+        first: dict[str, Synapse] = {}
+        for node in filter(is_weighted, self.graph):
+            first.setdefault(node.shared_name, node)
         return [
             (node, name, getattr(self.layers[node.name], name))
-            for node in self.graph.of_type(Synapse)
-            if is_weighted(node)
+            for node in first.values()
             for name in weighted_family(node).weight_names(node.layer)
         ]
 
     def weight_values(self) -> dict[tuple[str, str], np.ndarray]:
-        """Returns the values of `weights` by node and name."""
+        """Returns the values of `weights` by node and name; see there."""
         return {(node.name, name): keras.ops.convert_to_numpy(variable) for node, name, variable in self.weights()}
 
     def with_weights(self, node: Synapse) -> Synapse:

@@ -4,18 +4,19 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-import keras
 import numpy as np
 
-from snn_toolbox_tf.activations import ACTIVATION_LAYERS, CUSTOM_FUNCTION
+from snn_toolbox_tf.activations import ACTIVATION_LAYERS
 from snn_toolbox_tf.graph import LayerSpec, Synapse
 from snn_toolbox_tf.layers import QuantizationClipFloorShift, ThresholdReLU
 from snn_toolbox_tf.parse import refusals
 from snn_toolbox_tf.parse.broadcasting import broadcast
 from snn_toolbox_tf.parse.einsum import lower_einsum_dense
 from snn_toolbox_tf.parse.place import Place, as_float64
+from snn_toolbox_tf.parse.recurrent import lower_bidirectional, lower_recurrent
 from snn_toolbox_tf.parse.registered import lower_registered
 from snn_toolbox_tf.parse.resampling import lower_resampling
+from snn_toolbox_tf.parse.specs import function_spec, is_keras_layer, spec_of, weights_of
 from snn_toolbox_tf.parse.trained_rectifiers import lower_trained_rectifier
 from snn_toolbox_tf.synapses import FAMILIES, MAX_POOLING, registered_name, scale_spec
 
@@ -29,21 +30,12 @@ INACTIVE = {
     "MixUp", "RandAugment",
 }  # fmt: skip
 
-_WEIGHT_NAMES = (
-    "kernel",
-    "bias",
-    "depthwise_kernel",
-    "pointwise_kernel",
-    "gamma",
-    "beta",
-    "moving_mean",
-    "moving_variance",
-    "alpha",
-)
 
+def lower_layer(place: Place, layer: Any) -> str | list[str]:
+    """Adds the nodes of a layer's call, without its own activation (`HAVE_THEIRS` aside); returns the last one's name.
 
-def lower_layer(place: Place, layer: Any) -> str:
-    """Adds the nodes of a layer's call, without the layer's own activation; returns the name of the last one."""
+    Of a layer with several outputs, one name for each.
+    """
     class_name = type(layer).__name__
     if registered_name(layer) is not None:
         return lower_registered(place, layer)
@@ -66,38 +58,6 @@ def lower_layer(place: Place, layer: Any) -> str:
     elif class_name in FAMILIES:
         return place.synapse(spec_of(layer))
     return place.refuse(class_name, refusals.REFUSALS.get(class_name, refusals.UNKNOWN_LAYER))
-
-
-def is_keras_layer(operation: Any) -> bool:
-    """Whether an operation is one of Keras's own layers, and not a user's subclass of the same name."""
-    return type(operation) is getattr(keras.layers, type(operation).__name__, None)
-
-
-def spec_of(layer: Any) -> LayerSpec:
-    """Returns a layer as data, without its activation."""
-    config = layer.get_config()
-    if "activation" in config:
-        config["activation"] = "linear"
-    return LayerSpec(type(layer).__name__, config, weights_of(layer))
-
-
-def weights_of(layer: Any) -> dict[str, np.ndarray]:
-    """Returns a layer's weights by attribute name."""
-    weights = {key: getattr(layer, key, None) for key in _WEIGHT_NAMES}
-    # The alpha of a PReLU is a weight, that of an ELU a number.
-    return {key: as_float64(value) for key, value in weights.items() if hasattr(value, "shape")}
-
-
-def function_spec(function: Any) -> LayerSpec:
-    """Returns an activation function (or a layer in its place) as a layer."""
-    if isinstance(function, keras.layers.Layer) and is_keras_layer(function):
-        return LayerSpec(type(function).__name__, function.get_config(), weights_of(function))
-    name = getattr(function, "__name__", type(function).__name__)
-    try:
-        known = keras.activations.get(name) is function
-    except ValueError:
-        known = False
-    return LayerSpec("Activation", {"activation": name if known else f"{CUSTOM_FUNCTION} {name}"})
 
 
 def _activation(place: Place, layer: Any) -> str:
@@ -217,7 +177,7 @@ def _scaled_sum(place: Place, layer: Any) -> str:
 
 
 #: Layers that one spec does not describe. None is returned where such a layer has no place; its refusal says why.
-SPECIAL: dict[str, Callable[[Place, Any], str | None]] = {
+SPECIAL: dict[str, Callable[[Place, Any], str | list[str] | None]] = {
     "Activation": _activation,
     "Add": _sum,
     "Subtract": _sum,
@@ -235,4 +195,10 @@ SPECIAL: dict[str, Callable[[Place, Any], str | None]] = {
     "AdaptiveAveragePooling2D": _resampling,
     "AdaptiveAveragePooling3D": _resampling,
     "CenterCrop": _center_crop,
+    "SimpleRNN": lower_recurrent,
+    "RNN": lower_recurrent,
+    "Bidirectional": lower_bidirectional,
 }
+
+#: Layers whose functions above add their activations as well.
+HAVE_THEIRS = {"SimpleRNN"}

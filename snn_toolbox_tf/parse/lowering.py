@@ -6,9 +6,10 @@ from typing import Any
 import keras
 
 from snn_toolbox_tf.graph import Activation, Graph, InputNode, Readout, Unsupported
-from snn_toolbox_tf.parse.layers import function_spec, is_keras_layer, lower_layer
+from snn_toolbox_tf.parse.layers import HAVE_THEIRS, lower_layer
 from snn_toolbox_tf.parse.operators import lower_operation
 from snn_toolbox_tf.parse.place import Place
+from snn_toolbox_tf.parse.specs import function_spec, is_keras_layer
 from snn_toolbox_tf.parse.time_distributed import distribute
 from snn_toolbox_tf.parse.trace import Call, Trace, trace_wrapped
 
@@ -96,7 +97,8 @@ class Lowering:
         is_layer = isinstance(layer, keras.layers.Layer)
         result = lower_layer(place, layer) if is_layer else lower_operation(place, call)
         self.origins.insert(origin, Origin(name, class_name, inactive=result in inputs, source=layer))
-        if not isinstance(result, str) or isinstance(self.graph[result], (Activation, Unsupported)):
+        complete = is_keras_layer(layer) and class_name in HAVE_THEIRS
+        if complete or not isinstance(result, str) or isinstance(self.graph[result], (Activation, Unsupported)):
             return result
         return self._add_own_activation(layer, place, result)
 

@@ -7,10 +7,40 @@ def _spatial(prefix: str) -> list[str]:
     return [f"{prefix}{number}D" for number in (1, 2, 3)]
 
 
-_RECURRENT = Refusal(
-    "it is recurrent: its nonlinearities see their own past outputs",
-    "convert the feed-forward part, cut out as a keras.Model of its own",
+GATED = Refusal(
+    "it is recurrent with gates, which multiply one rate by another: that is not affine in spikes",
+    "retrain with SimpleRNN(activation='relu'), or with Conv1D over time",
 )
+UNKNOWN_CELL = Refusal(
+    "it is recurrent, with a cell that the converter does not know",
+    "use SimpleRNN, or RNN with cells of the class SimpleRNNCell; they need activation='relu'",
+)
+STATEFUL = Refusal(
+    "it is stateful: it goes on where another batch has ended, while here every sample starts from a state of zeros",
+    "rebuild it with `stateful=False`, and give it whole sequences",
+)
+STATE_IN_OR_OUT = Refusal(
+    "its state is given from outside, or put out as a tensor of its own, or steps of it are masked",
+    "rebuild it with `return_state=False`, without `initial_state`, constants and mask, on sequences of one length",
+)
+PRODUCT_OF_DIRECTIONS = Refusal(
+    "it multiplies what two directions give, which is not affine in spikes",
+    "retrain with merge_mode='concat', 'sum' or 'ave'",
+)
+_CELL = Refusal(
+    "it is one step of a recurrent layer, called by itself",
+    "put it into an RNN layer: RNN(SimpleRNNCell(units, activation='relu'))",
+)
+
+
+def recurrent_activation(name: str) -> Refusal:
+    """Why a recurrent layer cannot have this activation."""
+    return Refusal(
+        f"it is recurrent with activation='{name}', while the rate of a neuron is a ReLU of its current",
+        "retrain it with activation='relu'; recurrent_initializer='identity' helps (Le et al. 2015)",
+    )
+
+
 PRODUCT = Refusal(
     "it multiplies or compares two tensors, which is not affine in spikes",
     "retrain without it, or convert the parts before and after it separately",
@@ -34,8 +64,8 @@ _FOREIGN = Refusal(
 )
 _ABSTRACT = Refusal("it does nothing itself", "use one of the layers that are built on it")
 REFUSALS: dict[str, Refusal] = {
-    **dict.fromkeys(["LSTM", "GRU", "SimpleRNN", "RNN", "Bidirectional"], _RECURRENT),
-    **dict.fromkeys(["LSTMCell", "GRUCell", "SimpleRNNCell", "StackedRNNCells", *_spatial("ConvLSTM")], _RECURRENT),
+    **dict.fromkeys(["LSTM", "GRU", *_spatial("ConvLSTM")], GATED),
+    **dict.fromkeys(["SimpleRNNCell", "StackedRNNCells", "LSTMCell", "GRUCell"], _CELL),
     **dict.fromkeys(["Multiply", "Maximum", "Minimum", "Dot"], PRODUCT),
     **dict.fromkeys(["Attention", "AdditiveAttention", "MultiHeadAttention", "GroupQueryAttention"], PRODUCT),
     **dict.fromkeys(

@@ -28,12 +28,19 @@ _REWRITTEN = {
     "CenterCrop": "becomes a Cropping2D",
 }
 _PIECEWISE_FUNCTIONS = (*FUNCTIONS, "soft_shrink")
+_UNROLLED = "with activation 'relu' or 'relu6': one per step of the sequence, with the same neurons"
 _ACTIVATIONS = {
     "ReLU": ("population", "threshold=0 only; with a negative slope two populations"),
     "LeakyReLU": ("population", "two populations, of the current and its negative"),
     "PReLU": ("population", "two populations, of the current and its negative"),
     "Activation": ("population", f"{', '.join(_PIECEWISE_FUNCTIONS)}; others at outputs only"),
     "Softmax": ("readout", "at outputs only: applied to the decoded output"),
+    "SimpleRNN": ("population", _UNROLLED),
+    "RNN": ("population", f"of SimpleRNNCell, or of several: {_UNROLLED}"),
+    "Bidirectional": (
+        "population",
+        "of SimpleRNN, merged by 'concat', 'sum', 'ave' or not at all: one per direction and step",
+    ),
     "ELU": ("readout", "at outputs only: applied to the decoded output"),
 }
 

@@ -35,7 +35,11 @@ def distribute(inner: Graph, graph: Graph, source: str, names: dict[str, str]) -
         origin = names.get(node.origin) or next(iter(names.values()))
         wanted = origin if node.name == node.origin else f"{origin}_{node.name}"
         copy = dataclasses.replace(
-            node, name=graph.unique_name(wanted), inputs=[placed[name] for name in node.inputs], origin=origin
+            node,
+            name=graph.unique_name(wanted),
+            inputs=[placed[name] for name in node.inputs],
+            origin=origin,
+            tied=f"{origin}/{node.tied}" if node.tied else "",
         )
         placed[node.name] = _distribute_node(graph, copy, inner[node.inputs[0]].shape, steps)
     return placed[inner.readouts[0].node]

@@ -35,6 +35,9 @@ def _tail(graph: Graph, name: str) -> Iterator[Activation | Synapse]:
 
 
 def _decodable(node: Activation | Synapse) -> bool:
+    if isinstance(node, Activation) and node.tied:
+        # Other windows of the same neurons fire, and share their weights with this one.
+        return False
     if isinstance(node, Activation):
         return is_output_nonlinearity(node.layer)
     return family_of(node).decodable

@@ -49,6 +49,7 @@ class SimulationResult:
             `outputs` are the answers of samples that have one, and spikes and operations are those until then.
         from_logits: Whether the output is logits of classes, or their probabilities (False); None if it is neither, or if
             there are several.
+        windows: Number of windows of T timesteps that the run would take one after the other, see `SpikingModel.windows`.
 
     Example:
         >>> import numpy as np, snn_toolbox_tf as snn
@@ -74,6 +75,7 @@ class SimulationResult:
         multiply_accumulates: dict[str, np.ndarray] | None = None,
         exit_timesteps: Any = None,
         from_logits: bool | None = None,
+        windows: int = 1,
     ) -> None:
         self.outputs = outputs
         self.timesteps = np.asarray(timesteps, dtype=np.int64)
@@ -88,11 +90,17 @@ class SimulationResult:
         exits = np.full(self.samples, self.duration) if exit_timesteps is None else exit_timesteps
         self.exit_timesteps = np.asarray(exits, dtype=np.int64)
         self.from_logits = from_logits
+        self.windows = windows
 
     @property
     def mean_timesteps(self) -> float:
         """Timesteps until the answer, the mean over all samples."""
         return float(self.exit_timesteps.mean())
+
+    @property
+    def latency(self) -> int:
+        """Timesteps from the first input to the last output: all windows, of `duration` timesteps each."""
+        return self.windows * self.duration
 
     @property
     def firing_rates(self) -> dict[str, float]:
@@ -251,6 +259,7 @@ class SimulationResult:
             multiply_accumulates=joined("multiply_accumulates", 0),
             exit_timesteps=np.concatenate([part.exit_timesteps for part in parts]),
             from_logits=first.from_logits,
+            windows=first.windows,
         )
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = True) -> None:
@@ -273,7 +282,7 @@ class SimulationResult:
             arrays.update({f"{field}/{name}": array for name, array in getattr(self, field).items()})
         structure = keras.tree.pack_sequence_as(self.outputs, list(range(len(flat))))
         meta = {"format": _FORMAT, "version": 1, "duration": self.duration, "samples": self.samples}
-        meta |= {"structure": structure, "from_logits": self.from_logits}
+        meta |= {"structure": structure, "from_logits": self.from_logits, "windows": self.windows}
         arrays["meta"] = np.array(json.dumps(meta))
         with atomic_files.replacing(target) as file:
             np.savez(file, **arrays)
@@ -311,7 +320,7 @@ class SimulationResult:
         result = cls(outputs, arrays["timesteps"], duration=meta["duration"], samples=meta["samples"], **fields)
         # Earlier versions knew of no early exit.
         result.exit_timesteps = arrays.get("exit_timesteps", result.exit_timesteps)
-        result.from_logits = meta.get("from_logits")
+        result.from_logits, result.windows = meta.get("from_logits"), meta.get("windows", 1)
         return result
 
 

@@ -1,6 +1,7 @@
 """`Runner`: a network ready to run, for `predict`, `simulate` and `step` alike."""
 
 import dataclasses
+import functools
 import threading
 from collections.abc import Sequence
 from typing import Any
@@ -19,6 +20,7 @@ from snn_toolbox_tf.simulation.loop import Segment, TimeLoop
 from snn_toolbox_tf.simulation.operations import OperationCounter
 from snn_toolbox_tf.simulation.parts import indices_of_part, run_in_parts
 from snn_toolbox_tf.simulation.streams import Streams
+from snn_toolbox_tf.synapses import is_recurrent, window_count
 
 #: Traces (and loops) that a runner keeps: more ways of running than these are rarely used in turn, and each takes memory.
 _MOST_KEPT = 16
@@ -55,6 +57,13 @@ class Runner:
         self._stream: State | None = None
         self._stream_samples = 0
         self._stream_lock = threading.Lock()
+
+    @functools.cached_property
+    def windows(self) -> int:
+        """The number of windows of T timesteps that a run takes one after the other, see `window_count`."""
+        if self.schedule == "step" and not is_recurrent(self.network.graph):
+            return 1
+        return window_count(self.network.graph_with_weights(), self.schedule)
 
     def blocking(
         self,

@@ -179,6 +179,7 @@ def _result(
         multiply_accumulates=multiply,
         exit_timesteps=exit_timesteps,
         from_logits=holds_logits(graph),
+        windows=runner.windows,
         **recorded,
     )
 

@@ -29,6 +29,7 @@ from snn_toolbox_tf.synapses.registry import (
 from snn_toolbox_tf.synapses.resampling import RepetitionFamily
 from snn_toolbox_tf.synapses.scale import Scale, ones, per_channel
 from snn_toolbox_tf.synapses.scaling import scale_spec
+from snn_toolbox_tf.synapses.windows import is_recurrent, window_count
 
 __all__ = [
     "FAMILIES",
@@ -53,6 +54,7 @@ __all__ = [
     "WeightedFamily",
     "build_layer",
     "family_of",
+    "is_recurrent",
     "is_rounding",
     "is_scale",
     "is_weighted",
@@ -67,4 +69,5 @@ __all__ = [
     "use_channels_last",
     "variables_of",
     "weighted_family",
+    "window_count",
 ]

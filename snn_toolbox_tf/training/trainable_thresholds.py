@@ -84,7 +84,8 @@ def with_trainable_thresholds(
     parsed = parse(model)
     sources = {origin.name: origin.source for origin in parsed.origins}
     # The channel axis of every ReLU, by the part of the source that it is.
-    relus = [node for node in parsed.graph.of_type(Activation) if _is_relu(node)]
+    # Those of recurrent layers keep them: nothing can stand inside such a layer.
+    relus = [node for node in parsed.graph.of_type(Activation) if _is_relu(node) and not node.tied]
     axes = {node.origin: node.channel_axis - len(node.shape) for node in relus}
     # In front of any pooling: there a ReLU stays where it is, as it does in the new model.
     graph = to_spiking(parsed.graph, "winner_take_all")
