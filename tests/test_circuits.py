@@ -19,6 +19,8 @@ def x():
 
 @pytest.fixture(scope="module")
 def model():
+    # Layers get the names that they have in a fresh process.
+    keras.utils.clear_session()
     keras.utils.set_random_seed(0)
     layers = keras.layers
     model = keras.Sequential(

@@ -59,7 +59,7 @@ def test_several_outputs_each_of_its_kind(settings, rng):
     hidden = L.Dense(16, "relu")(L.Flatten()(image))
     outputs = {"label": L.Dense(3, "softmax", name="label")(hidden), "box": L.Dense(4, name="box")(hidden)}
     x = rng.random((20, 8, 8, 1), dtype=np.float32)
-    y = {"label": np.arange(20) % 3, "box": [*rng.random((20, 4)), 0, 0, 1, 1]}
+    y = {"label": np.arange(20) % 3, "box": rng.random((20, 4)) + np.array([0.0, 0.0, 1.0, 1.0])}
     model = keras.Model(image, outputs)
     finished = snn.run(settings.replace(task={"box": "boxes"}), model=model, x_test=x, y_test=y, x_norm=x)
     by_name = {output.name: output for output in finished.record.outputs}

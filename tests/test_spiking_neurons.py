@@ -71,7 +71,7 @@ def test_a_block_equals_single_steps(rng, reset):
     current = tf.constant(rng.normal(size=(9, 3, 4, 5)).astype(np.float32))
     layer = neurons(threshold=[0.5, 1.0, 2.0, 0.25], axis=1, reset=reset)
     first = layer.get_initial_state(3, input_shape=current.shape[1:])
-    spikes, after, _, trace = layer.integrate(current, first, timesteps=9, return_trace=True)
+    spikes, after, _, trace, _ = layer.integrate(current, first, timesteps=9, return_trace=True)
     state = first
     for step in range(9):
         one, state = layer(current[step], state)

@@ -286,7 +286,9 @@ def simulate_prepared(
             notes=notes,
         )
     settings = with_timesteps_of(prepared.settings, model_snn)
-    progress.tell("\n".join(f"output '{name}': {task}" for name, task in samples.tasks.items()))
+    for name, task in samples.tasks.items():
+        if task.kind != "classes":
+            progress.tell(f"output '{name}': {task}")
     arguments = simulation_arguments(settings)
     recorder = Recorder(settings, model_snn, folder / "recordings") if folder and settings.output.log_vars else None
     evaluator = Evaluator(
