@@ -36,7 +36,9 @@ def raise_thresholds(graph: Graph, largest: dict[str, np.ndarray]) -> None:
             # One value per threshold: per channel, or for all.
             shared = tuple(axis for axis, size in enumerate(np.shape(node.threshold)) if size == 1)
             theta = np.maximum(node.threshold, bound.max(axis=shared, keepdims=True) / LARGEST_CURRENT)
-            node.threshold = theta if node.max_value is None else np.minimum(theta, node.max_value)
+            node.threshold = (
+                theta if node.max_value is None else np.minimum(theta, node.max_value / node.neuron.highest_rate)
+            )
         return node.threshold
 
     spiking = graph.spiking_ancestry()

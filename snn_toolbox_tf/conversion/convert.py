@@ -25,6 +25,7 @@ from snn_toolbox_tf.model import DEFAULT_TIMESTEPS, ConversionRecord, SpikingMod
 from snn_toolbox_tf.network import Network
 from snn_toolbox_tf.network.input_data import InputData
 from snn_toolbox_tf.network.source_function import SourceFunction
+from snn_toolbox_tf.neurons import Neuron
 from snn_toolbox_tf.parse import parse
 from snn_toolbox_tf.passes import to_spiking
 from snn_toolbox_tf.simulation.inputs import InputOptions
@@ -61,6 +62,8 @@ def convert_keras(
     code: str | LatencyCode = "rate",
     timesteps_per_window: int | None = None,
     task: str | Mapping[str, str] = "auto",
+    neuron: Neuron | Mapping[str, Neuron] | None = None,
+    dt: float | None = None,
     name: str | None = None,
 ) -> SpikingModel | LatencyModel:
     """Converts a trained Keras model into a spiking neural network.
@@ -131,6 +134,10 @@ def convert_keras(
         task: What outputs stand for: "classes", "regression", "segmentation", "boxes", or these by name of an output. It
             decides in what the spiking network has to agree with its source: in decisions, or in numbers. "auto": the
             source's loss and the last activation decide; linear outputs of a source without a loss are taken for logits.
+        neuron: What neurons do, a value of `snn_toolbox_tf.neurons`, or a dict of them by name of a population;
+            integrate-and-fire neurons if None. Thresholds leave room for refractory periods, a constant current makes up
+            for a leak, and thresholds, initial potentials and biases are found on the spikes of these neurons.
+        dt: Length of a timestep in ms, in place of the neurons' own.
         name: Name of the spiking model; the source's with "_snn" if None.
 
     Returns:
@@ -174,6 +181,8 @@ def convert_keras(
         engine=engine,
         calibration=calibration,
         task=task,
+        neuron=neuron,
+        dt=dt,
     )
     if name is not None:
         check_model_name(name)

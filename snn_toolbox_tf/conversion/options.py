@@ -9,6 +9,7 @@ import numpy as np
 
 from snn_toolbox_tf.calibration import RuleSettings, ThresholdRule, threshold_rule
 from snn_toolbox_tf.conversion.circuits import check_circuits
+from snn_toolbox_tf.conversion.neuron_options import ALL_POPULATIONS, check_neurons
 from snn_toolbox_tf.corrections import CORRECTIONS, Recipe
 from snn_toolbox_tf.distillation import GradientCalibration
 from snn_toolbox_tf.foundation.argument_checks import (
@@ -62,6 +63,8 @@ class ConversionOptions:
     engine: str = "auto"
     calibration: str | GradientCalibration = "automatic"
     task: str | Mapping[str, str] = "auto"
+    neuron: Neuron | Mapping[str, Neuron] | None = None
+    dt: float | None = None
 
     def __post_init__(self) -> None:
         _check_timesteps(self.timesteps)
@@ -81,8 +84,8 @@ class ConversionOptions:
             raise ValueError(
                 f"Expected `signed_spikes` to be True or False. Received: signed_spikes={self.signed_spikes!r}"
             )
-        _ = self.neuron
-        check_schedule(self.schedule, {"all populations": self.neuron}, self.input)
+        check_neurons(self.neuron, self.dt, v0=self.v0, reset=self.reset, signed_spikes=self.signed_spikes)
+        check_schedule(self.schedule, self.neurons, self.input)
         check_one_of(self.input, INPUT_MODES, "input")
         check_one_of(self.form, FORMS, "form")
         check_circuits(
@@ -114,6 +117,11 @@ class ConversionOptions:
             )
 
     def _check_gradient(self) -> None:
+        if self.neuron is not None:
+            raise ValueError(
+                "Calibration by gradient is for integrate-and-fire neurons. Expected neuron=None with it. "
+                f"Received: calibration={self.calibration!r}, neuron={self.neuron!r}"
+            )
         if self.reset != "subtract":
             raise ValueError(
                 "Calibration by gradient is for reset='subtract': a hard reset loses the charge above the threshold, and "
@@ -190,7 +198,8 @@ class ConversionOptions:
             *(self.threshold_rule, self.corrections, self.percentile),
             *(self.per_channel, self.threshold_scale, self.v0, self.starts or None),
         )
-        return all(value is None for value in given) and self.reset == "subtract" and self.input != "frames"
+        soft = all(neuron.reset == "subtract" for neuron in self.neurons.values())
+        return all(value is None for value in given) and soft and self.input != "frames"
 
     @property
     def depends_on_timesteps(self) -> bool:
@@ -229,11 +238,18 @@ class ConversionOptions:
         return threshold_rule(own or recipe.threshold_rule, RuleSettings(self.used_percentile, timesteps))
 
     @property
-    def neuron(self) -> Neuron:
-        """What the network's neurons do."""
-        return IntegrateAndFire(
-            v0=0.5 if self.v0 is None else float(self.v0), reset=self.reset, signed_spikes=bool(self.signed_spikes)
-        )
+    def neurons(self) -> dict[str, Neuron]:
+        """What the neurons of each population do that is named; those of all others under "all populations"."""
+        named = self.neuron if isinstance(self.neuron, Mapping) else {}
+        v0 = 0.5 if self.v0 is None else float(self.v0)
+        plain = IntegrateAndFire(v0=v0, reset=self.reset, signed_spikes=bool(self.signed_spikes))
+        others = self.neuron if isinstance(self.neuron, Neuron) else plain
+        neurons = {**named, ALL_POPULATIONS: others}
+        return neurons if self.dt is None else {name: dataclasses.replace(n, dt=self.dt) for name, n in neurons.items()}
+
+    def neuron_of(self, population: str) -> Neuron:
+        """Returns what the neurons of a population do."""
+        return self.neurons.get(population, self.neurons[ALL_POPULATIONS])
 
     def recorded(self) -> dict[str, Any]:
         """Returns what a `ConversionRecord` keeps of the options, whatever thresholds and corrections are found."""
@@ -241,9 +257,10 @@ class ConversionOptions:
             "automatic": self.automatic,
             "tolerance": self.used_tolerance if self.timesteps == "auto" else None,
             "threshold_scale": self.used_threshold_scale,
-            "v0": self.neuron.v0,
+            "v0": self.neurons[ALL_POPULATIONS].v0,
             "population_starts": self.starts,
-            "reset": self.reset,
+            "reset": self.neurons[ALL_POPULATIONS].reset,
+            "neurons": {} if self.neuron is None else {name: str(neuron) for name, neuron in self.neurons.items()},
             "signed_spikes": bool(self.signed_spikes),
             "schedule": self.schedule,
             "form": self.form,

@@ -8,9 +8,11 @@ import numpy as np
 from snn_toolbox_tf import calibration, corrections
 from snn_toolbox_tf.calibration import ActivationStatistics
 from snn_toolbox_tf.conversion.data_warnings import warn_of_another_scale, warn_of_poor_agreement, warn_of_useless_data
+from snn_toolbox_tf.conversion.neuron_options import headroom
 from snn_toolbox_tf.conversion.options import ConversionOptions
 from snn_toolbox_tf.conversion.search import Search, to_be_found
 from snn_toolbox_tf.corrections import Recipe
+from snn_toolbox_tf.corrections.setting import Setting
 from snn_toolbox_tf.foundation.telling import Tell, tell_nobody
 from snn_toolbox_tf.foundation.warning import warn_user
 from snn_toolbox_tf.graph import Population
@@ -63,6 +65,7 @@ class Calibrator:
                 "`convert_keras(model, calibration_data=x)`.",
             )
         self._apply(calibration.thresholds_from_model(graph, options.used_percentile))
+        self._compensate()
         record = {
             "threshold_rule": "batch norm and weights",
             "percentile": options.used_percentile,
@@ -88,6 +91,8 @@ class Calibrator:
             corrections.write_weights(graph, chosen.weights)
             corrections.write_settings(graph, chosen.settings)
             calibration.raise_thresholds(graph, statistics.largest)
+        else:
+            self._compensate()
         # What learns by gradient is told of afterwards, by its record.
         if chosen is not None and options.gradient is None:
             warn_of_poor_agreement(graph, chosen, timesteps, statistics.samples)
@@ -110,6 +115,12 @@ class Calibrator:
         }
         return Calibrated(timesteps, record, weights_changed=recipe.fits_weights)
 
+    def _compensate(self) -> None:
+        """Gives populations the current that makes up for their leak; corrections begin with it."""
+        settings = {node.name: Setting.of(node, per_channel=False) for node in self.network.graph.of_type(Population)}
+        if any(setting.bias.any() for setting in settings.values()):
+            corrections.write_settings(self.network.graph, settings)
+
     def _set_thresholds(self, recipe: Recipe, timesteps: int) -> dict[str, np.ndarray]:
         key = (recipe.threshold_rule, recipe.per_channel, timesteps)
         if key not in self._thresholds:
@@ -126,7 +137,7 @@ class Calibrator:
         calibration.apply_thresholds(graph, scaled)
         calibration.raise_thresholds(graph, self.statistics.largest)
         for node in graph.of_type(Population):
+            neuron = self.options.neuron_of(node.name)
             # A quantised ReLU rounds to nearest.
-            node.neuron = (
-                self.options.neuron if node.levels is None else dataclasses.replace(self.options.neuron, v0=0.5)
-            )
+            node.neuron = neuron if node.levels is None else dataclasses.replace(neuron, v0=0.5)
+            node.threshold = node.threshold * headroom(node)

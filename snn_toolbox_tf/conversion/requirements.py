@@ -1,5 +1,7 @@
 """What options ask of model and data, said before any work."""
 
+from collections.abc import Mapping
+
 from snn_toolbox_tf.conversion.circuits import check_circuits_of_graph
 from snn_toolbox_tf.conversion.options import ConversionOptions
 from snn_toolbox_tf.conversion.search import to_be_found
@@ -21,10 +23,12 @@ def check_requirements(options: ConversionOptions, graph: Graph, *, samples: int
         ValueError: If they do not.
     """
     populations = [node.name for node in graph.of_type(Population)]
-    for name in options.population_starts or {}:
+    named = [("population_starts", name) for name in options.population_starts or {}]
+    named += [("neuron", name) for name in (options.neuron if isinstance(options.neuron, Mapping) else {})]
+    for argument, name in named:
         if name not in populations:
             raise ValueError(
-                f"`population_starts` names {name!r}, which is no population of model '{graph.name}'. Expected names of "
+                f"`{argument}` names {name!r}, which is no population of model '{graph.name}'. Expected names of "
                 f"{populations}.{did_you_mean(name, populations)}"
             )
     check_circuits_of_graph(graph, softmax=options.softmax)

@@ -32,11 +32,12 @@ class Setting:
 
     @classmethod
     def of(cls, node: Population, *, per_channel: bool) -> "Setting":
-        """Returns the setting that a population has."""
+        """Returns the setting that a population has, with the current that makes up for its leak."""
         shape = np.broadcast_shapes(node.threshold.shape, node.v0.shape)
         if per_channel:
             shape = np.broadcast_shapes(shape, node.channel_vector(np.ones(node.shape[node.channel_axis])).shape)
-        return cls(np.broadcast_to(node.threshold, shape), np.broadcast_to(node.v0, shape), np.zeros(shape))
+        bias = np.broadcast_to(node.neuron.compensating_current * node.threshold, shape)
+        return cls(np.broadcast_to(node.threshold, shape), np.broadcast_to(node.v0, shape), bias)
 
     @property
     def averaged_axes(self) -> list[int]:
@@ -95,9 +96,9 @@ class Observation:
 
     def bounded(self, threshold: np.ndarray) -> np.ndarray:
         """Returns thresholds that are no larger than the bound of the source's ReLU, where firing saturates as it does."""
-        bound = self.node.max_value
-        if bound is None:
+        if self.node.max_value is None:
             return threshold
+        bound = self.node.max_value / self.node.neuron.highest_rate
         shared = tuple(axis for axis, size in enumerate(threshold.shape) if size == 1)
         return np.minimum(threshold, np.broadcast_to(bound, self.node.shape).min(axis=shared, keepdims=True))
 

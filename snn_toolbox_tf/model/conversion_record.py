@@ -36,6 +36,7 @@ class ConversionRecord:
         v0: Initial membrane potential in units of the threshold.
         population_starts: Number of timesteps that a population only integrates, by name, of those that wait.
         reset: "subtract" or "zero".
+        neurons: What neurons do, as text, by population or for "all populations"; empty: plain integrate-and-fire neurons.
         signed_spikes: Whether neurons take spikes back.
         schedule: "step" or "layer_synchronous".
         form: "normalized" or "unnormalized".
@@ -81,6 +82,7 @@ class ConversionRecord:
     v0: float | None = None
     population_starts: Mapping[str, int] = dataclasses.field(default_factory=dict)
     reset: str | None = None
+    neurons: Mapping[str, str] = dataclasses.field(default_factory=dict)
     signed_spikes: bool = False
     schedule: str = "step"
     form: str | None = None

@@ -208,6 +208,16 @@ class Neuron(abc.ABC):
         lost = self.refractory_timesteps > 0 and self.refractory_input == "lost"
         return self.retention == 1.0 and self.reset == "subtract" and not lost and not self.adaptation
 
+    @property
+    def compensating_current(self) -> float:
+        """The constant current, in thresholds per timestep, that gives back what leak and resting potential take away.
+
+        A neuron with soft reset that fires at a steady rate has a membrane potential of half a threshold on average, of
+        which it loses the share `1 - retention` at each timestep.
+        """
+        lost = 0.5 * (1.0 - self.retention) - self.resting_charge
+        return lost / self.input_gain
+
     def step(
         self,
         potential: tf.Tensor,
