@@ -254,6 +254,11 @@ REFUSED = {
         {"signed_spikes": True},
         "takes spikes back. Convert with signed_spikes=False",
     ),
+    "refractory": (
+        lambda x: L.Flatten()(x),
+        {"neuron": snn.neurons.IntegrateAndFire(tau_ref=1.0)},
+        r"has IntegrateAndFire\(tau_ref=1.0\). Convert with a neuron without them",
+    ),
     "form": (
         lambda x: L.Flatten()(x),
         {"form": "unnormalized"},

@@ -46,6 +46,12 @@ class NeuronExporter:
             raise CannotExportError(
                 "NIR's spikes are 0 or 1, and it takes spikes back", "Convert with signed_spikes=False"
             )
+        if not node.neuron.is_plain:
+            raise CannotExportError(
+                "refractory periods, synaptic filters, adapting thresholds and resting potentials are not exported, and it "
+                f"has {node.neuron}",
+                "Convert with a neuron without them",
+            )
         if node.spike_height != "unit":
             raise CannotExportError(
                 "its spikes are worth their threshold, and NIR's are 1", "Convert with form='normalized'"
@@ -63,7 +69,8 @@ class NeuronExporter:
         fields = {"v_threshold": threshold, "v_reset": np.zeros(shape, np.float32)}
         if isinstance(node.neuron, LeakyIntegrateAndFire) and np.isfinite(node.neuron.tau_m):
             # Ours adds tau_m (1 - exp(-1 / tau_m)) times the current, NIR's exact solution (1 - exp(-dt / tau)) r times.
-            tau, r = node.neuron.tau_m * self.dt, node.neuron.tau_m
+            timesteps = node.neuron.tau_m / node.neuron.dt
+            tau, r = timesteps * self.dt, timesteps
             neurons = self.builder.nir.LIF(
                 tau=np.full(shape, tau), r=np.full(shape, r), v_leak=np.zeros(shape, np.float32), **fields
             )
@@ -76,7 +83,7 @@ class NeuronExporter:
     def _notes(self, node: Population, v0: np.ndarray) -> dict[str, Any]:
         notes: dict[str, Any] = {"reset": node.neuron.reset, "comparison": COMPARISON, "v0": _short(v0)}
         if isinstance(node.neuron, LeakyIntegrateAndFire):
-            notes["tau_m"] = float(node.neuron.tau_m)
+            notes["tau_m"] = float(node.neuron.tau_m / node.neuron.dt)
         if node.start:
             notes["start"] = node.start
         if node.timed_bias is not None:
