@@ -137,7 +137,7 @@ def test_newer_formats_are_named(model_snn, tmp_path, load):
     model_snn.save(tmp_path / "net.keras")
     parts = parts_of(tmp_path / "net.keras")
     with pytest.raises(
-        ValueError, match=r"stored in format 99, by snn_toolbox_tf 9.1.0; this is .* reads formats 2 and 3. Install"
+        ValueError, match=r"stored in format 99, by snn_toolbox_tf 9.1.0; this is .* reads formats 2, 3 and 4. Install"
     ):
         load(write(tmp_path / "newer.keras", edited_description(parts, newer)))
 

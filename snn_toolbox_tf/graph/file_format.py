@@ -102,7 +102,7 @@ def check_format(config: Any) -> None:
     written = config.get("format", 1) if isinstance(config, dict) else None
     if written in READABLE:
         return
-    readable = f"formats {' and '.join(map(str, READABLE))}"
+    readable = f"formats {', '.join(map(str, READABLE[:-1]))} and {READABLE[-1]}"
     if isinstance(written, int) and written > FORMAT:
         raise NewerFormatError(
             f"it is stored in format {written}, by snn_toolbox_tf {config.get('written_by', 'of a newer version')}; this is "

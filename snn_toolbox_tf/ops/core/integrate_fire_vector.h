@@ -16,10 +16,8 @@
 namespace snn_toolbox {
 namespace {
 
-// Vectors that a tile of neurons takes: so many streams of membrane potentials stay in registers over all timesteps, and half
-// as many where there is more to keep.
-template <typename Model>
-constexpr int kTileVectors = Model::kHidden ? 2 : 4;
+// Vectors that a tile of neurons takes: so many streams of membrane potentials stay in registers over all timesteps.
+constexpr int kTileVectors = 4;
 
 SNN_TOOLBOX_INLINE void store_integers(int32_t* to, const FloatVector& value) {
   store(to, __builtin_convertvector(value, IntVector));
@@ -172,9 +170,8 @@ void run_tiles(const IntegrateFire& p, const Model& model, int64_t begin, int64_
     for (int64_t t = 0; t < p.timesteps; t += kTimesteps) {
       const int64_t until = t + kTimesteps < p.timesteps ? t + kTimesteps : p.timesteps;
       int64_t i = first;
-      constexpr int kCount = kTileVectors<Model>;
-      for (; i + kCount * kLanes <= last; i += kCount * kLanes) {
-        tile<Model, kPlain, FloatVector, kCount>(p, model, i, t, until);
+      for (; i + kTileVectors * kLanes <= last; i += kTileVectors * kLanes) {
+        tile<Model, kPlain, FloatVector, kTileVectors>(p, model, i, t, until);
       }
       for (; i + kLanes <= last; i += kLanes) tile<Model, kPlain, FloatVector, 1>(p, model, i, t, until);
       for (; i < last; ++i) tile<Model, kPlain, float, 1>(p, model, i, t, until);
