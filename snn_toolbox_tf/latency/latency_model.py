@@ -17,7 +17,7 @@ from snn_toolbox_tf.latency.record import LatencyRecord
 from snn_toolbox_tf.latency.result import LatencyResult
 from snn_toolbox_tf.latency.windows import Windows
 from snn_toolbox_tf.layers import SpikingNeurons
-from snn_toolbox_tf.model.file_seal import FileSeal, description_digest, weights_digest
+from snn_toolbox_tf.model.file_seal import FileSeal, check_seal, description_digest, write_seal
 from snn_toolbox_tf.model.saving import (
     check_compilation,
     check_layer_classes,
@@ -265,23 +265,8 @@ class LatencyModel(keras.Model):
         return model
 
     def _write_seal(self, store: Any) -> None:
-        store["weights"] = weights_digest(self.weights)
-        description = description_digest(self.get_config())
-        if description is not None:
-            store["description"] = description
+        write_seal(store, self)
 
     def _check_seal(self, store: Any) -> None:
-        """Raises if a file's description or weights are not those that were saved."""
-        loaded = {"description": self._described_by, "weights": weights_digest(self.weights)}
-        self._described_by = None
-        altered = [
-            part
-            for part, digest in loaded.items()
-            if digest is not None
-            and not (part in list(store.keys()) and np.array_equal(np.asarray(store[part]), digest))
-        ]
-        if altered:
-            raise ValueError(
-                f"In the file of LatencyModel '{self.name}', {' and '.join(altered)} are not what was saved: it was altered "
-                "or damaged, or its parts come from several files. Use an unaltered copy, or convert the source model again."
-            )
+        described_by, self._described_by = self._described_by, None
+        check_seal(store, self, described_by, missing=False)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from snn_toolbox_tf.latency.code import LatencyCode
+from snn_toolbox_tf.model.conversion_record import check_entries
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -48,12 +49,7 @@ class LatencyRecord:
         Raises:
             ValueError: If it holds an unknown entry: another version has written it, or it was changed by hand.
         """
-        unknown = sorted(set(data) - {field.name for field in dataclasses.fields(cls)})
-        if unknown:
-            raise ValueError(
-                f"the record of the conversion holds {', '.join(map(repr, unknown))}, which this version of snn_toolbox_tf "
-                "does not know"
-            )
+        check_entries(data, cls)
         values: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value for name, value in data.items()
         }

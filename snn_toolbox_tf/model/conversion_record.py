@@ -122,12 +122,7 @@ class ConversionRecord:
         Raises:
             ValueError: If it holds an unknown entry: another version has written it, or it was changed by hand.
         """
-        unknown = sorted(set(data) - {field.name for field in dataclasses.fields(cls)})
-        if unknown:
-            raise ValueError(
-                f"the record of the conversion holds {', '.join(map(repr, unknown))}, which this version of snn_toolbox_tf "
-                "does not know"
-            )
+        check_entries(data, cls)
         thresholds = {name: np.asarray(theta, np.float64) for name, theta in data.get("thresholds", {}).items()}
         values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in data.items()}
         trials = tuple(map(TrialRecord.from_dict, data.get("trials", ())))
@@ -164,3 +159,13 @@ class ConversionRecord:
             return way
         error = f"whose rates are off by {100 * chosen.worst_error:.0f} %"
         return f"{way}; most is lost at '{chosen.worst_population}', {error}"
+
+
+def check_entries(data: Mapping[str, Any], kind: type) -> None:
+    """Raises for entries that a record of a conversion, a dataclass, does not have."""
+    unknown = sorted(set(data) - {field.name for field in dataclasses.fields(kind)})
+    if unknown:
+        raise ValueError(
+            f"the record of the conversion holds {', '.join(map(repr, unknown))}, which this version of snn_toolbox_tf "
+            "does not know"
+        )

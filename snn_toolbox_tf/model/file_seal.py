@@ -58,3 +58,43 @@ def weights_digest(weights: Iterable[keras.Variable]) -> np.ndarray:
         digest.update(f"{values.dtype.name}{values.shape}".encode())
         digest.update(values.tobytes())
     return np.frombuffer(digest.digest(), np.uint8)
+
+
+def write_seal(store: Any, model: keras.Model) -> None:
+    """Writes the digests of a model's description and weights into a file's store."""
+    description = description_digest(model.get_config())
+    if description is not None:
+        store["description"] = description
+    store["weights"] = weights_digest(model.weights)
+
+
+def check_seal(store: Any, model: keras.Model, described_by: np.ndarray | None, *, missing: bool) -> None:
+    """Raises if a file's description or weights are not those that were saved.
+
+    Args:
+        store: The store that `write_seal` wrote to.
+        model: The model, with the weights of the file.
+        described_by: Digest of the description that it was made of; None if it is not a file's.
+        missing: Whether a file without digests is taken as it is, because older files have none.
+
+    Raises:
+        ValueError: If they are not.
+    """
+    loaded = {"description": described_by, "weights": weights_digest(model.weights)}
+    altered = [
+        part
+        for part, digest in loaded.items()
+        if digest is not None and not holds(store, part, digest, missing=missing)
+    ]
+    if altered:
+        raise ValueError(
+            f"In the file of {type(model).__name__} '{model.name}', {' and '.join(altered)} are not what was saved: it was "
+            "altered or damaged, or its parts come from several files. Use an unaltered copy, or convert the source model "
+            "again."
+        )
+
+
+def holds(store: Any, name: str, expected: np.ndarray, *, missing: bool) -> bool:
+    """Whether a layer's store in a file holds an array; `missing` if it holds none of that name."""
+    # The store of Keras 3.6 has no `in`.
+    return np.array_equal(np.asarray(store[name]), expected) if name in list(store.keys()) else missing

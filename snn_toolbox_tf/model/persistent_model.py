@@ -10,7 +10,7 @@ import numpy as np
 
 from snn_toolbox_tf.foundation.atomic_files import replacing_path
 from snn_toolbox_tf.model.conversion_record import ConversionRecord
-from snn_toolbox_tf.model.file_seal import FileSeal, description_digest, weights_digest
+from snn_toolbox_tf.model.file_seal import FileSeal, check_seal, holds, write_seal
 from snn_toolbox_tf.model.trainable_model import TrainableModel
 from snn_toolbox_tf.simulation.runner import Runner
 
@@ -103,7 +103,7 @@ class PersistentModel(TrainableModel):
         Raises:
             ValueError: If they are.
         """
-        if not _agrees(store, _MARKER, self._fingerprint(), missing=False):
+        if not holds(store, _MARKER, self._fingerprint(), missing=False):
             raise ValueError(
                 f"The file's weights are not those of SpikingModel '{self.name}'. Expected weights that its `save_weights` "
                 "wrote, in units of its thresholds; to take over new weights of the source, convert it again."
@@ -113,25 +113,11 @@ class PersistentModel(TrainableModel):
             self._fine_tuning.trust()
 
     def _write_seal(self, store: Any) -> None:
-        description = description_digest(self.get_config())
-        if description is not None:
-            store["description"] = description
-        store["weights"] = weights_digest(self.weights)
+        write_seal(store, self)
 
     def _check_seal(self, store: Any) -> None:
-        """Raises if a file's description or weights are not those that were saved; older files have no seal."""
-        loaded = {"description": self._described_by, "weights": weights_digest(self.weights)}
-        self._described_by = None
-        altered = [
-            part
-            for part, digest in loaded.items()
-            if digest is not None and not _agrees(store, part, digest, missing=True)
-        ]
-        if altered:
-            raise ValueError(
-                f"In the file of SpikingModel '{self.name}', {' and '.join(altered)} are not what was saved: it was altered "
-                "or damaged, or its parts come from several files. Use an unaltered copy, or convert the source model again."
-            )
+        described_by, self._described_by = self._described_by, None
+        check_seal(store, self, described_by, missing=True)
 
     def _fingerprint(self) -> np.ndarray:
         """Sizes of all weights, in order."""
@@ -163,9 +149,3 @@ class PersistentModel(TrainableModel):
             f"SpikingModel '{self.name}' cannot be quantized by Keras: its weights lie on grids on which spikes are "
             "reproducible. Quantize the source model's weights before converting it."
         )
-
-
-def _agrees(store: Any, name: str, expected: np.ndarray, *, missing: bool) -> bool:
-    """Whether a layer's store in a file holds an array; `missing` if it holds none of that name."""
-    # The store of Keras 3.6 has no `in`.
-    return np.array_equal(np.asarray(store[name]), expected) if name in list(store.keys()) else missing

@@ -235,14 +235,17 @@ class Neuron(abc.ABC):
             net_spikes: Spikes emitted so far less those taken back; for signed spikes.
             hidden: What else the neurons keep, a tensor like `potential` for each of `hidden_names`; None: there is nothing.
         """
-        charged = self.charge(potential, current, threshold, hidden or {})
+        return self.fire(self.charge(potential, current, threshold, hidden or {}), threshold, net_spikes)
+
+    def fire(self, charged: Charged, threshold: tf.Tensor, net_spikes: tf.Tensor | None = None) -> Stepped:
+        """Fires where the potential has reached the threshold, and resets; see `step`."""
         fired = charged.potential >= charged.threshold
         if charged.able is not None:
             fired = fired & charged.able
-        spikes, emptied = tf.cast(fired, potential.dtype), fired
+        spikes, emptied = tf.cast(fired, charged.potential.dtype), fired
         if self.signed_spikes and net_spikes is not None:
             takes_back = (charged.potential < 0.0) & (net_spikes >= 1.0)
-            spikes, emptied = spikes - tf.cast(takes_back, potential.dtype), fired | takes_back
+            spikes, emptied = spikes - tf.cast(takes_back, spikes.dtype), fired | takes_back
         return Stepped(spikes, self.discharge(charged, spikes, emptied, threshold), self.after_spikes(charged, fired))
 
     def charge(self, potential: tf.Tensor, current: tf.Tensor, threshold: tf.Tensor, hidden: Hidden) -> Charged:

@@ -103,8 +103,8 @@ def _operation_by_operation(
     constant = current.shape.rank == v.shape.rank
     spikes, trace = [], []
     for t in range(step.timesteps):
-        stepped = step.neuron.step(v, current if constant else current[t], threshold, None, hidden)
         charged = step.neuron.charge(v, current if constant else current[t], threshold, hidden)
+        stepped = step.neuron.fire(charged, threshold)
         spikes.append(_with_derivative(stepped, charged, derivative))
         v, hidden = stepped.potential, stepped.hidden
         trace.append(v)
