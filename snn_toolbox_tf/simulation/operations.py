@@ -7,6 +7,7 @@ timestep; for a constant input, once per sample.
 
 import dataclasses
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -73,6 +74,36 @@ def _carriers(graph: Graph, input_mode: str) -> dict[str, str]:
     return carries
 
 
+class Counted(NamedTuple):
+    """The operations of a batch.
+
+    Attributes:
+        synaptic_operations: Of each sample, float64 `[samples]` per synapse that reads spikes.
+        multiply_accumulates: Of each sample, float64 `[samples]` per synapse that reads real values.
+        arriving_spikes: Spikes that arrive at each synapse, the mean over the samples.
+        active_connections: Connections that leave inputs with at least one spike, the mean over the samples.
+    """
+
+    synaptic_operations: dict[str, np.ndarray]
+    multiply_accumulates: dict[str, np.ndarray]
+    arriving_spikes: dict[str, float]
+    active_connections: dict[str, float]
+
+
+class Outgoing(NamedTuple):
+    """Where the spikes of a population (or input) go.
+
+    Attributes:
+        names: The synapses that read them.
+        fan_outs: Connections of each neuron to each synapse, float64 `[neurons, synapses]`.
+        arrivals: At how many places of each synapse's input a spike arrives, float64 `[neurons, synapses]`.
+    """
+
+    names: list[str]
+    fan_outs: tf.Tensor
+    arrivals: tf.Tensor
+
+
 class OperationCounter:
     """Turns spike counts into operations per sample.
 
@@ -84,69 +115,81 @@ class OperationCounter:
     def __init__(self, network: Network, input_mode: str) -> None:
         self._network = network
         self._costs = synapse_costs(network, input_mode)
-        self._found: dict[str, tuple[list[str], tf.Tensor]] | None = None
+        self._found: dict[str, Outgoing] | None = None
 
     def count(
         self, spike_counts: Mapping[str, tf.Tensor], samples: int, timesteps: int | np.ndarray
-    ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    ) -> Counted:
         """Returns the operations of a batch.
 
         Args:
             spike_counts: Spikes per neuron over all timesteps, `[samples, ...]` per population (and input).
             samples: Number of samples.
             timesteps: Number of timesteps, of all samples or one of each, `[samples]`.
-
-        Returns:
-            Synaptic operations and multiply-accumulates, float64 `[samples]` per synapse.
         """
         synaptic = {cost.name: np.zeros(samples) for cost in self._costs if cost.reads == "spikes"}
-        for source, (names, fan_outs) in self._fan_outs().items():
+        arriving, active = dict.fromkeys(synaptic, 0.0), dict.fromkeys(synaptic, 0.0)
+        for source, outgoing in self._outgoing().items():
             counts = tf.reshape(tf.cast(spike_counts[source], tf.float64), [samples, -1])
-            for name, operations in zip(names, tf.linalg.matmul(counts, fan_outs).numpy().T, strict=True):
-                synaptic[name] += operations
+            operations = tf.linalg.matmul(counts, outgoing.fan_outs).numpy()
+            arrivals = tf.linalg.matvec(outgoing.arrivals, tf.reduce_sum(counts, axis=0), transpose_a=True).numpy()
+            fired = tf.math.count_nonzero(counts, axis=0, dtype=tf.float64)
+            connected = tf.linalg.matvec(outgoing.fan_outs, fired, transpose_a=True).numpy()
+            for place, name in enumerate(outgoing.names):
+                synaptic[name] += operations[:, place]
+                arriving[name] += float(arrivals[place]) / samples
+                active[name] += float(connected[place]) / samples
         multiply = {
             cost.name: np.full(samples, cost.fan_out.sum()) * (1 if cost.reads == "constant" else timesteps)
             for cost in self._costs
             if cost.reads != "spikes"
         }
-        return synaptic, multiply
+        return Counted(synaptic, multiply, arriving, active)
+
+    @property
+    def costs(self) -> list[SynapseCost]:
+        """How each synapse is counted."""
+        return self._costs
 
     def fan_out_totals(self) -> dict[str, np.ndarray]:
         """Returns what a spike of each neuron costs, all synapses together: float64 `[neurons]` by its population."""
-        return {source: fan_outs.numpy().sum(axis=1) for source, (_, fan_outs) in self._fan_outs().items()}
+        return {source: outgoing.fan_outs.numpy().sum(axis=1) for source, outgoing in self._outgoing().items()}
 
     def multiplied(self) -> tuple[float, float]:
         """Returns the multiply-accumulates of a sample, all synapses together: made once, and per timestep."""
         once = sum(cost.fan_out.sum() for cost in self._costs if cost.reads == "constant")
         return float(once), float(sum(cost.fan_out.sum() for cost in self._costs if cost.reads == "current"))
 
-    def _fan_outs(self) -> dict[str, tuple[list[str], tf.Tensor]]:
-        """Where each spike of a population (or input) goes: names of synapses, and fan-outs, float64 `[neurons, synapses]`.
+    def _outgoing(self) -> dict[str, Outgoing]:
+        """Where the spikes of each population (or input) go.
 
         Layers that only move spikes are linear: what a spike costs behind them is a gradient, found once.
         """
         if self._found is None:
-            columns: dict[str, dict[str, tf.Tensor]] = {}
+            columns: dict[str, dict[str, tuple[tf.Tensor, tf.Tensor]]] = {}
             for cost in self._costs:
                 if cost.reads == "spikes":
-                    for source, fan_out in self._at_sources(cost).items():
-                        columns.setdefault(source, {})[cost.name] = fan_out
+                    for source, found in self._at_sources(cost).items():
+                        columns.setdefault(source, {})[cost.name] = found
             self._found = {
-                source: (list(fan_outs), tf.stack(list(fan_outs.values()), axis=1))
-                for source, fan_outs in columns.items()
+                source: Outgoing(list(found), *(tf.stack(parts, axis=1) for parts in zip(*found.values(), strict=True)))
+                for source, found in columns.items()
             }
         return self._found
 
-    def _at_sources(self, cost: SynapseCost) -> dict[str, tf.Tensor]:
-        """A synapse's fan-outs, brought back to the populations (and inputs) whose spikes it reads."""
+    def _at_sources(self, cost: SynapseCost) -> dict[str, tuple[tf.Tensor, tf.Tensor]]:
+        """A synapse's fan-outs and arrivals, brought back to the populations (and inputs) whose spikes it reads."""
         spikes: dict[str, tf.Tensor] = {}
-        with tf.GradientTape() as tape:
-            carried = self._carried(cost.source, spikes, tape)
-            total = tf.reduce_sum(tf.cast(carried, tf.float64) * cost.fan_out)
-        return {
-            name: tf.cast(tf.reshape(fan_out, [-1]), tf.float64)
-            for name, fan_out in tape.gradient(total, spikes).items()
-        }
+        with tf.GradientTape(persistent=True) as tape:
+            carried = tf.cast(self._carried(cost.source, spikes, tape), tf.float64)
+            operations, arrivals = tf.reduce_sum(carried * cost.fan_out), tf.reduce_sum(carried)
+
+        def by_source(total: tf.Tensor) -> dict[str, tf.Tensor]:
+            gradients = tape.gradient(total, spikes)
+            return {name: tf.cast(tf.reshape(gradient, [-1]), tf.float64) for name, gradient in gradients.items()}
+
+        fan_outs, places = by_source(operations), by_source(arrivals)
+        return {name: (fan_outs[name], places[name]) for name in spikes}
 
     def _carried(self, name: str, spikes: dict[str, tf.Tensor], tape: tf.GradientTape) -> tf.Tensor:
         """The spikes as they arrive at a node, through layers that only move them."""

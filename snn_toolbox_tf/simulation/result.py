@@ -13,6 +13,7 @@ from snn_toolbox_tf.foundation import atomic_files, npz_files
 from snn_toolbox_tf.foundation.argument_checks import check_positive_integer
 from snn_toolbox_tf.simulation.arrays import RecordedArrays, concatenate
 from snn_toolbox_tf.simulation.early_exit import CONFIDENCES, AccuracyLatencyCurve, EarlyExit, check_confidences
+from snn_toolbox_tf.simulation.workload import Workload
 from snn_toolbox_tf.tasks import check_and_measure
 from snn_toolbox_tf.tasks.classes import class_labels, correct
 
@@ -50,6 +51,8 @@ class SimulationResult:
         from_logits: Whether the output is logits of classes, or their probabilities (False); None if it is neither, or if
             there are several.
         windows: Number of windows of T timesteps that the run would take one after the other, see `SpikingModel.windows`.
+        workload: What the network did for a sample, as models of energy need it, see `snn_toolbox_tf.energy`; None in files
+            of earlier versions.
 
     Example:
         >>> import numpy as np, snn_toolbox_tf as snn
@@ -76,6 +79,7 @@ class SimulationResult:
         exit_timesteps: Any = None,
         from_logits: bool | None = None,
         windows: int = 1,
+        workload: Workload | None = None,
     ) -> None:
         self.outputs = outputs
         self.timesteps = np.asarray(timesteps, dtype=np.int64)
@@ -91,6 +95,7 @@ class SimulationResult:
         self.exit_timesteps = np.asarray(exits, dtype=np.int64)
         self.from_logits = from_logits
         self.windows = windows
+        self.workload = workload
 
     @property
     def mean_timesteps(self) -> float:
@@ -260,6 +265,7 @@ class SimulationResult:
             exit_timesteps=np.concatenate([part.exit_timesteps for part in parts]),
             from_logits=first.from_logits,
             windows=first.windows,
+            workload=first.workload and Workload.mean((part.workload, part.samples) for part in parts if part.workload),
         )
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = True) -> None:
@@ -283,6 +289,7 @@ class SimulationResult:
         structure = keras.tree.pack_sequence_as(self.outputs, list(range(len(flat))))
         meta = {"format": _FORMAT, "version": 1, "duration": self.duration, "samples": self.samples}
         meta |= {"structure": structure, "from_logits": self.from_logits, "windows": self.windows}
+        meta["workload"] = self.workload and self.workload.as_dict()
         arrays["meta"] = np.array(json.dumps(meta))
         with atomic_files.replacing(target) as file:
             np.savez(file, **arrays)
@@ -321,6 +328,8 @@ class SimulationResult:
         # Earlier versions knew of no early exit.
         result.exit_timesteps = arrays.get("exit_timesteps", result.exit_timesteps)
         result.from_logits, result.windows = meta.get("from_logits"), meta.get("windows", 1)
+        if meta.get("workload"):
+            result.workload = Workload.from_dict(meta["workload"])
         return result
 
 

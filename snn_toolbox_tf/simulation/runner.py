@@ -20,6 +20,7 @@ from snn_toolbox_tf.simulation.loop import Segment, TimeLoop
 from snn_toolbox_tf.simulation.operations import OperationCounter
 from snn_toolbox_tf.simulation.parts import indices_of_part, run_in_parts
 from snn_toolbox_tf.simulation.streams import Streams
+from snn_toolbox_tf.simulation.workload import Workload, workload_of
 from snn_toolbox_tf.synapses import is_recurrent, window_count
 
 #: Traces (and loops) that a runner keeps: more ways of running than these are rarely used in turn, and each takes memory.
@@ -54,6 +55,7 @@ class Runner:
         self._loops = RecentlyUsed[TimeLoop](_MOST_KEPT)
         self._traced = RecentlyUsed[Any](_MOST_KEPT)
         self._counters: dict[str, OperationCounter] = {}
+        self._workloads: dict[str, Workload] = {}
         self._stream: State | None = None
         self._stream_samples = 0
         self._stream_lock = threading.Lock()
@@ -87,6 +89,12 @@ class Runner:
         if input_mode not in self._counters:
             self._counters[input_mode] = OperationCounter(self.network, input_mode)
         return self._counters[input_mode]
+
+    def workload(self, input_mode: str) -> Workload:
+        """Returns what the network consists of, as models of energy need it, without any counts."""
+        if input_mode not in self._workloads:
+            self._workloads[input_mode] = workload_of(self.network, self.operation_counter(input_mode).costs)
+        return self._workloads[input_mode]
 
     def loop(self, input_options: InputOptions | None = None) -> TimeLoop:
         """Returns the time loop for a way of encoding input; the runner's own if None."""

@@ -13,10 +13,11 @@ from snn_toolbox_tf.simulation.arrays import concatenate
 from snn_toolbox_tf.simulation.block import State
 from snn_toolbox_tf.simulation.early_exit import holds_logits
 from snn_toolbox_tf.simulation.loop import Segment
-from snn_toolbox_tf.simulation.operations import OperationCounter
+from snn_toolbox_tf.simulation.operations import Counted, OperationCounter
 from snn_toolbox_tf.simulation.request import MemoryBudget, Request, checked_input_options, checked_request
 from snn_toolbox_tf.simulation.result import SimulationResult
 from snn_toolbox_tf.simulation.runner import Runner
+from snn_toolbox_tf.simulation.workload import Workload
 
 
 def simulate(
@@ -167,7 +168,7 @@ def _result(
     **recorded: dict[str, np.ndarray],
 ) -> SimulationResult:
     graph, samples = runner.network.graph, len(exit_timesteps)
-    synaptic, multiply = counter.count(counts, samples, exit_timesteps)
+    counted = counter.count(counts, samples, exit_timesteps)
     return SimulationResult(
         outputs,
         request.reported,
@@ -175,13 +176,31 @@ def _result(
         samples=samples,
         spike_counts={node.name: _summed(counts[node.name], request.duration) for node in graph.of_type(Population)},
         sample_spike_counts={name: np.asarray(counts[name], np.float64) for name in request.spike_counts},
-        synaptic_operations=synaptic,
-        multiply_accumulates=multiply,
+        synaptic_operations=counted.synaptic_operations,
+        multiply_accumulates=counted.multiply_accumulates,
+        workload=_workload(runner, request, counted, counts, exit_timesteps),
         exit_timesteps=exit_timesteps,
         from_logits=holds_logits(graph),
         windows=runner.windows,
         **recorded,
     )
+
+
+def _workload(
+    runner: Runner, request: Request, counted: Counted, counts: dict[str, tf.Tensor], exit_timesteps: np.ndarray
+) -> Workload:
+    """The means of what was counted, and what the network consists of."""
+    means = {
+        "synaptic_operations": {name: float(each.mean()) for name, each in counted.synaptic_operations.items()},
+        "multiply_accumulates": {name: float(each.mean()) for name, each in counted.multiply_accumulates.items()},
+        "arriving_spikes": counted.arriving_spikes,
+        "active_connections": counted.active_connections,
+    }
+    spikes = {
+        node.name: float(tf.reduce_sum(tf.cast(counts[node.name], tf.float64))) / len(exit_timesteps)
+        for node in runner.network.graph.of_type(Population)
+    }
+    return runner.workload(request.input_options.mode).counted(float(exit_timesteps.mean()), means, spikes)
 
 
 def _summed(counts: tf.Tensor, duration: int) -> np.ndarray:
