@@ -20,6 +20,7 @@ if not _is_command_line():
     from snn_toolbox_tf.analysis.fidelity import Fidelity, PopulationFidelity
     from snn_toolbox_tf.config import ConfigurationError, Settings, read_settings
     from snn_toolbox_tf.conversion import CheckReport, check, convert_keras
+    from snn_toolbox_tf.costs import Energy, EnergyCurve, Hardware, energy, energy_curve
     from snn_toolbox_tf.distillation import GradientCalibration
     from snn_toolbox_tf.distributed import BatchPredictor
     from snn_toolbox_tf.experiment import Run, Sweep, run, sweep
@@ -45,8 +46,11 @@ __all__ = [
     "ConversionError",
     "ConversionRecord",
     "EarlyExit",
+    "Energy",
+    "EnergyCurve",
     "Fidelity",
     "GradientCalibration",
+    "Hardware",
     "LatencyCode",
     "LatencyModel",
     "LatencyResult",
@@ -65,6 +69,8 @@ __all__ = [
     "check",
     "compare",
     "convert_keras",
+    "energy",
+    "energy_curve",
     "events",
     "export_nir",
     "export_serving",

@@ -28,7 +28,7 @@ LEVELS = [
     ["nir_files", "latency"],
     ["report", "config"],
     ["conversion"],
-    ["analysis", "distributed"],
+    ["analysis", "distributed", "costs"],
     ["export"],
     ["experiment"],
     ["cli"],

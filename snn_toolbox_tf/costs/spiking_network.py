@@ -41,7 +41,7 @@ def spiking_lines(workload: Workload, hardware: Hardware, *, memory: bool) -> tu
         balance.add("resets", population.spikes, hardware.accumulate, "spikes")
         if memory:
             access = access_energy(population.neurons, hardware.bits)
-            balance.add("memory: membrane potentials", 2 * updates, access, "timesteps")
+            balance.add("memory: potentials of updates", 2 * updates, access, "timesteps")
             balance.add("memory: spikes", population.spikes, access, "spikes")
     return tuple(line for line in balance.lines() if line.energy)
 
@@ -50,7 +50,7 @@ def _add_memory(balance: Balance, synapse: SynapseWork, steps: float, bits: int)
     events, macs = synapse.synaptic_operations, synapse.multiply_accumulates
     weights, inputs, outputs = (access_energy(size, bits) for size in (synapse.weights, synapse.inputs, synapse.outputs))
     balance.add("memory: weights", events if synapse.weights else 0.0, weights, "spikes")
-    balance.add("memory: membrane potentials", 2 * events, outputs, "spikes")
+    balance.add("memory: potentials of events", 2 * events, outputs, "spikes")
     balance.add("memory: spikes", synapse.arriving_spikes, inputs, "spikes")
     biases = access_energy(synapse.stored_biases, bits)
     balance.add("memory: biases", synapse.biased_outputs * steps, biases, "timesteps")
@@ -58,4 +58,4 @@ def _add_memory(balance: Balance, synapse: SynapseWork, steps: float, bits: int)
     along_axes = synapse.arriving_spikes * synapse.dimensions
     balance.add("addresses", along_axes, ADD_INT32 + MULTIPLY_INT32, "spikes")
     grows = "once" if synapse.reads == "constant" else "timesteps"
-    balance.add("memory: real-valued input and its weights", macs, inputs + weights, grows)
+    balance.add("memory: real-valued input, weights", macs, inputs + weights, grows)

@@ -1,0 +1,166 @@
+"""`energy_curve`: accuracy against energy and operations, over the number of timesteps."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from snn_toolbox_tf.costs.energy import Energy, energy
+from snn_toolbox_tf.costs.hardware import Hardware
+from snn_toolbox_tf.costs.text import joules, times
+from snn_toolbox_tf.foundation.argument_checks import check_timesteps
+from snn_toolbox_tf.model import SpikingModel
+from snn_toolbox_tf.report.text import aligned, number, percent, quantity
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclasses.dataclass(frozen=True)
+class EnergyCurve:
+    """Accuracy, operations and energy of a spiking network for several numbers of timesteps.
+
+    Attributes:
+        timesteps: The numbers of timesteps.
+        accuracy: Share of samples that are classified correctly, for each of them.
+        energies: What the network and its baselines spend, for each of them.
+        ann_accuracy: The source's accuracy, or None if it is not known.
+    """
+
+    timesteps: tuple[int, ...]
+    accuracy: tuple[float, ...]
+    energies: tuple[Energy, ...]
+    ann_accuracy: float | None
+
+    @property
+    def operations(self) -> tuple[float, ...]:
+        """Additions and MACs of the spiking network for a sample, for each number of timesteps."""
+        return tuple(
+            sum(synapse.synaptic_operations + synapse.multiply_accumulates for synapse in found.workload.synapses)
+            for found in self.energies
+        )
+
+    def cheapest(self, loss: float = 0.01) -> int | None:
+        """Returns the smallest number of timesteps with at most so much less accuracy than the source; None without one.
+
+        Args:
+            loss: Share of samples, 0.01 for one percentage point.
+        """
+        if self.ann_accuracy is None:
+            return None
+        near = [
+            steps
+            for steps, accuracy in zip(self.timesteps, self.accuracy, strict=True)
+            if accuracy >= self.ann_accuracy - loss - 1e-9
+        ]
+        return min(near, default=None)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns everything as plain data; energies in pJ."""
+        return {
+            "timesteps": list(self.timesteps),
+            "accuracy": list(self.accuracy),
+            "ann_accuracy": self.ann_accuracy,
+            "operations": list(self.operations),
+            "energies": [found.as_dict() for found in self.energies],
+        }
+
+    def __str__(self) -> str:
+        """Returns a table with a row per number of timesteps."""
+        names = [baseline.name for baseline in self.energies[0].baselines[:-1]]
+        rows = [
+            [
+                str(steps),
+                percent(accuracy),
+                number(found.workload.spikes_per_synapse, 3),
+                quantity(operations),
+                joules(found.energy),
+                *(times(found.ratio(baseline)) for baseline in found.baselines),
+            ]
+            for steps, accuracy, operations, found in zip(
+                self.timesteps, self.accuracy, self.operations, self.energies, strict=True
+            )
+        ]
+        columns = ("T", "accuracy", "spikes/synapse", "operations", "energy", *names, "ANN, as many bits")
+        first = self.energies[0]
+        memory = "with" if first.memory else "without"
+        ann = ", ".join(f"{joules(one.energy)} ({one.name})" for one in first.baselines[:-1])
+        source = "" if self.ann_accuracy is None else f", accuracy {percent(self.ann_accuracy)}"
+        return f"{first.hardware.name}, {memory} memory\n\n{aligned(columns, rows, texts=0)}\n\nANN: {ann}{source}"
+
+    def plot(self) -> "Figure":
+        """Draws accuracy against operations and against energy, with the ANN's points."""
+        # Only drawing imports matplotlib.
+        from snn_toolbox_tf.costs.figure import accuracy_against_cost
+
+        return accuracy_against_cost(self)
+
+
+def energy_curve(
+    model_snn: SpikingModel,
+    x: Any,
+    y: Any,
+    timesteps: Sequence[int] = (4, 8, 16, 32, 64),
+    hardware: str | Hardware | Mapping[str, Any] = "45nm",
+    *,
+    model: Any = None,
+    memory: bool = False,
+    zero_skipping: bool = False,
+    **simulation: Any,
+) -> EnergyCurve:
+    """Simulates a network for several numbers of timesteps, and says what accuracy costs.
+
+    Args:
+        model_snn: The spiking network.
+        x: Test data, as for `simulate`.
+        y: Labels, see `SimulationResult.accuracy`.
+        timesteps: Numbers of timesteps.
+        hardware: See `energy`.
+        model: The source model, for its accuracy.
+        memory: See `energy`.
+        zero_skipping: See `energy`.
+        **simulation: Further arguments of `SpikingModel.simulate`.
+
+    Returns:
+        An `EnergyCurve`: `print` shows it as a table, `plot()` draws it.
+
+    Raises:
+        ValueError: If there are no numbers of timesteps, the network has several outputs, and as `simulate` and `energy`.
+
+    Example:
+        >>> import keras, numpy as np, snn_toolbox_tf as snn
+        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(8, "relu"), keras.layers.Dense(3)])
+        >>> x = np.random.default_rng(0).random((20, 4), "float32")
+        >>> y = model.predict(x, verbose=0).argmax(1)
+        >>> curve = snn.energy_curve(snn.convert_keras(model, x), x, y, timesteps=[4, 16], model=model)
+        >>> curve.ann_accuracy, curve.operations[1] > curve.operations[0]
+        (1.0, True)
+    """
+    numbers = _checked(timesteps)
+    if len(model_snn.network.graph.readouts) != 1:
+        raise ValueError(
+            f"An energy curve needs a network with one output of classes. Received: {len(model_snn.network.graph.readouts)}"
+        )
+    accuracies, energies = [], []
+    for steps in numbers:
+        result = model_snn.simulate(x, timesteps=steps, outputs="last", **simulation)
+        accuracies.append(float(result.accuracy(y)[-1]))
+        energies.append(energy(result, hardware, memory=memory, zero_skipping=zero_skipping))
+    return EnergyCurve(numbers, tuple(accuracies), tuple(energies), None if model is None else _accuracy(model, x, y))
+
+
+def _checked(timesteps: Any) -> tuple[int, ...]:
+    if np.ndim(timesteps) != 1 or not len(timesteps):
+        raise ValueError(
+            "Expected `timesteps` to be several numbers of timesteps, for example [8, 16, 32]. "
+            f"Received: timesteps={timesteps!r}"
+        )
+    return tuple(sorted({check_timesteps(one) for one in timesteps}))
+
+
+def _accuracy(model: Any, x: Any, y: Any) -> float:
+    from snn_toolbox_tf.tasks.classes import class_labels, correct
+
+    outputs = np.asarray(model.predict(x, verbose=0))
+    return float(correct(outputs, class_labels(y, *outputs.shape), 1).mean())
