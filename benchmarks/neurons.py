@@ -1,12 +1,15 @@
-"""Accuracy by neuron: leaky, refractory, filtered and plain neurons on a network of the data folder.
+"""Accuracy by neuron: leaky, refractory, filtered and plain neurons, and circuits, on a network of the data folder.
 
     SNN_TOOLBOX_TF_DATA=... python benchmarks/neurons.py [network] [--images N] [--timesteps 32 128]
 
 Thresholds and corrections are found on 500 unlabelled images, as by default. "without" has the percentiles of plain neurons,
-no room for refractory periods, and no compensation of the leak.
+no room for refractory periods, and no compensation of the leak. Circuits have one form only.
 """
 
 import argparse
+import sys
+import time
+from typing import Any
 
 import networks
 import numpy as np
@@ -26,6 +29,11 @@ NEURONS = {
     "refractory 2, losing": IntegrateAndFire(tau_ref=2.0, refractory_input="lost"),
     "tau_s = 2": IntegrateAndFire(tau_s=2.0),
     "tau_s = 5": IntegrateAndFire(tau_s=5.0),
+}
+#: Options of conversion besides the neuron, for plain integrate-and-fire neurons.
+CIRCUITS: dict[str, dict[str, str]] = {
+    "bias neuron": {"bias": "neuron"},
+    "lateral inhibition": {"max_pooling": "lateral_inhibition"},
 }
 
 
@@ -48,7 +56,8 @@ def main() -> None:
     parser.add_argument("network", nargs="?", default="lenet5_mnist", choices=networks.CASES)
     parser.add_argument("--images", type=int, default=10000)
     parser.add_argument("--timesteps", type=int, nargs="+", default=[32, 128])
-    parser.add_argument("--neurons", nargs="+", default=list(NEURONS), choices=NEURONS)
+    rows = [*NEURONS, *CIRCUITS]
+    parser.add_argument("--rows", nargs="+", default=rows, choices=rows)
     asked = parser.parse_args()
     case, folder = networks.CASES[asked.network], networks.data_folder()
     model = case.load(folder)
@@ -60,11 +69,14 @@ def main() -> None:
     )
     for timesteps in asked.timesteps:
         plain = snn.convert_keras(model, calibration_data, timesteps=timesteps, percentile=99.9)
-        for name in asked.neurons:
-            neuron = NEURONS[name]
-            lost = accuracy(without(plain, neuron, timesteps), x, y)
-            found = accuracy(snn.convert_keras(model, calibration_data, timesteps=timesteps, neuron=neuron), x, y)
-            print(f"| {name} | {timesteps} | {lost:.2f} | {found:.2f} |", flush=True)
+        for name in asked.rows:
+            started, lost = time.perf_counter(), "–"  # noqa: RUF001
+            options: dict[str, Any] = CIRCUITS[name] if name in CIRCUITS else {"neuron": NEURONS[name]}
+            if name in NEURONS:
+                lost = f"{accuracy(without(plain, NEURONS[name], timesteps), x, y):.2f}"
+            found = accuracy(snn.convert_keras(model, calibration_data, timesteps=timesteps, **options), x, y)
+            print(f"| {name} | {timesteps} | {lost} | {found:.2f} |", flush=True)
+            print(f"{name}: {time.perf_counter() - started:.0f} s", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ def application(name):
     return alive(name)[0]
 
 
-@pytest.mark.few(3)
+@pytest.mark.few(1)
 @pytest.mark.long
 @pytest.mark.parametrize("name", mostly_slow(APPLICATIONS, SMALL))
 def test_keras_applications_keep_their_function(name):

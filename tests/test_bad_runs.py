@@ -282,6 +282,7 @@ def as_flags(settings):
             yield f"--{flag}={text}"
 
 
+@pytest.mark.few(76)
 @pytest.mark.parametrize(("bad", "channel"), CASES)
 def test_bad_input_is_one_error_before_any_work(bad, channel, folder, capsys, monkeypatch):
     def too_late(*args, **kwargs):

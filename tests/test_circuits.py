@@ -101,6 +101,7 @@ def test_bias_neuron_in_closed_form(x):
     np.testing.assert_array_equal(result.outputs[-1], outputs)
 
 
+@pytest.mark.few(1)
 @pytest.mark.long
 @pytest.mark.parametrize("options", [{"bias": "neuron", "bias_rate": 0.5}, {"softmax": "spiking"}])
 def test_circuits_survive_saving_training_and_blocks(model, x, tmp_path, options):

@@ -250,6 +250,7 @@ NETWORKS = [zoo.channels_first, zoo.branches, zoo.cnn, zoo.residual, zoo.volume_
 KEPT = [*zip(WAYS, NETWORKS, strict=True), (WAYS[-1], zoo.branches)]
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize(
     "walk",
     mostly_slow(itertools.product(WAYS, NETWORKS), KEPT),

@@ -289,7 +289,7 @@ def two_inputs():
     return keras.Model({"a": a, "b": b}, {"classes": classes, "features": features})
 
 
-@pytest.mark.few(2)
+@pytest.mark.few(1)
 @pytest.mark.long
 @pytest.mark.parametrize(
     ("build", "arguments"),

@@ -169,7 +169,7 @@ def wide():
 
 
 @needs_native
-@pytest.mark.few(5)
+@pytest.mark.few(3)
 @pytest.mark.parametrize("build", [wide, *zoo.BUILDERS], ids=lambda build: build.__name__)
 def test_engines_give_the_same_spikes(build):
     model = zoo.build(build)

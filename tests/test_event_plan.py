@@ -217,6 +217,7 @@ def test_whole_bytes_are_joined():
     assert_engines_agree(model_snn, x)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("build", [rates_of_groups, line, transposed], ids=lambda build: build.__name__)
 def test_layers_of_all_kinds_run_on_spikes(build):
     keras.utils.set_random_seed(3)

@@ -72,6 +72,7 @@ def script(tmp_path_factory):
     return path
 
 
+@pytest.mark.few(8)
 @pytest.mark.parametrize(
     ("arguments", "status", "said"),
     [

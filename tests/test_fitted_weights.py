@@ -86,6 +86,7 @@ def deep():
     return model, (generator.normal(size=(800, 3)) @ generator.normal(size=(3, 16))).astype(np.float32)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("schedule", ["step", "layer_synchronous"])
 def test_fitted_weights_agree_more_and_leave_the_source_alone(deep, schedule, tmp_path):
     model, x = deep

@@ -212,6 +212,7 @@ def distributed(name):
     return model_around(L.TimeDistributed(make()), shape)
 
 
+@pytest.mark.few(14)
 @pytest.mark.parametrize("name", DISTRIBUTED)
 def test_time_distributed_keeps_the_function(name):
     model = distributed(name)

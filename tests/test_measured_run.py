@@ -35,6 +35,7 @@ def assert_measures_what_simulate_does(model_snn, x, rule=None):
         np.testing.assert_allclose(getattr(found, kind), total, rtol=1e-12)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("options", [{}, {"input": "poisson", "seed": 2}, {"schedule": "layer_synchronous"}])
 @pytest.mark.parametrize("make", [zoo.cnn, zoo.multi_input], ids=lambda make: make.__name__)
 def test_a_run_inside_a_graph_measures_what_simulate_does(make, options):

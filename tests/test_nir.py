@@ -93,7 +93,7 @@ def sorted_counts(counts):
 
 
 @pytest.mark.long
-@pytest.mark.few(3)
+@pytest.mark.few(2)
 @pytest.mark.parametrize("builder", BUILDERS)
 def test_others_get_the_same_spikes_and_we_do_so_again(builder, tmp_path):
     model_snn, x = converted(builder)

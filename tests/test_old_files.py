@@ -651,6 +651,7 @@ def test_old_files_reach_their_accuracy_on_all_samples(name, data_dir):
     assert accuracy(read(data_dir / "legacy" / f"{name}.h5"), data(data_dir, None)) == pytest.approx(expected, abs=2e-4)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     ("old", "new"),
     [

@@ -83,7 +83,7 @@ def parity(case):
 CASES = list(itertools.product(SHAPES, THRESHOLDS, [False, True]))
 
 
-@pytest.mark.few(12)
+@pytest.mark.few(6)
 @needs_native
 @pytest.mark.parametrize("case", mostly_slow(CASES, [case for case in CASES if parity(case) == 0]), ids=str)
 def test_variants_equal_the_reference(rng, case):

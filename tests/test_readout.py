@@ -34,6 +34,7 @@ def test_hand_computed_outputs_of_a_late_window():
     np.testing.assert_allclose(outputs, [0, 1 / 2, 1, 2 / 2, 2 / 3, 3 / 4])
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("start", [1, 4, 10])
 def test_the_window_is_part_of_the_sum_over_all_timesteps(model_snn, x_mlp, start):
     expected = averaged_late(model_snn.simulate(x_mlp).outputs, start)

@@ -87,8 +87,8 @@ def test_no_spike_differs_between_batches_of_1_7_28_and_blocks_of_1_4_32(name, r
     assert model_snn.reproducibility_exceptions == []
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("name", mostly_slow(["resnet20", "lenet5", "mnist_mlp"], ["resnet20"]))
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["resnet20", "lenet5", "mnist_mlp"])
 def test_engines_give_the_same_spikes(name, request):
     _, model_snn, x, _ = request.getfixturevalue(name)
     assert_engines_agree(model_snn, x[:4], ["spikes"], timesteps=16)
@@ -106,6 +106,7 @@ def test_a_served_network_answers_without_python_what_predict_does(name, request
         np.testing.assert_array_equal(outputs, expected, err_msg=str(batch))
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("name", ["resnet20", "lenet5", "mnist_mlp"])
 def test_layer_synchronous_run_is_the_closed_form(name, request):
     _, model_snn, x, _ = request.getfixturevalue(name)

@@ -61,7 +61,7 @@ POOLED = ["relu with bound and slope", "soft shrink", "prelu per channel", "hard
 KEPT = [(name, pooling) for name, pooling in CASES if not pooling or name in POOLED]
 
 
-@pytest.mark.few(6)
+@pytest.mark.few(3)
 @pytest.mark.parametrize("case", mostly_slow(CASES, KEPT), ids=lambda case: case[0] + ", pooled" * case[1])
 def test_the_spiking_network_converges_to_the_source(rng, case):
     name, pooling = case

@@ -243,7 +243,7 @@ def written(tmp_path_factory):
     return record, write_report(tmp_path_factory.mktemp("reports") / "usual", record)
 
 
-@pytest.mark.few(4)
+@pytest.mark.few(2)
 @pytest.mark.parametrize("name", RECORDS)
 def test_page_is_well_formed_self_contained_and_escaped(name):
     record = RECORDS[name]()

@@ -358,6 +358,7 @@ def trained(trained_once):
     return dict(trained_once)
 
 
+@pytest.mark.few(4)
 @pytest.mark.parametrize(
     ("change", "note"),
     [

@@ -124,6 +124,7 @@ def test_samples_exit_early_and_say_when(network, tmp_path):
     np.testing.assert_array_equal(answer["timesteps"], result.exit_timesteps)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     "options", [{"input": "poisson"}, {"schedule": "layer_synchronous"}, {"input": "frames"}], ids=str
 )

@@ -24,6 +24,7 @@ def model_and_x():
     return model, zoo.data_for(model, 8)
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("name", OPTIONS)
 def test_streams_that_began_at_different_times_share_a_batch(name, model_and_x):
     """Each gives what `simulate` gives for it alone, although another one is three timesteps ahead."""

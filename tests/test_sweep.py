@@ -84,7 +84,7 @@ def test_the_table_is_in_all_its_forms(settings, given, monkeypatch):
     assert (swept.folder / "sweep.png").read_bytes().startswith(b"\x89PNG")
 
 
-@pytest.mark.few(4)
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     ("name", "values", "count"),
     [

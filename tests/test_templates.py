@@ -69,6 +69,7 @@ def accuracies(report):
     return output["ann_accuracy"], output["accuracy"][-1]
 
 
+@pytest.mark.slow
 @pytest.mark.long
 def test_digits(tmp_path):
     out = run_example("digits", tmp_path)

@@ -39,6 +39,7 @@ def relative(ours, theirs):
     return max(np.abs(one - other).max() / np.abs(other).max() for one, other in zip(ours, theirs, strict=True))
 
 
+@pytest.mark.few(2)
 @pytest.mark.long
 @pytest.mark.parametrize("builder", mostly_slow(zoo.BUILDERS, KEPT))
 def test_thresholds_that_clip_nothing_keep_the_function(builder):

@@ -40,6 +40,7 @@ def differing_spikes(first, second):
     return sum(int((first.spikes[name] != second.spikes[name]).sum()) for name in first.spikes)
 
 
+@pytest.mark.few(4)
 def test_a_model_that_converts_is_said_to_convert(converted):
     model, model_snn, _, _ = converted
     report = snn.check(model)
@@ -55,7 +56,7 @@ def test_passes_keep_the_function_and_the_grid_is_fine(converted):
     assert model_snn.conversion.grid_error < 1e-3
 
 
-@pytest.mark.few(6)
+@pytest.mark.few(3)
 def test_spikes_do_not_depend_on_batch_size_or_block_length(converted):
     """Another division of both is in the test of loaded models."""
     _, model_snn, x, reference = converted
@@ -64,6 +65,7 @@ def test_spikes_do_not_depend_on_batch_size_or_block_length(converted):
     keras.tree.map_structure(np.testing.assert_array_equal, reference.outputs, result.outputs)
 
 
+@pytest.mark.few(6)
 def test_layer_synchronous_run_is_the_closed_form(converted):
     _, model_snn, x, _ = converted
     result = model_snn.simulate(x, timesteps=TIMESTEPS, schedule="layer_synchronous", record=["spikes"])
@@ -85,7 +87,7 @@ def some_of(*builders):
     return pytest.mark.parametrize("builder", mostly_slow(zoo.BUILDERS, builders), ids=lambda builder: builder.__name__)
 
 
-@pytest.mark.few(2)
+@pytest.mark.few(1)
 @some_of(zoo.channels_first, zoo.branches, zoo.operators, zoo.multi_input, zoo.resampled)
 def test_both_forms_spike_alike(builder):
     model = zoo.build(builder)
@@ -104,7 +106,7 @@ def test_both_forms_spike_alike(builder):
     assert sum(counts) <= 0.001 * total
 
 
-@pytest.mark.few(4)
+@pytest.mark.few(2)
 @some_of(
     zoo.cnn, zoo.channels_first, zoo.residual, zoo.separable, zoo.multi_input, zoo.preprocessing, zoo.volume_pooling,
     zoo.resampled, zoo.trained_thresholds,
@@ -121,7 +123,7 @@ def test_outputs_approach_the_source(builder):
         assert_within_bounds(model, model_snn, x, outputs, int(timesteps))
 
 
-@pytest.mark.few(6)
+@pytest.mark.few(3)
 def test_a_loaded_model_gives_the_same_spikes_and_outputs_and_counts_the_same_operations(converted, tmp_path):
     _, model_snn, x, reference = converted
     model_snn.save(tmp_path / "net.keras")
