@@ -53,12 +53,12 @@ def baselines(workload: Workload, *, memory: bool, zero_skipping: bool) -> tuple
     bits = activation_bits(workload.timesteps)
     fp32, int8 = (HARDWARE[name].multiply_accumulate or 0.0 for name in ("45nm", "45nm-int8"))
     formats = [
-        ("FP32", fp32, 32),
-        ("INT8", int8, 8),
-        (f"{bits}-bit activations", _MULTIPLY_INT8 * bits / 8 + _ADD_INT8, 8),
+        ("in FP32", fp32, 32),
+        ("in INT8", int8, 8),
+        (f"with {bits}-bit activations", _MULTIPLY_INT8 * bits / 8 + _ADD_INT8, 8),
     ]
     return tuple(
-        Baseline(f"ANN, {name}", _lines(workload, each, width, memory, zero_skipping)) for name, each, width in formats
+        Baseline(f"ANN {name}", _lines(workload, each, width, memory, zero_skipping)) for name, each, width in formats
     )
 
 
@@ -76,7 +76,9 @@ def _lines(
 
 
 def _add_memory(balance: Balance, synapse: SynapseWork, macs: float, bits: int) -> None:
-    weights, inputs, outputs = (access_energy(size, bits) for size in (synapse.weights, synapse.inputs, synapse.outputs))
+    weights, inputs, outputs = (
+        access_energy(size, bits) for size in (synapse.weights, synapse.inputs, synapse.outputs)
+    )
     balance.add("memory: weights", macs if synapse.weights else 0.0, weights, "once")
     # A dense layer reads each input once; a window reads what lies under it, again and again.
     reads = macs if synapse.dimensions or not synapse.weights else synapse.inputs

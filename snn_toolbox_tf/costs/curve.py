@@ -82,12 +82,11 @@ class EnergyCurve:
                 self.timesteps, self.accuracy, self.operations, self.energies, strict=True
             )
         ]
-        columns = ("T", "accuracy", "spikes/synapse", "operations", "energy", *names, "ANN, as many bits")
+        columns = ("T", "accuracy", "spikes/synapse", "operations", "energy", *names, "ANN with as many bits")
         first = self.energies[0]
-        memory = "with" if first.memory else "without"
-        ann = ", ".join(f"{joules(one.energy)} ({one.name})" for one in first.baselines[:-1])
-        source = "" if self.ann_accuracy is None else f", accuracy {percent(self.ann_accuracy)}"
-        return f"{first.hardware.name}, {memory} memory\n\n{aligned(columns, rows, texts=0)}\n\nANN: {ann}{source}"
+        ann = "\n".join(f"{one.name}: {joules(one.energy)}" for one in first.baselines[:-1])
+        source = "" if self.ann_accuracy is None else f"\naccuracy of the ANN: {percent(self.ann_accuracy)}"
+        return f"{first.hardware.name}, {first.scope}\n\n{aligned(columns, rows, texts=0)}\n\n{ann}{source}"
 
     def plot(self) -> "Figure":
         """Draws accuracy against operations and against energy, with the ANN's points."""

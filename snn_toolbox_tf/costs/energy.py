@@ -10,15 +10,13 @@ from snn_toolbox_tf.costs.hardware import Hardware, hardware_of
 from snn_toolbox_tf.costs.lines import EnergyLine, total
 from snn_toolbox_tf.costs.spiking_network import spiking_lines
 from snn_toolbox_tf.costs.text import joules, times
+from snn_toolbox_tf.costs.verdict import verdict_of
 from snn_toolbox_tf.report.text import aligned, number, quantity
 from snn_toolbox_tf.simulation.result import SimulationResult
 from snn_toolbox_tf.simulation.workload import Workload
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-#: Below how many spikes a synapse integrate-and-fire networks can pay, by the implementation of the ANN (Dampfhoffer et al. 2023).
-PAYS_BELOW = (0.15, 1.38)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,6 +44,13 @@ class Energy:
         """Energy of the spiking network for a sample, in pJ."""
         return total(self.lines)
 
+    @property
+    def scope(self) -> str:
+        """What is counted, in words."""
+        if self.hardware.memory_apart:
+            return "with memory" if self.memory else "operations only"
+        return "all-in figures of a chip"
+
     def ratio(self, baseline: Baseline) -> float:
         """Returns the energy of the spiking network as a multiple of the ANN's."""
         return self.energy / baseline.energy if baseline.energy else math.nan
@@ -69,35 +74,7 @@ class Energy:
     @property
     def verdict(self) -> str:
         """Whether the spiking network pays, in words."""
-        strictest = min(self.baselines, key=lambda baseline: baseline.energy)
-        compared = ", ".join(f"{times(self.ratio(baseline))} that of the {baseline.name}" for baseline in self.baselines)
-        spent = self.workload.spikes_per_synapse
-        low, high = PAYS_BELOW
-        if self.ratio(strictest) <= 1:
-            outcome = "It pays against all of them."
-        else:
-            won = [baseline.name for baseline in self.baselines if self.ratio(baseline) <= 1]
-            against = f"It pays against the {' and the '.join(won)}, and not" if won else "It does not pay: not even"
-            if not won:
-                loosest = max(self.baselines, key=lambda baseline: baseline.energy)
-                against = f"It does not pay, not even against the {loosest.name}. It would"
-                limits = self._limits(loosest)
-            else:
-                against += f" against the {strictest.name}. There it would"
-                limits = self._limits(strictest)
-            outcome = f"{against} {limits}."
-        return (
-            f"On {self.hardware.name}, a sample takes {joules(self.energy)}: {compared}. {outcome} "
-            f"Measured: {number(spent, 3)} spikes a synapse; {low} to {high} is what integrate-and-fire networks "
-            "must stay below, by the ANN's implementation (Dampfhoffer et al. 2023)."
-        )
-
-    def _limits(self, baseline: Baseline) -> str:
-        spikes, steps = self.break_even_spikes(baseline), self.break_even_timesteps(baseline)
-        if spikes <= 0 and steps < 1:
-            return "never pay: what does not depend on spikes costs more"
-        few = f"pay up to {number(spikes, 2)} spikes a synapse in {number(self.workload.timesteps, 3)} timesteps"
-        return f"{few}, or up to {math.floor(steps)} timesteps at these firing rates" if steps >= 1 else few
+        return verdict_of(self)
 
     def as_dict(self) -> dict[str, Any]:
         """Returns everything as plain data; energies in pJ, and None for a limit that there is not."""
@@ -145,7 +122,7 @@ class Energy:
             for baseline in self.baselines
         ]
         columns = ("baseline", "energy", "SNN", "break-even T", "break-even spikes/synapse")
-        what = f"{self.hardware.name}, {'with' if self.memory else 'without'} memory ({self.hardware.source})"
+        what = f"{self.hardware.name}, {self.scope} ({self.hardware.source})"
         skipping = "\nThe ANN skips zeros." if self.zero_skipping else ""
         return f"{what}\n\n{spent}\n\n{aligned(columns, others, texts=1)}{skipping}\n\n{self.verdict}"
 
@@ -167,9 +144,9 @@ def energy(
     """Estimates the energy of a simulated network, from the operations that were counted, beside that of the ANN.
 
     A spiking network spends the sum over all spikes of fan-out times the energy of a synaptic event, and besides that its
-    neurons' updates, biases and what real-valued input multiplies. The ANN is there in FP32, in INT8, and with activations of
-    ceil(log2(T + 1)) bits, which say as much as T timesteps (Yan et al. 2024, "Reconsidering the energy efficiency of spiking
-    neural networks", arXiv 2409.08290).
+    neurons' updates, biases and what real-valued input multiplies. The ANN is there in FP32, in INT8, and with activations
+    of ceil(log2(T + 1)) bits, which say as much as T timesteps (Yan et al. 2024, "Reconsidering the energy efficiency of
+    spiking neural networks", arXiv 2409.08290).
 
     It is a model, not a measurement: no figure here includes a clock, leakage or a network on chip.
 

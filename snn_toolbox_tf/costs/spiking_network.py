@@ -48,7 +48,9 @@ def spiking_lines(workload: Workload, hardware: Hardware, *, memory: bool) -> tu
 
 def _add_memory(balance: Balance, synapse: SynapseWork, steps: float, bits: int) -> None:
     events, macs = synapse.synaptic_operations, synapse.multiply_accumulates
-    weights, inputs, outputs = (access_energy(size, bits) for size in (synapse.weights, synapse.inputs, synapse.outputs))
+    weights, inputs, outputs = (
+        access_energy(size, bits) for size in (synapse.weights, synapse.inputs, synapse.outputs)
+    )
     balance.add("memory: weights", events if synapse.weights else 0.0, weights, "spikes")
     balance.add("memory: potentials of events", 2 * events, outputs, "spikes")
     balance.add("memory: spikes", synapse.arriving_spikes, inputs, "spikes")

@@ -117,9 +117,7 @@ class OperationCounter:
         self._costs = synapse_costs(network, input_mode)
         self._found: dict[str, Outgoing] | None = None
 
-    def count(
-        self, spike_counts: Mapping[str, tf.Tensor], samples: int, timesteps: int | np.ndarray
-    ) -> Counted:
+    def count(self, spike_counts: Mapping[str, tf.Tensor], samples: int, timesteps: int | np.ndarray) -> Counted:
         """Returns the operations of a batch.
 
         Args:

@@ -265,7 +265,8 @@ class SimulationResult:
             exit_timesteps=np.concatenate([part.exit_timesteps for part in parts]),
             from_logits=first.from_logits,
             windows=first.windows,
-            workload=first.workload and Workload.mean((part.workload, part.samples) for part in parts if part.workload),
+            workload=first.workload
+            and Workload.joined((part.workload, part.samples) for part in parts if part.workload),
         )
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = True) -> None:

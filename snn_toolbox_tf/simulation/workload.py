@@ -1,12 +1,13 @@
 """`Workload`: what a network and a simulation of it do, counted, as models of energy need it."""
 
 import dataclasses
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
-from snn_toolbox_tf.graph import LayerNode, Population
+from snn_toolbox_tf.graph import LayerNode, Population, Synapse
 from snn_toolbox_tf.network import Network
 from snn_toolbox_tf.simulation.operations import SynapseCost
 from snn_toolbox_tf.synapses import (
@@ -32,7 +33,8 @@ class SynapseWork:
         inputs: Elements of its input.
         outputs: Elements of its output.
         connections: Connections, exact at borders: multiply-accumulates (MACs) of the same layer in the ANN.
-        weights: Weights that are stored; a convolution shares them, pooling has none.
+        weights: Weights that are stored; a convolution shares them, pooling has none, windows of a recurrent layer have the
+            same.
         stored_biases: Biases that are stored.
         biased_outputs: Elements of its output that have a bias other than 0.
         dimensions: Axes along which a window moves; 0 for dense layers.
@@ -117,7 +119,7 @@ class Workload:
             spikes: Spikes by population.
         """
 
-        def of(name: str) -> dict[str, float]:
+        def of(name: str) -> dict[str, Any]:
             return {attribute: by_name[name] for attribute, by_name in counts.items() if name in by_name}
 
         return Workload(
@@ -140,21 +142,25 @@ class Workload:
         )
 
     @classmethod
-    def mean(cls, parts: Iterable[tuple["Workload", int]]) -> "Workload":
+    def joined(cls, parts: Iterable[tuple["Workload", int]]) -> "Workload":
         """Returns the workload of all samples from those of some samples each, with their numbers."""
         workloads, samples = zip(*parts, strict=True)
-        share = np.asarray(samples, np.float64) / sum(samples)
+        weights = np.asarray(samples, np.float64)
+
+        # Sums before the division: the mean of equal numbers of timesteps is that number.
+        def mean(values: Iterable[float]) -> float:
+            return float(weights @ np.asarray(list(values), np.float64) / weights.sum())
 
         def mean_of(entries: Iterable[Any], names: tuple[str, ...]) -> Any:
             entries = list(entries)
-            means = {name: float(share @ [getattr(entry, name) for entry in entries]) for name in names}
+            means = {name: mean(getattr(entry, name) for entry in entries) for name in names}
             return dataclasses.replace(entries[0], **means)
 
         counted = ("arriving_spikes", "synaptic_operations", "multiply_accumulates", "active_connections")
         return cls(
             tuple(mean_of(same, counted) for same in zip(*(part.synapses for part in workloads), strict=True)),
             tuple(mean_of(same, ("spikes",)) for same in zip(*(part.populations for part in workloads), strict=True)),
-            float(share @ [part.timesteps for part in workloads]),
+            mean(part.timesteps for part in workloads),
         )
 
 
@@ -165,40 +171,33 @@ def workload_of(network: Network, costs: Iterable[SynapseCost]) -> Workload:
         network: The spiking network.
         costs: Its synapses that cost anything, see `operations.synapse_costs`.
     """
-    graph, seen = network.graph, set[str]()
+    graph = network.graph
+    nodes = {node.name: node for node in graph.of_type(Synapse)}
     synapses = []
     for cost in costs:
-        node = network.with_weights(graph[cost.name])
+        node = network.with_weights(nodes[cost.name])
         family = family_of(node)
         kernel, bias = _weights(node, family)
-        outputs = int(np.prod(node.shape))
-        # Windows of a recurrent network share what is stored.
-        first = node.shared_name not in seen
-        seen.add(node.shared_name)
+        size = math.prod(node.shape)
         synapses.append(
             SynapseWork(
                 cost.name,
                 cost.reads,
                 inputs=int(cost.fan_out.size),
-                outputs=outputs,
+                outputs=size,
                 connections=float(cost.fan_out.sum()),
-                weights=kernel.size if first else 0,
-                stored_biases=bias.size if first else 0,
-                biased_outputs=round(outputs * float(np.mean(bias != 0))) if bias.size else 0,
+                weights=kernel.size,
+                stored_biases=bias.size,
+                biased_outputs=round(size * float(np.mean(bias != 0))) if bias.size else 0,
                 dimensions=kernel.ndim - 2 if isinstance(family, _WITH_WINDOWS) else 0,
             )
         )
     populations = [
-        PopulationWork(
-            node.name,
-            int(np.prod(node.shape)),
-            leaky=node.neuron.retention != 1,
-            spiking=True,
-        )
+        PopulationWork(node.name, math.prod(node.shape), leaky=node.neuron.retention != 1, spiking=True)
         for node in graph.of_type(Population)
     ]
     outputs = [
-        PopulationWork(readout.name, int(np.prod(graph.output_shape(readout))), leaky=False, spiking=False)
+        PopulationWork(readout.name, math.prod(graph.output_shape(readout)), leaky=False, spiking=False)
         for readout in graph.readouts
     ]
     return Workload(tuple(synapses), tuple(populations + outputs), 0.0)
