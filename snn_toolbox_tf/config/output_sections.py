@@ -25,6 +25,8 @@ PLOTS = {
     "input_image": ("input",),
     "outputs": ("outputs",),
 }
+#: Hardware that energy can be estimated for, see `snn_toolbox_tf.costs.HARDWARE`.
+HARDWARE = ("45nm", "45nm-fp16", "45nm-int8", "loihi", "spinnaker", "spinnaker2")
 FORMATS = ("serving", "nir", "tflite", "keras")
 
 
@@ -64,6 +66,18 @@ class Output(Section):
         (),
         lists.names(None, "neurons as population/index"),
         "Neurons of the membrane plot, as population/flat index (conv1_relu/17); some of each population if empty.",
+        "nothing",
+    )
+    energy: tuple[str, ...] = setting(
+        ("45nm",),
+        lists.names(values.same(*HARDWARE), "hardware"),
+        "Hardware that the report estimates energy for; {} for none.",
+        "nothing",
+    )
+    energy_memory: bool = setting(
+        True,
+        values.boolean(),
+        "Whether accesses to memory count in it, for hardware whose figures leave them out.",
         "nothing",
     )
     verbose: int = setting(1, values.integer(0, 3), "0: no progress; 1 or more: progress.", "nothing")

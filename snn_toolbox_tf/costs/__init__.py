@@ -2,8 +2,18 @@
 
 from snn_toolbox_tf.costs.ann import Baseline
 from snn_toolbox_tf.costs.curve import EnergyCurve, energy_curve
-from snn_toolbox_tf.costs.energy import Energy, energy
+from snn_toolbox_tf.costs.energy import Energy, energy, energy_of
 from snn_toolbox_tf.costs.hardware import HARDWARE, Hardware
 from snn_toolbox_tf.costs.lines import EnergyLine
 
-__all__ = ["HARDWARE", "Baseline", "Energy", "EnergyCurve", "EnergyLine", "Hardware", "energy", "energy_curve"]
+__all__ = [
+    "HARDWARE",
+    "Baseline",
+    "Energy",
+    "EnergyCurve",
+    "EnergyLine",
+    "Hardware",
+    "energy",
+    "energy_curve",
+    "energy_of",
+]

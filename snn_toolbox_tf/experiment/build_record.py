@@ -6,6 +6,7 @@ import numpy as np
 
 from snn_toolbox_tf.analysis.activations import units
 from snn_toolbox_tf.config import Settings
+from snn_toolbox_tf.costs import HARDWARE, Energy, energy_of
 from snn_toolbox_tf.experiment.class_scores import class_scores, confusion_matrix
 from snn_toolbox_tf.experiment.comparison import Comparison
 from snn_toolbox_tf.experiment.evaluation import Evaluation, reported_timesteps
@@ -25,6 +26,7 @@ from snn_toolbox_tf.model import SpikingModel
 from snn_toolbox_tf.report.record import OutputRecord, PopulationRecord, RunRecord, SynapseRecord, TraceRecord
 from snn_toolbox_tf.simulation.early_exit import CONFIDENCES
 from snn_toolbox_tf.simulation.operations import synapse_costs
+from snn_toolbox_tf.simulation.workload import workload_of
 
 _LARGEST_CONFUSION = 100
 #: So many samples are drawn as images.
@@ -77,6 +79,7 @@ def build_record(
         conversion_text=str(model_snn.conversion),
         versions=versions(),
         seconds={**seconds, **{name: float(value) for name, value in evaluation.group("seconds").items()}},
+        energies=_energies(model_snn, settings, evaluation),
         notes=[*notes, *(f"Not promised to be bit-equal over batch sizes: {text}." for text in exceptions)],
     )
 
@@ -169,6 +172,20 @@ def _populations(model_snn: SpikingModel, evaluation: Evaluation, comparison: Co
             )
         )
     return records
+
+
+def _energies(model_snn: SpikingModel, settings: Settings, evaluation: Evaluation) -> list[Energy]:
+    """What a sample would spend on each hardware that is asked for."""
+    network, done = model_snn.network, evaluation.done
+    costs = synapse_costs(network, settings.input_mode)
+    kinds = ("synaptic_operations", "multiply_accumulates", "arriving_spikes", "active_connections")
+    counts = {kind: {name: float(total) / done for name, total in evaluation.group(kind).items()} for kind in kinds}
+    spikes = {name: float(total.sum()) / done for name, total in evaluation.group("spike_counts").items()}
+    workload = workload_of(network, costs).counted(float(model_snn.timesteps), counts, spikes)
+    return [
+        energy_of(workload, name, memory=settings.output.energy_memory and HARDWARE[name].memory_apart)
+        for name in settings.output.energy
+    ]
 
 
 def _synapses(model_snn: SpikingModel, input_mode: str, evaluation: Evaluation) -> list[SynapseRecord]:

@@ -178,6 +178,9 @@ class Evaluator:
         for field in ("synaptic_operations", "multiply_accumulates"):
             for name, values in getattr(result, field).items():
                 batch.add(f"{field}/{name}", values.sum())
+        for synapse in result.workload.synapses if result.workload else ():
+            batch.add(f"arriving_spikes/{synapse.name}", synapse.arriving_spikes * batch.done)
+            batch.add(f"active_connections/{synapse.name}", synapse.active_connections * batch.done)
         for name, counts in result.spike_counts.items():
             batch.add(f"spike_counts/{name}", counts)
         return batch

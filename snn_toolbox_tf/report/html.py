@@ -84,6 +84,7 @@ def render(record: RunRecord, figures: Mapping[str, Figure]) -> str:
             outputs=page_tables.output_table(record),
             populations=page_tables.population_table(record),
             synapses=page_tables.synapse_table(record),
+            energies=page_tables.energy_tables(record),
             classes=page_tables.class_tables(record),
             trials=page_tables.trial_table(record),
             groups=page_tables.setting_groups(record),
@@ -121,6 +122,7 @@ def _sections(record: RunRecord, figures: Mapping[str, Figure]) -> dict[str, Pag
         "rates": (PageSection("Firing rates", "Firing rates"), bool(record.populations)),
         "activations": (PageSection("ANN activation against θ × rate", "Activations"), "correlation" in figures),  # noqa: RUF001
         "operations": (PageSection("Operations", "Operations"), bool(record.synapses)),
+        "energy": (PageSection("Energy", "Energy"), bool(record.energies)),
         "sample": (PageSection("One sample neuron by neuron", "One sample"), sample),
         "outputs": (PageSection("Outputs of the first samples", "Outputs"), "outputs" in figures),
         "confusion": (PageSection("Confusion matrix", "Confusion"), "confusion" in figures),

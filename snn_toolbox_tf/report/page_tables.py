@@ -5,10 +5,11 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from snn_toolbox_tf.costs.text import joules, times
 from snn_toolbox_tf.report.key_numbers import operations, operations_of, shown_timesteps
 from snn_toolbox_tf.report.measures import MEASURES
 from snn_toolbox_tf.report.record import RunRecord
-from snn_toolbox_tf.report.text import MISSING, count, fixed, number, percent, setting, shape
+from snn_toolbox_tf.report.text import MISSING, count, fixed, number, percent, quantity, setting, shape
 
 _READS = {"spikes": "spikes", "constant": "constant input, once per sample", "current": "current, at every timestep"}
 
@@ -143,6 +144,38 @@ def synapse_table(record: RunRecord) -> Table:
         ],
         texts=3,
     )
+
+
+def energy_tables(record: RunRecord) -> list[tuple[str, Table, Table, str]]:
+    """Returns, for each hardware, its name, what the network spends, what its baselines spend, and the verdict."""
+    return [
+        (
+            f"{found.hardware.name}, {found.scope}",
+            Table(
+                ["Operation", "Per sample", "Energy", "Share"],
+                [
+                    [line.name, quantity(line.count), joules(line.energy), percent(line.energy / found.energy, 1)]
+                    for line in sorted(found.lines, key=lambda line: -line.energy)
+                ],
+                ["SNN", "", joules(found.energy), ""],
+            ),
+            Table(
+                ["Baseline", "Energy", "SNN", "Break-even timesteps", "Break-even spikes a synapse"],
+                [
+                    [
+                        baseline.name,
+                        joules(baseline.energy),
+                        times(found.ratio(baseline)),
+                        number(found.break_even_timesteps(baseline), 3),
+                        number(found.break_even_spikes(baseline), 3),
+                    ]
+                    for baseline in found.baselines
+                ],
+            ),
+            found.verdict,
+        )
+        for found in record.energies
+    ]
 
 
 def class_tables(record: RunRecord) -> dict[str, Table]:

@@ -2,9 +2,12 @@
 
 import dataclasses
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from snn_toolbox_tf.costs import Energy
 
 
 @dataclasses.dataclass(frozen=True)
@@ -178,6 +181,7 @@ class RunRecord:
         seconds: Seconds per stage: "ann", "convert", "simulate", "compare".
         notes: What the reader should know: warnings, settings without effect.
         conversion_text: The conversion in two lines: what came of it, and how.
+        energies: What a sample would spend, beside the ANN, on each hardware that was asked for.
     """
 
     title: str
@@ -194,3 +198,4 @@ class RunRecord:
     seconds: dict[str, float]
     notes: list[str]
     conversion_text: str = ""
+    energies: list["Energy"] = dataclasses.field(default_factory=list)

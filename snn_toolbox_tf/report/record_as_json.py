@@ -24,6 +24,7 @@ def record_as_json(record: RunRecord | LatencyRunRecord) -> dict[str, Any]:
     values["outputs"] = [
         {name: value for name, value in vars(output).items() if name != "shown"} for output in record.outputs
     ]
+    values["energies"] = [found.as_dict() for found in record.energies]
     values["operations"] = operations(record).as_dict()
     if record.trace is not None:
         values["trace"] = {

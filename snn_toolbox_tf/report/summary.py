@@ -18,6 +18,7 @@ def summarize(record: RunRecord | LatencyRunRecord) -> str:
         blocks.append(_populations(record))
     if record.synapses:
         blocks.append(_operations(record))
+    blocks += [found.verdict for found in record.energies]
     if record.notes:
         blocks.append("\n".join(f"Note: {note}" for note in record.notes))
     return "\n\n".join(blocks)
