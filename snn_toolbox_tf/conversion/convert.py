@@ -236,7 +236,7 @@ def convert_graph(
     populations = calibrator.from_data() if calibrated else calibrator.without_data()
     recorded = populations.recorded
     for node in graph.of_type(Population):
-        node.start = options.starts.get(node.name, 0)
+        node.start = options.starts.get(node.shared_name, 0)
     if options.gradient is not None and source_graph is not None:
         input_options = InputOptions(options.input, options.seed)
         recorded = recorded | learn(

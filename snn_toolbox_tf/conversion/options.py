@@ -261,7 +261,7 @@ class ConversionOptions:
             "population_starts": self.starts,
             "reset": self.neurons[ALL_POPULATIONS].reset,
             "neurons": {} if self.neuron is None else {name: str(neuron) for name, neuron in self.neurons.items()},
-            "signed_spikes": bool(self.signed_spikes),
+            "signed_spikes": self.neurons[ALL_POPULATIONS].signed_spikes,
             "schedule": self.schedule,
             "form": self.form,
             "max_pooling": self.max_pooling,

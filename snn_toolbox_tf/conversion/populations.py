@@ -96,6 +96,12 @@ class Calibrator:
         # What learns by gradient is told of afterwards, by its record.
         if chosen is not None and options.gradient is None:
             warn_of_poor_agreement(graph, chosen, timesteps, statistics.samples)
+        recurrent = sorted({node.tied for node in graph.of_type(Population) if node.tied})
+        if recurrent and options.corrections:
+            warn_user(
+                f"Corrections are not made for recurrent neurons: those of {', '.join(map(repr, recurrent))} in model "
+                f"'{graph.name}' have the threshold rule alone. Received: corrections={list(options.corrections)}",
+            )
         trained = bool(graph.of_type(Population)) and not to_be_found(graph)
         if trained and options.recipe.corrections:
             warn_user(
@@ -137,7 +143,7 @@ class Calibrator:
         calibration.apply_thresholds(graph, scaled)
         calibration.raise_thresholds(graph, self.statistics.largest)
         for node in graph.of_type(Population):
-            neuron = self.options.neuron_of(node.name)
+            neuron = self.options.neuron_of(node.shared_name)
             # A quantised ReLU rounds to nearest.
             node.neuron = neuron if node.levels is None else dataclasses.replace(neuron, v0=0.5)
             node.threshold = node.threshold * headroom(node)

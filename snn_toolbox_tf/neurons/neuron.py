@@ -68,11 +68,13 @@ class Neuron(abc.ABC):
         dt: Length of a timestep.
         v_reset: What a hard reset sets the potential to, in units of the threshold, less than 1.
         tau_ref: Absolute refractory period, rounded up to whole timesteps: so many timesteps after one with a spike have
-            none, and the highest firing rate is 1 / (tau_ref + dt), in the limit of small `dt` 1 / tau_ref.
+            none, and the highest firing rate is 1 / (n + 1) spikes per timestep for n of them; 1 / tau_ref in the limit of
+            small `dt`.
         refractory_input: What becomes of current during that time: "integrated" (the potential takes it up, and only the
             spike waits) or "lost" (the potential stays what it is).
         tau_s: Time constant of the synaptic filter that all of a neuron's current passes, biases included; 0: none. Each
-            current has the same total charge behind it, mean delay `synaptic_delay`.
+            current has the same total charge behind it. Time is discrete: shape and mean delay (`synaptic_delay`) are those
+            of the filter to first order in `dt`.
         synapse: "exponential", exp(-t / tau_s) / tau_s, or "alpha", t exp(-t / tau_s) / tau_s^2: two such filters in a row
             (Gerstner & Kistler 2002, Spiking Neuron Models, section 4.1.3).
         adaptation: By what share of itself each spike raises the threshold; 0: it is constant.
@@ -137,7 +139,8 @@ class Neuron(abc.ABC):
     @property
     def refractory_timesteps(self) -> int:
         """Number of timesteps without a spike behind one with a spike."""
-        return math.ceil(self.tau_ref / self.dt - 1e-9)
+        # 0.9 / 0.3 is a little more than 3 in floats, and no fourth timestep.
+        return math.ceil(self.tau_ref / self.dt * (1 - 1e-12))
 
     @property
     def highest_rate(self) -> float:
@@ -150,10 +153,15 @@ class Neuron(abc.ABC):
         return math.exp(-self.dt / self.tau_s) if self.tau_s else 0.0
 
     @property
+    def passed_share(self) -> float:
+        """The share of a current that passes a synaptic filter in its first timestep, 1 - `synaptic_retention`."""
+        return -math.expm1(-self.dt / self.tau_s) if self.tau_s else 1.0
+
+    @property
     def synaptic_delay(self) -> float:
         """Mean number of timesteps by which the synaptic filter delays a current: s / (1 - s), twice that with "alpha"."""
         stages = 2 if self.synapse == "alpha" else 1
-        return stages * self.synaptic_retention / (1.0 - self.synaptic_retention)
+        return stages * self.synaptic_retention / self.passed_share
 
     @property
     def threshold_retention(self) -> float:
@@ -193,7 +201,7 @@ class Neuron(abc.ABC):
             return self.own_parameters
         stages = self.hidden_names.count("synaptic_current") + self.hidden_names.count("rising_current")
         membrane = self.retention, self.input_gain, self.resting_charge, self.v_reset
-        synapse = float(stages), self.synaptic_retention, 1.0 - self.synaptic_retention
+        synapse = float(stages), self.synaptic_retention, self.passed_share
         refractoriness = float(self.refractory_timesteps), float(self.refractory_input == "lost")
         return (*membrane, *synapse, *refractoriness, self.adaptation, self.threshold_retention)
 
@@ -210,13 +218,11 @@ class Neuron(abc.ABC):
 
     @property
     def compensating_current(self) -> float:
-        """The constant current, in thresholds per timestep, that gives back what leak and resting potential take away.
+        """The constant current, in thresholds per timestep, that makes up for the leak; a leaky neuron overrides it.
 
-        A neuron with soft reset that fires at a steady rate has a membrane potential of half a threshold on average, of
-        which it loses the share `1 - retention` at each timestep.
+        With a hard reset it is the same: what that loses besides, it does not make up for.
         """
-        lost = 0.5 * (1.0 - self.retention) - self.resting_charge
-        return lost / self.input_gain
+        return 0.0
 
     def step(
         self,
@@ -233,9 +239,11 @@ class Neuron(abc.ABC):
             current: Input current, likewise.
             threshold: theta, broadcastable to it.
             net_spikes: Spikes emitted so far less those taken back; for signed spikes.
-            hidden: What else the neurons keep, a tensor like `potential` for each of `hidden_names`; None: there is nothing.
+            hidden: What else the neurons keep, a tensor like `potential` for each of `hidden_names`; None: 0.
         """
-        return self.fire(self.charge(potential, current, threshold, hidden or {}), threshold, net_spikes)
+        return self.fire(
+            self.charge(potential, current, threshold, self._known(hidden, potential)), threshold, net_spikes
+        )
 
     def fire(self, charged: Charged, threshold: tf.Tensor, net_spikes: tf.Tensor | None = None) -> Stepped:
         """Fires where the potential has reached the threshold, and resets; see `step`."""
@@ -247,6 +255,9 @@ class Neuron(abc.ABC):
             takes_back = (charged.potential < 0.0) & (net_spikes >= 1.0)
             spikes, emptied = spikes - tf.cast(takes_back, spikes.dtype), fired | takes_back
         return Stepped(spikes, self.discharge(charged, spikes, emptied, threshold), self.after_spikes(charged, fired))
+
+    def _known(self, hidden: Hidden | None, potential: tf.Tensor) -> Hidden:
+        return {name: tf.zeros_like(potential) for name in self.hidden_names} if hidden is None else hidden
 
     def charge(self, potential: tf.Tensor, current: tf.Tensor, threshold: tf.Tensor, hidden: Hidden) -> Charged:
         """Takes up the current of a timestep."""

@@ -7,6 +7,10 @@ if TYPE_CHECKING:
     from snn_toolbox_tf.neurons.neuron import Neuron
 
 
+#: The longest refractory period and synaptic filter, in timesteps: beyond, float32 loses what a timestep changes.
+LONGEST = 2**20
+
+
 def check_finite(value: Any, name: str, expected: str) -> None:
     """Refuses what is not a finite number."""
     _check(_is_number(value) and math.isfinite(value), value, name, expected)
@@ -34,6 +38,12 @@ def check_combination(neuron: "Neuron") -> None:
             "A neuron that is reset to its threshold would always fire. Expected `v_reset` to be less than 1, in units of "
             f"the threshold. Received: v_reset={neuron.v_reset!r}"
         )
+    for name, part in (("tau_ref", "refractory period"), ("tau_s", "synaptic filter")):
+        if getattr(neuron, name) / neuron.dt > LONGEST:
+            raise ValueError(
+                f"A {part} of more than {LONGEST:,} timesteps cannot be counted in float32. Expected a smaller `{name}`, "
+                f"or a larger `dt`. Received: {name}={getattr(neuron, name)!r}, dt={neuron.dt!r}"
+            )
     if neuron.signed_spikes and not neuron.is_plain:
         raise ValueError(
             "Neurons that take spikes back have no refractory period, synaptic filter, adapting threshold, resting "

@@ -48,8 +48,8 @@ class NeuronExporter:
             )
         if not node.neuron.is_plain:
             raise CannotExportError(
-                "refractory periods, synaptic filters, adapting thresholds and resting potentials are not exported, and it "
-                f"has {node.neuron}",
+                "refractory periods, synaptic filters, adapting thresholds, resting and reset potentials are not exported, "
+                f"and it has {node.neuron}",
                 "Convert with a neuron without them",
             )
         if node.spike_height != "unit":
