@@ -43,7 +43,8 @@ def check_requirements(options: ConversionOptions, graph: Graph, *, samples: int
     if recurrent == populations and options.corrections:
         raise ValueError(
             f"All neurons of model '{graph.name}' ({', '.join(map(repr, recurrent))}) are recurrent: what is fitted to one "
-            f"window of them does not fit the others. Leave `corrections` out. Received: corrections={list(options.corrections)}"
+            "window of them does not fit the others. Leave `corrections` out. "
+            f"Received: corrections={list(options.corrections)}"
         )
     if samples == 0:
         _check_without_data(options)
