@@ -279,6 +279,8 @@ def test_unknown_lengths_and_gradients_are_refused():
 def test_layer_synchronously_there_is_one_window_more():
     model_snn = converted(MODELS["plain"](), timesteps=8, schedule="layer_synchronous")
     assert (model_snn.windows, model_snn.latency) == (STEPS + 1, 8 * (STEPS + 1))
+    assert model_snn.simulate(X).latency == model_snn.latency
+    assert model_snn.simulate(X, schedule="step").latency == 8 * STEPS
 
 
 def test_check_tells_of_windows():

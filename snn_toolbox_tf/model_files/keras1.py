@@ -12,7 +12,8 @@ _DATA_FORMATS = {"th": "channels_first", "tf": "channels_last"}
 _WITHOUT_EFFECT = {
     "init", "inner_init", "beta_init", "gamma_init", "weights", "momentum", "input_dim", "input_length", "input_dtype",
     "consume_less", "create_input_layer", "name", "trainable", "batch_input_shape", "sparse", "cache_enabled",
-    "custom_output_shape", "node_indices", "tensor_indices", "output_mask", "output_mask_type", "arguments", "output_shape_type", "mode_type",
+    "custom_output_shape", "node_indices", "tensor_indices", "output_mask", "output_mask_type", "arguments",
+    "output_shape_type", "mode_type",
 }  # fmt: skip
 _ENDINGS_WITHOUT_EFFECT = ("_regularizer", "_constraint")
 _Options = Mapping[str, str | tuple[str, ...]]

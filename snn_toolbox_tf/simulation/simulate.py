@@ -166,7 +166,7 @@ def _result(
     exit_timesteps: np.ndarray,
     **recorded: dict[str, np.ndarray],
 ) -> SimulationResult:
-    graph, samples = runner.network.graph, len(exit_timesteps)
+    graph, samples, schedule = runner.network.graph, len(exit_timesteps), request.options.schedule
     synaptic, multiply = counter.count(counts, samples, exit_timesteps)
     return SimulationResult(
         outputs,
@@ -179,7 +179,7 @@ def _result(
         multiply_accumulates=multiply,
         exit_timesteps=exit_timesteps,
         from_logits=holds_logits(graph),
-        windows=runner.windows,
+        windows=runner.windows if schedule == runner.schedule else runner.windows_of(schedule),
         **recorded,
     )
 
