@@ -7,7 +7,7 @@ import numpy as np
 from snn_toolbox_tf.calibration import ActivationStatistics
 from snn_toolbox_tf.corrections import Trial
 from snn_toolbox_tf.foundation.warning import warn_user
-from snn_toolbox_tf.graph import Graph
+from snn_toolbox_tf.graph import Graph, Population
 from snn_toolbox_tf.network import inputs_of
 
 #: Input above this, behind which activations are as large, is more often a mistake than a unit.
