@@ -14,12 +14,14 @@ from snn_toolbox_tf.config import Settings, read_settings
 from snn_toolbox_tf.config.files import file_stem
 from snn_toolbox_tf.conversion.check import CheckReport, check
 from snn_toolbox_tf.conversion.search import LARGEST_TIMESTEPS
+from snn_toolbox_tf.experiment.conversion_stage import convert_prepared
 from snn_toolbox_tf.experiment.exports import check_export, export_network
 from snn_toolbox_tf.experiment.latency import latency_code_of, max_pooling_of
 from snn_toolbox_tf.experiment.options import conversion_options, open_executor_of
 from snn_toolbox_tf.experiment.preparation import load_converted, prepare
 from snn_toolbox_tf.experiment.run_folder import holds_run
-from snn_toolbox_tf.experiment.runs import convert_prepared, run_folder, run_prepared, simulate_prepared
+from snn_toolbox_tf.experiment.runs import run_folder, run_prepared
+from snn_toolbox_tf.experiment.simulation_stage import simulate_prepared
 from snn_toolbox_tf.experiment.sources import Data, data_folder, load_arrays, load_noted
 from snn_toolbox_tf.experiment.sweeps import Sweep, prepare_sweep, sweep
 from snn_toolbox_tf.graph import Population

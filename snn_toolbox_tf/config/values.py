@@ -190,6 +190,11 @@ def number(
     return Kind(expected, "NUMBER", check, lambda text: parsed(text, expected, float), written)
 
 
+def positive(expected: str = "a positive number") -> Kind:
+    """A finite number above 0."""
+    return number(0, math.inf, open_low=True, expected=expected)
+
+
 def parsed(text: str, expected: str, convert: Callable[[str], Any]) -> Any:
     """Returns the number that a text stands for; raises `InvalidValue` if there is none."""
     try:

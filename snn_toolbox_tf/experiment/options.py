@@ -4,8 +4,8 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from snn_toolbox_tf.config import ConfigurationError, Settings
+from snn_toolbox_tf.config.calibration_sections import THRESHOLD_RULES
 from snn_toolbox_tf.config.output_sections import PLOTS
-from snn_toolbox_tf.config.sections import THRESHOLD_RULES
 from snn_toolbox_tf.conversion import ConversionOptions
 from snn_toolbox_tf.distillation import GradientCalibration
 from snn_toolbox_tf.distributed import Executor, open_executor
