@@ -17,6 +17,7 @@ from snn_toolbox_tf.conversion.search import LARGEST_TIMESTEPS
 from snn_toolbox_tf.experiment.conversion_stage import convert_prepared
 from snn_toolbox_tf.experiment.exports import check_export, export_network
 from snn_toolbox_tf.experiment.latency import latency_code_of, max_pooling_of
+from snn_toolbox_tf.experiment.neuron_settings import timestep_of
 from snn_toolbox_tf.experiment.options import conversion_options, open_executor_of
 from snn_toolbox_tf.experiment.preparation import load_converted, prepare
 from snn_toolbox_tf.experiment.run_folder import holds_run
@@ -185,6 +186,8 @@ def _as_converted(settings: Settings, model_snn: SpikingModel | LatencyModel, fl
     changes: dict[str, Any] = {}
     if isinstance(model_snn, SpikingModel) and not {"duration", "timesteps"} & set(flags):
         changes["timesteps"] = model_snn.timesteps
+    if isinstance(model_snn, SpikingModel) and "dt" not in flags:
+        changes["dt"] = timestep_of(model_snn.network.graph) or settings.simulation.dt
     folder = pathlib.Path(settings.paths.path_wd)
     if "dataset_path" not in flags and not (folder / "x_test.npz").is_file() and holds_run(folder):
         changes["dataset_path"] = str(data_folder(read_settings(folder / "config.ini")))
