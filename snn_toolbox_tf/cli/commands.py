@@ -13,6 +13,7 @@ from snn_toolbox_tf.cli.screen import Screen
 from snn_toolbox_tf.config import Settings, read_settings
 from snn_toolbox_tf.config.files import file_stem
 from snn_toolbox_tf.conversion.check import CheckReport, check
+from snn_toolbox_tf.conversion.neuron_options import ALL_POPULATIONS
 from snn_toolbox_tf.conversion.search import LARGEST_TIMESTEPS
 from snn_toolbox_tf.experiment.conversion_stage import convert_prepared
 from snn_toolbox_tf.experiment.exports import check_export, export_network
@@ -46,9 +47,13 @@ def run_check(request: Request, screen: Screen) -> int:
     for note in settings.notes:
         screen.note(f"Note: {note}")
     # Fails if options do not go together.
-    conversion_options(settings)
-    latency_code_of(settings)
-    report = check(model, max_pooling=max_pooling_of(settings))
+    options, latency = conversion_options(settings), latency_code_of(settings)
+    report = check(
+        model,
+        max_pooling=max_pooling_of(settings),
+        neuron=options.neurons[ALL_POPULATIONS],
+        code="rate" if latency is None else "latency",
+    )
     data = report.as_dict()
     screen.result(_check_table(report) if screen.is_terminal else report, data)
     if not report.ok:

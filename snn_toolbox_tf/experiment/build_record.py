@@ -22,6 +22,7 @@ from snn_toolbox_tf.experiment.task_sums import (
 from snn_toolbox_tf.foundation.versions import versions
 from snn_toolbox_tf.graph import Graph, Population
 from snn_toolbox_tf.model import SpikingModel
+from snn_toolbox_tf.report.neuron_record import neuron_records
 from snn_toolbox_tf.report.record import OutputRecord, PopulationRecord, RunRecord, SynapseRecord, TraceRecord
 from snn_toolbox_tf.simulation.early_exit import CONFIDENCES
 from snn_toolbox_tf.simulation.operations import synapse_costs
@@ -75,6 +76,7 @@ def build_record(
         settings=settings_of_conversion(settings, model_snn).as_dict(),
         conversion=model_snn.conversion.summary,
         conversion_text=str(model_snn.conversion),
+        neurons=neuron_records({node.name: node.neuron for node in graph.of_type(Population)}),
         versions=versions(),
         seconds={**seconds, **{name: float(value) for name, value in evaluation.group("seconds").items()}},
         notes=[*notes, *(f"Not promised to be bit-equal over batch sizes: {text}." for text in exceptions)],

@@ -6,6 +6,7 @@ from typing import Any
 from snn_toolbox_tf.config import ConfigurationError, Settings
 from snn_toolbox_tf.graph import Graph, Population
 from snn_toolbox_tf.neurons import MODELS, Neuron
+from snn_toolbox_tf.neurons.description import depends_on_timestep
 
 #: Keys of [cell] that are parameters of all neurons, with the same name.
 _OF_ALL = ("tau_ref", "refractory_input", "tau_s", "synapse", "adaptation", "reset", "v_reset", "signed_spikes")
@@ -59,13 +60,8 @@ def settings_of_neurons(graph: Graph) -> dict[str, Any]:
 
 def timestep_of(graph: Graph) -> float | None:
     """Returns the length in ms of a timestep of a network's neurons; None if it matters to none of them."""
-    steps = [node.neuron.dt for node in graph.of_type(Population) if _has_times(node.neuron)]
+    steps = [node.neuron.dt for node in graph.of_type(Population) if depends_on_timestep(node.neuron)]
     return steps[0] if steps else None
-
-
-def _has_times(neuron: Neuron) -> bool:
-    """Whether a neuron has a time constant or a refractory period, so that the length of a timestep matters to it."""
-    return neuron.retention < 1 or bool(neuron.tau_ref or neuron.tau_s or neuron.adaptation)
 
 
 def check_timestep(settings: Settings, graph: Graph) -> None:
