@@ -19,9 +19,9 @@ class NeuronRecord:
         parameters: Their parameters, times in ms, potentials in thresholds, without the initial potential, which may vary
             from population to population, and without `dt` where it does not matter; in JSON, what is infinite is null.
         per_timestep: What follows for one timestep: "retention" (what a leak leaves of the potential),
-            "refractory_timesteps" (timesteps without a spike behind one), "highest_rate" (spikes), "synaptic_retention" (what
-            is left of a synaptic current), "synaptic_delay" (timesteps), "threshold_retention" (what is left of a raised
-            threshold's rise).
+            "refractory_timesteps" (timesteps without a spike behind one), "highest_rate" (spikes), "synaptic_retention"
+            (what is left of a synaptic current), "synaptic_delay" (timesteps), "threshold_retention" (what is left of the
+            rise of a threshold).
     """
 
     model: str
