@@ -12,6 +12,7 @@ PLAIN, LEAKY = "integrate_and_fire", "leaky_integrate_and_fire"
 NEURONS = {**values.same(PLAIN, LEAKY), "IF": PLAIN, "LIF": LEAKY}
 REFRACTORY_INPUTS = ("integrated", "lost")
 SYNAPSES = ("exponential", "alpha")
+MOST_SPIKES = 32
 _MS = values.number(0, math.inf, expected="a number of ms, 0 or more")
 
 
@@ -65,6 +66,12 @@ class Cell(Section):
         "Time constant with which a raised threshold returns; it does not if empty.",
         "conversion",
     )
+    burst: int = setting(
+        1,
+        values.integer(1, MOST_SPIKES),
+        "The most spikes of a neuron in a timestep, for soft reset; 1: spikes are binary.",
+        "conversion",
+    )
     v_thresh: float | None = setting(
         None,
         values.optional(values.positive()),
@@ -108,7 +115,8 @@ class Cell(Section):
     def beyond_the_membrane(self) -> dict[str, float]:
         """What neurons have besides a membrane that integrates, leaks and is reset to 0, by key."""
         keys = ("v_rest", "v_reset", "tau_ref", "tau_s", "adaptation")
-        return {key: value for key in keys if (value := getattr(self, key))}
+        found = {key: value for key in keys if (value := getattr(self, key))}
+        return {**found, "burst": self.burst} if self.burst > 1 else found
 
     @property
     def beyond_plain(self) -> dict[str, str | float]:

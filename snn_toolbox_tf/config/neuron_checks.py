@@ -18,6 +18,7 @@ def check_neurons(settings: "Settings") -> None:
     _check_membrane(settings.cell)
     _check_schedule(settings)
     _check_signed_spikes(settings.cell)
+    _check_burst(settings.cell)
     given = ", ".join(f"{key} = {value}" for key, value in settings.cell.beyond_plain.items())
     if given and settings.normalization.calibration == "gradient":
         raise ConfigurationError(
@@ -70,4 +71,15 @@ def _check_signed_spikes(cell: Cell) -> None:
         raise ConfigurationError(
             "[cell] signed_spikes = True: neurons that take spikes back have none of these. "
             f"Received: {given}. Set signed_spikes = False, or leave these keys out."
+        )
+
+
+def _check_burst(cell: Cell) -> None:
+    hard = {"reset": cell.reset} if cell.reset != "subtract" else {}
+    others = {**hard, "tau_ref": cell.tau_ref, "adaptation": cell.adaptation}
+    given = ", ".join(f"{key} = {value}" for key, value in others.items() if value)
+    if cell.burst > 1 and given:
+        raise ConfigurationError(
+            f"[cell] burst = {cell.burst}: several spikes in a timestep need a soft reset, and have no refractory period or "
+            f"adapting threshold between them. Received: {given}. Set burst = 1, or leave these keys out."
         )

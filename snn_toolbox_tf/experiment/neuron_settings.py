@@ -9,7 +9,17 @@ from snn_toolbox_tf.neurons import MODELS, Neuron
 from snn_toolbox_tf.neurons.description import depends_on_timestep
 
 #: Keys of [cell] that are parameters of all neurons, with the same name.
-_OF_ALL = ("tau_ref", "refractory_input", "tau_s", "synapse", "adaptation", "reset", "v_reset", "signed_spikes")
+_OF_ALL = (
+    "tau_ref",
+    "refractory_input",
+    "tau_s",
+    "synapse",
+    "adaptation",
+    "reset",
+    "v_reset",
+    "burst",
+    "signed_spikes",
+)
 
 
 def neuron_of(settings: Settings) -> Neuron | None:

@@ -18,6 +18,7 @@ def in_words(neuron: Neuron) -> str:
     """
     kind = "leaky integrate-and-fire" if isinstance(neuron, LeakyIntegrateAndFire) else "integrate-and-fire"
     traits = [*_membrane(neuron), *_reset(neuron), *_refractoriness(neuron), *_synapse(neuron), *_threshold(neuron)]
+    traits += [f"up to {neuron.burst} spikes in a timestep"] if neuron.burst > 1 else []
     return f"{kind} neurons ({'; '.join(traits)})" if traits else f"{kind} neurons"
 
 

@@ -22,6 +22,7 @@ def refuse_unknown(neuron: Neuron) -> None:
     if neuron.signed_spikes:
         raise CannotExportError("NIR's spikes are 0 or 1, and it takes spikes back", "Convert with signed_spikes=False")
     unknown = {"refractory periods": neuron.refractory_timesteps > 0, "thresholds that adapt": neuron.adaptation > 0}
+    unknown["bursts of spikes"] = neuron.burst > 1
     found = " and ".join(name for name, has in unknown.items() if has)
     if found:
         raise CannotExportError(
