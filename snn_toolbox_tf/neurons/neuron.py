@@ -3,51 +3,19 @@
 import abc
 import dataclasses
 import math
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import tensorflow as tf
 
 from snn_toolbox_tf.foundation.argument_checks import check_one_of
 from snn_toolbox_tf.neurons import parameters
+from snn_toolbox_tf.neurons.states import Charged, Hidden, Stepped
 
 RESETS = ("subtract", "zero")
 #: What becomes of the current that comes in while a neuron is refractory.
 REFRACTORY_INPUTS = ("integrated", "lost")
 #: The shape of the current that a spike causes behind a synaptic filter.
 SYNAPSES = ("exponential", "alpha")
-
-#: What neurons keep from timestep to timestep besides the membrane potential: tensors of its shape, by name.
-Hidden = dict[str, tf.Tensor]
-
-
-class Charged(NamedTuple):
-    """Neurons that have taken up the current of a timestep, and have not fired yet.
-
-    Attributes:
-        potential: Membrane potential.
-        threshold: What it is compared with.
-        able: Where neurons are able to fire; None: everywhere.
-        hidden: What else they keep.
-    """
-
-    potential: tf.Tensor
-    threshold: tf.Tensor
-    able: tf.Tensor | None
-    hidden: Hidden
-
-
-class Stepped(NamedTuple):
-    """Neurons after a timestep.
-
-    Attributes:
-        spikes: 0 or 1 (or -1), in the dtype of the membrane potential.
-        potential: Membrane potential after reset.
-        hidden: What else they keep.
-    """
-
-    spikes: tf.Tensor
-    potential: tf.Tensor
-    hidden: Hidden
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
@@ -79,6 +47,8 @@ class Neuron(abc.ABC):
             (Gerstner & Kistler 2002, Spiking Neuron Models, section 4.1.3).
         adaptation: By what share of itself each spike raises the threshold; 0: it is constant.
         tau_a: Time constant with which the threshold returns.
+        burst: The most spikes that a neuron emits in one timestep: as many as its membrane potential is worth thresholds, so
+            that what it could not emit before comes out at once (Li & Zeng 2022, IJCAI). 1: spikes are binary.
 
     Raises:
         ValueError: For an unknown name, a number outside its range, or parameters that do not go together.
@@ -98,6 +68,7 @@ class Neuron(abc.ABC):
     synapse: str = "exponential"
     adaptation: float = 0.0
     tau_a: float = math.inf
+    burst: int = 1
 
     def __post_init__(self) -> None:
         check_one_of(self.reset, RESETS, "reset")
@@ -110,6 +81,7 @@ class Neuron(abc.ABC):
             parameters.check_at_least_zero(getattr(self, name), name, "a finite number of ms, 0 or more")
         parameters.check_at_least_zero(self.adaptation, "adaptation", "a finite number, 0 or more")
         parameters.check_finite(self.v_reset, "v_reset", "a finite number, in units of the threshold")
+        parameters.check_burst(self.burst)
         parameters.check_combination(self)
 
     def __repr__(self) -> str:
@@ -145,7 +117,7 @@ class Neuron(abc.ABC):
     @property
     def highest_rate(self) -> float:
         """The highest firing rate, in spikes per timestep."""
-        return 1.0 / (1 + self.refractory_timesteps)
+        return self.burst / (1 + self.refractory_timesteps)
 
     @property
     def synaptic_retention(self) -> float:
@@ -182,7 +154,7 @@ class Neuron(abc.ABC):
     @property
     def is_plain(self) -> bool:
         """Whether it is described by `integrate`, `reset` and `signed_spikes` alone."""
-        return not (self.hidden_names or self.v_reset or self.resting_charge)
+        return not (self.hidden_names or self.v_reset or self.resting_charge or self.burst > 1)
 
     @property
     def own_parameters(self) -> tuple[float, ...]:
@@ -203,7 +175,7 @@ class Neuron(abc.ABC):
         membrane = self.retention, self.input_gain, self.resting_charge, self.v_reset
         synapse = float(stages), self.synaptic_retention, self.passed_share
         refractoriness = float(self.refractory_timesteps), float(self.refractory_input == "lost")
-        return (*membrane, *synapse, *refractoriness, self.adaptation, self.threshold_retention)
+        return (*membrane, *synapse, *refractoriness, self.adaptation, self.threshold_retention, float(self.burst))
 
     @property
     def integrates_perfectly(self) -> bool:
@@ -251,6 +223,8 @@ class Neuron(abc.ABC):
         if charged.able is not None:
             fired = fired & charged.able
         spikes, emptied = tf.cast(fired, charged.potential.dtype), fired
+        for number in range(2, self.burst + 1):
+            spikes = spikes + tf.cast(charged.potential >= charged.threshold * float(number), spikes.dtype)
         if self.signed_spikes and net_spikes is not None:
             takes_back = (charged.potential < 0.0) & (net_spikes >= 1.0)
             spikes, emptied = spikes - tf.cast(takes_back, spikes.dtype), fired | takes_back

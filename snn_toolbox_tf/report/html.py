@@ -83,6 +83,7 @@ def render(record: RunRecord, figures: Mapping[str, Figure]) -> str:
             images={name: embedded(figure, _DESCRIPTIONS[name]) for name, figure in figures.items()},
             outputs=page_tables.output_table(record),
             populations=page_tables.population_table(record),
+            neurons=page_tables.neuron_table(record),
             synapses=page_tables.synapse_table(record),
             classes=page_tables.class_tables(record),
             trials=page_tables.trial_table(record),

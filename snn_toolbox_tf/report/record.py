@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from snn_toolbox_tf.report.neuron_record import NeuronRecord
+
 
 @dataclasses.dataclass(frozen=True)
 class ShownOutputs:
@@ -178,6 +180,7 @@ class RunRecord:
         seconds: Seconds per stage: "ann", "convert", "simulate", "compare".
         notes: What the reader should know: warnings, settings without effect.
         conversion_text: The conversion in two lines: what came of it, and how.
+        neurons: What its neurons do, each kind once.
     """
 
     title: str
@@ -194,3 +197,4 @@ class RunRecord:
     seconds: dict[str, float]
     notes: list[str]
     conversion_text: str = ""
+    neurons: list[NeuronRecord] = dataclasses.field(default_factory=list)
