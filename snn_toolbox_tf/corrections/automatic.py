@@ -63,6 +63,8 @@ class Recipe:
 SEARCH = (*("initial_potentials", "thresholds") * 2, "biases")
 #: What is tried; the first one is what everything else has to beat.
 RECIPES = (Recipe("percentile"), Recipe("mean_square_error", corrections=SEARCH))
+#: What is tried as well for neurons that lose charge, or pass it on late.
+WITH_GAINS = Recipe("mean_square_error", corrections=(*("initial_potentials", "thresholds", "gains") * 2, "biases"))
 #: With fewer samples than this a channel's own statistics may be poor.
 FEW_SAMPLES = 128
 #: What is tried as well where weights may change.
@@ -73,9 +75,16 @@ RECIPES_FOR_FEW = (
 )
 
 
-def recipes_for(samples: int, *, fit_weights: bool = False) -> tuple[Recipe, ...]:
-    """Returns what is tried with so many calibration samples, and with weights that may change or not."""
-    return RECIPES + ((WITH_WEIGHTS,) if fit_weights else ()) + (RECIPES_FOR_FEW if samples < FEW_SAMPLES else ())
+def recipes_for(samples: int, *, fit_weights: bool = False, fit_gains: bool = False) -> tuple[Recipe, ...]:
+    """Returns what is tried.
+
+    Args:
+        samples: Number of calibration samples.
+        fit_weights: Whether weights may change.
+        fit_gains: Whether there are neurons whose rates are not those of plain ones.
+    """
+    further = ((WITH_WEIGHTS,) if fit_weights else ()) + ((WITH_GAINS,) if fit_gains else ())
+    return RECIPES + further + (RECIPES_FOR_FEW if samples < FEW_SAMPLES else ())
 
 
 @dataclasses.dataclass(frozen=True)
