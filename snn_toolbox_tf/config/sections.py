@@ -20,7 +20,9 @@ MAX_POOLINGS = {
 RESETS = {"Reset by subtraction": "subtract", "Reset to zero": "zero", "subtract": "subtract", "zero": "zero"}
 #: Named here once more, because the command line answers before what does them is imported; a test holds both together.
 THRESHOLD_RULES = ("percentile", "maximum", "mean_square_error", "local_threshold_balancing")
-CORRECTIONS = ("shift", "biases", "thresholds", "initial_potentials", "neuron_potentials", "weights", "timed_biases")
+CORRECTIONS = (
+    *("shift", "biases", "thresholds", "initial_potentials", "neuron_potentials", "weights", "gains", "timed_biases"),
+)
 TASKS = ("classes", "regression", "segmentation", "boxes")
 #: In place of a number of timesteps or a task: it is to be found.
 AUTO = "auto"

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from snn_toolbox_tf.calibration.reservoir import Reservoir
+from snn_toolbox_tf.corrections.delays import settled_from
 from snn_toolbox_tf.corrections.setting import Observation, Setting
 from snn_toolbox_tf.corrections.stages import largest_number_of_samples, samples_to_fit
 from snn_toolbox_tf.corrections.steps import CORRECTIONS
@@ -248,18 +249,19 @@ def tried(
     count = len(next(iter(together.values())))
     held_out = 0 if samples.held_out is None else len(next(iter(samples.held_out.values())))
     shares = READOUT_STARTS if held_out and schedule == "step" else READOUT_STARTS[:1]
-    starts = sorted({int(timesteps * share) for share in shares})
+    settled = settled_from(network.graph, timesteps)
+    starts = {int(timesteps * share) for share in shares} | ({settled} if len(shares) > 1 else set())
     # The source's activations come from its weights, whatever is fitted.
     spiking = Network(network.graph.copy(), dtype="float32") if recipe.fits_weights else network
     walk = Walk(spiking, together, timesteps, input_options, (count - held_out) or count, schedule, source=network)
-    outputs, expected = walk.go(fit, starts)
+    outputs, expected = walk.go(fit, sorted(starts))
     trial = Trial(recipe, settings, errors, None, weights=spiking.weight_values() if recipe.fits_weights else {})
     if not held_out:
-        return [trial]
+        return [dataclasses.replace(trial, readout_start=settled)]
     rows, tasks = slice(count - held_out, None), known_tasks(network.graph)
     return [
         dataclasses.replace(trial, agreement=agreement(outputs[start], expected, rows, tasks), readout_start=start)
-        for start in starts
+        for start in sorted(starts)
     ]
 
 
