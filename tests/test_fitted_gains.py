@@ -119,7 +119,10 @@ LOSING = {
     ("builder", "neuron"),
     [
         *zip([zoo.branches, zoo.residual, zoo.cnn, zoo.channels_first], LOSING, strict=True),
-        *(pytest.param(*pair, marks=pytest.mark.slow) for pair in itertools.product([zoo.residual, zoo.branches], LOSING)),
+        *(
+            pytest.param(*pair, marks=pytest.mark.slow)
+            for pair in itertools.product([zoo.residual, zoo.branches], LOSING)
+        ),
     ],
 )
 def test_the_network_does_what_the_walk_through_it_promised(builder, neuron):
@@ -215,7 +218,9 @@ def test_what_does_not_go_together_is_refused(two_layers, x, arguments, message)
 
 def test_thresholds_are_the_same_however_often_they_are_set(x):
     """A bound of 6 and weights that make each other up: thresholds are raised, and not above what the bound allows."""
-    model = keras.Sequential([keras.Input((8,)), L.Dense(4), L.ReLU(max_value=6.0, name="a"), L.Dense(4), L.ReLU(6.0), L.Dense(2)])
+    model = keras.Sequential(
+        [keras.Input((8,)), L.Dense(4), L.ReLU(max_value=6.0, name="a"), L.Dense(4), L.ReLU(6.0), L.Dense(2)]
+    )
     kernel = np.concatenate([np.full((2, 4), 4e4), np.full((2, 4), -4e4)])
     model.layers[2].set_weights([kernel, np.ones(4)])
     options = {"neuron": IntegrateAndFire(tau_ref=1.0), "threshold_rule": "maximum"}
@@ -264,10 +269,14 @@ def test_readouts_leave_the_transient_out(two_layers, x):
 
 def test_initial_potentials_take_back_what_biases_do_before_spikes_come(x):
     """A bias of 1/8 that comes 4.5 timesteps before the spikes, in thresholds of the second population."""
-    model = keras.Sequential([keras.Input((8,)), L.Dense(4, "relu", name="a"), L.Dense(4, "relu", name="b"), L.Dense(2)])
+    model = keras.Sequential(
+        [keras.Input((8,)), L.Dense(4, "relu", name="a"), L.Dense(4, "relu", name="b"), L.Dense(2)]
+    )
     model.layers[1].bias.assign([0.125, -0.125, 0.0, 4.0])
     neuron = IntegrateAndFire(tau_s=5.0)
-    graph = snn.convert_keras(model, x, neuron=neuron, threshold_rule=lambda s: {n: np.ones(1) for n in s}).network.graph
+    graph = snn.convert_keras(
+        model, x, neuron=neuron, threshold_rule=lambda s: {n: np.ones(1) for n in s}
+    ).network.graph
     assert graph["a_relu"].initial_potential is None
     late = neuron.synaptic_delay
     expected = np.clip([0.5 - 0.125 * late, 0.5 + 0.125 * late, 0.5, 0.5 - 4 * late], -4.0, 1.0)

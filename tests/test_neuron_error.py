@@ -24,7 +24,9 @@ def one_neuron():
 
 def test_spikes_that_a_refractory_period_loses_are_the_neurons_own(one_neuron):
     """I = theta / 2 from v = theta / 2: plain neurons fire at 1, 3, 5, ...; of three timesteps, these lose one."""
-    model_snn = converted(one_neuron, np.ones((4, 1), "float32"), IntegrateAndFire(tau_ref=1.0, refractory_input="lost"))
+    model_snn = converted(
+        one_neuron, np.ones((4, 1), "float32"), IntegrateAndFire(tau_ref=1.0, refractory_input="lost")
+    )
     assert float(model_snn.thresholds()["a_relu"].item()) == 2.5
     (row,) = snn.compare(one_neuron, model_snn, np.array([[1.25]], "float32"), timesteps=12).populations
     assert row.firing_rate == pytest.approx(4 / 12)
@@ -47,7 +49,9 @@ def test_what_makes_up_for_a_leak_is_no_input_of_plain_neurons(one_neuron):
 
 def test_neurons_behind_others_are_compared_at_the_spikes_that_really_come(rng):
     """A plain population behind a leaky one loses nothing by its neuron, whatever comes."""
-    model = keras.Sequential([keras.Input((6,)), L.Dense(12, "relu", name="a"), L.Dense(8, "relu", name="b"), L.Dense(2)])
+    model = keras.Sequential(
+        [keras.Input((6,)), L.Dense(12, "relu", name="a"), L.Dense(8, "relu", name="b"), L.Dense(2)]
+    )
     x = rng.random((20, 6), dtype=np.float32)
     model_snn = converted(model, x, {"a_relu": LeakyIntegrateAndFire(tau_m=5.0)})
     first, second = snn.compare(model, model_snn, x, 32).populations
@@ -90,10 +94,18 @@ def test_the_error_is_named_after_the_one_reason_for_it(neuron, name):
 @pytest.mark.parametrize(
     ("neuron", "finding", "advice"),
     [
-        (IntegrateAndFire(tau_ref=3.0, refractory_input="lost"), "rest after each spike", "a shorter refractory period"),
+        (
+            IntegrateAndFire(tau_ref=3.0, refractory_input="lost"),
+            "rest after each spike",
+            "a shorter refractory period",
+        ),
         (IntegrateAndFire(tau_s=8.0), "pass currents on late", "a shorter tau_s"),
         (IntegrateAndFire(adaptation=1.0), "each spike raises its thresholds", "a smaller `adaptation`"),
-        (LeakyIntegrateAndFire(tau_m=3.0, tau_s=4.0), "plain integrate-and-fire neurons would not lose it", "plain neurons"),
+        (
+            LeakyIntegrateAndFire(tau_m=3.0, tau_s=4.0),
+            "plain integrate-and-fire neurons would not lose it",
+            "plain neurons",
+        ),
     ],
 )
 def test_the_diagnosis_names_the_neuron(one_neuron, neuron, finding, advice):

@@ -29,9 +29,9 @@ def error_of(neuron: Neuron) -> str:
 class PlainTwins:
     """A spiking network in which each population of other neurons has a twin of plain ones beside it.
 
-    A twin has the same threshold, initial potential and conduction, and receives what the layers in front really send at
-    each timestep, without the gain and bias that calibration has given it for the sake of these neurons. Nothing reads its spikes. What
-    both differ in is the neuron's own, and that which calibration could not make up for.
+    A twin has the same threshold and initial potential, and receives what the layers in front really send at each timestep,
+    without the gain and bias that calibration has given it for the sake of these neurons. Nothing reads its spikes. What
+    both differ in is the neuron's own, and what calibration could not make up for.
 
     Args:
         model_snn: The network; it is not changed.
@@ -71,8 +71,9 @@ def _add_twin(graph: Graph, node: Population) -> str:
     source = _taken_back(graph, node) if calibrated else node.inputs[0]
     neuron = IntegrateAndFire(v0=node.neuron.v0, signed_spikes=node.neuron.signed_spikes)
     name = graph.unique_name(f"{node.name}_plain")
-    changed = {"neuron": neuron, "added_bias": None, "added_gain": None}
-    twin = dataclasses.replace(node, name=name, inputs=[source], tied="", **changed)
+    twin = dataclasses.replace(
+        node, name=name, inputs=[source], tied="", neuron=neuron, added_bias=None, added_gain=None
+    )
     graph.insert(twin, after=source if calibrated else node.name)
     return twin.name
 

@@ -1,8 +1,9 @@
 """How late spikes are that have come through synaptic filters, and what follows for readouts and initial potentials.
 
-A filter delays each unit of charge by a random-looking number of timesteps: with s = exp(-dt / tau_s), the share
-(1 - s) s^n of it by n, on average s / (1 - s), with variance s / (1 - s)^2 (a geometric distribution). Behind several filters
-both add up. What comes within the first timesteps of a run is too little, by the delay times the steady current.
+A filter spreads each unit of charge over the timesteps that follow: with s = exp(-dt / tau_s), the share (1 - s) s^n of it
+is late by n, on average by s / (1 - s), with variance s / (1 - s)^2 (a geometric distribution; twice as much of an alpha
+function, which is two filters in a row). Behind several filters both add up. What comes within the first timesteps of a run
+is too little, by the delay times the steady current.
 """
 
 import math
