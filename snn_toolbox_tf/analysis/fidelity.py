@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 LARGE_ERROR = 0.1
 #: The parts of an error, which `PopulationFidelity` explains.
 PARTS = ("clipping", "quantisation", "unevenness")
-_COLUMNS = ("population", "rate", "dead", "clipped", "correlation", "error", *PARTS, "added", "by")
+_COLUMNS = ("population", "rate", "dead", "clipped", "correlation", "error", *PARTS, "added", "neuron", "by")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,8 +35,13 @@ class PopulationFidelity:
             add up to the error as vectors, not as norms.
         added: The error that the population itself adds to that of its input: ||theta * rate - relu(I)|| / the larger of
             ||activation|| and ||relu(I)||, I being the mean current that reaches it. Where it is large, the network loses.
-        cause: What most of `added` is: "clipping", "quantisation", "unevenness", "reset" (hard reset), "leak" or "noise"
-            (of Poisson input); "" if nothing is added.
+        cause: What most of `added` is: "clipping", "quantisation", "unevenness", "noise" (of Poisson input), or what plain
+            neurons would not lose: "reset" (hard reset), "leak", "refractory period", "synaptic filter", "adaptation", or
+            "neuron" if it is several of them; "" if nothing is added.
+        neuron: The part of `added` that is the neuron's own: ||theta * rate - theta * rate of plain integrate-and-fire
+            neurons||, relative likewise, which have the same thresholds and initial potentials and receive the same currents
+            at the same timesteps. What calibration has added to these currents, to make up for it, plain neurons do without.
+            0 if the neurons are plain ones.
     """
 
     name: str
@@ -51,6 +56,7 @@ class PopulationFidelity:
     unevenness: float
     added: float
     cause: str
+    neuron: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,7 +136,7 @@ def _cells(row: PopulationFidelity) -> list[str]:
         fixed(row.correlation, 4),
         *(
             number(value, 3)
-            for value in (row.relative_error, row.clipping, row.quantisation, row.unevenness, row.added)
+            for value in (row.relative_error, row.clipping, row.quantisation, row.unevenness, row.added, row.neuron)
         ),
         row.cause or MISSING,
     ]

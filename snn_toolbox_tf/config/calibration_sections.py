@@ -7,7 +7,9 @@ from snn_toolbox_tf.config.section import Section, setting
 
 #: Named here once more, because the command line answers before what does them is imported; a test holds both together.
 THRESHOLD_RULES = ("percentile", "maximum", "mean_square_error", "local_threshold_balancing")
-CORRECTIONS = ("shift", "biases", "thresholds", "initial_potentials", "neuron_potentials", "weights", "timed_biases")
+CORRECTIONS = (
+    *("shift", "biases", "thresholds", "initial_potentials", "neuron_potentials", "weights", "gains", "timed_biases"),
+)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -90,7 +90,7 @@ def convert_keras(
             `snn_toolbox_tf.calibration.threshold_rules`.
         corrections: Names of corrections that are made one after the other, population after population, on the spikes that
             calibration data really cause: "shift", "biases", "thresholds", "initial_potentials", "neuron_potentials",
-            "timed_biases", see `snn_toolbox_tf.corrections.steps`.
+            "gains", "timed_biases", see `snn_toolbox_tf.corrections.steps`.
         percentile: theta is this percentile of the positive activations, in (0, 100]. 99.9 if None. It is at least 2^-10 of
             the largest current that can come in one timestep, which matters to channels that are hardly ever positive.
         per_channel: One threshold per channel, or one per population.
@@ -136,7 +136,7 @@ def convert_keras(
             source's loss and the last activation decide; linear outputs of a source without a loss are taken for logits.
         neuron: What neurons do, a value of `snn_toolbox_tf.neurons`, or a dict of them by name of a population;
             integrate-and-fire neurons if None. Thresholds leave room for refractory periods, a constant current makes up
-            for a leak, and thresholds, initial potentials and biases are found on the spikes of these neurons.
+            for a leak, and thresholds, initial potentials, gains and biases are found on the spikes of these neurons.
         dt: Length of a timestep in ms, in place of the neurons' own.
         name: Name of the spiking model; the source's with "_snn" if None.
 

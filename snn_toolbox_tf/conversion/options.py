@@ -138,6 +138,11 @@ class ConversionOptions:
                 "Calibration by gradient is for binary spikes, step by step. Received: "
                 f"calibration={self.calibration!r}, signed_spikes={self.signed_spikes}, schedule='{self.schedule}'"
             )
+        if "gains" in self.recipe.corrections:
+            raise ValueError(
+                "Calibration by gradient learns thresholds and biases, and has no gains. Expected corrections without "
+                f"'gains'. Received: calibration={self.calibration!r}, corrections={list(self.recipe.corrections)}"
+            )
         if "timed_biases" in self.recipe.corrections:
             raise ValueError(
                 "Calibration by gradient learns constant biases. Expected corrections without 'timed_biases'. "
@@ -295,6 +300,11 @@ def _check_corrections(corrections: Any) -> None:
     if "timed_biases" in names[:-1]:
         raise ValueError(
             "Biases of single timesteps fit the setting that they were found for. Expected 'timed_biases' at the end. "
+            f"Received: corrections={names}"
+        )
+    if "gains" in names and "weights" in names[names.index("gains") :]:
+        raise ValueError(
+            "Weights are fitted to neurons whose input has no gain yet. Expected 'gains' behind 'weights'. "
             f"Received: corrections={names}"
         )
     after = names[names.index("neuron_potentials") + 1 :] if "neuron_potentials" in names else []
