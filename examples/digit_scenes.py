@@ -6,16 +6,16 @@ import numpy as np
 from sklearn.datasets import load_digits
 
 #: Width and height of a scene, and the class of pixels that belong to no digit.
-SIDE, BACKGROUND = 16, 10
-_DIGIT = 8
+SIDE, BACKGROUND = 20, 10
+_DIGIT, _TRIES = 8, 50
 
 
 class Scenes(NamedTuple):
     """Scenes, and what is in them.
 
     Attributes:
-        x: float32 `[scenes, 24, 24, 1]`, from 0 to 1.
-        masks: The digit that each pixel belongs to, or `BACKGROUND`; uint8 `[scenes, 24, 24]`.
+        x: float32 `[scenes, 20, 20, 1]`, from 0 to 1.
+        masks: The digit that each pixel belongs to, or `BACKGROUND`; uint8 `[scenes, 20, 20]`.
         boxes: Left, top, right and bottom of the first digit, as shares of the scene; float32 `[scenes, 4]`.
         labels: The first digit; uint8 `[scenes]`.
     """
@@ -31,7 +31,7 @@ def scenes(number: int, *, digits: int, largest: int, test: bool, seed: int) -> 
 
     Args:
         number: Number of scenes.
-        digits: Digits of a scene; they do not overlap.
+        digits: Digits of a scene; they do not overlap, and fewer are there if the first ones leave no place.
         largest: Pixels of the canvas that a pixel of a digit becomes at most, in each direction on its own.
         test: Whether digits are every third one of the data set, which scenes for training leave out.
         seed: Seed of the random numbers.
@@ -47,7 +47,10 @@ def scenes(number: int, *, digits: int, largest: int, test: bool, seed: int) -> 
         for place, index in enumerate(rng.integers(0, len(images), digits)):
             rows, columns = rng.integers(1, largest + 1, 2)
             image = images[index].repeat(rows, axis=0).repeat(columns, axis=1)
-            top, left = _free_corner(rng, masks[scene], image.shape)
+            corner = _free_corner(rng, masks[scene], image.shape)
+            if corner is None:
+                break
+            top, left = corner
             window = (scene, slice(top, top + len(image)), slice(left, left + image.shape[1]))
             x[window] = np.maximum(x[window], image[..., np.newaxis])
             ink = image > 0.25
@@ -59,9 +62,10 @@ def scenes(number: int, *, digits: int, largest: int, test: bool, seed: int) -> 
     return Scenes(x, masks, boxes, labels)
 
 
-def _free_corner(rng: np.random.Generator, mask: np.ndarray, shape: tuple[int, ...]) -> tuple[int, int]:
-    """Returns where a picture of this shape covers background only; digits are few enough that there is such a place."""
-    while True:
+def _free_corner(rng: np.random.Generator, mask: np.ndarray, shape: tuple[int, ...]) -> tuple[int, int] | None:
+    """Returns where a picture of this shape covers background only; None if no such place was found."""
+    for _ in range(_TRIES):
         top, left = (int(rng.integers(0, SIDE - side + 1)) for side in shape)
         if (mask[top : top + shape[0], left : left + shape[1]] == BACKGROUND).all():
             return top, left
+    return None
