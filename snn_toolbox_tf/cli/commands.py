@@ -83,7 +83,7 @@ def _check_table(report: CheckReport) -> Any:
     for row in report.rows:
         reason = f"{row.reason}; remedy: {row.remedy}" if row.remedy else row.reason
         table.add_row(row.name, row.class_name, row.becomes, reason, style=styles.get(row.becomes))
-    table.caption = report.summary
+    table.caption = "\n".join([report.summary, *report.outputs])
     return table
 
 
