@@ -70,7 +70,9 @@ def main() -> None:
         if timesteps <= arguments.timesteps:
             overlap, right = (100 * mask.measures[name][timesteps - 1] for name in ("mean_iou", "pixel_accuracy"))
             alike = 100 * mask.agreement[timesteps - 1]
-            print(f"T = {timesteps:3}: mean IoU {overlap:.2f} %, pixel accuracy {right:.2f} %, {alike:.2f} % as the ANN")
+            print(
+                f"T = {timesteps:3}: mean IoU {overlap:.2f} %, pixel accuracy {right:.2f} %, {alike:.2f} % as the ANN"
+            )
     print(f"report: {finished.report}")
 
 

@@ -115,7 +115,7 @@ class Fidelity:
                 table,
                 "",
                 f"relative error of the output after {self.timesteps} timesteps: {outputs}",
-                *(f"output '{name}' ({self.tasks[name]}): {agreement_text(found)}" for name, found in self.agreement.items()),
+                *(f"output '{name}' ({self.tasks[name]}): {agreement_text(by)}" for name, by in self.agreement.items()),
                 f"adds most: {', '.join(self.worst[:3])}",
                 *([self.diagnosis] if self.fails else []),
             ]

@@ -115,11 +115,13 @@ def embedded(figure: Figure, description: str) -> Image:
 def _sections(record: RunRecord, figures: Mapping[str, Figure]) -> dict[str, PageSection]:
     """The sections that have something to show, by anchor."""
     sample = not {"raster", "membrane", "input"}.isdisjoint(figures)
-    # A section has one name for all outputs: accuracy, if that is what all of them have.
-    over_time = "Accuracy" if all(output.task == "classes" for output in record.outputs) else "Outputs"
+    has_accuracy = any(output.task == "classes" for output in record.outputs)
+    over_time = PageSection(
+        *(("Accuracy over time", "Accuracy") if has_accuracy else ("Outputs over time", "Over time"))
+    )
     sections = {
         "notes": (PageSection("Notes", "Notes"), bool(record.notes)),
-        "accuracy": (PageSection(f"{over_time} over time", f"{over_time} over time" if over_time == "Outputs" else over_time), bool(record.outputs)),
+        "accuracy": (over_time, bool(record.outputs)),
         "rates": (PageSection("Firing rates", "Firing rates"), bool(record.populations)),
         "activations": (PageSection("ANN activation against θ × rate", "Activations"), "correlation" in figures),  # noqa: RUF001
         "operations": (PageSection("Operations", "Operations"), bool(record.synapses)),

@@ -115,7 +115,9 @@ def write_sweep_report(
             name=name,
             contents=sweep_table(name, rows),
             folders=[row["folder"] for row in rows],
-            picture=embedded(figure, f"{_QUALITIES[_quality(rows)][0]} and operations per MAC of the ANN against {name}"),
+            picture=embedded(
+                figure, f"{_QUALITIES[_quality(rows)][0]} and operations per MAC of the ANN against {name}"
+            ),
             groups={
                 section: {key: setting(value) for key, value in values.items()} for section, values in settings.items()
             },
