@@ -1,4 +1,4 @@
-"""Scenes of scikit-learn's digits on a larger canvas, with masks and boxes; for the examples of segmentation and detection."""
+"""Scenes of scikit-learn's digits on a larger canvas, with masks and boxes: data of the other examples."""
 
 from typing import NamedTuple
 

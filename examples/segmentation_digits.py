@@ -1,4 +1,4 @@
-"""Trains a small encoder and decoder that labels the pixels of digits, and compares masks of the spiking network with its own.
+"""Trains a small encoder and decoder that labels the pixels of digits, and compares its masks with those of the SNN.
 
     python examples/segmentation_digits.py [--timesteps 64] [--folder reports/segmentation]
 
