@@ -72,7 +72,8 @@ def _to_be_found(settings: Settings) -> str:
     tolerance = conversion_options(settings).used_tolerance
     return (
         f"duration = auto: T will be found by the conversion, as the smallest number of timesteps up to {LARGEST_TIMESTEPS} "
-        f"with which no more than {100 * tolerance:g} % of the decisions differ from the source's."
+        f"with which no more than {100 * tolerance:g} % of the decisions differ from the source's (numbers: a "
+        "relative error of that)."
     )
 
 
