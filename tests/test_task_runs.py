@@ -66,6 +66,7 @@ def assert_equal_outputs(one, other):
             np.testing.assert_array_equal(getattr(ours.shown, part), getattr(theirs.shown, part))
 
 
+@pytest.mark.long
 def test_workers_and_an_interruption_change_nothing(settings, given, monkeypatch):
     whole = snn.run(settings.replace(runlabel="whole"), **given)
     found = {output.name: output for output in whole.record.outputs}
@@ -90,6 +91,7 @@ def test_workers_and_an_interruption_change_nothing(settings, given, monkeypatch
     assert_equal_outputs(snn.run(settings.replace(executor="ray", runlabel="spread"), **given), whole)
 
 
+@pytest.mark.long
 def test_a_sweep_shows_what_its_points_are_measured_by(settings, given):
     swept = snn.sweep(settings, "duration", [3, 6], **given)
     assert {"mean_iou/mask", "ann_mean_iou/mask", "r2/size", "ann_r2/size", "mean_box_iou/box"} <= set(swept.table[0])
