@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from snn_toolbox_tf.analysis.output_agreement import agreement_text
 from snn_toolbox_tf.report.text import MISSING, aligned, fixed, number, percent, shorten
 
 if TYPE_CHECKING:
@@ -75,6 +76,10 @@ class Fidelity:
         largest_inputs: The largest absolute value of each input.
         diagnosis: Where most of the error comes from, however small it is, and what to try next. It is printed if an output
             fails, see `fails`.
+        tasks: What each output stands for: "classes", "regression", "segmentation" or "boxes".
+        agreement: How far each output agrees with the ANN's after T timesteps, by name of a measure: of classes "agreement",
+            of a segmentation "pixel_agreement" (shares of equal decisions), of numbers "r2_to_ann" and
+            "root_mean_square_error", of boxes also "mean_box_iou".
     """
 
     timesteps: int
@@ -85,6 +90,8 @@ class Fidelity:
     output_synchronous: dict[str, float]
     largest_inputs: dict[str, float]
     diagnosis: str = ""
+    tasks: dict[str, str] = dataclasses.field(default_factory=dict)
+    agreement: dict[str, dict[str, float]] = dataclasses.field(default_factory=dict)
 
     @property
     def fails(self) -> bool:
@@ -114,6 +121,7 @@ class Fidelity:
                 table,
                 "",
                 f"relative error of the output after {self.timesteps} timesteps: {outputs}",
+                *(f"output '{name}' ({self.tasks[name]}): {agreement_text(by)}" for name, by in self.agreement.items()),
                 f"adds most: {', '.join(self.worst[:3])}",
                 *([self.diagnosis] if self.fails else []),
             ]

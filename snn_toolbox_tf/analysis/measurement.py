@@ -10,6 +10,7 @@ from snn_toolbox_tf.analysis.activations import Unit, mean_inputs, run_as_ann, u
 from snn_toolbox_tf.analysis.closed_form import ClosedForm
 from snn_toolbox_tf.analysis.diagnosis import diagnose
 from snn_toolbox_tf.analysis.fidelity import Fidelity, PopulationFidelity
+from snn_toolbox_tf.analysis.output_agreement import output_agreements
 from snn_toolbox_tf.analysis.plain_twins import PlainTwins, error_of
 from snn_toolbox_tf.graph import Graph, Population
 from snn_toolbox_tf.model import SpikingModel
@@ -75,6 +76,7 @@ class _Comparison:
             for node in graph.of_type(Population)
         }
         self._outputs = {readout.name: np.zeros(4) for readout in graph.readouts}
+        self._agreements = output_agreements(graph)
         self._largest_inputs: dict[str, float] = {}
         self._samples = 0
 
@@ -100,7 +102,9 @@ class _Comparison:
         last = [output[-1] for output in keras.tree.flatten(result.outputs)]
         flat = [last, keras.tree.flatten(clipped.outputs)]
         flat.append(keras.tree.flatten(even_outputs) if self._closed_form else [np.nan] * len(last))
-        for total, expected, *ours in zip(self._outputs.values(), self._ann_outputs(batch), *flat, strict=True):
+        sums = zip(self._outputs.values(), self._agreements.values(), strict=True)
+        for (total, agreement), expected, *ours in zip(sums, self._ann_outputs(batch), *flat, strict=True):
+            agreement.add(ours[0], np.asarray(expected))
             theirs = np.asarray(expected, np.float64)
             total += [*(float(np.square(part - theirs).sum()) for part in ours), float(np.square(theirs).sum())]
         for name, array in batch.items():
@@ -124,6 +128,8 @@ class _Comparison:
             output_clipping=relative(1),
             output_synchronous=relative(2),
             largest_inputs=self._largest_inputs,
+            tasks={name: found.kind for name, found in self._agreements.items()},
+            agreement={name: found.summary() for name, found in self._agreements.items()},
         )
 
 

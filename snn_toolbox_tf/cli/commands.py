@@ -80,7 +80,8 @@ def _to_be_found(settings: Settings) -> str:
     tolerance = conversion_options(settings).used_tolerance
     return (
         f"duration = auto: T will be found by the conversion, as the smallest number of timesteps up to {LARGEST_TIMESTEPS} "
-        f"with which no more than {100 * tolerance:g} % of the decisions differ from the source's."
+        f"with which no more than {100 * tolerance:g} % of the decisions differ from the source's (numbers: a "
+        "relative error of that)."
     )
 
 
@@ -91,7 +92,7 @@ def _check_table(report: CheckReport) -> Any:
     for row in report.rows:
         reason = f"{row.reason}; remedy: {row.remedy}" if row.remedy else row.reason
         table.add_row(row.name, row.class_name, row.becomes, reason, style=styles.get(row.becomes))
-    table.caption = report.summary
+    table.caption = "\n".join([report.summary, *report.outputs])
     return table
 
 

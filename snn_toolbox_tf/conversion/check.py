@@ -19,6 +19,7 @@ from snn_toolbox_tf.passes import MAX_POOLINGS, SPIKING_PASSES, set_max_pooling
 from snn_toolbox_tf.passes.refuse import find_unsupported, refuse_unsupported
 from snn_toolbox_tf.report.text import aligned
 from snn_toolbox_tf.synapses import is_scale
+from snn_toolbox_tf.tasks import state_tasks, task_of
 
 _POOLING = {
     "accumulated": "pools accumulated currents",
@@ -54,10 +55,12 @@ class CheckReport:
     Attributes:
         model: Name of the model.
         rows: One row per part, in topological order.
+        tasks: What each output is taken for, and why; targets may say otherwise. Empty if the model cannot be converted.
     """
 
     model: str
     rows: tuple[CheckRow, ...]
+    tasks: dict[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def ok(self) -> bool:
@@ -81,13 +84,18 @@ class CheckReport:
     def as_dict(self) -> dict[str, Any]:
         """Returns everything as plain data."""
         rows = [dataclasses.asdict(row) for row in self.rows]
-        return {"model": self.model, "convertible": self.ok, "nodes": rows}
+        return {"model": self.model, "convertible": self.ok, "nodes": rows, "tasks": dict(self.tasks)}
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """What each output is taken for, a line each."""
+        return tuple(f"Output '{name}' is taken for {task}." for name, task in self.tasks.items())
 
     def __str__(self) -> str:
         """Returns the table and the summary as text."""
         header = ("name", "class", "becomes", "reason")
         lines = [(row.name, row.class_name, row.becomes, _explained(row)) for row in self.rows]
-        return "\n".join([aligned(header, lines, texts=4), "", self.summary])
+        return "\n".join([aligned(header, lines, texts=4), "", self.summary, *self.outputs])
 
 
 def check(
@@ -138,7 +146,13 @@ def check(
             refuse_unsupported(parsed.graph)
         except UnsupportedModelError as error:
             rows.append(CheckRow(model.name, type(model).__name__, "refused", str(error)))
-    return CheckReport(model.name, tuple(rows))
+    tasks = {} if any(row.becomes == "refused" for row in rows) else _tasks(parsed.graph, model)
+    return CheckReport(model.name, tuple(rows), tasks)
+
+
+def _tasks(graph: Graph, model: keras.Model) -> dict[str, str]:
+    state_tasks(graph, source=model)
+    return {readout.name: str(task_of(graph, readout)) for readout in graph.readouts}
 
 
 def _plural(kind: str, count: int) -> str:

@@ -83,7 +83,8 @@ def convert_keras(
             weights alone (Diehl et al. 2015), and are much worse.
         timesteps: T of `predict` and `evaluate`, for which thresholds and corrections are made; or "auto": the smallest T,
             up to 256, with which the decisions of no more than the share `tolerance` of samples differ from the source's.
-        tolerance: See `timesteps`, with "auto" only; 0.01 if None.
+        tolerance: See `timesteps`, with "auto" only; 0.01 if None. Of masks, the share of pixels counts; of numbers, their
+            relative error.
         threshold_rule: How thresholds follow from the activations that calibration data cause: "percentile" (Rueckauer et
             al. 2017), "maximum" (Diehl et al. 2015), "mean_square_error" (for T timesteps; Li et al. 2021),
             "local_threshold_balancing" (Bu et al. 2025), or a function of your own of the statistics, see

@@ -330,7 +330,8 @@ def _check_tolerance(tolerance: Any, timesteps: Any) -> None:
         return
     if not (is_number(tolerance) and 0 <= tolerance < 1):
         raise ValueError(
-            "Expected `tolerance` to be in [0, 1), the share of decisions that may differ from the source's. "
+            "Expected `tolerance` to be in [0, 1), the share of decisions that may differ from the source's, or the "
+            "relative error of numbers. "
             f"Received: tolerance={tolerance!r}"
         )
     if timesteps != "auto":
