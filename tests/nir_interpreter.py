@@ -46,9 +46,11 @@ class Interpreter:
                     values[name] = np.asarray(inputs[name], np.float64)
                     continue
                 x = sum(self._rounded(name, source, values[source]) for source in self.sources[name])
-                if kind in ("IF", "LIF"):
+                if kind in ("IF", "LIF", "CubaLIF"):
                     values[name] = self._fire(name, node, x, state, step)
                     counts[name] = counts.get(name, 0) + values[name]
+                elif kind in ("LI", "CubaLI"):
+                    values[name] = self._integrate(name, node, x, state)
                 else:
                     values[name] = getattr(self, f"_{kind.lower()}")(node, x)
                 if kind == "Output":
@@ -59,13 +61,27 @@ class Interpreter:
         bits = self.notes[name].get("rounding", {}).get(source)
         return x if bits is None else np.round(x * 2.0**bits) / 2.0**bits
 
+    def _towards(self, key, state, tau, goal):
+        """What goes to a goal, from 0, with a time constant; exactly, if the goal is constant within a timestep."""
+        kept = np.exp(-self.dt / tau)
+        state[key] = kept * state.get(key, np.zeros_like(goal)) + (1 - kept) * goal
+        return state[key]
+
+    def _integrate(self, name, node, current, state):
+        if node["type"] == "CubaLI":
+            current = self._towards((name, "current"), state, node["tau_syn"], node["w_in"] * current)
+        tau = node["tau"] if "tau" in node else node["tau_mem"]
+        return self._towards((name, "v"), state, tau, node["v_leak"] + node["r"] * current)
+
     def _fire(self, name, node, current, state, step):
         notes, threshold = self.notes[name], node["v_threshold"].astype(np.float64)
         v = state.get(name, np.zeros_like(current) + notes.get("v0", 0.0))
         if node["type"] == "IF":
             v = v + self.dt * node["r"] * current
         else:
-            retention = np.exp(-self.dt / node["tau"])
+            if node["type"] == "CubaLIF":
+                current = self._towards((name, "current"), state, node["tau_syn"], node["w_in"] * current)
+            retention = np.exp(-self.dt / (node["tau"] if "tau" in node else node["tau_mem"]))
             v = retention * v + (1 - retention) * (node["v_leak"] + node["r"] * current)
         fired = v >= threshold if notes.get("comparison") == ">=" else v > threshold
         after = v - threshold if notes.get("reset") == "subtract" else node.get("v_reset", np.zeros(())) + 0 * v

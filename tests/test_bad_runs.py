@@ -289,7 +289,7 @@ def test_bad_input_is_one_error_before_any_work(bad, channel, folder, capsys, mo
         raise RuntimeError("a network was converted before the input was checked")
 
     bad.prepare(folder)
-    monkeypatch.setattr("snn_toolbox_tf.experiment.runs.convert_graph", too_late)
+    monkeypatch.setattr("snn_toolbox_tf.experiment.conversion_stage.convert_graph", too_late)
     monkeypatch.chdir(folder)
     write_config(folder, bad.settings if channel == "file" else {})
     if bad.text is not None:

@@ -209,3 +209,48 @@ def test_errors_of_models(x):
         snn.convert_keras(model, x, softmax="spiking")
     with pytest.raises(ValueError, match="reads currents, which inhibit nothing"):
         snn.convert_keras(model, x, max_pooling="lateral_inhibition")
+
+
+def with_biases(shape, *layers):
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.Input(shape), *layers])
+    for layer in model.layers:
+        if layer.weights and layer.get_weights()[-1].ndim == 1:
+            layer.bias.assign(np.random.default_rng(1).uniform(-0.3, 0.3, layer.bias.shape))
+    return model
+
+
+@pytest.mark.parametrize("rate", [1.0, 0.25])
+@pytest.mark.parametrize("kind", ["dense", "images"])
+def test_a_bias_neuron_in_nir_files(tmp_path, kind, rate):
+    pytest.importorskip("nir")
+    from nir_interpreter import Interpreter
+
+    if kind == "dense":
+        model = with_biases((6,), keras.layers.Dense(5, "relu"), keras.layers.Dense(3))
+    else:
+        model = with_biases(
+            (6, 6, 2),
+            keras.layers.Conv2D(4, 3, activation="relu", padding="same"),
+            keras.layers.AveragePooling2D(2),
+            keras.layers.Flatten(),
+            keras.layers.Dense(5, "relu"),
+            keras.layers.Dense(3),
+        )
+    x = np.random.default_rng(0).random((10, *model.input_shape[1:]), "float32")
+    model_snn = snn.convert_keras(
+        model, x, timesteps=12, threshold_rule="percentile", bias="neuron", bias_rate=rate, form="normalized"
+    )
+    snn.export_nir(model_snn, tmp_path / "net.nir")
+    ours = model_snn.simulate(x, record=["spike_counts"]).sample_spike_counts
+    again = snn.import_nir(tmp_path / "net.nir").simulate(x, record=["spike_counts"]).sample_spike_counts
+    file = Interpreter(tmp_path / "net.nir")
+    (name,) = [name for name, node in file.nodes.items() if node["type"] == "Input"]
+    counts, _ = file.run({name: np.moveaxis(x, -1, 1)}, 12)
+    assert ours["bias_neuron"].sum() == 10 * 12 * rate
+    for found in (again, counts):
+        assert set(found) == set(ours)
+        for population, expected in ours.items():
+            np.testing.assert_array_equal(
+                np.sort(found[population].reshape(10, -1)), np.sort(expected.reshape(10, -1)), err_msg=population
+            )

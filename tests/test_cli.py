@@ -266,7 +266,7 @@ def test_interruption_returns_130_and_can_be_resumed(folder, capsys, monkeypatch
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("snn_toolbox_tf.experiment.runs.compare_activity", interrupt)
+        patch.setattr("snn_toolbox_tf.experiment.simulation_stage.compare_activity", interrupt)
         assert main(["run", str(folder / "config.ini")]) == 130
     captured = capsys.readouterr()
     assert "`run --resume` continues" in captured.err

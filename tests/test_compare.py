@@ -129,7 +129,7 @@ def test_it_is_a_table_data_and_a_plot(pair, tmp_path):
     lines = str(fidelity).splitlines()
     assert lines[0].split() == [
         "population", "rate", "dead", "clipped", "correlation", "error", "clipping", "quantisation", "unevenness", "added",
-        "by",
+        "neuron", "by",
     ]  # fmt: skip
     assert lines[1].startswith("first_relu")
     assert f"adds most: {', '.join(fidelity.worst)}" in lines

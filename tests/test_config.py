@@ -236,8 +236,8 @@ def test_values_are_read_by_type(key, text, value):
         ("[normalization]\npercentile = 0\n", r"percentile: Expected a number in \(0, 100\]"),
         ("[normalization]\nonline_normalization = True\n", "online_normalization = True is not supported: thresholds"),
         ("[conversion]\nspike_code = ttfs\n", r"spike_code = ttfs is not supported: use latency"),
-        ("[simulation]\nsimulator = brian2\n", r"simulator = brian2 is not supported: .*SavedModel.*NIR"),
-        ("[loihi]\nreset_mode = soft\n", r"\[loihi\]: it belongs to another simulator.*NIR"),
+        ("[simulation]\nsimulator = brian2\n", r"simulator = brian2 is not supported: .*export_format = nir"),
+        ("[loihi]\nreset_mode = soft\n", r"\[loihi\]: it belongs to another simulator.*export_format = nir"),
         ("[input]\ndataset_format = jpg\n", "dataset_format = jpg is not supported: data is read from npz files"),
         ("[input]\npoisson_input = True\nframe_input = True\n", "exclude each other"),
         ("[simulation]\nschedule = layer_synchronous\n[cell]\nreset = zero\n", "layer_synchronous needs"),
@@ -274,14 +274,6 @@ def test_files_that_are_no_text_or_not_there(tmp_path):
     (tmp_path / "bytes.ini").write_bytes(b"\xff\xfe\x00[paths]")
     with pytest.raises(snn.ConfigurationError, match="no text file in UTF-8"):
         snn.read_settings(tmp_path / "bytes.ini")
-
-
-def test_a_leak_that_there_is_not_is_noted(tmp_path):
-    settings = snn.read_settings(write(tmp_path, "[cell]\ntau_m = 20\ncm = 1.0\n"))
-    assert settings.notes == (
-        "[cell] tau_m = 20 has no effect: the neurons are integrate-and-fire without leak or synaptic filters; "
-        "remove the key.",
-    )
 
 
 def test_options_that_change_nothing_are_noted(tmp_path):

@@ -1,14 +1,15 @@
 """Conversion to neurons other than integrate-and-fire: headroom, compensation, what is saved and exported, refusals."""
 
 import importlib.resources
-import math
 
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from sklearn.datasets import load_digits
 
 import snn_toolbox_tf as snn
+from snn_toolbox_tf import ops
 from snn_toolbox_tf.graph import Population
 from snn_toolbox_tf.neurons import IntegrateAndFire, LeakyIntegrateAndFire
 
@@ -123,7 +124,14 @@ def test_what_does_not_go_together_is_refused(arguments, kind, message, cnn, dig
 
 
 def test_the_current_that_compensates_follows_from_leak_and_resting_potential():
-    neuron = LeakyIntegrateAndFire(tau_m=20.0, v_rest=0.25)
-    lost = 1.0 - math.exp(-1 / 20)
-    assert neuron.compensating_current == pytest.approx((0.5 - 0.25) * lost / (20.0 * lost))
+    """With it, a neuron fires as its input says, less what leaks within a timestep; without it, at other rates."""
     assert IntegrateAndFire(tau_ref=3.0).compensating_current == 0.0
+    currents = np.linspace(0.1, 0.6, 41)
+    for v_rest in (-0.25, 0.25, 0.75):
+        neuron, errors = LeakyIntegrateAndFire(tau_m=20.0, v_rest=v_rest), {}
+        for name, added in (("without", 0.0), ("with", neuron.compensating_current)):
+            current = tf.constant(np.tile(currents + added, (2000, 1, 1)), tf.float32)
+            train = ops.integrate_fire(current, tf.fill([1, 41], 0.5), tf.constant(1.0), timesteps=2000, neuron=neuron)
+            errors[name] = float((train.spikes.numpy().mean(axis=(0, 1)) - neuron.input_gain * currents).mean())
+        assert abs(errors["with"]) < 0.001
+        assert errors["without"] * (v_rest - 0.5) > 0.001

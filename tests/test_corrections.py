@@ -630,7 +630,7 @@ def test_automatic_timesteps_need_samples_to_compare(deep):
 
 
 def test_the_settings_know_all_rules_and_corrections():
-    from snn_toolbox_tf.config import sections
+    from snn_toolbox_tf.config import calibration_sections
 
-    assert tuple(THRESHOLD_RULES) == sections.THRESHOLD_RULES
-    assert tuple(CORRECTIONS) == sections.CORRECTIONS
+    assert tuple(THRESHOLD_RULES) == calibration_sections.THRESHOLD_RULES
+    assert tuple(CORRECTIONS) == calibration_sections.CORRECTIONS

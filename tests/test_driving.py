@@ -212,7 +212,7 @@ def test_the_command_line_tells_of_every_pass(folder, capsys):
 def test_options_that_do_not_go_together_are_one_error_before_any_work(
     folder, capsys, monkeypatch, command, flags, message
 ):
-    monkeypatch.setattr("snn_toolbox_tf.experiment.runs.convert_graph", None)
+    monkeypatch.setattr("snn_toolbox_tf.experiment.conversion_stage.convert_graph", None)
     source = str(folder / "net.keras") if command == "convert" else configured(folder, "")
     assert main([command, source, *flags]) == 2
     error = capsys.readouterr().err
@@ -227,7 +227,7 @@ def test_check_of_a_model_sees_options_that_do_not_go_together(folder, capsys):
 
 
 def test_all_points_of_a_sweep_are_checked_before_the_first(folder, monkeypatch):
-    monkeypatch.setattr("snn_toolbox_tf.experiment.runs.convert_graph", None)
+    monkeypatch.setattr("snn_toolbox_tf.experiment.conversion_stage.convert_graph", None)
     settings = snn.read_settings(configured(folder, "[normalization]\ncalibration = gradient\n"))
     with pytest.raises(snn.ConfigurationError, match=r"Calibration by gradient is for reset='subtract'"):
         snn.sweep(settings, "reset", ["subtract", "zero"])

@@ -151,6 +151,12 @@ def test_first_events_that_begin_like_a_header(tmp_path):
         (HEADER2 + b"# AEChip: a.b.CochleaAMS1c\r\n", "is of the chip 'cochleaams1c'"),
         (DVS128 + pairs((0, 9), (0, 3)), "read as AEDAT 2.0 of a dvs128: .*Event 1 is at 3 µs"),
         (DAVIS240 + pairs((180 << 22, 9)), "read as AEDAT 2.0 of a davis240: Event 0 is outside the sensor"),
+        (
+            DAVIS240 + pairs((0x3FF << 12, 9)),
+            "read as AEDAT 2.0 of a davis240: Event 0 is outside the sensor: x = -784",
+        ),
+        (DAVIS240[:30], "does not say which chip it is of"),
+        (b"\x89HDF\r\n\x1a\n" + bytes(13), "no multiple of the 6 bytes of an event of AEDAT 1.0"),
         (b"#!AER-DAT1.0\r\n# AEChip: x.DAVIS240C\r\n", "16 bits: too few for chip = davis240"),
     ],
 )
@@ -233,6 +239,19 @@ def test_tonic_reads_and_cuts_the_same(tmp_path, rng):
     transform = tonic.transforms.ToFrame(sensor_size=(12, 9, 2), time_window=500, include_incomplete=False)
     ours = events.to_frames(found, (12, 9), time_window=500, incomplete="drop")
     np.testing.assert_array_equal(np.moveaxis(transform(found), 1, -1), ours)
+
+
+def test_tonic_reads_the_same_of_a_davis346(tmp_path, rng):
+    """The header and the mirrored addresses are as the simulator v2e writes them; it names no chip."""
+    tonic = pytest.importorskip("tonic")
+    found = made_up(rng, 300, size=(346, 260))
+    header = HEADER2 + b"# Creation time: System.currentTimeMillis() 1600000000000\r\n"
+    address = [(345 - x) << 12 | (259 - y) << 22 | p << 11 for x, y, _, p in found.tolist()]
+    path = written(tmp_path, header + pairs(*zip(address, found["t"].tolist(), strict=True)))
+    ours = events.read_aedat(path, chip="davis346")
+    _, _, theirs = tonic.io.read_davis_346(str(path))
+    for read in (theirs, events.as_events(x=ours["x"], y=259 - ours["y"], t=ours["t"], p=ours["p"])):
+        np.testing.assert_array_equal(read, found)
 
 
 # Windows and frames

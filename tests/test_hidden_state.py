@@ -16,11 +16,11 @@ from snn_toolbox_tf.neurons import IntegrateAndFire, LeakyIntegrateAndFire, neur
 
 KINDS = [
     {"reset": reset, "v_reset": -0.25 if reset == "zero" else 0.0, "tau_s": tau_s, "synapse": synapse, **rest}
-    for reset, tau_s, synapse, rest in itertools.product(
+    for reset, (tau_s, synapse), rest in itertools.product(
         ("subtract", "zero"),
-        (0.0, 3.0),
-        ("exponential", "alpha"),
+        ((0.0, "exponential"), (3.0, "exponential"), (3.0, "alpha")),
         (
+            {},
             {"tau_ref": 2.0},
             {"tau_ref": 3.0, "refractory_input": "lost"},
             {"adaptation": 0.5, "tau_a": 5.0},

@@ -257,7 +257,7 @@ REFUSED = {
     "refractory": (
         lambda x: L.Flatten()(x),
         {"neuron": snn.neurons.IntegrateAndFire(tau_ref=1.0)},
-        r"has IntegrateAndFire\(tau_ref=1.0\). Convert with a neuron without them",
+        r"no NIR node has refractory periods, .*IntegrateAndFire\(tau_ref=1.0\). Convert with neurons without them",
     ),
     "form": (
         lambda x: L.Flatten()(x),
@@ -583,7 +583,7 @@ FOREIGN = {
     "synapse": (
         {"a": nir.CubaLIF(*(_square(1) for _ in range(5)))},
         None,
-        r"'a' \(CubaLIF\): its current decays over time",
+        r"'a' \(CubaLIF\): its time constants are 1 seconds. Pass `dt`",
     ),
     "leak without dt": (
         {"a": nir.LIF(_square(0.02), _square(1), _square(0), _square(1))},

@@ -385,6 +385,42 @@ def test_archives_of_keras_2(tmp_path, rng, container):
     np.testing.assert_allclose(outputs(read(tmp_path / "old.keras"), x), expected, rtol=1e-4, atol=1e-5)
 
 
+def recurrent(x, kernel, recurrent_kernel, bias):
+    state = np.zeros((len(x), len(bias)))
+    for step in range(x.shape[1]):
+        state = np.maximum(x[:, step] @ kernel + state @ recurrent_kernel + bias, 0)
+    return state
+
+
+@pytest.mark.parametrize("kind", [KERAS_1, KERAS_2, "archive"])
+def test_recurrent_layers(tmp_path, rng, kind):
+    shape = {"batch_input_shape": [None, 5, 3], "input_dtype": "float32"}
+    arrays = [rng.normal(size=size) * 0.4 for size in ((3, 4), (4, 4), (4,))]
+    old = {"output_dim": 4, "inner_init": "orthogonal", "dropout_W": 0.0, "dropout_U": 0.0, "consume_less": "cpu"}
+    new = {"units": 4, "use_bias": True, "implementation": 1, "dropout": 0.0, "recurrent_dropout": 0.0}
+    same = {"activation": "relu", "return_sequences": False, "go_backwards": False, "stateful": False, "unroll": False}
+    entry = layer("SimpleRNN", "rnn", **same, **(old if kind == KERAS_1 else new), **shape)
+    if kind == "archive":
+        file = tmp_path / "old.keras"
+        with h5py.File(tmp_path / "model.weights.h5", "w") as weights:
+            for place, array in enumerate(arrays):
+                weights[f"layers/simple_rnn/cell/vars/{place}"] = array
+        config = {"class_name": "Sequential", "config": {"name": "net", "layers": [entry]}}
+        with zipfile.ZipFile(file, "w") as archive:
+            archive.writestr("metadata.json", json.dumps({"keras_version": "2.13.1"}))
+            archive.writestr("config.json", json.dumps(config))
+            archive.write(tmp_path / "model.weights.h5", "model.weights.h5")
+    else:
+        cell = ("rnn_{}:0", "WUb") if kind == KERAS_1 else ("rnn/{}:0", ("kernel", "recurrent_kernel", "bias"))
+        names = [cell[0].format(name) for name in cell[1]]
+        weights = {"rnn": list(zip(names, arrays, strict=True))}
+        file = write(tmp_path / "old.h5", sequential(entry), weights, kind)
+    x = rng.normal(size=(2, 5, 3))
+    model = read(file)
+    np.testing.assert_allclose(outputs(model, x), recurrent(x, *arrays), rtol=1e-4, atol=1e-5)
+    assert snn.convert_keras(model, np.abs(x), threshold_rule="percentile").windows == 5
+
+
 def mlp_1(path, rng, **options):
     layers = (
         dense_1("hidden", 5, batch_input_shape=[None, 4]),
@@ -457,7 +493,7 @@ def merge_function(**config):
 
 
 REFUSED_LAYERS = {
-    "recurrent": (layer("LSTM", "lstm_1", units=3), KERAS_2, "'lstm_1' .LSTM. .*recurrent layers"),
+    "recurrent": (layer("LSTM", "lstm_1", units=3), KERAS_2, "'lstm_1' .LSTM. .*only SimpleRNN is rebuilt: gates"),
     "code": (layer("Lambda", "code", function=["4wEAAAA=", None, None]), KERAS_2, "'code' .Lambda. .*Python code"),
     "Keras 1 code": (layer("Lambda", "code", function="x"), KERAS_1, "'code' .Lambda. .*Python code"),
     "a function that merges": (merge_function(), KERAS_1, "mode='lambda'; expected one of sum, mul"),

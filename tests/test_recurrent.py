@@ -68,6 +68,7 @@ def converted(model, x=X, **options):
     return snn.convert_keras(model, x, **{"percentile": 100, "timesteps": 16, **options})
 
 
+@pytest.mark.few(6)
 @pytest.mark.parametrize("name", MODELS)
 def test_the_unrolled_network_is_the_source(name):
     model = MODELS[name]()
@@ -102,7 +103,7 @@ def test_windows_share_everything():
         thetas = [model_snn.thresholds()[f"rnn_step_{step}"] for step in range(STEPS)]
         assert all(np.array_equal(thetas[0], theta) for theta in thetas)
         populations = graph.of_type(Population)
-        assert {node.tied for node in populations} == {"rnn/step"}
+        assert {node.tied for node in populations} == {"rnn"}
         assert all(np.array_equal(node.v0, populations[0].v0) for node in populations)
         # Input and recurrent weights and their biases, once each.
         assert sum(weight.shape == (UNITS, UNITS) for weight in model_snn.weights) == 1
@@ -149,6 +150,37 @@ def test_step_by_step_is_a_delay_line():
         np.testing.assert_array_equal(result.spikes[f"rnn_step_{window}"][timestep], spikes)
 
 
+def test_all_windows_have_one_neuron_and_one_start():
+    other = snn.neurons.IntegrateAndFire(tau_ref=1.0)
+    first, second = (rnn(name=name, return_sequences=name == "first") for name in ("first", "second"))
+    model_snn = converted(model_of(first, second, L.Dense(3)), timesteps=32, neuron={"first": other})
+    found = {(node.tied, node.neuron) for node in model_snn.graph_on_grid().of_type(Population)}
+    assert found == {("first", other), ("second", snn.neurons.IntegrateAndFire())}
+    waiting = converted(MODELS["plain"](), timesteps=32, population_starts={"rnn": 4})
+    assert waiting.population_starts == {f"rnn_step_{step}": 4 for step in range(STEPS)}
+    for argument, value in (("neuron", other), ("population_starts", 4)):
+        with pytest.raises(ValueError, match=rf"`{argument}` names 'rnn_step_0'.*Expected names of \['rnn'\]"):
+            converted(MODELS["plain"](), **{argument: {"rnn_step_0": value}})
+
+
+def test_corrections_of_recurrent_neurons_are_told():
+    with pytest.raises(ValueError, match=r"All neurons of model .*\('rnn'\) are recurrent.*Leave `corrections` out"):
+        converted(MODELS["plain"](), corrections=["biases"])
+    with pytest.warns(UserWarning, match="Corrections are not made for recurrent neurons: those of 'simple_rnn"):
+        converted(MODELS["as output"](), corrections=["biases"])
+
+
+def test_spikes_that_are_taken_back_come_nearer_to_the_source():
+    model = MODELS["stacked"]()
+    expected = model.predict(X, verbose=0)
+    plain, signed = (
+        np.abs(converted(model, timesteps=32, signed_spikes=which).predict(X, verbose=0) - expected).mean()
+        for which in (False, True)
+    )
+    assert signed < 0.8 * plain
+
+
+@pytest.mark.long
 def test_it_converges_to_the_source():
     model = MODELS["stacked"]()
     expected = model.predict(X, verbose=0)
@@ -229,6 +261,7 @@ REFUSED = {
 }  # fmt: skip
 
 
+@pytest.mark.few(6)
 @pytest.mark.parametrize("name", REFUSED)
 def test_refusals(name):
     make, message = REFUSED[name]
@@ -241,6 +274,13 @@ def test_unknown_lengths_and_gradients_are_refused():
         snn.convert_keras(keras.Sequential([keras.Input((None, FEATURES)), rnn(), L.Dense(3)]))
     with pytest.raises(ValueError, match="is recurrent, and calibration by gradient would"):
         converted(MODELS["plain"](), calibration="gradient", percentile=None)
+
+
+def test_layer_synchronously_there_is_one_window_more():
+    model_snn = converted(MODELS["plain"](), timesteps=8, schedule="layer_synchronous")
+    assert (model_snn.windows, model_snn.latency) == (STEPS + 1, 8 * (STEPS + 1))
+    assert model_snn.simulate(X).latency == model_snn.latency
+    assert model_snn.simulate(X, schedule="step").latency == 8 * STEPS
 
 
 def test_check_tells_of_windows():

@@ -14,9 +14,11 @@ import numpy as np
 import pytest
 
 from snn_toolbox_tf.foundation.versions import versions
+from snn_toolbox_tf.neurons import IntegrateAndFire
 from snn_toolbox_tf.report.figures import FIGURES, figures
 from snn_toolbox_tf.report.html import render
 from snn_toolbox_tf.report.key_numbers import mean_firing_rate, operations, timesteps_until_close
+from snn_toolbox_tf.report.neuron_record import neuron_records
 from snn_toolbox_tf.report.record import OutputRecord, PopulationRecord, RunRecord, SynapseRecord, TraceRecord
 from snn_toolbox_tf.report.summary import summarize
 from snn_toolbox_tf.report.tables import tables
@@ -194,6 +196,12 @@ def empty_record():
     """A run that has an output and nothing else."""
     output = OutputRecord("y", np.array([0.5, np.nan, 0.0]))
     return RunRecord("m", 3, np.array([2, 4, 6]), [output], [], [], 0, None, {}, {}, {}, {}, [])
+
+
+def test_the_page_lists_neurons():
+    page = render(a_record(neurons=neuron_records({"a": IntegrateAndFire(tau_s=2.0)})), {})
+    assert "all populations" in page
+    assert "exponential synaptic filter, time constant 2 ms" in page
 
 
 RECORDS = {

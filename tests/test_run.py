@@ -595,7 +595,7 @@ def test_a_run_that_fails_before_it_has_anything_leaves_nothing(classifier, data
     def fail(*args, **kwargs):
         raise snn.ConversionError("it differs")
 
-    monkeypatch.setattr("snn_toolbox_tf.experiment.runs.convert_graph", fail)
+    monkeypatch.setattr("snn_toolbox_tf.experiment.conversion_stage.convert_graph", fail)
     with pytest.raises(snn.ConversionError):
         snn.run(settings, model=classifier, **data)
     assert entries(settings) == []

@@ -39,7 +39,7 @@ def settings(tmp_path):
 @pytest.fixture
 def conversions(monkeypatch):
     """Options of every conversion."""
-    from snn_toolbox_tf.experiment import runs
+    from snn_toolbox_tf.experiment import conversion_stage
 
     calls = []
 
@@ -47,8 +47,8 @@ def conversions(monkeypatch):
         calls.append(options)
         return convert_graph(model, graph, calibration_data, options, **told)
 
-    convert_graph = runs.convert_graph
-    monkeypatch.setattr(runs, "convert_graph", counted)
+    convert_graph = conversion_stage.convert_graph
+    monkeypatch.setattr(conversion_stage, "convert_graph", counted)
     return calls
 
 

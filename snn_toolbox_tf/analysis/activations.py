@@ -97,7 +97,9 @@ def mean_inputs(
 
     def fired(node: Population, current: tf.Tensor) -> tf.Tensor:
         unit = worth[node.name]
-        received[node.name] = relu(node, current, shift=None).numpy().astype(np.float64) * unit.output
+        # What calibration has added for the sake of such neurons is no input.
+        rectified = relu if node.neuron.integrates_perfectly else source_activation
+        received[node.name] = rectified(node, current, shift=None).numpy().astype(np.float64) * unit.output
         return tf.constant(rates[node.name] * unit.spike / unit.output, current.dtype)
 
     model_snn.network.run(_inputs(model_snn, batch, frames=frames), population=fired)

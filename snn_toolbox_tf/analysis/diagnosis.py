@@ -172,6 +172,34 @@ def _leak(row: PopulationFidelity, facts: _Facts) -> tuple[str, str]:
     )
 
 
+def _refractory_period(row: PopulationFidelity, facts: _Facts) -> tuple[str, str]:
+    return (
+        "its neurons rest after each spike, which limits their rate and delays or loses what comes meanwhile",
+        "neurons with a shorter refractory period, or refractory_input='integrated', which loses nothing",
+    )
+
+
+def _synaptic_filter(row: PopulationFidelity, facts: _Facts) -> tuple[str, str]:
+    return (
+        "its synaptic filters pass currents on late, and the last of them not at all",
+        f"{_more_timesteps(facts)}, a shorter tau_s, or a later `readout_start`",
+    )
+
+
+def _adaptation(row: PopulationFidelity, facts: _Facts) -> tuple[str, str]:
+    return (
+        "each spike raises its thresholds, so that rates grow less than their input",
+        "a smaller `adaptation`, or thresholds that return faster (`tau_a`)",
+    )
+
+
+def _neuron(row: PopulationFidelity, facts: _Facts) -> tuple[str, str]:
+    return (
+        "plain integrate-and-fire neurons would not lose it",
+        "plain neurons, or for each parameter of these neurons a value nearer to none",
+    )
+
+
 def _noise(row: PopulationFidelity, facts: _Facts) -> tuple[str, str]:
     return (
         f"it reads Poisson spikes, whose rates are noisy after {facts.fidelity.timesteps} timesteps",
@@ -190,5 +218,9 @@ _CAUSES: dict[str, Callable[[PopulationFidelity, _Facts], tuple[str, str]]] = {
     "unevenness": _unevenness,
     "reset": _reset,
     "leak": _leak,
+    "refractory period": _refractory_period,
+    "synaptic filter": _synaptic_filter,
+    "adaptation": _adaptation,
+    "neuron": _neuron,
     "noise": _noise,
 }

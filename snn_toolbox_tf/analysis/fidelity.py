@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from snn_toolbox_tf.analysis.output_agreement import agreement_text
 from snn_toolbox_tf.report.text import MISSING, aligned, fixed, number, percent, shorten
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 LARGE_ERROR = 0.1
 #: The parts of an error, which `PopulationFidelity` explains.
 PARTS = ("clipping", "quantisation", "unevenness")
-_COLUMNS = ("population", "rate", "dead", "clipped", "correlation", "error", *PARTS, "added", "by")
+_COLUMNS = ("population", "rate", "dead", "clipped", "correlation", "error", *PARTS, "added", "neuron", "by")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,8 +36,13 @@ class PopulationFidelity:
             add up to the error as vectors, not as norms.
         added: The error that the population itself adds to that of its input: ||theta * rate - relu(I)|| / the larger of
             ||activation|| and ||relu(I)||, I being the mean current that reaches it. Where it is large, the network loses.
-        cause: What most of `added` is: "clipping", "quantisation", "unevenness", "reset" (hard reset), "leak" or "noise"
-            (of Poisson input); "" if nothing is added.
+        cause: What most of `added` is: "clipping", "quantisation", "unevenness", "noise" (of Poisson input), or what plain
+            neurons would not lose: "reset" (hard reset), "leak", "refractory period", "synaptic filter", "adaptation", or
+            "neuron" if it is several of them; "" if nothing is added.
+        neuron: The part of `added` that is the neuron's own: ||theta * rate - theta * rate of plain integrate-and-fire
+            neurons||, relative likewise, which have the same thresholds and initial potentials and receive the same currents
+            at the same timesteps. What calibration has added to these currents, to make up for it, plain neurons do without.
+            0 if the neurons are plain ones.
     """
 
     name: str
@@ -51,6 +57,7 @@ class PopulationFidelity:
     unevenness: float
     added: float
     cause: str
+    neuron: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,6 +76,10 @@ class Fidelity:
         largest_inputs: The largest absolute value of each input.
         diagnosis: Where most of the error comes from, however small it is, and what to try next. It is printed if an output
             fails, see `fails`.
+        tasks: What each output stands for: "classes", "regression", "segmentation" or "boxes".
+        agreement: How far each output agrees with the ANN's after T timesteps, by name of a measure: of classes "agreement",
+            of a segmentation "pixel_agreement" (shares of equal decisions), of numbers "r2_to_ann" and
+            "root_mean_square_error", of boxes also "mean_box_iou".
     """
 
     timesteps: int
@@ -79,6 +90,8 @@ class Fidelity:
     output_synchronous: dict[str, float]
     largest_inputs: dict[str, float]
     diagnosis: str = ""
+    tasks: dict[str, str] = dataclasses.field(default_factory=dict)
+    agreement: dict[str, dict[str, float]] = dataclasses.field(default_factory=dict)
 
     @property
     def fails(self) -> bool:
@@ -108,6 +121,7 @@ class Fidelity:
                 table,
                 "",
                 f"relative error of the output after {self.timesteps} timesteps: {outputs}",
+                *(f"output '{name}' ({self.tasks[name]}): {agreement_text(by)}" for name, by in self.agreement.items()),
                 f"adds most: {', '.join(self.worst[:3])}",
                 *([self.diagnosis] if self.fails else []),
             ]
@@ -130,7 +144,7 @@ def _cells(row: PopulationFidelity) -> list[str]:
         fixed(row.correlation, 4),
         *(
             number(value, 3)
-            for value in (row.relative_error, row.clipping, row.quantisation, row.unevenness, row.added)
+            for value in (row.relative_error, row.clipping, row.quantisation, row.unevenness, row.added, row.neuron)
         ),
         row.cause or MISSING,
     ]

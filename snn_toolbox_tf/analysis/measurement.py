@@ -10,6 +10,8 @@ from snn_toolbox_tf.analysis.activations import Unit, mean_inputs, run_as_ann, u
 from snn_toolbox_tf.analysis.closed_form import ClosedForm
 from snn_toolbox_tf.analysis.diagnosis import diagnose
 from snn_toolbox_tf.analysis.fidelity import Fidelity, PopulationFidelity
+from snn_toolbox_tf.analysis.output_agreement import output_agreements
+from snn_toolbox_tf.analysis.plain_twins import PlainTwins, error_of
 from snn_toolbox_tf.graph import Graph, Population
 from snn_toolbox_tf.model import SpikingModel
 from snn_toolbox_tf.network.input_data import Batch
@@ -50,6 +52,7 @@ class _Parts(NamedTuple):
     even: np.ndarray  # of the closed form; NaN without one
     decoded: np.ndarray  # theta * rate
     received: np.ndarray  # relu of the mean current that has reached the population
+    plain: np.ndarray  # theta * rate of plain integrate-and-fire neurons in its place
 
 
 class _Comparison:
@@ -67,11 +70,13 @@ class _Comparison:
         has_closed_form = simulation["input"] == "analog" and ClosedForm.holds_for(graph)
         self._closed_form = ClosedForm(model_snn) if has_closed_form else None
         self._units = units(model_snn)
+        self._twins = PlainTwins(model_snn)
         self._sums = {
             node.name: _Sums(node, self._units[node.name], self._timesteps, _loss(graph, node, simulation["input"]))
             for node in graph.of_type(Population)
         }
         self._outputs = {readout.name: np.zeros(4) for readout in graph.readouts}
+        self._agreements = output_agreements(graph)
         self._largest_inputs: dict[str, float] = {}
         self._samples = 0
 
@@ -80,21 +85,26 @@ class _Comparison:
         model_snn, timesteps = self._model_snn, self._timesteps
         x = keras.tree.map_structure(lambda name: batch[name], self._graph.input_structure)
         options = {**self._simulation, "batch_size": len(indices), "sample_indices": indices}
-        result = model_snn.simulate(x, **{**options, "record": "spike_counts", "outputs": "last"})
+        result = self._twins.model_snn.simulate(x, **{**options, "record": "spike_counts", "outputs": "last"})
         plain, clipped = (run_as_ann(model_snn, batch, frames=self._frames, clip=clip) for clip in (False, True))
-        rates = {name: counts / timesteps for name, counts in result.sample_spike_counts.items()}
+        simulated = result.sample_spike_counts
+        rates = {name: simulated[name] / timesteps for name in self._units}
+        twins = self._twins.counts(simulated)
         received = mean_inputs(model_snn, batch, rates, frames=self._frames)
         counts, even_outputs = self._closed_form(x, timesteps) if self._closed_form else ({}, None)
         for name, unit in self._units.items():
             decoded = rates[name] * unit.spike
             even = counts[name] / timesteps * unit.spike if counts else np.full_like(decoded, np.nan)
             activation = plain.activations[name]
-            self._sums[name].add(_Parts(activation, clipped.activations[name], even, decoded, received[name]))
+            twin = twins[name] / timesteps * unit.spike if name in twins else decoded
+            self._sums[name].add(_Parts(activation, clipped.activations[name], even, decoded, received[name], twin))
             yield name, activation, decoded
         last = [output[-1] for output in keras.tree.flatten(result.outputs)]
         flat = [last, keras.tree.flatten(clipped.outputs)]
         flat.append(keras.tree.flatten(even_outputs) if self._closed_form else [np.nan] * len(last))
-        for total, expected, *ours in zip(self._outputs.values(), self._ann_outputs(batch), *flat, strict=True):
+        sums = zip(self._outputs.values(), self._agreements.values(), strict=True)
+        for (total, agreement), expected, *ours in zip(sums, self._ann_outputs(batch), *flat, strict=True):
+            agreement.add(ours[0], np.asarray(expected))
             theirs = np.asarray(expected, np.float64)
             total += [*(float(np.square(part - theirs).sum()) for part in ours), float(np.square(theirs).sum())]
         for name, array in batch.items():
@@ -118,6 +128,8 @@ class _Comparison:
             output_clipping=relative(1),
             output_synchronous=relative(2),
             largest_inputs=self._largest_inputs,
+            tasks={name: found.kind for name, found in self._agreements.items()},
+            agreement={name: found.summary() for name, found in self._agreements.items()},
         )
 
 
@@ -126,17 +138,17 @@ class _Sums:
 
     def __init__(self, node: Population, unit: Unit, timesteps: int, loss: str) -> None:
         self._node, self._theta, self._timesteps = node, unit.spike, timesteps
-        self._causes = ("clipping", "quantisation", loss)
+        self._causes = ("clipping", "quantisation", loss, error_of(node.neuron))
         self._moments = np.zeros(5)
         self._squares = np.zeros(5)
-        self._own = np.zeros(5)
+        self._own = np.zeros(6)
         self._pairs = self._clipped = 0
         self._largest = 0.0
         self._spikes: Any = 0.0
 
     def add(self, parts: _Parts) -> None:
         """Adds a batch."""
-        activation, clipped, even, decoded, received = parts
+        activation, clipped, even, decoded, received, plain = parts
         theta, timesteps = self._theta, self._timesteps
         self._pairs += activation.size
         a, d = activation.reshape(-1), decoded.reshape(-1)
@@ -144,11 +156,14 @@ class _Sums:
         self._squares += _squares(
             decoded - activation, clipped - activation, even - clipped, decoded - even, activation
         )
-        # What the population makes of its own input: clipped, then rounded to whole spikes, then what it really gave.
+        # What the population makes of its own input: clipped, then rounded to whole spikes, then what plain neurons give,
+        # and what it really gave.
         bounded = np.minimum(received, theta)
         whole = np.floor(bounded * timesteps / theta + self._node.v0) * theta / timesteps
         whole = np.clip(whole, 0.0, theta)
-        self._own += _squares(bounded - received, whole - bounded, decoded - whole, decoded - received, received)
+        self._own += _squares(
+            bounded - received, whole - bounded, plain - whole, decoded - plain, decoded - received, received
+        )
         # Rounding on the grid may lift an activation that equals its threshold.
         self._clipped += int((activation > theta * (1 + 1e-6)).sum())
         self._largest = max(self._largest, float((activation / theta).max()))
@@ -162,7 +177,8 @@ class _Sums:
         norm = self._squares[4]
         relative = np.sqrt(self._squares[:4] / norm) if norm > 0 else np.full(4, np.nan)
         error, clipping, quantisation, unevenness = relative.tolist()
-        own, largest_norm = self._own, max(self._own[4], norm)
+        own, largest_norm = self._own, max(self._own[5], norm)
+        added, neuron = np.sqrt(own[[4, 3]] / largest_norm) if largest_norm > 0 else np.full(2, np.nan)
         return PopulationFidelity(
             name=self._node.name,
             firing_rate=float(self._spikes.mean() / (n / self._spikes.size)),
@@ -174,8 +190,9 @@ class _Sums:
             clipping=clipping,
             quantisation=quantisation,
             unevenness=unevenness,
-            added=float(np.sqrt(own[3] / largest_norm)) if largest_norm > 0 else float("nan"),
-            cause=self._causes[int(np.argmax(own[:3]))] if own[3] > 0 else "",
+            added=float(added),
+            cause=self._causes[int(np.argmax(own[:4]))] if own[4] > 0 else "",
+            neuron=float(neuron),
         )
 
 
@@ -184,10 +201,6 @@ def _squares(*vectors: np.ndarray) -> list[float]:
 
 
 def _loss(graph: Graph, node: Population, input_mode: str) -> str:
-    """Returns what makes a population lose more than whole spikes do."""
-    if node.neuron.reset == "zero":
-        return "reset"
-    if not node.neuron.integrates_perfectly:
-        return "leak"
+    """Returns what makes plain neurons lose more than whole spikes do."""
     reads_input = not any(name in graph.spiking_ancestry() for name in node.inputs)
     return "noise" if reads_input and input_mode == "poisson" else "unevenness"

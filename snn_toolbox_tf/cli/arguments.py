@@ -20,6 +20,8 @@ _OF_BOTH = (
     *("epochs", "train_weights", "learning_rate", "learning_samples", "learning_batch_size"),
     *("percentile", "per_channel", "num_samples", "duration", "dt", "seed", "v_thresh", "v0", "reset", "verbose"),
     *("maxpool_type", "population_starts", "task"),
+    *("neuron", "tau_m", "v_rest", "tau_ref", "refractory_input", "tau_s", "synapse", "adaptation", "tau_a"),
+    *("v_reset", "burst"),
 )
 _OF_CONVERT = (*_OF_BOTH, "overwrite")
 _OF_EVALUATE = (

@@ -13,13 +13,17 @@ from snn_toolbox_tf.cli.screen import Screen
 from snn_toolbox_tf.config import Settings, read_settings
 from snn_toolbox_tf.config.files import file_stem
 from snn_toolbox_tf.conversion.check import CheckReport, check
+from snn_toolbox_tf.conversion.neuron_options import ALL_POPULATIONS
 from snn_toolbox_tf.conversion.search import LARGEST_TIMESTEPS
+from snn_toolbox_tf.experiment.conversion_stage import convert_prepared
 from snn_toolbox_tf.experiment.exports import check_export, export_network
 from snn_toolbox_tf.experiment.latency import latency_code_of, max_pooling_of
+from snn_toolbox_tf.experiment.neuron_settings import timestep_of
 from snn_toolbox_tf.experiment.options import conversion_options, open_executor_of
 from snn_toolbox_tf.experiment.preparation import load_converted, prepare
 from snn_toolbox_tf.experiment.run_folder import holds_run
-from snn_toolbox_tf.experiment.runs import convert_prepared, run_folder, run_prepared, simulate_prepared
+from snn_toolbox_tf.experiment.runs import run_folder, run_prepared
+from snn_toolbox_tf.experiment.simulation_stage import simulate_prepared
 from snn_toolbox_tf.experiment.sources import Data, data_folder, load_arrays, load_noted
 from snn_toolbox_tf.experiment.sweeps import Sweep, prepare_sweep, sweep
 from snn_toolbox_tf.graph import Population
@@ -43,9 +47,13 @@ def run_check(request: Request, screen: Screen) -> int:
     for note in settings.notes:
         screen.note(f"Note: {note}")
     # Fails if options do not go together.
-    conversion_options(settings)
-    latency_code_of(settings)
-    report = check(model, max_pooling=max_pooling_of(settings))
+    options, latency = conversion_options(settings), latency_code_of(settings)
+    report = check(
+        model,
+        max_pooling=max_pooling_of(settings),
+        neuron=options.neurons[ALL_POPULATIONS],
+        code="rate" if latency is None else "latency",
+    )
     data = report.as_dict()
     screen.result(_check_table(report) if screen.is_terminal else report, data)
     if not report.ok:
@@ -72,7 +80,8 @@ def _to_be_found(settings: Settings) -> str:
     tolerance = conversion_options(settings).used_tolerance
     return (
         f"duration = auto: T will be found by the conversion, as the smallest number of timesteps up to {LARGEST_TIMESTEPS} "
-        f"with which no more than {100 * tolerance:g} % of the decisions differ from the source's."
+        f"with which no more than {100 * tolerance:g} % of the decisions differ from the source's (numbers: a "
+        "relative error of that)."
     )
 
 
@@ -83,7 +92,7 @@ def _check_table(report: CheckReport) -> Any:
     for row in report.rows:
         reason = f"{row.reason}; remedy: {row.remedy}" if row.remedy else row.reason
         table.add_row(row.name, row.class_name, row.becomes, reason, style=styles.get(row.becomes))
-    table.caption = report.summary
+    table.caption = "\n".join([report.summary, *report.outputs])
     return table
 
 
@@ -183,6 +192,8 @@ def _as_converted(settings: Settings, model_snn: SpikingModel | LatencyModel, fl
     changes: dict[str, Any] = {}
     if isinstance(model_snn, SpikingModel) and not {"duration", "timesteps"} & set(flags):
         changes["timesteps"] = model_snn.timesteps
+    if isinstance(model_snn, SpikingModel) and "dt" not in flags:
+        changes["dt"] = timestep_of(model_snn.network.graph) or settings.simulation.dt
     folder = pathlib.Path(settings.paths.path_wd)
     if "dataset_path" not in flags and not (folder / "x_test.npz").is_file() and holds_run(folder):
         changes["dataset_path"] = str(data_folder(read_settings(folder / "config.ini")))

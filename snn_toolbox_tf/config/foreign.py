@@ -6,10 +6,13 @@ from snn_toolbox_tf.config.lists import split
 from snn_toolbox_tf.config.values import InvalidValue
 
 _HARDWARE = (
-    "it belongs to another simulator. Here simulator = INI runs everything; the way to other simulators and to neuromorphic "
-    "hardware is an exported network: SpikingModel.export writes a SavedModel today, NIR is planned"
+    "it belongs to another simulator. Here simulator = INI runs everything, also neurons with time constants, which pyNN "
+    "has ([cell] neuron, tau_m, tau_ref, tau_s); the way to other simulators and to neuromorphic hardware is an exported "
+    "network ([export] export_format = nir)"
 )
-_NO_LEAK = "the neurons are integrate-and-fire without leak or synaptic filters; remove the key"
+_NO_FILTER = (
+    "currents are not filtered, as in snn_toolbox's INI simulator; the key for a filter of all currents is tau_s"
+)
 _ONLINE = "thresholds come from all calibration data at once ([normalization] percentile); remove the key"
 _OTHER_DATA = "data is read from npz files; convert it once with NumPy (x_test.npz, y_test.npz, x_norm.npz)"
 
@@ -89,19 +92,20 @@ FOREIGN_KEYS: dict[str, dict[str, ForeignKey]] = {
         "early_stopping": _off("all timesteps are simulated; the report shows when the answer is there"),
     },
     "cell": {
-        "tau_refrac": ForeignKey(("0",), "there is no refractory period: a neuron fires at most once per timestep"),
-        "v_reset": ForeignKey(("0",), "a hard reset goes to 0"),
-        "v_rest": ForeignKey(("0",), _NO_LEAK),
-        "cm": ForeignKey(("1",), _NO_LEAK, refused=False),
-        "tau_m": ForeignKey(("1000",), _NO_LEAK, refused=False),
-        "tau_syn_E": ForeignKey(("0.01",), _NO_LEAK, refused=False),
-        "tau_syn_I": ForeignKey(("0.01",), _NO_LEAK, refused=False),
+        "tau_refrac": ForeignKey(
+            None, "it is read as tau_ref, less the timestep of the spike, with refractory_input = lost"
+        ),
+        "cm": ForeignKey(
+            ("1",), "currents are charges per timestep, and the membrane's capacity is 1; remove the key", refused=False
+        ),
+        "tau_syn_E": ForeignKey(("0.01",), _NO_FILTER, refused=False),
+        "tau_syn_I": ForeignKey(("0.01",), _NO_FILTER, refused=False),
         "delay": ForeignKey(("0",), "spikes arrive in the same timestep"),
         "binarize_weights": _off("binarize the weights of the Keras model before converting it"),
         "quantize_weights": _off("quantize the weights of the Keras model before converting it"),
         "scaling_factor": ForeignKey(None, _HARDWARE),
         "payloads": _off("spikes carry no payloads; soft reset keeps the remainder instead"),
-        "leak": _off(_NO_LEAK),
+        "leak": _off("the key for neurons that leak is neuron = leaky_integrate_and_fire, with tau_m"),
         "bias_relaxation": _off("biases are constant currents"),
     },
     "output": {

@@ -14,6 +14,7 @@ from snn_toolbox_tf.config.foreign import (
     foreign_section,
     foreign_value,
 )
+from snn_toolbox_tf.config.foreign_neurons import neurons_as_in_snn_toolbox
 from snn_toolbox_tf.config.section import ConfigurationError
 from snn_toolbox_tf.config.sections import ALIASES, SECTION_OF, SECTIONS, fields_of
 from snn_toolbox_tf.config.settings import Settings, key_of, read_value, write_value
@@ -64,6 +65,9 @@ def read_settings(path: str | os.PathLike[str]) -> Settings:
             if value is not None:
                 found[key] = value[0]
     try:
+        tau_refrac = parser.get("cell", "tau_refrac", fallback=None)
+        found, said = neurons_as_in_snn_toolbox(found, tau_refrac, found.get("dt", Settings().simulation.dt))
+        notes += said
         settings = Settings().replace(**found)
     except ConfigurationError as error:
         problems.append(str(error))

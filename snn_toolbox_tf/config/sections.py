@@ -8,6 +8,8 @@ import math
 from typing import Any
 
 from snn_toolbox_tf.config import lists, values
+from snn_toolbox_tf.config.calibration_sections import GradientCalibration, Normalization
+from snn_toolbox_tf.config.cell import Cell
 from snn_toolbox_tf.config.event_input import EventInput
 from snn_toolbox_tf.config.output_sections import Export, Output, ParameterSweep
 from snn_toolbox_tf.config.section import Section, setting
@@ -17,14 +19,10 @@ MAX_POOLINGS = {
     **values.same("accumulated", "winner_take_all", "lateral_inhibition"),
     "fir_max": "winner_take_all",
 }
-RESETS = {"Reset by subtraction": "subtract", "Reset to zero": "zero", "subtract": "subtract", "zero": "zero"}
 #: Named here once more, because the command line answers before what does them is imported; a test holds both together.
-THRESHOLD_RULES = ("percentile", "maximum", "mean_square_error", "local_threshold_balancing")
-CORRECTIONS = ("shift", "biases", "thresholds", "initial_potentials", "neuron_potentials", "weights", "timed_biases")
 TASKS = ("classes", "regression", "segmentation", "boxes")
 #: In place of a number of timesteps or a task: it is to be found.
 AUTO = "auto"
-_POSITIVE = values.number(0, math.inf, open_low=True, expected="a positive number")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,82 +94,12 @@ class Tools(Section):
 
 
 @dataclasses.dataclass(frozen=True)
-class Normalization(Section):
-    """Thresholds: found, unless a rule, corrections, percentile, per_channel, v_thresh, v0 or population_starts is given."""
-
-    threshold_rule: str | None = setting(
-        None,
-        values.optional(values.choice(values.same(*THRESHOLD_RULES))),
-        "How thresholds follow from the activations that x_norm.npz causes.",
-        "conversion",
-    )
-    corrections: tuple[str, ...] = setting(
-        (),
-        lists.sequence(CORRECTIONS, "corrections in the order in which they are made"),
-        "What is corrected then, on the spikes that x_norm.npz causes.",
-        "conversion",
-    )
-    calibration: str = setting(
-        "automatic",
-        values.choice(values.same("automatic", "gradient")),
-        "gradient: after it, the network learns from its source, on x_norm.npz without labels, as [gradient_calibration] "
-        "says. It takes minutes.",
-        "conversion",
-    )
-    percentile: float | None = setting(
-        None,
-        values.optional(values.number(0, 100, open_low=True)),
-        "theta is this percentile of the positive activations.",
-        "conversion",
-    )
-    per_channel: bool | None = setting(
-        None,
-        values.optional(values.boolean()),
-        "One threshold per channel; False: one per population.",
-        "conversion",
-    )
-    num_samples: int | None = setting(
-        None, values.integer(1, optional=True), "Number of samples of x_norm.npz to use; all if empty.", "calibration"
-    )
-
-
-@dataclasses.dataclass(frozen=True)
-class GradientCalibration(Section):
-    """How the network learns from its source, with [normalization] calibration = gradient."""
-
-    epochs: int | None = setting(
-        None, values.integer(1, optional=True), "Passes through the samples, at most; 8 if empty.", "conversion"
-    )
-    train_weights: bool | None = setting(
-        None,
-        values.optional(values.boolean()),
-        "False: only thresholds, initial potentials and biases learn; weights, too, if empty.",
-        "conversion",
-    )
-    learning_rate: float | None = setting(
-        None,
-        values.optional(values.number(0, 1, open_low=True)),
-        "Change of a weight in one step, relative to the size of its layer's weights; found by trial if empty.",
-        "conversion",
-    )
-    learning_samples: int | None = setting(
-        None,
-        values.integer(64, optional=True),
-        "Number of samples of x_norm.npz to use, at most, a quarter of which is held out; 5000 if empty.",
-        "conversion",
-    )
-    learning_batch_size: int | None = setting(
-        None, values.integer(1, optional=True), "Samples per step of learning; 32 if empty.", "conversion"
-    )
-
-
-@dataclasses.dataclass(frozen=True)
 class Simulation(Section):
     """The simulation."""
 
     duration: float | str = setting(
         32.0,
-        values.or_word(_POSITIVE, AUTO),
+        values.or_word(values.positive(), AUTO),
         "Length in ms; the number of timesteps T is duration / dt. auto: the smallest T that suffices is found while the "
         "network is converted, see tolerance. Python's name `timesteps`, for T itself, is understood, too.",
         "data",
@@ -184,7 +112,7 @@ class Simulation(Section):
         "empty.",
         "conversion",
     )
-    dt: float = setting(1.0, _POSITIVE, "Length of a timestep in ms.", "data")
+    dt: float = setting(1.0, values.positive(), "Length of a timestep in ms.", "data")
     num_to_test: int | None = setting(
         None, values.integer(1, optional=True), "Number of test samples, the first ones; all if empty.", "data"
     )
@@ -227,39 +155,6 @@ class Simulation(Section):
         values.choice(values.same("auto", "dense", "event")),
         "What runs layers that read spikes: Keras (dense), kernels for spikes (event), what is faster (auto). Speed only.",
         "nothing",
-    )
-
-
-@dataclasses.dataclass(frozen=True)
-class Cell(Section):
-    """The neurons: integrate-and-fire without leak."""
-
-    v_thresh: float | None = setting(
-        None,
-        values.optional(_POSITIVE),
-        "Threshold in units of theta from the calibration data, 1 if nothing is said. Python's name `threshold_scale` is "
-        "understood, too.",
-        "conversion",
-        alias="threshold_scale",
-    )
-    v0: float | None = setting(
-        None,
-        values.optional(values.number(-1, 1)),
-        "Initial membrane potential in units of the threshold; 0.5 where it is not found, either.",
-        "conversion",
-    )
-    population_starts: tuple[tuple[str, int], ...] = setting(
-        (),
-        lists.named_integers(0, "numbers of timesteps by population, such as conv1_relu: 4, conv2_relu: 8"),
-        "For so many timesteps the neurons of a population only integrate, because their input settles meanwhile.",
-        "conversion",
-    )
-    reset: str = setting("subtract", values.choice(RESETS), "subtract (soft reset) or zero (hard reset).", "conversion")
-    signed_spikes: bool = setting(
-        False,
-        values.boolean(),
-        "Neurons take spikes back, with spikes of -1, for hardware that has them.",
-        "conversion",
     )
 
 

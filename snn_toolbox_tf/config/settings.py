@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from snn_toolbox_tf.config import values
+from snn_toolbox_tf.config.neuron_checks import check_neurons
 from snn_toolbox_tf.config.section import ConfigurationError
 from snn_toolbox_tf.config.sections import (
     ALIASES,
@@ -69,8 +70,7 @@ class Settings:
         self._check_calibration()
         self._check_export()
         self._check_workers()
-        if self.simulation.schedule == "layer_synchronous" and self.cell.reset != "subtract":
-            raise ConfigurationError("[simulation] schedule = layer_synchronous needs [cell] reset = subtract.")
+        check_neurons(self)
         if self.simulation.schedule == "layer_synchronous" and (
             self.output.neurons_to_plot or "mem_n_b_l_t" in self.output.log_vars
         ):

@@ -190,6 +190,28 @@ def number(
     return Kind(expected, "NUMBER", check, lambda text: parsed(text, expected, float), written)
 
 
+def positive(expected: str = "a positive number") -> Kind:
+    """A finite number above 0."""
+    return number(0, math.inf, open_low=True, expected=expected)
+
+
+def real() -> Kind:
+    """Any finite number."""
+    return number(-math.inf, math.inf, expected="a finite number")
+
+
+def time_constant() -> Kind:
+    """A positive number of ms, or infinity, written `inf`: nothing decays."""
+    expected = "a positive number of ms, or inf"
+
+    def check(value: Any) -> float:
+        if isinstance(value, bool) or not isinstance(value, numbers.Real) or not float(value) > 0:
+            raise InvalidValue(expected, value)
+        return float(value)
+
+    return Kind(expected, "NUMBER", check, lambda text: parsed(text, expected, float), written)
+
+
 def parsed(text: str, expected: str, convert: Callable[[str], Any]) -> Any:
     """Returns the number that a text stands for; raises `InvalidValue` if there is none."""
     try:

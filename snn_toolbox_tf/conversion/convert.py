@@ -83,14 +83,15 @@ def convert_keras(
             weights alone (Diehl et al. 2015), and are much worse.
         timesteps: T of `predict` and `evaluate`, for which thresholds and corrections are made; or "auto": the smallest T,
             up to 256, with which the decisions of no more than the share `tolerance` of samples differ from the source's.
-        tolerance: See `timesteps`, with "auto" only; 0.01 if None.
+        tolerance: See `timesteps`, with "auto" only; 0.01 if None. Of masks, the share of pixels counts; of numbers, their
+            relative error.
         threshold_rule: How thresholds follow from the activations that calibration data cause: "percentile" (Rueckauer et
             al. 2017), "maximum" (Diehl et al. 2015), "mean_square_error" (for T timesteps; Li et al. 2021),
             "local_threshold_balancing" (Bu et al. 2025), or a function of your own of the statistics, see
             `snn_toolbox_tf.calibration.threshold_rules`.
         corrections: Names of corrections that are made one after the other, population after population, on the spikes that
             calibration data really cause: "shift", "biases", "thresholds", "initial_potentials", "neuron_potentials",
-            "timed_biases", see `snn_toolbox_tf.corrections.steps`.
+            "gains", "timed_biases", see `snn_toolbox_tf.corrections.steps`.
         percentile: theta is this percentile of the positive activations, in (0, 100]. 99.9 if None. It is at least 2^-10 of
             the largest current that can come in one timestep, which matters to channels that are hardly ever positive.
         per_channel: One threshold per channel, or one per population.
@@ -136,7 +137,7 @@ def convert_keras(
             source's loss and the last activation decide; linear outputs of a source without a loss are taken for logits.
         neuron: What neurons do, a value of `snn_toolbox_tf.neurons`, or a dict of them by name of a population;
             integrate-and-fire neurons if None. Thresholds leave room for refractory periods, a constant current makes up
-            for a leak, and thresholds, initial potentials and biases are found on the spikes of these neurons.
+            for a leak, and thresholds, initial potentials, gains and biases are found on the spikes of these neurons.
         dt: Length of a timestep in ms, in place of the neurons' own.
         name: Name of the spiking model; the source's with "_snn" if None.
 
@@ -236,7 +237,7 @@ def convert_graph(
     populations = calibrator.from_data() if calibrated else calibrator.without_data()
     recorded = populations.recorded
     for node in graph.of_type(Population):
-        node.start = options.starts.get(node.name, 0)
+        node.start = options.starts.get(node.shared_name, 0)
     if options.gradient is not None and source_graph is not None:
         input_options = InputOptions(options.input, options.seed)
         recorded = recorded | learn(

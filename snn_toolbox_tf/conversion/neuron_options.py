@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from snn_toolbox_tf.foundation.argument_checks import is_number
 from snn_toolbox_tf.graph import Population
 from snn_toolbox_tf.neurons import Neuron
@@ -38,13 +40,16 @@ def check_neurons(neuron: Any, dt: Any, *, v0: Any, reset: str, signed_spikes: A
         )
 
 
-def headroom(node: Population) -> float:
+def headroom(node: Population) -> float | np.ndarray:
     """Returns by how much a threshold is larger than the largest activation, because of a refractory period.
 
     The highest firing rate then stands for that activation (and for the bound of a bounded ReLU), or, where nothing bounds
     activations, `USED_RATE` of it (the margin of 0.8 f_max that tutorials give).
     """
     highest = node.neuron.highest_rate
+    if highest > 1.0:
+        # What bursts have beyond one spike in a timestep is for what comes unevenly; a bounded ReLU's bound stays one.
+        return 1.0 if node.max_value is None else np.minimum(1.0, node.max_value / highest / node.threshold)
     if highest == 1.0:
         return 1.0
     return 1.0 / highest if node.max_value is not None else 1.0 / (USED_RATE * highest)

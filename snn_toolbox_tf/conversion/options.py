@@ -138,6 +138,11 @@ class ConversionOptions:
                 "Calibration by gradient is for binary spikes, step by step. Received: "
                 f"calibration={self.calibration!r}, signed_spikes={self.signed_spikes}, schedule='{self.schedule}'"
             )
+        if "gains" in self.recipe.corrections:
+            raise ValueError(
+                "Calibration by gradient learns thresholds and biases, and has no gains. Expected corrections without "
+                f"'gains'. Received: calibration={self.calibration!r}, corrections={list(self.recipe.corrections)}"
+            )
         if "timed_biases" in self.recipe.corrections:
             raise ValueError(
                 "Calibration by gradient learns constant biases. Expected corrections without 'timed_biases'. "
@@ -261,7 +266,7 @@ class ConversionOptions:
             "population_starts": self.starts,
             "reset": self.neurons[ALL_POPULATIONS].reset,
             "neurons": {} if self.neuron is None else {name: str(neuron) for name, neuron in self.neurons.items()},
-            "signed_spikes": bool(self.signed_spikes),
+            "signed_spikes": self.neurons[ALL_POPULATIONS].signed_spikes,
             "schedule": self.schedule,
             "form": self.form,
             "max_pooling": self.max_pooling,
@@ -297,6 +302,11 @@ def _check_corrections(corrections: Any) -> None:
             "Biases of single timesteps fit the setting that they were found for. Expected 'timed_biases' at the end. "
             f"Received: corrections={names}"
         )
+    if "gains" in names and "weights" in names[names.index("gains") :]:
+        raise ValueError(
+            "Weights are fitted to neurons whose input has no gain yet. Expected 'gains' behind 'weights'. "
+            f"Received: corrections={names}"
+        )
     after = names[names.index("neuron_potentials") + 1 :] if "neuron_potentials" in names else []
     if {"shift", "initial_potentials"} & set(after):
         raise ValueError(
@@ -320,7 +330,8 @@ def _check_tolerance(tolerance: Any, timesteps: Any) -> None:
         return
     if not (is_number(tolerance) and 0 <= tolerance < 1):
         raise ValueError(
-            "Expected `tolerance` to be in [0, 1), the share of decisions that may differ from the source's. "
+            "Expected `tolerance` to be in [0, 1), the share of decisions that may differ from the source's, or the "
+            "relative error of numbers. "
             f"Received: tolerance={tolerance!r}"
         )
     if timesteps != "auto":

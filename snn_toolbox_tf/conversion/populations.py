@@ -84,8 +84,9 @@ class Calibrator:
         recipe = dataclasses.replace(options.recipe, corrections=()) if chosen is None else chosen.recipe
         thresholds = self._set_thresholds(recipe, timesteps)
         warn_of_another_scale(graph, thresholds)
+        settled = corrections.settled_from(graph, timesteps) if options.schedule == "step" else 0
         for readout in graph.readouts:
-            readout.start = 0 if chosen is None else chosen.readout_start
+            readout.start = settled if chosen is None else chosen.readout_start
         if chosen is not None and recipe.corrections:
             # Biases are added to the weights that were fitted.
             corrections.write_weights(graph, chosen.weights)
@@ -96,13 +97,19 @@ class Calibrator:
         # What learns by gradient is told of afterwards, by its record.
         if chosen is not None and options.gradient is None:
             warn_of_poor_agreement(graph, chosen, timesteps, statistics.samples)
+        recurrent = sorted({node.tied for node in graph.of_type(Population) if node.tied})
+        if recurrent and options.corrections:
+            warn_user(
+                f"Corrections are not made for recurrent neurons: those of {', '.join(map(repr, recurrent))} in model "
+                f"'{graph.name}' have the threshold rule alone. Received: corrections={list(options.corrections)}",
+            )
         trained = bool(graph.of_type(Population)) and not to_be_found(graph)
         if trained and options.recipe.corrections:
             warn_user(
                 f"All thresholds of model '{graph.name}' were trained with it, and are taken as they are: there is nothing "
                 f"to correct. Received: corrections={list(options.recipe.corrections)}. Leave them out.",
             )
-        made_for = recipe.depends_on_timesteps or (chosen is not None and chosen.readout_start > 0)
+        made_for = recipe.depends_on_timesteps or any(readout.start for readout in graph.readouts)
         agreement = None if chosen is None else chosen.agreement
         record = {
             "percentile": options.used_percentile if recipe.threshold_rule == "percentile" and not trained else None,
@@ -135,9 +142,12 @@ class Calibrator:
         graph = self.network.graph
         scaled = {population: theta * self.options.used_threshold_scale for population, theta in thresholds.items()}
         calibration.apply_thresholds(graph, scaled)
-        calibration.raise_thresholds(graph, self.statistics.largest)
         for node in graph.of_type(Population):
-            neuron = self.options.neuron_of(node.name)
+            neuron = self.options.neuron_of(node.shared_name)
             # A quantised ReLU rounds to nearest.
             node.neuron = neuron if node.levels is None else dataclasses.replace(neuron, v0=0.5)
             node.threshold = node.threshold * headroom(node)
+            node.initial_potential = None
+        # How large a threshold may be depends on the neuron.
+        calibration.raise_thresholds(graph, self.statistics.largest)
+        corrections.wait_with_biases(self.network)

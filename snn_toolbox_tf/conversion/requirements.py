@@ -22,7 +22,8 @@ def check_requirements(options: ConversionOptions, graph: Graph, *, samples: int
     Raises:
         ValueError: If they do not.
     """
-    populations = [node.name for node in graph.of_type(Population)]
+    # Windows of the same neurons have one name.
+    populations = list(dict.fromkeys(node.shared_name for node in graph.of_type(Population)))
     named = [("population_starts", name) for name in options.population_starts or {}]
     named += [("neuron", name) for name in (options.neuron if isinstance(options.neuron, Mapping) else {})]
     for argument, name in named:
@@ -32,12 +33,18 @@ def check_requirements(options: ConversionOptions, graph: Graph, *, samples: int
                 f"{populations}.{did_you_mean(name, populations)}"
             )
     check_circuits_of_graph(graph, softmax=options.softmax)
-    recurrent = [node.name for node in graph.of_type(Population) if node.tied]
+    recurrent = list(dict.fromkeys(node.tied for node in graph.of_type(Population) if node.tied))
     if recurrent and options.gradient is not None:
         raise ValueError(
-            f"Model '{graph.name}' is recurrent, and calibration by gradient would give each window of its neurons "
-            f"({recurrent[0]}, ...) a threshold of its own. Use calibration='automatic'; `fit` trains weights that all "
+            f"Model '{graph.name}' is recurrent, and calibration by gradient would give each window of the neurons of "
+            f"'{recurrent[0]}' a threshold of its own. Use calibration='automatic'; `fit` trains weights that all "
             f"windows share. Received: calibration={options.calibration!r}"
+        )
+    if recurrent == populations and options.corrections:
+        raise ValueError(
+            f"All neurons of model '{graph.name}' ({', '.join(map(repr, recurrent))}) are recurrent: what is fitted to one "
+            "window of them does not fit the others. Leave `corrections` out. "
+            f"Received: corrections={list(options.corrections)}"
         )
     if samples == 0:
         _check_without_data(options)

@@ -104,7 +104,9 @@ class Search:
             return (self.options.recipe,)
         gradient = self.options.gradient
         fit_weights = gradient is not None and gradient.train_weights
-        return corrections.recipes_for(len(self.statistics.reservoir), fit_weights=fit_weights)
+        populations = self.network.graph.of_type(Population)
+        fit_gains = not all(self.options.neuron_of(node.name).integrates_perfectly for node in populations)
+        return corrections.recipes_for(len(self.statistics.reservoir), fit_weights=fit_weights, fit_gains=fit_gains)
 
     def _smallest_timesteps(self) -> Found:
         """Finds the smallest T with which decisions agree to within the tolerance: doubles it, then halves the interval.

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from snn_toolbox_tf.calibration.reservoir import Reservoir
+from snn_toolbox_tf.corrections.delays import settled_from
 from snn_toolbox_tf.corrections.setting import Observation, Setting
 from snn_toolbox_tf.corrections.stages import largest_number_of_samples, samples_to_fit
 from snn_toolbox_tf.corrections.steps import CORRECTIONS
@@ -63,6 +64,8 @@ class Recipe:
 SEARCH = (*("initial_potentials", "thresholds") * 2, "biases")
 #: What is tried; the first one is what everything else has to beat.
 RECIPES = (Recipe("percentile"), Recipe("mean_square_error", corrections=SEARCH))
+#: What is tried as well for neurons that lose charge, or pass it on late.
+WITH_GAINS = Recipe("mean_square_error", corrections=(*("initial_potentials", "thresholds", "gains") * 2, "biases"))
 #: With fewer samples than this a channel's own statistics may be poor.
 FEW_SAMPLES = 128
 #: What is tried as well where weights may change.
@@ -73,9 +76,16 @@ RECIPES_FOR_FEW = (
 )
 
 
-def recipes_for(samples: int, *, fit_weights: bool = False) -> tuple[Recipe, ...]:
-    """Returns what is tried with so many calibration samples, and with weights that may change or not."""
-    return RECIPES + ((WITH_WEIGHTS,) if fit_weights else ()) + (RECIPES_FOR_FEW if samples < FEW_SAMPLES else ())
+def recipes_for(samples: int, *, fit_weights: bool = False, fit_gains: bool = False) -> tuple[Recipe, ...]:
+    """Returns what is tried.
+
+    Args:
+        samples: Number of calibration samples.
+        fit_weights: Whether weights may change.
+        fit_gains: Whether there are neurons whose rates are not those of plain ones.
+    """
+    further = ((WITH_WEIGHTS,) if fit_weights else ()) + ((WITH_GAINS,) if fit_gains else ())
+    return RECIPES + further + (RECIPES_FOR_FEW if samples < FEW_SAMPLES else ())
 
 
 @dataclasses.dataclass(frozen=True)
@@ -239,18 +249,19 @@ def tried(
     count = len(next(iter(together.values())))
     held_out = 0 if samples.held_out is None else len(next(iter(samples.held_out.values())))
     shares = READOUT_STARTS if held_out and schedule == "step" else READOUT_STARTS[:1]
-    starts = sorted({int(timesteps * share) for share in shares})
+    settled = settled_from(network.graph, timesteps)
+    starts = {int(timesteps * share) for share in shares} | ({settled} if len(shares) > 1 else set())
     # The source's activations come from its weights, whatever is fitted.
     spiking = Network(network.graph.copy(), dtype="float32") if recipe.fits_weights else network
     walk = Walk(spiking, together, timesteps, input_options, (count - held_out) or count, schedule, source=network)
-    outputs, expected = walk.go(fit, starts)
+    outputs, expected = walk.go(fit, sorted(starts))
     trial = Trial(recipe, settings, errors, None, weights=spiking.weight_values() if recipe.fits_weights else {})
     if not held_out:
-        return [trial]
+        return [dataclasses.replace(trial, readout_start=settled)]
     rows, tasks = slice(count - held_out, None), known_tasks(network.graph)
     return [
         dataclasses.replace(trial, agreement=agreement(outputs[start], expected, rows, tasks), readout_start=start)
-        for start in starts
+        for start in sorted(starts)
     ]
 
 

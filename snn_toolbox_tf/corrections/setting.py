@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from snn_toolbox_tf import ops
 from snn_toolbox_tf.graph import Population
+from snn_toolbox_tf.ops.reference import summed
 
 if TYPE_CHECKING:
     from snn_toolbox_tf.corrections.front import Front
@@ -23,12 +24,14 @@ class Setting:
         initial_potential: In units of the threshold; there may be one per neuron.
         bias: A constant current that comes on top, in units of the source's activations.
         timed_bias: A current of its own for each timestep, likewise, with an axis of timesteps in front, or None.
+        gain: What the current from the layers in front is multiplied by, before biases are added; None: it is not.
     """
 
     threshold: np.ndarray
     initial_potential: np.ndarray
     bias: np.ndarray
     timed_bias: np.ndarray | None = None
+    gain: np.ndarray | None = None
 
     @classmethod
     def of(cls, node: Population, *, per_channel: bool) -> "Setting":
@@ -48,13 +51,31 @@ class Setting:
         """Returns a setting with other values."""
         return dataclasses.replace(self, **values)
 
+    def taller(self, factor: np.ndarray) -> "Setting":
+        """Returns a setting with the same spikes, each of which stands for so many times as much.
+
+        Threshold, gain and bias are larger by the same factor, and the membrane potential with them.
+        """
+        gain = np.ones_like(self.threshold) if self.gain is None else self.gain
+        return self.changed(threshold=self.threshold * factor, gain=gain * factor, bias=self.bias * factor)
+
+    def amplified(self, current: tf.Tensor) -> tf.Tensor:
+        """Returns a current, float32 `[..., batch, ...]`, times the gain."""
+        return current if self.gain is None else current * for_batch(self.gain)
+
     def where(self, mask: np.ndarray, other: "Setting") -> "Setting":
         """Returns this setting where the mask says so, and another one elsewhere, without biases for single timesteps."""
         return Setting(
             np.where(mask, self.threshold, other.threshold),
             np.where(mask, self.initial_potential, other.initial_potential),
             np.where(mask, self.bias, other.bias),
+            gain=self._gain_where(mask, other),
         )
+
+    def _gain_where(self, mask: np.ndarray, other: "Setting") -> np.ndarray | None:
+        if self.gain is None and other.gain is None:
+            return None
+        return np.where(mask, *(np.ones(()) if one.gain is None else one.gain for one in (self, other)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,6 +135,28 @@ class Observation:
     def _error(self, setting: Setting) -> tf.Tensor:
         shape = self._target.shape
         return decoded(self.node, [self._current], setting, self.timesteps, shape, self._schedule) - self._target
+
+    def part(self, rows: slice) -> "Observation":
+        """Returns what was observed of some of the samples."""
+        current = self._current.value
+        constant = current.shape.rank == self._target.shape.rank
+        kept = current[rows] if constant else current[:, rows]
+        return Observation(self.node, kept, self._target[rows], self.timesteps, self._schedule)
+
+    def line(self, setting: Setting) -> tuple[np.ndarray, np.ndarray]:
+        """Returns slope and intercept of the source's activation over theta * rate: least squares, in closed form.
+
+        Where theta * rate does not vary they are 1 and 0.
+        """
+        shape, axes = self._target.shape, setting.averaged_axes
+        found = decoded(self.node, [self._current], setting, self.timesteps, shape, self._schedule)
+        x, y = tf.cast(found, tf.float64), tf.cast(self._target, tf.float64)
+        means = [tf.reduce_mean(value, axis=axes, keepdims=True) for value in (x, y)]
+        products = [tf.reduce_mean((x - means[0]) * right, axis=axes, keepdims=True) for right in (x, y)]
+        (mean_x, mean_y), (variance, covariance) = ([one.numpy()[0] for one in pair] for pair in (means, products))
+        varies = variance > 0
+        slope = np.where(varies, covariance / np.where(varies, variance, 1.0), 1.0)
+        return slope, np.where(varies, mean_y - slope * mean_x, 0.0)
 
     def fit_weights(self, setting: Setting) -> None:
         """Fits the weights in front to a setting, where they may change; what the population receives changes with them."""
@@ -195,6 +238,7 @@ def fire(
     if setting.timed_bias is not None:
         timed = tf.constant(setting.timed_bias[:, np.newaxis], tf.float32)
         bias.append(ops.Current(tf.broadcast_to(timed, [timesteps, *shape])))
+    currents = currents if setting.gain is None else [ops.Current(setting.amplified(summed(currents)))]
     potential = tf.broadcast_to(for_batch(setting.initial_potential * setting.threshold), shape)
     if schedule == "layer_synchronous":
         spikes, _ = ops.integrate_then_fire(

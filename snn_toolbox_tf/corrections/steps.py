@@ -19,6 +19,8 @@ _BIAS_CHANGES = (-0.1, 0.1, -0.25, 0.25, -0.5, 0.5)
 #: A neuron that starts further below its threshold is of no use: rates of half a spike per timestep would be out of reach.
 LOWEST_POTENTIAL, HIGHEST_POTENTIAL = -4.0, 1.0
 _BIAS_ROUNDS, _TIMED_ROUNDS = 2, 4
+#: Gains are fitted so often, change by no more than this factor at a time, and are judged on this share of the samples.
+_GAIN_ROUNDS, _LARGEST_GAIN, _JUDGED = 2, 2.0, 0.25
 
 
 def shift(observation: Observation, setting: Setting) -> Setting:
@@ -74,6 +76,30 @@ def neuron_potentials(observation: Observation, setting: Setting) -> Setting:
     return setting.changed(initial_potential=setting.initial_potential + np.clip(missing, -0.5, 0.5))
 
 
+def gains(observation: Observation, setting: Setting) -> Setting:
+    """Fits what one spike stands for, and the bias, to the source's activation: least squares on the measured rates.
+
+    Neurons that lose charge (hard reset, a leak, input during a refractory period) have rates that are too low; thresholds
+    do not bring them back, for they change the rate and the height of a spike alike. With the slope s and the intercept b of
+    the activation over theta * rate, spikes stay where they are and each stands for s times as much: threshold, gain of the
+    current and bias are s times as large. b comes on top of the bias. A channel takes what does better on samples that the
+    line was not fitted to, or stays as it is.
+    """
+    samples = int(observation.target.shape[0])
+    fitted = samples - int(samples * _JUDGED)
+    if fitted == samples:
+        return setting
+    seen, judge = observation.part(slice(fitted)), observation.part(slice(fitted, None))
+    for _ in range(_GAIN_ROUNDS):
+        slope, intercept = seen.line(setting)
+        factor = np.clip(slope, 1.0 / _LARGEST_GAIN, _LARGEST_GAIN)
+        # As all thresholds, no larger than the bound of a bounded ReLU.
+        factor = observation.bounded(setting.threshold * factor) / setting.threshold
+        taller = setting.taller(factor)
+        setting = judge.best([setting, taller, taller.changed(bias=taller.bias + intercept)])
+    return setting
+
+
 def timed_biases(observation: Observation, setting: Setting) -> Setting:
     """Gives each timestep a bias of its own, with which the mean spike is the mean activation (Wu et al. 2024).
 
@@ -88,7 +114,8 @@ def timed_biases(observation: Observation, setting: Setting) -> Setting:
     potential = tf.broadcast_to(for_batch(setting.initial_potential * setting.threshold), batch)
     hidden = {name: tf.zeros(batch) for name in neuron.hidden_names}
     net_spikes, found = tf.zeros(batch), []
-    for current in observation.currents():
+    for received in observation.currents():
+        current = setting.amplified(received)
         bias = tf.zeros_like(expected)
         for _ in range(_TIMED_ROUNDS):
             spikes, _, _ = neuron.step(potential, current + steady + bias, theta, net_spikes, hidden)
@@ -117,4 +144,5 @@ CORRECTIONS: dict[str, Correction] = {
     "neuron_potentials": neuron_potentials,
     "weights": weights,
     "timed_biases": timed_biases,
+    "gains": gains,
 }

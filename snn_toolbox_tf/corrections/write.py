@@ -30,6 +30,9 @@ def write_settings(graph: Graph, settings: Mapping[str, Setting]) -> None:
         node.initial_potential = potential if differs else None
         if setting.timed_bias is not None:
             node.timed_bias = _in_thresholds(node, setting.timed_bias)
+        if setting.gain is not None and (setting.gain != 1.0).any():
+            node.added_gain = setting.gain
+            amplify(graph, node, setting.gain.reshape(-1))
         if setting.bias.any():
             node.added_bias = setting.bias
             add_bias(graph, node, setting.bias.reshape(-1))
@@ -77,14 +80,30 @@ def add_bias(graph: Graph, node: Population, bias: np.ndarray) -> None:
         if len(reader.inputs) > 1 or before.name not in lone or not _lets_bias_through(before, node):
             break
         reader = before
-    spec = scale_spec(np.ones(bias.size), bias, axis=node.channel_axis + 1)
-    name, axis = graph.unique_name(f"{node.name}_bias"), node.channel_axis
+    _insert_scale(graph, node, "bias", np.ones(bias.size), bias)
+
+
+def amplify(graph: Graph, node: Population, gain: np.ndarray) -> None:
+    """Multiplies what a population receives by a gain, one for all neurons or one per channel.
+
+    It goes into the weighted layer in front, where only this population reads it; otherwise a `Scale` comes between.
+    """
+    source = graph[node.inputs[0]]
+    if graph.readers(source.name) == 1 and _takes_bias(source, node):
+        weighted_family(source).scale_output(source.layer, np.broadcast_to(gain, (node.shape[node.channel_axis],)))
+        return
+    _insert_scale(graph, node, "gain", gain, None)
+
+
+def _insert_scale(graph: Graph, node: Population, what: str, factor: np.ndarray, offset: np.ndarray | None) -> None:
+    spec = scale_spec(factor, offset, axis=node.channel_axis + 1)
+    name, axis = graph.unique_name(f"{node.name}_{what}"), node.channel_axis
     between = Synapse(name, [node.inputs[0]], node.shape, channel_axis=axis, layer=spec, dtype=_dtype(graph, node))
     graph.insert_on_edge(between, node)
 
 
 def _takes_bias(synapse: Node, node: Population) -> TypeGuard[Synapse]:
-    """Whether a layer's bias is a current per channel of the population."""
+    """Whether a layer's bias is a current per channel of the population, and a factor of its output one of that current."""
     return (
         is_weighted(synapse)
         and len(synapse.shape) == len(node.shape)

@@ -2,7 +2,8 @@
 
 from snn_toolbox_tf.events.aedat import read_aedat
 from snn_toolbox_tf.events.event_array import EVENT_DTYPE, EventError, as_events, check_events
-from snn_toolbox_tf.events.frames import FRAME_METHODS, scale_frames, to_frames
+from snn_toolbox_tf.events.frame_layout import FRAME_METHODS, FrameLayout
+from snn_toolbox_tf.events.frames import scale_frames, to_frames
 from snn_toolbox_tf.events.nmnist import read_nmnist
 from snn_toolbox_tf.events.reading import read_events, read_recordings
 from snn_toolbox_tf.events.recordings import Recording, from_tonic
@@ -15,6 +16,7 @@ __all__ = [
     "FRAME_METHODS",
     "EventError",
     "EventStream",
+    "FrameLayout",
     "Recording",
     "as_events",
     "check_events",

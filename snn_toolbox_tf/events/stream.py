@@ -1,15 +1,15 @@
 """`EventStream`: packets of events through a network that keeps its state."""
 
+import dataclasses
 import weakref
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from snn_toolbox_tf.events.event_array import check_size
-from snn_toolbox_tf.events.frames import FRAME_METHODS, to_frames
+from snn_toolbox_tf.events.frame_layout import FrameLayout
+from snn_toolbox_tf.events.frames import to_frames
 from snn_toolbox_tf.events.windows import packets
-from snn_toolbox_tf.foundation.argument_checks import check_one_of
 
 #: Which stream a network's state belongs to.
 _OWNERS: "weakref.WeakKeyDictionary[Any, weakref.ref[EventStream]]" = weakref.WeakKeyDictionary()
@@ -26,8 +26,8 @@ class EventStream:
         sensor_size: Width and height of the sensor in pixels.
         largest: Events of a pixel in one packet that count at most; all if None.
         scale: Events are multiplied by this.
-        **frame_options: `method`, `frame_size`, `flip_x`, `flip_y`, `x_first`, `maxpool_subsampling` and `clip_three_sigma`
-            of `to_frames`.
+        **layout: Fields of `FrameLayout`: `method`, `frame_size`, `flip_x`, `flip_y`, `x_first`, `maxpool_subsampling` and
+            `clip_three_sigma`.
 
     Example:
         >>> import keras, numpy as np, snn_toolbox_tf as snn
@@ -49,19 +49,17 @@ class EventStream:
         *,
         largest: float | None = None,
         scale: float = 1.0,
-        **frame_options: Any,
+        **layout: Any,
     ) -> None:
         self._model_snn, self._largest, self._scale = model_snn, largest, scale
-        self._sensor_size = check_size(sensor_size, "sensor_size")
-        self._frame_options = frame_options
-        check_one_of(frame_options.get("method", FRAME_METHODS[2]), FRAME_METHODS, "method")
+        # What is wrong with it is said here, and not with the first packet.
+        self._layout = FrameLayout(sensor_size, **layout)
         self._has_begun = False
 
     def frame(self, packet: np.ndarray) -> np.ndarray:
         """Returns the frame of a packet, float32 `[rows, columns, channels]`."""
-        found = to_frames(packet, self._sensor_size, event_count=max(1, len(packet)), frames=1, **self._frame_options)[
-            0
-        ]
+        layout = dataclasses.asdict(self._layout)
+        found = to_frames(packet, event_count=max(1, len(packet)), frames=1, **layout)[0]
         if self._largest is not None:
             found = np.clip(found, -self._largest, self._largest)
         return found * np.float32(self._scale)

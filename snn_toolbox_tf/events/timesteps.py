@@ -4,17 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from snn_toolbox_tf.events.event_array import as_events, check_events, check_size
-from snn_toolbox_tf.events.frames import (
-    FRAME_METHODS,
-    clipped,
-    first_of_equals,
-    frame_shape,
-    places,
-    signs,
-    subsampled,
-)
-from snn_toolbox_tf.foundation.argument_checks import check_one_of, check_timesteps
+from snn_toolbox_tf.events.frame_layout import FrameLayout
+from snn_toolbox_tf.foundation.argument_checks import check_timesteps
 
 
 def to_timesteps(
@@ -23,13 +14,7 @@ def to_timesteps(
     timesteps: int,
     *,
     frame_width: int = 10,
-    method: str = "rectified_polarity_channels",
-    frame_size: tuple[int, int] | None = None,
-    flip_x: bool = False,
-    flip_y: bool = False,
-    x_first: bool = False,
-    maxpool_subsampling: bool = False,
-    clip_three_sigma: bool = False,
+    **layout: Any,
 ) -> np.ndarray:
     """Returns thin frames of spikes, at most one per pixel and timestep, for a network with `input="frames"`.
 
@@ -42,13 +27,9 @@ def to_timesteps(
         sensor_size: Width and height of the sensor in pixels.
         timesteps: Number of frames. Events that are left then are not shown, and timesteps without events are empty.
         frame_width: What the times of a frame span, in microseconds.
-        method: See `to_frames`. A spike is 1, or -1 for a darker event if the method is signed.
-        frame_size: See `to_frames`.
-        flip_x: See `to_frames`.
-        flip_y: See `to_frames`.
-        x_first: See `to_frames`.
-        maxpool_subsampling: See `to_frames`.
-        clip_three_sigma: Whether a pixel has no more events than its clipped sum in `to_frames` says; its first ones.
+        **layout: Fields of `FrameLayout`: `method`, `frame_size`, `flip_x`, `flip_y`, `x_first`, `maxpool_subsampling` and
+            `clip_three_sigma`. A spike is 1, or -1 for a darker event if the method is signed. With `clip_three_sigma`, a
+            pixel has no more events than its clipped sum in `to_frames` says; its first ones.
 
     Returns:
         int8 `[timesteps, rows, columns, channels]`, with columns before rows if `x_first`.
@@ -61,22 +42,17 @@ def to_timesteps(
         >>> events.to_timesteps(found, (2, 1), 3, method="rectified_sum")[:, 0, :, 0].tolist()
         [[1, 1], [1, 0], [0, 0]]
     """
-    check_one_of(method, FRAME_METHODS, "method")
     check_timesteps(timesteps)
-    size = check_size(sensor_size, "sensor_size")
-    shape = check_size(frame_size, "frame_size") if frame_size is not None else size
-    waiting = subsampled(check_events(as_events(events), size), size, shape)
-    if maxpool_subsampling:
-        once = first_of_equals(waiting, np.zeros(len(waiting), np.int64), polarities=method != "rectified_sum")
-        waiting = waiting[once]
-    found = np.zeros((timesteps, *frame_shape(shape, method, x_first)), np.int8)
-    index = places(waiting, shape, method, flip_x, flip_y, x_first)
-    pixel = np.ravel_multi_index(index, found.shape[1:])
-    values, times = signs(waiting, method), waiting["t"]
-    if clip_three_sigma:
+    frame_layout = FrameLayout(sensor_size, **layout)
+    waiting = frame_layout.placed(frame_layout.checked(events))
+    waiting = waiting[frame_layout.counted(waiting, np.zeros(len(waiting), np.int64))]
+    found = np.zeros((timesteps, *frame_layout.frame_shape), np.int8)
+    pixel = np.ravel_multi_index(frame_layout.index(waiting), found.shape[1:])
+    values, times = frame_layout.values(waiting), waiting["t"]
+    if frame_layout.clip_three_sigma:
         sums = np.zeros(found.shape[1:], np.float32)
         np.add.at(sums.reshape(-1), pixel, values)
-        kept = _rank(pixel) < np.abs(clipped(sums, method)).reshape(-1)[pixel]
+        kept = _rank(pixel) < np.abs(frame_layout.clipped(sums)).reshape(-1)[pixel]
         pixel, values, times = pixel[kept], values[kept], times[kept]
     for frame in found.reshape(timesteps, -1):
         if not len(times):

@@ -23,6 +23,7 @@ from snn_toolbox_tf.experiment.task_sums import (
 from snn_toolbox_tf.foundation.versions import versions
 from snn_toolbox_tf.graph import Graph, Population
 from snn_toolbox_tf.model import SpikingModel
+from snn_toolbox_tf.report.neuron_record import neuron_records
 from snn_toolbox_tf.report.record import OutputRecord, PopulationRecord, RunRecord, SynapseRecord, TraceRecord
 from snn_toolbox_tf.simulation.early_exit import CONFIDENCES
 from snn_toolbox_tf.simulation.operations import synapse_costs
@@ -77,6 +78,7 @@ def build_record(
         settings=settings_of_conversion(settings, model_snn).as_dict(),
         conversion=model_snn.conversion.summary,
         conversion_text=str(model_snn.conversion),
+        neurons=neuron_records({node.name: node.neuron for node in graph.of_type(Population)}),
         versions=versions(),
         seconds={**seconds, **{name: float(value) for name, value in evaluation.group("seconds").items()}},
         energies=_energies(model_snn, settings, evaluation),
@@ -157,8 +159,8 @@ def _populations(model_snn: SpikingModel, evaluation: Evaluation, comparison: Co
                 threshold=(float(theta.min()), float(np.median(theta)), float(theta.max())),
                 firing_rate=float(rates.mean()),
                 dead=float((rates == 0).mean()),
-                saturated=float((rates == 1).mean()),
-                rate_histogram=np.histogram(rates, 50, (0.0, 1.0))[0],
+                saturated=float((rates == node.neuron.burst).mean()),
+                rate_histogram=np.histogram(np.minimum(rates, 1.0), 50, (0.0, 1.0))[0],
                 correlation=row.correlation,
                 relative_error=row.relative_error,
                 activation=comparison.pairs[node.name].activation,

@@ -10,7 +10,7 @@ from snn_toolbox_tf.config import ConfigurationError, Settings
 from snn_toolbox_tf.events import EventError, Recording, read_aedat, read_nmnist, scale_frames, to_frames, to_timesteps
 from snn_toolbox_tf.events.aedat import CHIPS, chip_in_header
 from snn_toolbox_tf.events.event_array import inside
-from snn_toolbox_tf.events.frames import channels_of
+from snn_toolbox_tf.events.frame_layout import channels_of
 from snn_toolbox_tf.events.reading import SUFFIXES, holds_events, recordings_of
 from snn_toolbox_tf.experiment.sources import data_folder, load_arrays
 from snn_toolbox_tf.graph import Graph

@@ -4,11 +4,12 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from snn_toolbox_tf.config import ConfigurationError, Settings
+from snn_toolbox_tf.config.calibration_sections import THRESHOLD_RULES
 from snn_toolbox_tf.config.output_sections import PLOTS
-from snn_toolbox_tf.config.sections import THRESHOLD_RULES
 from snn_toolbox_tf.conversion import ConversionOptions
 from snn_toolbox_tf.distillation import GradientCalibration
 from snn_toolbox_tf.distributed import Executor, open_executor
+from snn_toolbox_tf.experiment.neuron_settings import neuron_arguments, settings_of_neurons
 from snn_toolbox_tf.model import SpikingModel
 
 
@@ -22,16 +23,12 @@ def conversion_options(settings: Settings) -> ConversionOptions:
         return ConversionOptions(
             timesteps=settings.timesteps,
             tolerance=settings.simulation.tolerance,
-            threshold_rule=settings.normalization.threshold_rule,
             corrections=settings.normalization.corrections or None,
             calibration=_calibration(settings),
             percentile=settings.normalization.percentile,
             per_channel=settings.normalization.per_channel,
             threshold_scale=settings.cell.v_thresh,
-            v0=settings.cell.v0,
             population_starts=dict(settings.cell.population_starts) or None,
-            reset=settings.cell.reset,
-            signed_spikes=settings.cell.signed_spikes,
             schedule=settings.simulation.schedule,
             input=settings.input_mode,
             max_pooling=settings.conversion.maxpool_type,
@@ -40,6 +37,7 @@ def conversion_options(settings: Settings) -> ConversionOptions:
             bias_rate=settings.conversion.bias_rate,
             seed=settings.simulation.seed,
             task=settings.task,
+            **{"threshold_rule": settings.normalization.threshold_rule, **neuron_arguments(settings)},
         )
     except ValueError as error:
         raise ConfigurationError(str(error)) from error
@@ -97,7 +95,8 @@ def settings_of_conversion(settings: Settings, model_snn: SpikingModel) -> Setti
             "v_thresh": made.threshold_scale,
             "v0": made.v0,
         }
-    return settings.replace(**{key: value for key, value in known.items() if value is not None})
+    known = {key: value for key, value in known.items() if value is not None}
+    return settings.replace(**known | settings_of_neurons(model_snn.network.graph))
 
 
 def simulation_arguments(settings: Settings) -> dict[str, Any]:

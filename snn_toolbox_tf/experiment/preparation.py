@@ -15,6 +15,7 @@ from snn_toolbox_tf.distributed import check_can_be_sent
 from snn_toolbox_tf.distributed.ray_executor import import_ray
 from snn_toolbox_tf.experiment import fingerprint, samples, sources
 from snn_toolbox_tf.experiment.latency import latency_code_of, max_pooling_of
+from snn_toolbox_tf.experiment.neuron_settings import check_timestep
 from snn_toolbox_tf.experiment.options import conversion_options
 from snn_toolbox_tf.experiment.sample_trace import chosen_neurons
 from snn_toolbox_tf.experiment.samples import TestSamples
@@ -201,6 +202,7 @@ def _check_converted(settings: Settings, graph: Graph) -> None:
             f"{', '.join(changed)} cannot change a network that is converted already ([tools] convert = False). "
             "Leave out these settings, or set convert = True."
         )
+    check_timestep(settings, graph)
     hard = [node.name for node in graph.of_type(Population) if not node.neuron.integrates_perfectly]
     if hard and settings.simulation.schedule == "layer_synchronous":
         raise ConfigurationError(

@@ -1,50 +1,28 @@
 """`run`: from settings to the folder of a finished run, as a table of contents."""
 
-import contextlib
 import dataclasses
 import os
 import pathlib
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import keras
 
 from snn_toolbox_tf.config import ConfigurationError, Settings, read_settings, resolve_paths, write_settings
 from snn_toolbox_tf.config.files import file_stem
-from snn_toolbox_tf.conversion import convert_graph
-from snn_toolbox_tf.conversion.latency import convert_graph_to_latency
-from snn_toolbox_tf.distributed import Executor
-from snn_toolbox_tf.experiment.build_record import build_record
-from snn_toolbox_tf.experiment.comparison import compare_activity
-from snn_toolbox_tf.experiment.evaluation import Evaluation, names_of
-from snn_toolbox_tf.experiment.evaluator import Evaluator
+from snn_toolbox_tf.experiment.conversion_stage import Converted, convert_prepared
 from snn_toolbox_tf.experiment.exports import check_export, check_exportable, export_network
-from snn_toolbox_tf.experiment.latency import evaluate_latency, latency_code_of
-from snn_toolbox_tf.experiment.notes import noted
-from snn_toolbox_tf.experiment.options import (
-    conversion_options,
-    open_executor_of,
-    set_up,
-    simulation_arguments,
-    wanted_figures,
-    with_timesteps_of,
-)
+from snn_toolbox_tf.experiment.options import open_executor_of, wanted_figures
 from snn_toolbox_tf.experiment.preparation import Prepared, prepare
 from snn_toolbox_tf.experiment.progress import Progress
-from snn_toolbox_tf.experiment.recorder import Recorder
 from snn_toolbox_tf.experiment.run_folder import RunFolder
-from snn_toolbox_tf.experiment.sample_trace import trace_sample
+from snn_toolbox_tf.experiment.simulation_stage import CHECKPOINT, simulate_prepared, timed
 from snn_toolbox_tf.experiment.sources import Data
-from snn_toolbox_tf.experiment.suspicions import suspicions
 from snn_toolbox_tf.foundation import atomic_files
 from snn_toolbox_tf.latency import LatencyModel
 from snn_toolbox_tf.model import SpikingModel
-from snn_toolbox_tf.model.saving import without_unsavable_compilation
 from snn_toolbox_tf.report.latency_record import LatencyRunRecord
 from snn_toolbox_tf.report.record import RunRecord
-
-_CHECKPOINT = "evaluation.npz"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -160,42 +138,6 @@ def run_folder(settings: Settings, name: str) -> pathlib.Path:
     return folder
 
 
-@dataclasses.dataclass(frozen=True)
-class Converted:
-    """A spiking network, and what its conversion had to say."""
-
-    model_snn: SpikingModel | LatencyModel
-    notes: tuple[str, ...] = ()
-
-
-def convert_prepared(prepared: Prepared, progress: Progress) -> Converted:
-    """Returns the spiking network of a run: converted, or as it was loaded."""
-    settings, network = prepared.settings, prepared.network
-    if isinstance(network, LatencyModel):
-        return Converted(network)
-    if isinstance(network, SpikingModel):
-        set_up(network, settings)
-        return Converted(network)
-    if prepared.source is None:
-        raise ConfigurationError("[tools] convert = True needs a source model.")
-    notes: list[str] = []
-    with noted(notes):
-        # Of a copy: a sweep converts the same graph several times.
-        graph, options, code = network.copy(), conversion_options(settings), latency_code_of(settings)
-        try:
-            if code is not None:
-                latency = convert_graph_to_latency(prepared.source, graph, prepared.calibration_data, code)
-                without_unsavable_compilation(latency)
-                return Converted(latency, tuple(notes))
-            model_snn = convert_graph(prepared.source, graph, prepared.calibration_data, options, tell=progress.tell)
-        except (TypeError, ValueError) as error:
-            # What is wrong with model or data, but shows only when they meet.
-            raise ConfigurationError(str(error)) from error
-        without_unsavable_compilation(model_snn)
-    set_up(model_snn, settings)
-    return Converted(model_snn, tuple(notes))
-
-
 def run_prepared(
     prepared: Prepared,
     *,
@@ -222,7 +164,7 @@ def run_prepared(
         open_executor_of(settings) as executor,
     ):
         record, seconds = None, dict[str, float]()
-        with _timed(seconds, "convert"):
+        with timed(seconds, "convert"):
             progress.stage("converting")
             converted = convert(prepared, progress)
             progress.tell(str(converted.model_snn.conversion))
@@ -232,7 +174,7 @@ def run_prepared(
             record = simulate_prepared(prepared, converted, progress, executor, folder.path, seconds)
             progress.stage("writing the report")
             _write_report(folder.path, record, settings)
-        (folder.path / _CHECKPOINT).unlink(missing_ok=True)
+        (folder.path / CHECKPOINT).unlink(missing_ok=True)
         with atomic_files.replacing(folder.path / "config.ini") as file:
             file.write(write_settings(settings).encode())
         finished = folder.finish()
@@ -248,84 +190,6 @@ def run_prepared(
     return Run(finished, finished / f"{name}.keras", converted.model_snn, record, exported)
 
 
-def simulate_prepared(
-    prepared: Prepared,
-    converted: Converted,
-    progress: Progress,
-    executor: Executor,
-    folder: pathlib.Path | None = None,
-    seconds: dict[str, float] | None = None,
-) -> RunRecord | LatencyRunRecord:
-    """Simulates all samples, and some of them in detail.
-
-    Args:
-        prepared: The parts of the run.
-        converted: The spiking network.
-        progress: Is told how the run proceeds.
-        executor: Who simulates the samples.
-        folder: Where recordings and a checkpoint go, if anywhere; what its checkpoint has is gone on with.
-        seconds: Seconds of earlier stages.
-
-    Raises:
-        ConfigurationError: If there are no samples.
-    """
-    samples, model_snn = prepared.samples, converted.model_snn
-    if samples is None:
-        raise ConfigurationError("[tools] simulate = False: there is nothing to simulate.")
-    if isinstance(model_snn, LatencyModel):
-        source = prepared.source if prepared.settings.tools.evaluate_ann else None
-        notes = [*prepared.settings.notes, *converted.notes, *samples.notes]
-        return evaluate_latency(
-            prepared.name,
-            prepared.settings,
-            model_snn,
-            source,
-            samples,
-            progress,
-            seconds=dict(seconds or {}),
-            notes=notes,
-        )
-    settings = with_timesteps_of(prepared.settings, model_snn)
-    for name, task in samples.tasks.items():
-        if task.kind != "classes":
-            progress.tell(f"output '{name}': {task}")
-    arguments = simulation_arguments(settings)
-    recorder = Recorder(settings, model_snn, folder / "recordings") if folder and settings.output.log_vars else None
-    evaluator = Evaluator(
-        model_snn,
-        prepared.source if settings.tools.evaluate_ann else None,
-        samples,
-        {**arguments, "record": recorder.kinds if recorder else ()},
-        batch_size=settings.simulation.batch_size,
-        top_k=settings.simulation.top_k,
-    )
-    seconds = dict(seconds or {})
-    # These first: they take little time, and what cannot work shall not come after hours.
-    with _timed(seconds, "compare"):
-        progress.stage("comparing activations with firing rates")
-        comparison = compare_activity(model_snn, evaluator.ann_outputs, samples, arguments)
-        trace = trace_sample(model_snn, samples, settings.output.sample_to_plot, arguments, prepared.neurons)
-    checkpoint = folder / _CHECKPOINT if folder else None
-    evaluation = Evaluation.load(checkpoint, names_of(model_snn.network.graph)) if checkpoint else Evaluation()
-    progress.stage("simulating", len(samples), evaluation.done)
-    if recorder:
-        recorder.forget_from(evaluation.done)
-    evaluation = evaluator.run(evaluation, executor, checkpoint, progress, recorder.keep if recorder else None)
-    record = build_record(
-        prepared.name,
-        settings,
-        model_snn,
-        evaluation,
-        samples,
-        comparison,
-        trace=trace,
-        seconds=seconds,
-        notes=[*settings.notes, *converted.notes, *samples.notes],
-    )
-    suspected = suspicions(record, comparison.fidelity, model_snn, samples)
-    return dataclasses.replace(record, notes=[*record.notes, *suspected])
-
-
 def _write_report(folder: pathlib.Path, record: RunRecord | LatencyRunRecord, settings: Settings) -> None:
     # Only a report imports matplotlib and Jinja.
     if isinstance(record, LatencyRunRecord):
@@ -336,10 +200,3 @@ def _write_report(folder: pathlib.Path, record: RunRecord | LatencyRunRecord, se
     from snn_toolbox_tf.report.write import write_report
 
     write_report(folder, record, wanted_figures(settings))
-
-
-@contextlib.contextmanager
-def _timed(seconds: dict[str, float], name: str) -> Iterator[None]:
-    start = time.perf_counter()
-    yield
-    seconds[name] = time.perf_counter() - start

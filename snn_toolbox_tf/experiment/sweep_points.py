@@ -13,11 +13,12 @@ import keras
 import numpy as np
 
 from snn_toolbox_tf.distributed import Arrays, Executor, SentModel
+from snn_toolbox_tf.experiment.conversion_stage import Converted, convert_prepared
 from snn_toolbox_tf.experiment.options import conversion_options, set_up
 from snn_toolbox_tf.experiment.preparation import Prepared
 from snn_toolbox_tf.experiment.progress import Progress
 from snn_toolbox_tf.experiment.run_folder import discard_unfinished
-from snn_toolbox_tf.experiment.runs import Converted, convert_prepared, run_prepared
+from snn_toolbox_tf.experiment.runs import run_prepared
 from snn_toolbox_tf.foundation import atomic_files
 from snn_toolbox_tf.report.key_numbers import headline
 

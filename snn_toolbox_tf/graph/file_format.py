@@ -19,13 +19,13 @@ FORMAT = 4
 READABLE = (2, 3, 4)
 #: Fields that are written only where they are used.
 _WHERE_USED = (
-    *("initial_potential", "added_bias", "trained_threshold", "levels", "start", "timed_bias", "expected_rate"),
-    "task",
+    *("initial_potential", "added_bias", "added_gain", "trained_threshold", "levels", "start", "timed_bias"),
+    *("expected_rate", "task"),
     "spiking_softmax",
     *("tied", "delay"),
 )
 #: Fields of populations that are arrays.
-_ARRAYS = ("threshold", "max_value", "initial_potential", "added_bias", "trained_threshold", "timed_bias")
+_ARRAYS = ("threshold", "max_value", "initial_potential", "added_bias", "added_gain", "trained_threshold", "timed_bias")
 
 
 class NewerFormatError(ValueError):

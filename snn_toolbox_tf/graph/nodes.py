@@ -176,6 +176,8 @@ class Population(Node):
             has found others than the neuron's `v0`; else None.
         added_bias: What calibration has added to the biases in front of the population, broadcastable to `shape`: without
             it, and with the source's weights, the current is the source's. None: nothing.
+        added_gain: What calibration has multiplied the current in front of the population by, before it added that bias,
+            broadcastable to `shape`. None: nothing.
         trained_threshold: theta as the source was trained with it, broadcastable to `shape`: calibration takes it as it is.
             None where thresholds are to be found.
         levels: Number of steps of the source's quantised ReLU, whose bound is `trained_threshold`; None if it has no steps.
@@ -196,6 +198,7 @@ class Population(Node):
     neuron: Neuron = dataclasses.field(default_factory=IntegrateAndFire)
     initial_potential: np.ndarray | None = None
     added_bias: np.ndarray | None = None
+    added_gain: np.ndarray | None = None
     trained_threshold: np.ndarray | None = None
     levels: int | None = None
     start: int = 0

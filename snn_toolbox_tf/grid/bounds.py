@@ -24,7 +24,7 @@ def absolute_bounds(
         graph: The graph, with its weights.
         given: Bounds of nodes that are not to be derived from their inputs: what real-valued input reaches.
         passed_on: The largest value that a node passes on, for its bound; of a population for the bound of its current. If
-            None, all of it; of a population 1.
+            None, all of it; of a population its most spikes in a timestep.
 
     Returns:
         An array of the node's shape by node name.
@@ -36,7 +36,8 @@ def absolute_bounds(
         elif isinstance(node, Population) and passed_on is not None:
             bounds[node.name] = np.broadcast_to(passed_on(node, bounds[node.inputs[0]]), node.shape)
         elif isinstance(node, (Population, InputNode)):
-            bounds[node.name] = np.ones(node.shape)
+            largest = node.neuron.burst if isinstance(node, Population) else 1
+            bounds[node.name] = np.full(node.shape, float(largest))
         elif isinstance(node, LayerNode):
             bound = family_of(node).largest_magnitude(node, [bounds[name] for name in node.inputs])
             bounds[node.name] = bound if passed_on is None else passed_on(node, bound)

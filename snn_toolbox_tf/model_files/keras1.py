@@ -11,8 +11,9 @@ _DATA_FORMATS = {"th": "channels_first", "tf": "channels_last"}
 #: What matters to training only, or is said elsewhere.
 _WITHOUT_EFFECT = {
     "init", "inner_init", "beta_init", "gamma_init", "weights", "momentum", "input_dim", "input_length", "input_dtype",
-    "create_input_layer", "name", "trainable", "batch_input_shape", "sparse", "cache_enabled", "custom_output_shape",
-    "node_indices", "tensor_indices", "output_mask", "output_mask_type", "arguments", "output_shape_type", "mode_type",
+    "consume_less", "create_input_layer", "name", "trainable", "batch_input_shape", "sparse", "cache_enabled",
+    "custom_output_shape", "node_indices", "tensor_indices", "output_mask", "output_mask_type", "arguments",
+    "output_shape_type", "mode_type",
 }  # fmt: skip
 _ENDINGS_WITHOUT_EFFECT = ("_regularizer", "_constraint")
 _Options = Mapping[str, str | tuple[str, ...]]
@@ -102,6 +103,15 @@ OLD_LAYERS: dict[str, Old] = {
     "PReLU": Old("PReLU", _same("shared_axes")),
     "ELU": Old("ELU", _same("alpha")),
     "ThresholdedReLU": Old("ThresholdedReLU", _same("theta")),
+    "SimpleRNN": Old(
+        "SimpleRNN",
+        {
+            **_same("activation", "return_sequences", "go_backwards", "stateful", "unroll"),
+            "units": "output_dim",
+            "dropout": "dropout_W",
+            "recurrent_dropout": "dropout_U",
+        },
+    ),
     "TimeDistributed": Old("TimeDistributed", _same("layer")),
 }
 _MERGED = {"sum": "Add", "mul": "Multiply", "ave": "Average", "max": "Maximum", "concat": "Concatenate", "dot": "Dot"}

@@ -73,14 +73,16 @@ LAYERS: dict[str, Step] = {
         name: Step("BatchNormalization", fixed={"renorm": (False, None), "adjustment": (None,)})
         for name in ("BatchNormalization", "BatchNormalizationV1", "BatchNormalizationV2", "SyncBatchNormalization")
     },
+    # How it was computed, and whether time came first.
+    "SimpleRNN": Step("SimpleRNN", fixed={"implementation": (0, 1, 2), "time_major": (False,)}),
     "LeakyReLU": Step("LeakyReLU", {"alpha": "negative_slope"}),
     "ThresholdedReLU": Step("ReLU", {"theta": "threshold"}),
     **{f"Random{kind}": Step(f"Random{kind}") for kind in ("Flip", "Rotation", "Zoom", "Translation", "Contrast")},
 }
 
 _RECURRENT = (
-    "recurrent layers are not rebuilt: a spiking network has no place for them",
-    "Expected layers without a state between timesteps",
+    "of recurrent layers only SimpleRNN is rebuilt: gates multiply one rate by another, which has no form in spikes",
+    "Use SimpleRNN with ReLU in place of it, and train anew",
 )
 _CODE = (
     "it holds Python code, which is not run from a file",
@@ -95,7 +97,7 @@ REFUSED: dict[str, tuple[str, str]] = {
     "TensorFlowOpLayer": _CODE,
     **dict.fromkeys(
         (
-            *("RNN", "SimpleRNN", "LSTM", "GRU", "LSTMV1", "GRUV1", "CuDNNLSTM", "CuDNNGRU", "Bidirectional"),
+            *("RNN", "LSTM", "GRU", "LSTMV1", "GRUV1", "CuDNNLSTM", "CuDNNGRU", "Bidirectional"),
             *("ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D", "ConvRecurrent2D"),
         ),
         _RECURRENT,

@@ -118,12 +118,13 @@ def _in_rows(model: Built, leaves: list[Built], arrays: _Named, origin: Origin) 
 def _kind(name: str) -> str:
     """What a weight is: "dense_1/kernel:0" is a kernel, "dense_1_W:0" is one of Keras 1."""
     name = re.sub(r"(_\d+)?(:\d+)?$", "", name.split("/")[-1])
-    old = re.search(r"_(W|b|running_mean|running_std|alphas|gamma|beta)$", name)
+    old = re.search(r"_(W|U|b|running_mean|running_std|alphas|gamma|beta)$", name)
     return _KINDS_OF_KERAS_1.get(old.group(1), old.group(1)) if old else name
 
 
 _KINDS_OF_KERAS_1 = {
     "W": "kernel",
+    "U": "recurrent_kernel",
     "b": "bias",
     "running_mean": "moving_mean",
     "running_std": "moving_variance",
@@ -150,7 +151,8 @@ def _numbered(layers: Iterable[Built], group: h5py.Group, origin: Origin) -> Ite
 
 def _numbered_of(built: Built, group: h5py.Group, origin: Origin) -> Iterator[tuple[Built, _Named]]:
     if not built.inner:
-        yield built, Group(group, listed=False).weights()
+        # The weights of a recurrent layer are its cell's.
+        yield built, Group(group.get("cell", group), listed=False).weights()
     elif "layer" in group:
         yield from _numbered_of(built.inner[0], group["layer"], origin)
     else:

@@ -185,9 +185,11 @@ def relu(node: Population, current: Any, *, shift: float | None = SHIFT) -> Any:
 
 
 def source_activation(node: Population, current: Any, *, shift: float | None = SHIFT) -> Any:
-    """Returns what the ReLU gave in the source: `relu` of the current without what calibration has added to it."""
+    """Returns what the ReLU gave in the source: `relu` of the current without what calibration has made of it."""
     if node.added_bias is not None:
         current = current - tf.constant(node.added_bias, current.dtype)
+    if node.added_gain is not None:
+        current = current / tf.constant(node.added_gain, current.dtype)
     return relu(node, current, shift=shift)
 
 

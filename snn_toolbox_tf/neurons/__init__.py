@@ -6,7 +6,8 @@ from typing import Any
 from snn_toolbox_tf.foundation.argument_checks import check_one_of
 from snn_toolbox_tf.neurons.integrate_and_fire import IntegrateAndFire
 from snn_toolbox_tf.neurons.leaky_integrate_and_fire import LeakyIntegrateAndFire
-from snn_toolbox_tf.neurons.neuron import REFRACTORY_INPUTS, RESETS, SYNAPSES, Charged, Hidden, Neuron, Stepped
+from snn_toolbox_tf.neurons.neuron import REFRACTORY_INPUTS, RESETS, SYNAPSES, Neuron
+from snn_toolbox_tf.neurons.states import Charged, Hidden, Stepped
 
 __all__ = [
     "MODELS",

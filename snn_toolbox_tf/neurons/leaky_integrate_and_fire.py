@@ -56,6 +56,15 @@ class LeakyIntegrateAndFire(Neuron):
         return -ratio * math.expm1(-1.0 / ratio) if math.isfinite(ratio) else 1.0
 
     @property
+    def compensating_current(self) -> float:
+        """The constant current, in thresholds per timestep, that makes up for the leak: (1/2 - v_rest) dt / tau_m.
+
+        A neuron with soft reset that fires at a steady rate has a membrane potential of half a threshold on average. The
+        current holds it there: at v = 1/2, the leak -(v - v_rest) / tau_m and the current cancel each other.
+        """
+        return (0.5 - self.v_rest) * self.dt / self.tau_m
+
+    @property
     def resting_charge(self) -> float:
         """(1 - exp(-dt / tau_m)) v_rest."""
         return (1.0 - self.retention) * self.v_rest

@@ -3,51 +3,19 @@
 import abc
 import dataclasses
 import math
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import tensorflow as tf
 
 from snn_toolbox_tf.foundation.argument_checks import check_one_of
 from snn_toolbox_tf.neurons import parameters
+from snn_toolbox_tf.neurons.states import Charged, Hidden, Stepped
 
 RESETS = ("subtract", "zero")
 #: What becomes of the current that comes in while a neuron is refractory.
 REFRACTORY_INPUTS = ("integrated", "lost")
 #: The shape of the current that a spike causes behind a synaptic filter.
 SYNAPSES = ("exponential", "alpha")
-
-#: What neurons keep from timestep to timestep besides the membrane potential: tensors of its shape, by name.
-Hidden = dict[str, tf.Tensor]
-
-
-class Charged(NamedTuple):
-    """Neurons that have taken up the current of a timestep, and have not fired yet.
-
-    Attributes:
-        potential: Membrane potential.
-        threshold: What it is compared with.
-        able: Where neurons are able to fire; None: everywhere.
-        hidden: What else they keep.
-    """
-
-    potential: tf.Tensor
-    threshold: tf.Tensor
-    able: tf.Tensor | None
-    hidden: Hidden
-
-
-class Stepped(NamedTuple):
-    """Neurons after a timestep.
-
-    Attributes:
-        spikes: 0 or 1 (or -1), in the dtype of the membrane potential.
-        potential: Membrane potential after reset.
-        hidden: What else they keep.
-    """
-
-    spikes: tf.Tensor
-    potential: tf.Tensor
-    hidden: Hidden
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
@@ -68,15 +36,19 @@ class Neuron(abc.ABC):
         dt: Length of a timestep.
         v_reset: What a hard reset sets the potential to, in units of the threshold, less than 1.
         tau_ref: Absolute refractory period, rounded up to whole timesteps: so many timesteps after one with a spike have
-            none, and the highest firing rate is 1 / (tau_ref + dt), in the limit of small `dt` 1 / tau_ref.
+            none, and the highest firing rate is 1 / (n + 1) spikes per timestep for n of them; 1 / tau_ref in the limit of
+            small `dt`.
         refractory_input: What becomes of current during that time: "integrated" (the potential takes it up, and only the
             spike waits) or "lost" (the potential stays what it is).
         tau_s: Time constant of the synaptic filter that all of a neuron's current passes, biases included; 0: none. Each
-            current has the same total charge behind it, mean delay `synaptic_delay`.
+            current has the same total charge behind it. Time is discrete: shape and mean delay (`synaptic_delay`) are those
+            of the filter to first order in `dt`.
         synapse: "exponential", exp(-t / tau_s) / tau_s, or "alpha", t exp(-t / tau_s) / tau_s^2: two such filters in a row
             (Gerstner & Kistler 2002, Spiking Neuron Models, section 4.1.3).
         adaptation: By what share of itself each spike raises the threshold; 0: it is constant.
         tau_a: Time constant with which the threshold returns.
+        burst: The most spikes that a neuron emits in one timestep: as many as its membrane potential is worth thresholds, so
+            that what it could not emit before comes out at once (Li & Zeng 2022, IJCAI). 1: spikes are binary.
 
     Raises:
         ValueError: For an unknown name, a number outside its range, or parameters that do not go together.
@@ -96,6 +68,7 @@ class Neuron(abc.ABC):
     synapse: str = "exponential"
     adaptation: float = 0.0
     tau_a: float = math.inf
+    burst: int = 1
 
     def __post_init__(self) -> None:
         check_one_of(self.reset, RESETS, "reset")
@@ -108,6 +81,7 @@ class Neuron(abc.ABC):
             parameters.check_at_least_zero(getattr(self, name), name, "a finite number of ms, 0 or more")
         parameters.check_at_least_zero(self.adaptation, "adaptation", "a finite number, 0 or more")
         parameters.check_finite(self.v_reset, "v_reset", "a finite number, in units of the threshold")
+        parameters.check_burst(self.burst)
         parameters.check_combination(self)
 
     def __repr__(self) -> str:
@@ -137,12 +111,13 @@ class Neuron(abc.ABC):
     @property
     def refractory_timesteps(self) -> int:
         """Number of timesteps without a spike behind one with a spike."""
-        return math.ceil(self.tau_ref / self.dt - 1e-9)
+        # 0.9 / 0.3 is a little more than 3 in floats, and no fourth timestep.
+        return math.ceil(self.tau_ref / self.dt * (1 - 1e-12))
 
     @property
     def highest_rate(self) -> float:
         """The highest firing rate, in spikes per timestep."""
-        return 1.0 / (1 + self.refractory_timesteps)
+        return self.burst / (1 + self.refractory_timesteps)
 
     @property
     def synaptic_retention(self) -> float:
@@ -150,10 +125,15 @@ class Neuron(abc.ABC):
         return math.exp(-self.dt / self.tau_s) if self.tau_s else 0.0
 
     @property
+    def passed_share(self) -> float:
+        """The share of a current that passes a synaptic filter in its first timestep, 1 - `synaptic_retention`."""
+        return -math.expm1(-self.dt / self.tau_s) if self.tau_s else 1.0
+
+    @property
     def synaptic_delay(self) -> float:
         """Mean number of timesteps by which the synaptic filter delays a current: s / (1 - s), twice that with "alpha"."""
         stages = 2 if self.synapse == "alpha" else 1
-        return stages * self.synaptic_retention / (1.0 - self.synaptic_retention)
+        return stages * self.synaptic_retention / self.passed_share
 
     @property
     def threshold_retention(self) -> float:
@@ -174,7 +154,7 @@ class Neuron(abc.ABC):
     @property
     def is_plain(self) -> bool:
         """Whether it is described by `integrate`, `reset` and `signed_spikes` alone."""
-        return not (self.hidden_names or self.v_reset or self.resting_charge)
+        return not (self.hidden_names or self.v_reset or self.resting_charge or self.burst > 1)
 
     @property
     def own_parameters(self) -> tuple[float, ...]:
@@ -193,9 +173,9 @@ class Neuron(abc.ABC):
             return self.own_parameters
         stages = self.hidden_names.count("synaptic_current") + self.hidden_names.count("rising_current")
         membrane = self.retention, self.input_gain, self.resting_charge, self.v_reset
-        synapse = float(stages), self.synaptic_retention, 1.0 - self.synaptic_retention
+        synapse = float(stages), self.synaptic_retention, self.passed_share
         refractoriness = float(self.refractory_timesteps), float(self.refractory_input == "lost")
-        return (*membrane, *synapse, *refractoriness, self.adaptation, self.threshold_retention)
+        return (*membrane, *synapse, *refractoriness, self.adaptation, self.threshold_retention, float(self.burst))
 
     @property
     def integrates_perfectly(self) -> bool:
@@ -210,13 +190,11 @@ class Neuron(abc.ABC):
 
     @property
     def compensating_current(self) -> float:
-        """The constant current, in thresholds per timestep, that gives back what leak and resting potential take away.
+        """The constant current, in thresholds per timestep, that makes up for the leak; a leaky neuron overrides it.
 
-        A neuron with soft reset that fires at a steady rate has a membrane potential of half a threshold on average, of
-        which it loses the share `1 - retention` at each timestep.
+        With a hard reset it is the same: what that loses besides, it does not make up for.
         """
-        lost = 0.5 * (1.0 - self.retention) - self.resting_charge
-        return lost / self.input_gain
+        return 0.0
 
     def step(
         self,
@@ -233,9 +211,11 @@ class Neuron(abc.ABC):
             current: Input current, likewise.
             threshold: theta, broadcastable to it.
             net_spikes: Spikes emitted so far less those taken back; for signed spikes.
-            hidden: What else the neurons keep, a tensor like `potential` for each of `hidden_names`; None: there is nothing.
+            hidden: What else the neurons keep, a tensor like `potential` for each of `hidden_names`; None: 0.
         """
-        return self.fire(self.charge(potential, current, threshold, hidden or {}), threshold, net_spikes)
+        return self.fire(
+            self.charge(potential, current, threshold, self._known(hidden, potential)), threshold, net_spikes
+        )
 
     def fire(self, charged: Charged, threshold: tf.Tensor, net_spikes: tf.Tensor | None = None) -> Stepped:
         """Fires where the potential has reached the threshold, and resets; see `step`."""
@@ -243,10 +223,15 @@ class Neuron(abc.ABC):
         if charged.able is not None:
             fired = fired & charged.able
         spikes, emptied = tf.cast(fired, charged.potential.dtype), fired
+        for number in range(2, self.burst + 1):
+            spikes = spikes + tf.cast(charged.potential >= charged.threshold * float(number), spikes.dtype)
         if self.signed_spikes and net_spikes is not None:
             takes_back = (charged.potential < 0.0) & (net_spikes >= 1.0)
             spikes, emptied = spikes - tf.cast(takes_back, spikes.dtype), fired | takes_back
         return Stepped(spikes, self.discharge(charged, spikes, emptied, threshold), self.after_spikes(charged, fired))
+
+    def _known(self, hidden: Hidden | None, potential: tf.Tensor) -> Hidden:
+        return {name: tf.zeros_like(potential) for name in self.hidden_names} if hidden is None else hidden
 
     def charge(self, potential: tf.Tensor, current: tf.Tensor, threshold: tf.Tensor, hidden: Hidden) -> Charged:
         """Takes up the current of a timestep."""

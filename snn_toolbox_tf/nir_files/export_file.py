@@ -26,7 +26,7 @@ from snn_toolbox_tf.version import __version__
 #: Seconds in a timestep; readers of NIR files have the same default.
 DEFAULT_DT = 1e-4
 #: Raised whenever an older version could not read what this one writes.
-FORMAT = 1
+FORMAT, FORMAT_OF_PLAIN_NEURONS = 2, 1
 SCALES = ("convolution", "scale")
 
 
@@ -95,7 +95,14 @@ def export_nir(
     neurons = NeuronExporter(builder, float(dt), initial_potential, timesteps)
     _Walk(graph, builder, LayerExporter(builder, scales), neurons).export()
     notes = {name: known for name, known in builder.notes.items() if known}
-    metadata = {**_notes(model_snn, graph), "dt": float(dt), "initial_potential": initial_potential, "nodes": notes}
+    version = FORMAT if neurons.beyond_plain else FORMAT_OF_PLAIN_NEURONS
+    metadata = {
+        **_notes(model_snn, graph),
+        "format": version,
+        "dt": float(dt),
+        "initial_potential": initial_potential,
+        "nodes": notes,
+    }
     if initial_potential == "bias":
         metadata["initial_potential_timesteps"] = timesteps
     # Built in memory: a full disk is an error of the one write below.
@@ -108,10 +115,10 @@ def export_nir(
 
 
 def _leave_out_reset(buffer: io.BytesIO) -> None:
-    """Takes `v_reset` out of a file, which is 0 where it is missing: nir 1.0.4, which sinabs asks for, has no such field."""
+    """Takes each `v_reset` of 0 out of a file; missing, it is 0: nir 1.0.4, which sinabs asks for, has no such field."""
     with h5py.File(buffer, "r+") as file:
         for node in file["node/nodes"].values():
-            if "v_reset" in node:
+            if "v_reset" in node and not node["v_reset"][()].any():
                 del node["v_reset"]
 
 
@@ -188,7 +195,6 @@ def _notes(model_snn: SpikingModel, graph: Graph) -> dict[str, Any]:
     config = model_snn.get_config()
     return {
         "writer": f"snn_toolbox_tf {__version__}",
-        "format": FORMAT,
         "data_format": "channels_first" if 0 in axes else "channels_last",
         "network": json.dumps(
             {

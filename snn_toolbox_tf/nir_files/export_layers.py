@@ -8,6 +8,7 @@ import numpy as np
 
 from snn_toolbox_tf.graph import MaxPool, Synapse
 from snn_toolbox_tf.nir_files.builder import CannotExportError, NirBuilder, check_dimensions, narrow
+from snn_toolbox_tf.nir_files.export_bias_neuron import bias_weights, constant_current
 from snn_toolbox_tf.nir_files.placement import AxisWindow, keras_offset
 from snn_toolbox_tf.nir_files.rearrangement import Rearrangement, rearrangement
 from snn_toolbox_tf.nir_files.terms import Term, channels_first, moved, natural_term, same_layout, summed
@@ -26,6 +27,7 @@ from snn_toolbox_tf.synapses import (
     is_scale,
     weighted_family,
 )
+from snn_toolbox_tf.synapses.bias import BiasWeightsFamily, ConstantCurrentFamily
 from snn_toolbox_tf.synapses.build import apply_spec
 
 _NO_COUNTERPART = "NIR has no node for it"
@@ -67,6 +69,10 @@ class LayerExporter:
             return self._rounded(node, inputs[0])
         if is_scale(node):
             return self._scale(node, inputs[0])
+        if isinstance(family, ConstantCurrentFamily):
+            return constant_current(self._builder, node, inputs[0])
+        if isinstance(family, BiasWeightsFamily):
+            return bias_weights(self._builder, node, inputs[0], _weight_notes(node))
         if not family.weighted and len(inputs) == 1 and family.keeps_spikes(node):
             return moved(inputs[0], lambda indices: apply_spec(node.layer, node.name, [indices]))
         return self._summing(node, inputs[0], shapes[0])

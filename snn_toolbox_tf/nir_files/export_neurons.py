@@ -1,6 +1,7 @@
 """What becomes of populations in a NIR file, and of their initial potentials."""
 
 import dataclasses
+import json
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ import numpy as np
 from snn_toolbox_tf.graph import Population
 from snn_toolbox_tf.neurons import LeakyIntegrateAndFire
 from snn_toolbox_tf.nir_files.builder import CannotExportError, NirBuilder, narrow
+from snn_toolbox_tf.nir_files.export_membrane import filtered, membrane, refuse_unknown
 from snn_toolbox_tf.nir_files.terms import Term
 
 INITIAL_POTENTIALS = ("metadata", "bias")
@@ -26,6 +28,9 @@ class NeuronExporter:
         dt: Seconds in a timestep.
         initial_potential: "metadata", or "bias": v0 / T is added to the current of each timestep instead.
         timesteps: T, for "bias".
+
+    Attributes:
+        beyond_plain: Whether there are neurons with more than a potential, a leak and a reset to 0.
     """
 
     builder: NirBuilder
@@ -35,6 +40,7 @@ class NeuronExporter:
 
     def __post_init__(self) -> None:
         self._v0: dict[str, np.ndarray] = {}
+        self.beyond_plain = False
 
     def export(self, node: Population, terms: list[Term]) -> list[Term]:
         """Adds a population; returns the terms of its spikes.
@@ -42,16 +48,7 @@ class NeuronExporter:
         Raises:
             CannotExportError: If NIR has no such neurons.
         """
-        if node.neuron.signed_spikes:
-            raise CannotExportError(
-                "NIR's spikes are 0 or 1, and it takes spikes back", "Convert with signed_spikes=False"
-            )
-        if not node.neuron.is_plain:
-            raise CannotExportError(
-                "refractory periods, synaptic filters, adapting thresholds and resting potentials are not exported, and it "
-                f"has {node.neuron}",
-                "Convert with a neuron without them",
-            )
+        refuse_unknown(node.neuron)
         if node.spike_height != "unit":
             raise CannotExportError(
                 "its spikes are worth their threshold, and NIR's are 1", "Convert with form='normalized'"
@@ -63,27 +60,22 @@ class NeuronExporter:
                 "Export with initial_potential='metadata'",
             )
         edges = self.builder.layout_of(terms, node.shape, node.channel_axis, node.name)
-        shape = edges[0].shape
+        shape, indices = edges[0].shape, edges[0].indices
         threshold = narrow(edges[0].in_layout_of_source(np.asarray(node.threshold, np.float64)))
         v0 = edges[0].in_layout_of_source(np.asarray(node.v0 * node.threshold, np.float64))
-        fields = {"v_threshold": threshold, "v_reset": np.zeros(shape, np.float32)}
-        if isinstance(node.neuron, LeakyIntegrateAndFire) and np.isfinite(node.neuron.tau_m):
-            # Ours adds tau_m (1 - exp(-1 / tau_m)) times the current, NIR's exact solution (1 - exp(-dt / tau)) r times.
-            timesteps = node.neuron.tau_m / node.neuron.dt
-            tau, r = timesteps * self.dt, timesteps
-            neurons = self.builder.nir.LIF(
-                tau=np.full(shape, tau), r=np.full(shape, r), v_leak=np.zeros(shape, np.float32), **fields
-            )
-        else:
-            neurons = self.builder.nir.IF(r=narrow(np.full(shape, 1.0 / self.dt)), **fields)
+        neurons = membrane(self.builder.nir, node.neuron, self.dt, threshold)
+        edges = filtered(self.builder, node.neuron, self.dt, node.name, edges)
         name = self.builder.add(node.name, neurons, edges, self._notes(node, v0))
         self._v0[name] = v0
-        return [Term(name, shape, edges[0].indices)]
+        return [Term(name, shape, indices)]
 
     def _notes(self, node: Population, v0: np.ndarray) -> dict[str, Any]:
         notes: dict[str, Any] = {"reset": node.neuron.reset, "comparison": COMPARISON, "v0": _short(v0)}
         if isinstance(node.neuron, LeakyIntegrateAndFire):
             notes["tau_m"] = float(node.neuron.tau_m / node.neuron.dt)
+        if not node.neuron.is_plain:
+            notes["neuron"] = json.dumps(node.neuron.get_config())
+            self.beyond_plain = True
         if node.start:
             notes["start"] = node.start
         if node.timed_bias is not None:

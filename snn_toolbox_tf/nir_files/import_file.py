@@ -20,6 +20,7 @@ from snn_toolbox_tf.network import Network, inputs_of
 from snn_toolbox_tf.network.input_data import InputData
 from snn_toolbox_tf.neurons import RESETS
 from snn_toolbox_tf.nir_files.graph_builder import CannotImportError, GraphBuilder, spread_float64
+from snn_toolbox_tf.nir_files.import_filters import FILTERS
 from snn_toolbox_tf.nir_files.import_layers import LayerImporter
 from snn_toolbox_tf.nir_files.import_neurons import KINDS, NeuronImporter
 from snn_toolbox_tf.nir_files.read_file import NirFile, read_nir
@@ -30,11 +31,8 @@ from snn_toolbox_tf.synapses import FAMILIES, ones, use_channels_last
 
 #: Why there is no place for some NIR nodes.
 _REFUSED = {
-    "CubaLI": "its current decays over time",
-    "CubaLIF": "its current decays over time, and the neurons here take up currents at once",
     "Delay": "no current is delayed here",
     "I": "only spiking neurons have a state",
-    "LI": "only spiking neurons have a state",
     "NIRGraph": "it is a graph in a graph",
     "Threshold": "spikes come from neurons with a state",
 }
@@ -160,7 +158,9 @@ def _graph_of(file: NirFile, dt: float | None, reset: str | None) -> Graph:
             if kind == "Output":
                 _add_output(builder, wanted, source, metadata)
             elif kind in KINDS:
-                builder.nodes[name] = neurons.add(wanted, node, source, metadata)
+                builder.nodes[name] = neurons.add(wanted, node, source, metadata, file.sources[name][0])
+            elif kind in FILTERS:
+                neurons.hold(name, node, source, _readers(file, name), is_ours=file.is_ours)
             elif layers.knows(node):
                 builder.nodes[name] = layers.add(wanted, node, source, metadata)
             else:
@@ -182,6 +182,13 @@ def _graph_of(file: NirFile, dt: float | None, reset: str | None) -> Graph:
     graph.sort()
     graph.prune()
     return graph
+
+
+def _readers(file: NirFile, name: str) -> list[list[str]]:
+    """Returns the kind of each node that reads a node, and the names of all that it reads."""
+    return [
+        [type(file.nodes[reader]).__name__, *sources] for reader, sources in file.sources.items() if name in sources
+    ]
 
 
 def _source(builder: GraphBuilder, wanted: str, known: list[str], metadata: dict[str, Any]) -> str:

@@ -14,7 +14,7 @@ from snn_toolbox_tf.model_files import ModelFileError
 from snn_toolbox_tf.nir_files.package import nir_package
 
 #: Formats of this package's metadata that can be read.
-READABLE = (1,)
+READABLE = (1, 2)
 
 
 @dataclasses.dataclass

@@ -115,6 +115,9 @@ bool read_attributes(TF_OpKernelConstruction* construction, Attributes* attribut
   if (attributes->neuron.signed_spikes && attributes->spike_type == TF_UINT8) {
     return status->fail("Signed spikes do not fit into bits: `signed_spikes=True` needs `spike_type` float32 or int32.");
   }
+  if (fires_bursts(attributes->neuron) && attributes->spike_type == TF_UINT8) {
+    return status->fail("Several spikes in a timestep do not fit into bits: bursts need `spike_type` float32 or int32.");
+  }
   return true;
 }
 

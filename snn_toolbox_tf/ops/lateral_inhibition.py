@@ -39,7 +39,8 @@ def lateral_inhibition(spikes: tf.Tensor, winners: tf.Tensor, window: Window) ->
     )
     won = tf.where(earliest > 0, tf.cast(places, tf.int32) + 1, 0)
     winners = tf.where(winners > 0, winners, won)
-    samples = tf.reshape(tf.range(timesteps * batch), [timesteps, batch, 1, 1, 1])
-    indices = samples * size + tf.maximum(winners - 1, 0)
+    # A block may have more elements than 32 bits count.
+    samples = tf.reshape(tf.range(tf.cast(timesteps * batch, tf.int64)), [timesteps, batch, 1, 1, 1])
+    indices = samples * tf.cast(size, tf.int64) + tf.cast(tf.maximum(winners - 1, 0), tf.int64)
     passed = tf.gather(tf.reshape(spikes, [-1]), indices)
     return tf.where(winners > 0, passed, tf.zeros_like(passed)), winners

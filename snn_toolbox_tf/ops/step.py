@@ -35,9 +35,9 @@ class Response(NamedTuple):
     """What a population did in a block of timesteps.
 
     Attributes:
-        spikes: In the form asked for: "float", 0.0 or 1.0 (or -1.0), float32 `[timesteps, batch, ...]`; "bits", uint8
-            `[timesteps, batch, bytes]`, where spike j of a sample is bit `j % 8` of byte `j // 8`; "counts", the net number
-            of spikes in the block, int32 `[batch, ...]`.
+        spikes: In the form asked for: "float", 0.0 or 1.0 (or -1.0, or several), float32 `[timesteps, batch, ...]`; "bits",
+            uint8 `[timesteps, batch, bytes]`, where spike j of a sample is bit `j % 8` of byte `j // 8`; "counts", the net
+            number of spikes in the block, int32 `[batch, ...]`.
         membrane_potential: v after the block, float32 `[batch, ...]`.
         counts: Net number of spikes so far, float32 `[batch, ...]`, or None if none was given.
         trace: v after each timestep (after reset), float32 `[timesteps, batch, ...]`, or None.
@@ -72,3 +72,5 @@ class Step:
         check_one_of(self.spike_form, SPIKE_FORMS, "spike_form")
         if self.neuron.signed_spikes and self.spike_form == "bits":
             raise ValueError("Signed spikes do not fit into bits. Expected `spike_form` 'float' or 'counts'.")
+        if self.neuron.burst > 1 and self.spike_form == "bits":
+            raise ValueError("Several spikes do not fit into a bit. Expected `spike_form` 'float' or 'counts'.")

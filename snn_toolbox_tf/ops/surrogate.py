@@ -105,19 +105,25 @@ def _operation_by_operation(
     for t in range(step.timesteps):
         charged = step.neuron.charge(v, current if constant else current[t], threshold, hidden)
         stepped = step.neuron.fire(charged, threshold)
-        spikes.append(_with_derivative(stepped, charged, derivative))
+        spikes.append(_with_derivative(stepped, charged, derivative, step.neuron.burst))
         v, hidden = stepped.potential, stepped.hidden
         trace.append(v)
     return Response(tf.stack(spikes), v, None, tf.stop_gradient(tf.stack(trace)) if step.return_trace else None, hidden)
 
 
-def _with_derivative(stepped: Stepped, charged: Charged, derivative: Callable[[tf.Tensor], tf.Tensor]) -> tf.Tensor:
-    """Returns spikes whose derivative by the potential is the surrogate; 0 for neurons that are not able to fire."""
+def _with_derivative(
+    stepped: Stepped, charged: Charged, derivative: Callable[[tf.Tensor], tf.Tensor], burst: int
+) -> tf.Tensor:
+    """Returns spikes whose derivative by the potential is the surrogate; 0 for neurons that are not able to fire.
+
+    Of a burst, each spike has a threshold of its own, and its surrogate there.
+    """
 
     @tf.custom_gradient
     def attach(potential: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
         def backward(gradient: tf.Tensor) -> tf.Tensor:
-            slope = derivative((potential - charged.threshold) / charged.threshold) / charged.threshold
+            relative = (potential - charged.threshold) / charged.threshold
+            slope = tf.add_n([derivative(relative - float(number)) for number in range(burst)]) / charged.threshold
             return gradient * (slope if charged.able is None else tf.where(charged.able, slope, 0.0))
 
         return tf.identity(stepped.spikes), backward

@@ -132,9 +132,7 @@ def _steps_of_cell(place: Place, wanted: str, source: str, cell: Any, *, backwar
             )
             terms, add = [current, _add(place, back)], LayerSpec("Add", {})
             current = _add(place, Synapse(f"{name}_sum_{window}", terms, (units,), layer=add, tied=f"{name}/sum"))
-        steps.append(
-            _add(place, Activation(f"{name}_step_{window}", [current], (units,), layer=activation, tied=f"{name}/step"))
-        )
+        steps.append(_add(place, Activation(f"{name}_step_{window}", [current], (units,), layer=activation, tied=name)))
     return steps
 
 

@@ -22,7 +22,7 @@ _PIXELS = 96
 _MOST_OUTPUTS = 3
 
 _DESCRIPTIONS = {
-    "accuracy": "Accuracy of the SNN and agreement with the ANN against timesteps",
+    "accuracy": "How right the SNN is, and how far it agrees with the ANN, against timesteps",
     "error": "Relative error of the SNN's output against timesteps, logarithmic",
     "early_exit": "Accuracy against mean timesteps where samples answer when they are sure",
     "firing_rates": "Mean firing rate and fractions of dead and saturated neurons of each population",
@@ -83,6 +83,7 @@ def render(record: RunRecord, figures: Mapping[str, Figure]) -> str:
             images={name: embedded(figure, _DESCRIPTIONS[name]) for name, figure in figures.items()},
             outputs=page_tables.output_table(record),
             populations=page_tables.population_table(record),
+            neurons=page_tables.neuron_table(record),
             synapses=page_tables.synapse_table(record),
             energies=page_tables.energy_tables(record),
             classes=page_tables.class_tables(record),
@@ -116,9 +117,13 @@ def embedded(figure: Figure, description: str) -> Image:
 def _sections(record: RunRecord, figures: Mapping[str, Figure]) -> dict[str, PageSection]:
     """The sections that have something to show, by anchor."""
     sample = not {"raster", "membrane", "input"}.isdisjoint(figures)
+    has_accuracy = any(output.task == "classes" for output in record.outputs)
+    over_time = PageSection(
+        *(("Accuracy over time", "Accuracy") if has_accuracy else ("Outputs over time", "Over time"))
+    )
     sections = {
         "notes": (PageSection("Notes", "Notes"), bool(record.notes)),
-        "accuracy": (PageSection("Accuracy over time", "Accuracy"), bool(record.outputs)),
+        "accuracy": (over_time, bool(record.outputs)),
         "rates": (PageSection("Firing rates", "Firing rates"), bool(record.populations)),
         "activations": (PageSection("ANN activation against θ × rate", "Activations"), "correlation" in figures),  # noqa: RUF001
         "operations": (PageSection("Operations", "Operations"), bool(record.synapses)),

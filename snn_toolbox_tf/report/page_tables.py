@@ -104,6 +104,15 @@ def population_table(record: RunRecord) -> Table:
     return Table(["Population", "Shape", "θ min", "θ median", "θ max", *rates, *errors], rows, texts=2)
 
 
+def neuron_table(record: RunRecord) -> Table:
+    """Returns what the neurons of each population do."""
+    everywhere = len(record.neurons) == 1
+    rows = [
+        ["all populations" if everywhere else ", ".join(neuron.populations), neuron.text] for neuron in record.neurons
+    ]
+    return Table(["Populations", "Neurons"], rows, texts=2)
+
+
 def synapse_table(record: RunRecord) -> Table:
     """Returns what each synapse costs per sample, and the totals."""
     rows = [

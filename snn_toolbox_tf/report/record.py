@@ -8,6 +8,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from snn_toolbox_tf.costs import Energy
+from snn_toolbox_tf.report.neuron_record import NeuronRecord
 
 
 @dataclasses.dataclass(frozen=True)
@@ -182,6 +183,7 @@ class RunRecord:
         notes: What the reader should know: warnings, settings without effect.
         conversion_text: The conversion in two lines: what came of it, and how.
         energies: What a sample would spend, beside the ANN, on each hardware that was asked for.
+        neurons: What its neurons do, each kind once.
     """
 
     title: str
@@ -199,3 +201,4 @@ class RunRecord:
     notes: list[str]
     conversion_text: str = ""
     energies: list["Energy"] = dataclasses.field(default_factory=list)
+    neurons: list[NeuronRecord] = dataclasses.field(default_factory=list)

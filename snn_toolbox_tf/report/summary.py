@@ -3,6 +3,7 @@
 from snn_toolbox_tf.report.key_numbers import operations, shown_timesteps
 from snn_toolbox_tf.report.latency_record import LatencyRunRecord
 from snn_toolbox_tf.report.measures import MEASURES
+from snn_toolbox_tf.report.neuron_record import PLAIN
 from snn_toolbox_tf.report.record import OutputRecord, RunRecord
 from snn_toolbox_tf.report.text import MISSING, aligned, count, fixed, number, percent, shorten
 
@@ -13,6 +14,7 @@ def summarize(record: RunRecord | LatencyRunRecord) -> str:
         return record.text()
     blocks = [f"{record.title}: {record.samples:,} samples, {int(record.timesteps[-1]):,} timesteps"]
     blocks += [record.conversion_text] if record.conversion_text else []
+    blocks += [_neurons(record)] if any(neuron.text != PLAIN for neuron in record.neurons) else []
     blocks += [_output(record, output) for output in record.outputs]
     if record.populations:
         blocks.append(_populations(record))
@@ -22,6 +24,12 @@ def summarize(record: RunRecord | LatencyRunRecord) -> str:
     if record.notes:
         blocks.append("\n".join(f"Note: {note}" for note in record.notes))
     return "\n\n".join(blocks)
+
+
+def _neurons(record: RunRecord) -> str:
+    if len(record.neurons) == 1:
+        return record.neurons[0].text
+    return "\n".join(f"{', '.join(neuron.populations)}: {neuron.text}" for neuron in record.neurons)
 
 
 def _output(record: RunRecord, output: OutputRecord) -> str:

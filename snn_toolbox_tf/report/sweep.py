@@ -22,15 +22,20 @@ from snn_toolbox_tf.report.text import setting
 _QUALITIES = {
     "accuracy": ("Accuracy", "accuracy (%)", 100.0),
     "mean_iou": ("Mean IoU", "mean IoU (%)", 100.0),
+    "mean_box_iou": ("Mean IoU of boxes", "mean IoU of boxes (%)", 100.0),
     "r2": ("R²", "R²", 1.0),
     "agreement": ("Agreement with the ANN", "samples (%)", 100.0),
     "relative_error": ("Relative error of the output", "relative error", 1.0),
 }
 
 
+def _quality(rows: Sequence[Row]) -> str:
+    return next(key for key in _QUALITIES if columns_of(rows, key))
+
+
 @style.styled()
 def sweep_figure(name: str, rows: Sequence[Row], *, logarithmic: bool) -> Figure:
-    """Draws accuracy (or agreement with the ANN, or relative error) and operations against a setting.
+    """Draws accuracy (or IoU, R², agreement with the ANN, relative error) and operations against a setting.
 
     Args:
         name: The setting.
@@ -39,17 +44,16 @@ def sweep_figure(name: str, rows: Sequence[Row], *, logarithmic: bool) -> Figure
     """
     figure = Figure(figsize=(style.WIDTH, 3.8), layout="constrained")
     left, right = figure.subplots(1, 2)
-    quality = next(key for key in _QUALITIES if columns_of(rows, key))
+    quality = _quality(rows)
     title, label, factor = _QUALITIES[quality]
     for place, key in enumerate(columns_of(rows, quality)):
         output = key.partition("/")[2]
         colour = (style.SNN, style.ATTENTION, style.SNN_LIGHT)[place % 3]
         line = {"color": colour, "marker": "o", "markersize": 4, "label": f"SNN {output}".strip()}
         _plot(left, name, rows, key, factor, line, logarithmic)
-    if quality == "accuracy":
-        for key in columns_of(rows, "ann_accuracy"):
-            line = {"color": style.ANN, "linestyle": "--", "label": f"ANN {key.partition('/')[2]}".strip()}
-            _plot(left, name, rows, key, factor, line, logarithmic)
+    for key in columns_of(rows, f"ann_{quality}"):
+        line = {"color": style.ANN, "linestyle": "--", "label": f"ANN {key.partition('/')[2]}".strip()}
+        _plot(left, name, rows, key, factor, line, logarithmic)
     left.set(title=title, ylabel=label)
     left.legend()
     _plot(
@@ -111,7 +115,9 @@ def write_sweep_report(
             name=name,
             contents=sweep_table(name, rows),
             folders=[row["folder"] for row in rows],
-            picture=embedded(figure, f"Accuracy and operations per MAC of the ANN against {name}"),
+            picture=embedded(
+                figure, f"{_QUALITIES[_quality(rows)][0]} and operations per MAC of the ANN against {name}"
+            ),
             groups={
                 section: {key: setting(value) for key, value in values.items()} for section, values in settings.items()
             },

@@ -18,6 +18,7 @@ def tables(record: RunRecord) -> dict[str, str]:
     return {
         "timesteps.csv": _timesteps(record),
         "populations.csv": _populations(record),
+        **_neurons(record),
         "synapses.csv": _synapses(record),
         "operations.csv": csv_text(["quantity", "per_sample"], operations(record).as_dict().items()),
         **_early_exit(record),
@@ -88,6 +89,17 @@ def _populations(record: RunRecord) -> str:
         for population in record.populations
     ]
     return csv_text(columns, rows)
+
+
+def _neurons(record: RunRecord) -> dict[str, str]:
+    """A row per population, a column per parameter that any of them has."""
+    names = list(dict.fromkeys(key for neuron in record.neurons for key in (*neuron.parameters, *neuron.per_timestep)))
+    rows = []
+    for neuron in record.neurons:
+        known = {**neuron.parameters, **neuron.per_timestep}
+        values = [known.get(name, "") for name in names]
+        rows += [[population, neuron.model, *values] for population in neuron.populations]
+    return {"neurons.csv": csv_text(["population", "model", *names], rows)} if rows else {}
 
 
 def _synapses(record: RunRecord) -> str:

@@ -141,6 +141,8 @@ def reason_for_layers(graph: Graph, engine: str) -> str | None:
         return "engine is 'dense'"
     if any(node.spike_height != "unit" for node in graph.of_type(Population)):
         return "spikes have a height: the network is not normalised"
+    if any(node.neuron.burst > 1 for node in graph.of_type(Population)):
+        return "neurons fire several spikes in a timestep"
     return None
 
 

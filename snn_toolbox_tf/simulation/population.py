@@ -52,10 +52,17 @@ class PopulationElement(Element):
             after["spike_count"] = stepped.counts
         recorded = {}
         if self._is_recorded("spikes", block):
-            recorded["spikes"] = by_timestep(tf.cast(tf.sign(signal.value), self._spike_dtype), block.timesteps)
+            recorded["spikes"] = by_timestep(tf.cast(self._numbers(signal.value), self._spike_dtype), block.timesteps)
         if self._is_recorded("membrane_potential", block):
             recorded["membrane_potential"] = stepped.trace
         return Outcome(signal, after, recorded)
+
+    def _numbers(self, spikes: tf.Tensor) -> tf.Tensor:
+        """Returns how many spikes there are, of those that may have a height."""
+        if self._node.neuron.burst == 1:
+            return tf.sign(spikes)
+        heights = self._node.threshold if self._node.spike_height == "threshold" else 1.0
+        return tf.round(spikes / tf.cast(heights, spikes.dtype))
 
     def _is_recorded(self, kind: str, block: Block) -> bool:
         return (kind, self._node.name) in block.options.record

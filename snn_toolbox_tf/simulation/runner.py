@@ -63,9 +63,13 @@ class Runner:
     @functools.cached_property
     def windows(self) -> int:
         """The number of windows of T timesteps that a run takes one after the other, see `window_count`."""
-        if self.schedule == "step" and not is_recurrent(self.network.graph):
+        return self.windows_of(self.schedule)
+
+    def windows_of(self, schedule: str) -> int:
+        """As `windows`, for a schedule that a run may have in place of the runner's own."""
+        if schedule == "step" and not is_recurrent(self.network.graph):
             return 1
-        return window_count(self.network.graph_with_weights(), self.schedule)
+        return window_count(self.network.graph_with_weights(), schedule)
 
     def blocking(
         self,

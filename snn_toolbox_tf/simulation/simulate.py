@@ -169,6 +169,7 @@ def _result(
 ) -> SimulationResult:
     graph, samples = runner.network.graph, len(exit_timesteps)
     counted = counter.count(counts, samples, exit_timesteps)
+    graph, samples, schedule = runner.network.graph, len(exit_timesteps), request.options.schedule
     return SimulationResult(
         outputs,
         request.reported,
@@ -181,7 +182,7 @@ def _result(
         workload=_workload(runner, request, counted, counts, exit_timesteps),
         exit_timesteps=exit_timesteps,
         from_logits=holds_logits(graph),
-        windows=runner.windows,
+        windows=runner.windows if schedule == runner.schedule else runner.windows_of(schedule),
         **recorded,
     )
 

@@ -110,7 +110,8 @@ void fill_hidden_neuron(Bytes& bytes, Neuron* neuron) {
                               0.0625f * static_cast<float>(bytes.number(0, 2)), -0.25f * static_cast<float>(bytes.number(0, 2)),
                               static_cast<float>(bytes.number(0, 2)), kept, 1.0f - kept,
                               static_cast<float>(bytes.number(0, 3)), bytes.flip() ? 1.0f : 0.0f,
-                              0.25f * static_cast<float>(bytes.number(0, 2)), 0.875f};
+                              0.25f * static_cast<float>(bytes.number(0, 2)), 0.875f,
+                              static_cast<float>(bytes.number(1, 4))};
   for (size_t i = 0; i < sizeof(parameters) / sizeof(float); ++i) neuron->parameters[i] = parameters[i];
 }
 
@@ -149,7 +150,7 @@ void check_integrate_fire(Bytes& bytes) {
   }
   for (int64_t i = 0; i < counts.size(); ++i) counts.data()[i] = static_cast<float>(bytes.number(0, 2));
   const bool with_counts = p.neuron.signed_spikes || bytes.flip(), with_spikes = bytes.flip(), with_trace = bytes.flip();
-  const bool with_bits = !p.neuron.signed_spikes && bytes.flip(), with_block_counts = bytes.flip();
+  const bool with_bits = !p.neuron.signed_spikes && !fires_bursts(p.neuron) && bytes.flip(), with_block_counts = bytes.flip();
   // As TensorFlow lets it: outputs in the place of inputs, spikes in that of a current.
   const bool in_place = bytes.flip();
   int overwritten = -1;

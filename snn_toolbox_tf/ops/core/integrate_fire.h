@@ -75,7 +75,7 @@ struct IntegrateFire {
 
   float* final_hidden[Neuron::kMaximalHidden] = {};
   float* final_membrane_potential = nullptr;  // [neurons]
-  float* spikes = nullptr;                    // [timesteps, neurons], 0 or 1 (or -1)
+  float* spikes = nullptr;                    // [timesteps, neurons], 0 or 1 (or -1, or several)
   // [timesteps, samples, bytes_per_sample()]: spike j of a sample is bit j % 8 of its byte j / 8.
   uint8_t* bits = nullptr;
   int32_t* block_counts = nullptr;  // [neurons]: net spikes of this block

@@ -120,6 +120,41 @@ struct NeuronWithHiddenState {
   }
 };
 
+// Any membrane behind a synaptic filter that fires as many spikes in a timestep as its potential is worth thresholds, up to a
+// number of them, and subtracts a threshold for each (Li & Zeng 2022, IJCAI).
+template <int kStages>
+struct BurstingNeuron {
+  static constexpr int kHidden = kStages;
+  float retention, gain, resting_charge, kept, passed;
+  int most_spikes;
+
+  explicit SNN_TOOLBOX_INLINE BurstingNeuron(const Neuron& neuron)
+      : retention(neuron.parameters[0]),
+        gain(neuron.parameters[1]),
+        resting_charge(neuron.parameters[2]),
+        kept(neuron.parameters[5]),
+        passed(neuron.parameters[6]),
+        most_spikes(static_cast<int>(neuron.parameters[11])) {}
+
+  template <typename Value>
+  SNN_TOOLBOX_INLINE Value step(const Value& current, const Value& threshold, const Value&, Value& v,
+                                Value* hidden) const {
+    const Value zero = {}, one = zero + 1.0f;
+    Value taken_up = current;
+    for (int stage = kStages - 1; stage >= 0; --stage) {
+      taken_up = hidden[stage] = hidden[stage] * kept + taken_up * passed;
+    }
+    Value after = v * retention + taken_up * gain;
+    after = after + threshold * resting_charge;
+    Value spikes = after >= threshold ? one : zero;
+    for (int number = 2; number <= most_spikes; ++number) {
+      spikes = spikes + (after >= threshold * static_cast<float>(number) ? one : zero);
+    }
+    v = after - spikes * threshold;
+    return spikes;
+  }
+};
+
 // Finds a model by its name in Python; false if there is none.
 SNN_TOOLBOX_INLINE bool find_model(const char* name, NeuronModel* model) {
   if (std::strcmp(name, "integrate_and_fire") == 0) return *model = NeuronModel::kIntegrateAndFire, true;
@@ -139,8 +174,14 @@ SNN_TOOLBOX_INLINE void with_membrane(const Neuron& neuron, const Function& func
   return function(SpikingNeuron<Membrane, Reset::kZero, false>(parameters));
 }
 
+// Whether there may be several spikes of a neuron in a timestep, which do not fit into bits.
+SNN_TOOLBOX_INLINE bool fires_bursts(const Neuron& neuron) {
+  return neuron.model == NeuronModel::kWithHiddenState && neuron.parameters[11] > 1.0f;
+}
+
 template <int kStages, typename Function>
 SNN_TOOLBOX_INLINE void with_stages(const Neuron& neuron, const Function& function) {
+  if (fires_bursts(neuron)) return function(BurstingNeuron<kStages>(neuron));
   const bool refractory = neuron.parameters[7] > 0.0f, adapting = neuron.parameters[9] > 0.0f;
   if (refractory && adapting) return function(NeuronWithHiddenState<kStages, true, true>(neuron));
   if (refractory) return function(NeuronWithHiddenState<kStages, true, false>(neuron));
@@ -158,6 +199,7 @@ SNN_TOOLBOX_INLINE void with_hidden_state(const Neuron& neuron, const Function& 
 // How many numbers of hidden state a population's neurons keep.
 SNN_TOOLBOX_INLINE int hidden_of(const Neuron& neuron) {
   if (neuron.model != NeuronModel::kWithHiddenState) return 0;
+  if (fires_bursts(neuron)) return static_cast<int>(neuron.parameters[4]);
   return static_cast<int>(neuron.parameters[4]) + (neuron.parameters[7] > 0.0f) + (neuron.parameters[9] > 0.0f);
 }
 
