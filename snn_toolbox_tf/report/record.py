@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from snn_toolbox_tf.report.neuron_record import NeuronRecord
+
 if TYPE_CHECKING:
     from snn_toolbox_tf.costs import Energy
-from snn_toolbox_tf.report.neuron_record import NeuronRecord
 
 
 @dataclasses.dataclass(frozen=True)
