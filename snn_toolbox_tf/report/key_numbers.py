@@ -86,7 +86,7 @@ def mean_firing_rate(record: RunRecord) -> float:
 def headline(record: RunRecord | LatencyRunRecord) -> dict[str, Any]:
     """Returns a run in one row, as tables of several runs show it.
 
-    Of several outputs, each has its own entries, "accuracy/<output>" and so on.
+    Of several outputs, each has its own entries, "accuracy/<output>" and so on. Energies, in pJ, are "energy/<hardware>".
     """
     if isinstance(record, LatencyRunRecord):
         return record.headline()
@@ -102,7 +102,8 @@ def headline(record: RunRecord | LatencyRunRecord) -> dict[str, Any]:
         }
         row |= {f"{name}{ending}": _finite(values[-1]) for name, values in output.measures.items()}
         row |= {f"ann_{name}{ending}": _finite(value) for name, value in output.ann_measures.items()}
-    return row | {"firing_rate": mean_firing_rate(record), **operations(record).as_dict()}
+    energies = {f"energy/{found.hardware.name}": found.energy for found in record.energies}
+    return row | {"firing_rate": mean_firing_rate(record), **operations(record).as_dict(), **energies}
 
 
 def _finite(value: Any) -> float | None:

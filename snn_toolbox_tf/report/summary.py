@@ -1,5 +1,7 @@
 """A run as plain text, for the terminal."""
 
+import textwrap
+
 from snn_toolbox_tf.report.key_numbers import operations, shown_timesteps
 from snn_toolbox_tf.report.latency_record import LatencyRunRecord
 from snn_toolbox_tf.report.measures import MEASURES
@@ -20,7 +22,7 @@ def summarize(record: RunRecord | LatencyRunRecord) -> str:
         blocks.append(_populations(record))
     if record.synapses:
         blocks.append(_operations(record))
-    blocks += [found.verdict for found in record.energies]
+    blocks += [textwrap.fill(found.verdict, 110) for found in record.energies]
     if record.notes:
         blocks.append("\n".join(f"Note: {note}" for note in record.notes))
     return "\n\n".join(blocks)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from snn_toolbox_tf.costs.text import joules
 from snn_toolbox_tf.report.measures import MEASURES
 from snn_toolbox_tf.report.page_tables import Table
 from snn_toolbox_tf.report.text import MISSING, aligned, number, percent, quantity
@@ -22,6 +23,7 @@ _COLUMNS = {
     "synaptic_operations": "synaptic operations",
     "multiply_accumulates": "MACs",
     "operations_per_ann_mac": "operations per ANN MAC",
+    "energy": "energy",
 }
 _FRACTIONS = ("accuracy", "ann_accuracy", "agreement")
 _LARGE = ("synaptic_operations", "multiply_accumulates")
@@ -52,6 +54,8 @@ def _cell(quantity_name: str, value: float | None) -> str:
         return measure.text(value)
     if quantity_name in _FRACTIONS:
         return percent(value)
+    if quantity_name == "energy":
+        return joules(value)
     if quantity_name == "samples":
         return f"{value:,}"
     return quantity(value) if quantity_name in _LARGE else number(value)
