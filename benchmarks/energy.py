@@ -12,6 +12,7 @@ import networks
 import snn_toolbox_tf as snn
 from snn_toolbox_tf.costs.text import joules, times
 
+NETWORKS = ("lenet5_mnist", "resnet20_cifar10", "vgg16_cifar10")
 #: Hardware, and whether accesses to memory are added.
 WAYS = (
     ("45nm", False),
@@ -41,12 +42,11 @@ def cheapest(name: str, images: int, timesteps: list[int]) -> tuple[int, float, 
 def main() -> None:
     """Prints a table in Markdown."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    names = ["lenet5_mnist", "resnet20_cifar10", "vgg16_cifar10"]
-    parser.add_argument("networks", nargs="*", default=names, choices=networks.CASES)
+    parser.add_argument("networks", nargs="*", metavar="network", help=f"of {', '.join(networks.CASES)}")
     parser.add_argument("--images", type=int, default=1000)
     parser.add_argument("--timesteps", type=int, nargs="+", default=[4, 8, 12, 16, 24, 32, 48, 64, 96, 128])
     asked = parser.parse_args()
-    for name in asked.networks:
+    for name in asked.networks or NETWORKS:
         found = cheapest(name, asked.images, asked.timesteps)
         if found is None:
             print(f"{name}: none of {asked.timesteps} timesteps is within one point\n", flush=True)
@@ -55,17 +55,14 @@ def main() -> None:
         workload = result.workload
         spent = float("nan") if workload is None else workload.spikes_per_synapse
         print(f"{name}: T = {steps}, {100 * accuracy:.2f} % (ANN {100 * ann:.2f} %), {spent:.2f} spikes a synapse\n")
-        print(
-            "| hardware | SNN | of ANN FP32 | of ANN INT8 | of ANN, as many bits | break-even T (INT8) |\n|---|---|---|---|---|---|"
-        )
+        columns = ("hardware", "SNN", "of ANN FP32", "of ANN INT8", "of ANN, as many bits", "break-even T (INT8)")
+        print(f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}")
         for hardware, memory in WAYS:
             spending = snn.energy(result, hardware, memory=memory)
-            ratios = " | ".join(times(spending.ratio(baseline)) for baseline in spending.baselines)
+            ratios = [times(spending.ratio(baseline)) for baseline in spending.baselines]
             limit = spending.break_even_timesteps(spending.baselines[1])
-            print(
-                f"| {spending.hardware.name}, {spending.scope} | {joules(spending.energy)} | {ratios} | {limit:.1f} |",
-                flush=True,
-            )
+            cells = (f"{spending.hardware.name}, {spending.scope}", joules(spending.energy), *ratios, f"{limit:.1f}")
+            print(f"| {' | '.join(cells)} |", flush=True)
         print(flush=True)
 
 
