@@ -1,6 +1,7 @@
 """Energy: counts against NumPy, balances against sums made by hand and against other tools' formulae."""
 
 import dataclasses
+import json
 import math
 
 import keras
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 import snn_toolbox_tf as snn
+from snn_toolbox_tf.config import output_sections
 from snn_toolbox_tf.costs.ann import activation_bits, baselines
 from snn_toolbox_tf.costs.energy import energy_of
 from snn_toolbox_tf.costs.hardware import HARDWARE, access_energy, hardware_of
@@ -246,8 +248,6 @@ def test_the_verdict_is_said_in_words(workload, hardware, verdict):
 
 
 def test_results_are_plain_data_and_drawn(network, tmp_path):
-    import json
-
     _, _, result = network
     found = snn.energy(result, "45nm", memory=True)
     data = json.loads(json.dumps(found.as_dict(), allow_nan=False))
@@ -299,3 +299,62 @@ def test_other_results_are_refused(network):
         snn.energy(old)
     with pytest.raises(ValueError, match=r"several numbers of timesteps.*Received: timesteps=\[\]"):
         snn.energy_curve(network[0], network[1], np.zeros(10), [])
+
+
+@pytest.fixture
+def run_of_its_own(tmp_path, rng):
+    model = keras.Sequential(
+        [
+            keras.Input((6, 6, 1)),
+            L.Conv2D(4, 3, activation="relu", name="conv"),
+            L.Flatten(),
+            L.Dense(3, "softmax", name="dense"),
+        ],
+        name="net",
+    )
+    x, y = rng.random((20, 6, 6, 1), dtype=np.float32), rng.integers(0, 3, 20)
+    data = {"model": model, "x_test": x, "y_test": y, "x_norm": x}
+    settings = snn.Settings().replace(
+        path_wd=str(tmp_path), duration=6, batch_size=8, plot_vars=[], threshold_rule="percentile"
+    )
+    return settings, data
+
+
+def test_runs_estimate_what_the_simulation_would_spend(run_of_its_own):
+    settings, data = run_of_its_own
+    finished = snn.run(settings.replace(energy=["45nm", "loihi"]), **data)
+    model_snn = snn.convert_keras(data["model"], data["x_norm"], timesteps=6, threshold_rule="percentile")
+    result = model_snn.simulate(data["x_test"])
+    expected = snn.energy(result, "45nm", memory=True), snn.energy(result, "loihi")
+    for ours, theirs in zip(finished.record.energies, expected, strict=True):
+        assert ours.hardware == theirs.hardware
+        assert ours.energy == pytest.approx(theirs.energy)
+        assert [one.energy for one in ours.baselines] == pytest.approx([one.energy for one in theirs.baselines])
+    folder = finished.folder
+    written = json.loads((folder / "report.json").read_text())["energies"]
+    assert [entry["energy"] for entry in written] == pytest.approx([found.energy for found in expected])
+    page = (folder / "report.html").read_text()
+    assert page.count("Break-even spikes a synapse") == 2
+    assert "Loihi, all-in figures of a chip" in page
+    assert "On Loihi, a sample takes" in str(finished)
+
+
+def test_sweeps_have_a_column_of_energy(run_of_its_own):
+    settings, data = run_of_its_own
+    swept = snn.sweep(settings.replace(energy=["loihi"]), "duration", [3, 6], **data)
+    first, second = (row["energy/Loihi"] for row in swept.table)
+    assert 0 < first < second
+    assert "energy (Loihi)" in str(swept)
+
+
+def test_no_hardware_no_energy(run_of_its_own):
+    settings, data = run_of_its_own
+    finished = snn.run(settings.replace(energy=[]), **data)
+    assert finished.record.energies == []
+    assert 'id="energy"' not in (finished.folder / "report.html").read_text()
+    with pytest.raises(snn.ConfigurationError, match=r"\[output\] energy: .*'lohi'.*Did you mean 'loihi'"):
+        settings.replace(energy=["lohi"])
+
+
+def test_settings_know_all_hardware():
+    assert set(output_sections.HARDWARE) == set(HARDWARE)
