@@ -1,5 +1,6 @@
 """Latency code: event times against an independent event-driven simulator, the source, and the quantised closed form."""
 
+import dataclasses
 import itertools
 
 import keras
@@ -229,3 +230,40 @@ def test_a_run_in_latency_code_reports(tmp_path):
         snn.run(settings.replace(reset="zero"), model=model, x_test=x, x_norm=x)
     with pytest.raises(snn.ConfigurationError, match="window_timesteps = 64 is for spike_code = latency"):
         snn.run(settings.replace(spike_code="rate"), model=model, x_test=x, x_norm=x)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"log_vars": ["all"]}, r"do not support \[output\] log_vars. Expected one process, no recordings"),
+        ({"export_format": "nir"}, r"do not support \[export\] export_format"),
+        (
+            {"normalize": False},
+            r"normalize = False leaves .*without the largest activations.*Expected normalize = True",
+        ),
+    ],
+)
+def test_what_runs_in_latency_code_do_not_do(tmp_path, changes, message):
+    model, x = dense_model(), np.random.default_rng(0).random((4, 5), "float32")
+    settings = snn.Settings().replace(spike_code="latency", path_wd=str(tmp_path), **changes)
+    with pytest.raises(snn.ConfigurationError, match=message):
+        snn.run(settings, model=model, x_test=x, x_norm=x)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_of_numbers_has_no_agreement_of_decisions(tmp_path):
+    model, x = dense_model(), np.random.default_rng(0).random((20, 5), "float32")
+    settings = snn.Settings().replace(spike_code="latency", task="regression", path_wd=str(tmp_path))
+    (output,) = snn.run(settings, model=model, x_test=x, x_norm=x).record.outputs
+    assert output.agreement is None
+    assert output.relative_error < 1e-4
+
+
+def test_accuracy_of_several_outputs_is_refused():
+    x = np.ones((2, 5), "float32")
+    result = snn.convert_keras(dense_model(), x, code="latency").simulate(x)
+    result = dataclasses.replace(result, outputs={"a": np.zeros((2, 3)), "b": np.zeros((2, 3))})
+    with pytest.raises(
+        ValueError, match=r"one output of classes. Expected an array .* Received outputs of \{'a': \(2, 3\)"
+    ):
+        result.accuracy([0, 1])
