@@ -267,3 +267,34 @@ def test_accuracy_of_several_outputs_is_refused():
         ValueError, match=r"one output of classes. Expected an array .* Received outputs of \{'a': \(2, 3\)"
     ):
         result.accuracy([0, 1])
+
+
+def test_compare_decodes_spike_times(tmp_path):
+    model, x = dense_model(), np.random.default_rng(0).random((40, 5), "float32")
+    exact = snn.compare(model, snn.convert_keras(model, x, code="latency"), x, batch_size=16)
+    assert max(row.relative_error for row in exact.populations) < 1e-5
+    assert max(exact.output_error.values()) < 1e-5
+    assert exact.samples == 40
+    model_snn = snn.convert_keras(model, x, code="latency", timesteps_per_window=16)
+    found = snn.compare(model, model_snn, x, batch_size=16)
+    result, (counts, _) = model_snn.simulate(x), quantized_values(model_snn, x)
+    activations = model_snn.network.run_as_ann({next(iter(model_snn.network.graph)).name: x}, shift=None)
+    for row in found.populations:
+        values = counts[row.name] * model_snn.conversion.ranges[row.name] / 16
+        expected = np.asarray(activations[row.name], np.float64)
+        error = np.sqrt(np.square(values - expected).mean() / np.square(expected).mean())
+        assert row.relative_error == pytest.approx(error, rel=1e-4)
+        assert row.correlation == pytest.approx(np.corrcoef(values.ravel(), expected.ravel())[0, 1], rel=1e-5)
+        assert row.clipped == pytest.approx(result.clipped[row.name])
+        assert row.spikes_per_neuron == pytest.approx(result.spike_counts[row.name].mean() / 40)
+    assert found.worst[0] in str(found)
+    found.plot().savefig(tmp_path / "figure.png")
+
+
+def test_compare_has_the_timesteps_of_the_conversion():
+    model, x = dense_model(), np.ones((4, 5), "float32")
+    model_snn = snn.convert_keras(model, x, code="latency")
+    with pytest.raises(ValueError, match=r"has the timesteps that it was converted for.*Received: timesteps=8"):
+        snn.compare(model, model_snn, x, timesteps=8)
+    with pytest.raises(TypeError, match="Expected `model` to be the source"):
+        snn.compare(model_snn, model, x)
