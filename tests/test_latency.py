@@ -298,3 +298,22 @@ def test_compare_has_the_timesteps_of_the_conversion():
         snn.compare(model, model_snn, x, timesteps=8)
     with pytest.raises(TypeError, match="Expected `model` to be the source"):
         snn.compare(model_snn, model, x)
+
+
+def test_a_sweep_over_timesteps_of_a_window(tmp_path):
+    model, x = dense_model(), np.random.default_rng(0).random((20, 5), "float32")
+    settings = snn.Settings().replace(spike_code="latency", path_wd=str(tmp_path))
+    swept = snn.sweep(settings, "window_timesteps", [2, 32], model=model, x_test=x, x_norm=x)
+    rough, fine = (
+        float(
+            np.abs(
+                snn.convert_keras(model, x, code="latency", timesteps_per_window=steps).predict(x, verbose=0)
+                - model.predict(x, verbose=0)
+            ).max()
+        )
+        for steps in (2, 32)
+    )
+    largest = np.abs(model.predict(x, verbose=0)).max()
+    assert [row["largest_error"] for row in swept.table] == pytest.approx([rough / largest, fine / largest], rel=1e-4)
+    assert [row["latency"] for row in swept.table] == [6, 96]
+    assert "spikes per neuron" in (swept.folder / "report.html").read_text()

@@ -63,12 +63,11 @@ def check_stages(settings: Settings) -> None:
         "[tools] executor = ray": settings.tools.executor == "ray",
         "[output] log_vars": bool(settings.output.log_vars),
         "[export] export_format": settings.export.export_format is not None,
-        "[parameter_sweep] param_values": bool(settings.parameter_sweep.param_values),
     }
     found = ", ".join(key for key, is_set in refused.items() if is_set)
     if found:
         raise ConfigurationError(
-            f"Runs in latency code do not support {found}. Expected one process, no recordings, no export and no sweep: "
+            f"Runs in latency code do not support {found}. Expected one process, no recordings and no export: "
             "leave these settings out, or use spike_code = rate"
         )
 
