@@ -8,7 +8,7 @@ import pytest
 
 import snn_toolbox_tf as snn
 from snn_toolbox_tf import events
-from snn_toolbox_tf.events import EventError
+from snn_toolbox_tf.events import EventError, aedat
 
 HEADER2 = b"#!AER-DAT2.0\r\n# Timestamps tick is 1 us\r\n"
 DVS128 = HEADER2 + b"# AEChip: ch.unizh.ini.jaer.chip.retina.DVS128\r\n"
@@ -479,3 +479,36 @@ def test_recordings_of_nmnist(data_dir):
     for recording in recordings[:3]:
         frames = events.to_frames(recording.events, (34, 34), time_window=10_000, start=0)
         assert frames.sum() == len(recording.events)
+
+
+class TestHostileWindows:
+    def test_times_out_of_order_within_an_array(self):
+        found = events.as_events(x=[0, 0, 0], y=[0, 0, 0], t=[0, 5, 50], p=[1, 1, 1])
+        with pytest.raises(events.EventError, match=r"Event 2 is at 5 µs, the one before it at 50"):
+            list(events.packets(found[[0, 2, 1]], time_window=10))
+        with pytest.raises(events.EventError, match=r"arrays of `EVENT_DTYPE`.*Received: list"):
+            list(events.packets([[1, 2]], time_window=10))
+
+    def test_distant_events_do_not_make_billions_of_windows(self):
+        found = events.as_events(x=[0, 0], y=[0, 0], t=[0, 2**50], p=[1, 1])
+        for cut in (events.packets, lambda found, **window: events.to_frames(found, (1, 1), **window)):
+            with pytest.raises(events.EventError, match=r"There would be .* windows of 1 µs"):
+                list(cut(found, time_window=1))
+        with pytest.raises(events.EventError, match="too long to be divided into 10000000 bins"):
+            events.to_frames(found, (1, 1), bins=10**7)
+
+    @pytest.mark.parametrize("start", ["now", 1.5, True])
+    def test_a_start_is_a_whole_number(self, start):
+        found = events.as_events(x=[0], y=[0], t=[3], p=[1])
+        with pytest.raises(ValueError, match="`start` to be a whole number of microseconds"):
+            list(events.packets(found, time_window=10, start=start))
+
+    def test_a_frame_s_width_is_a_whole_number(self):
+        found = events.as_events(x=[0], y=[0], t=[3], p=[1])
+        with pytest.raises(events.EventError, match=r"`frame_width` to be a whole number.*Received: frame_width=-1"):
+            events.to_timesteps(found, (1, 1), 3, frame_width=-1)
+
+
+def test_an_event_that_is_late_where_time_begins_anew_stays_near():
+    found = aedat._unwrapped(np.array([2**32 - 6, 5, 2**32 - 5, 6], np.int64))
+    assert (found - found[0]).tolist() == [0, 11, 1, 12]

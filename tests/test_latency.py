@@ -1,5 +1,6 @@
 """Latency code: event times against an independent event-driven simulator, the source, and the quantised closed form."""
 
+import dataclasses
 import itertools
 
 import keras
@@ -229,3 +230,90 @@ def test_a_run_in_latency_code_reports(tmp_path):
         snn.run(settings.replace(reset="zero"), model=model, x_test=x, x_norm=x)
     with pytest.raises(snn.ConfigurationError, match="window_timesteps = 64 is for spike_code = latency"):
         snn.run(settings.replace(spike_code="rate"), model=model, x_test=x, x_norm=x)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"log_vars": ["all"]}, r"do not support \[output\] log_vars. Expected one process, no recordings"),
+        ({"export_format": "nir"}, r"do not support \[export\] export_format"),
+        (
+            {"normalize": False},
+            r"normalize = False leaves .*without the largest activations.*Expected normalize = True",
+        ),
+    ],
+)
+def test_what_runs_in_latency_code_do_not_do(tmp_path, changes, message):
+    model, x = dense_model(), np.random.default_rng(0).random((4, 5), "float32")
+    settings = snn.Settings().replace(spike_code="latency", path_wd=str(tmp_path), **changes)
+    with pytest.raises(snn.ConfigurationError, match=message):
+        snn.run(settings, model=model, x_test=x, x_norm=x)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_of_numbers_has_no_agreement_of_decisions(tmp_path):
+    model, x = dense_model(), np.random.default_rng(0).random((20, 5), "float32")
+    settings = snn.Settings().replace(spike_code="latency", task="regression", path_wd=str(tmp_path))
+    (output,) = snn.run(settings, model=model, x_test=x, x_norm=x).record.outputs
+    assert output.agreement is None
+    assert output.relative_error < 1e-4
+
+
+def test_accuracy_of_several_outputs_is_refused():
+    x = np.ones((2, 5), "float32")
+    result = snn.convert_keras(dense_model(), x, code="latency").simulate(x)
+    result = dataclasses.replace(result, outputs={"a": np.zeros((2, 3)), "b": np.zeros((2, 3))})
+    with pytest.raises(
+        ValueError, match=r"one output of classes. Expected an array .* Received outputs of \{'a': \(2, 3\)"
+    ):
+        result.accuracy([0, 1])
+
+
+def test_compare_decodes_spike_times(tmp_path):
+    model, x = dense_model(), np.random.default_rng(0).random((40, 5), "float32")
+    exact = snn.compare(model, snn.convert_keras(model, x, code="latency"), x, batch_size=16)
+    assert max(row.relative_error for row in exact.populations) < 1e-5
+    assert max(exact.output_error.values()) < 1e-5
+    assert exact.samples == 40
+    model_snn = snn.convert_keras(model, x, code="latency", timesteps_per_window=16)
+    found = snn.compare(model, model_snn, x, batch_size=16)
+    result, (counts, _) = model_snn.simulate(x), quantized_values(model_snn, x)
+    activations = model_snn.network.run_as_ann({next(iter(model_snn.network.graph)).name: x}, shift=None)
+    for row in found.populations:
+        values = counts[row.name] * model_snn.conversion.ranges[row.name] / 16
+        expected = np.asarray(activations[row.name], np.float64)
+        error = np.sqrt(np.square(values - expected).mean() / np.square(expected).mean())
+        assert row.relative_error == pytest.approx(error, rel=1e-4)
+        assert row.correlation == pytest.approx(np.corrcoef(values.ravel(), expected.ravel())[0, 1], rel=1e-5)
+        assert row.clipped == pytest.approx(result.clipped[row.name])
+        assert row.spikes_per_neuron == pytest.approx(result.spike_counts[row.name].mean() / 40)
+    assert found.worst[0] in str(found)
+    found.plot().savefig(tmp_path / "figure.png")
+
+
+def test_compare_has_the_timesteps_of_the_conversion():
+    model, x = dense_model(), np.ones((4, 5), "float32")
+    model_snn = snn.convert_keras(model, x, code="latency")
+    with pytest.raises(ValueError, match=r"has the timesteps that it was converted for.*Received: timesteps=8"):
+        snn.compare(model, model_snn, x, timesteps=8)
+    with pytest.raises(TypeError, match="Expected `model` to be the source"):
+        snn.compare(model_snn, model, x)
+
+
+def test_a_sweep_over_timesteps_of_a_window(tmp_path):
+    model, x = dense_model(), np.random.default_rng(0).random((20, 5), "float32")
+    settings = snn.Settings().replace(spike_code="latency", path_wd=str(tmp_path))
+    swept = snn.sweep(settings, "window_timesteps", [2, 32], model=model, x_test=x, x_norm=x)
+    rough, fine = (
+        float(
+            np.abs(
+                snn.convert_keras(model, x, code="latency", timesteps_per_window=steps).predict(x, verbose=0)
+                - model.predict(x, verbose=0)
+            ).max()
+        )
+        for steps in (2, 32)
+    )
+    largest = np.abs(model.predict(x, verbose=0)).max()
+    assert [row["largest_error"] for row in swept.table] == pytest.approx([rough / largest, fine / largest], rel=1e-4)
+    assert [row["latency"] for row in swept.table] == [6, 96]
+    assert "spikes per neuron" in (swept.folder / "report.html").read_text()

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from snn_toolbox_tf.graph import Population
+from snn_toolbox_tf.latency import LatencyModel
 from snn_toolbox_tf.model import SpikingModel
 from snn_toolbox_tf.network import inputs_of, relu, source_activation
 from snn_toolbox_tf.network.input_data import Batch
@@ -115,7 +116,8 @@ def _inputs(model_snn: SpikingModel, batch: Batch, *, frames: bool) -> dict[str,
 
 def check_source_and_network(model: Any, model_snn: Any) -> None:
     """Raises a TypeError unless these are a source and a spiking network, in this order."""
-    if not isinstance(model_snn, SpikingModel) or isinstance(model, SpikingModel):
+    converted = (SpikingModel, LatencyModel)
+    if not isinstance(model_snn, converted) or isinstance(model, converted) or not isinstance(model, keras.Model):
         raise TypeError(
             "Expected `model` to be the source and `model_snn` what `convert_keras` made of it. "
             f"Received: {type(model).__name__}, {type(model_snn).__name__}"

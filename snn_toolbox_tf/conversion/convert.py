@@ -190,7 +190,7 @@ def convert_keras(
     chosen = latency_code(code, timesteps_per_window)
     if chosen is not None:
         check_no_rate_options(options)
-        return convert_to_latency(model, calibration_data, chosen, seed=options.seed, name=name)
+        return convert_to_latency(model, calibration_data, chosen, seed=options.seed, task=options.task, name=name)
     graph = to_spiking(parse(model).graph, options.max_pooling)
     return convert_graph(model, graph, calibration_data, options, name=name)
 

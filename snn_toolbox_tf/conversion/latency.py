@@ -19,10 +19,11 @@ from snn_toolbox_tf.network.input_data import InputData
 from snn_toolbox_tf.network.source_function import SourceFunction
 from snn_toolbox_tf.parse import parse
 from snn_toolbox_tf.passes import to_spiking
+from snn_toolbox_tf.tasks import state_tasks
 
 CODES = ("rate", "latency")
 #: Arguments of `convert_keras` that have a meaning for latency code as well.
-_COMMON = ("seed",)
+_COMMON = ("seed", "task")
 #: So that populations stand in front of poolings: the earliest spike is that of the largest value.
 MAX_POOLING = "winner_take_all"
 
@@ -72,10 +73,17 @@ def check_no_rate_options(options: ConversionOptions) -> None:
 
 
 def convert_to_latency(
-    model: keras.Model, calibration_data: Any, code: LatencyCode, *, seed: int = 0, name: str | None = None
+    model: keras.Model,
+    calibration_data: Any,
+    code: LatencyCode,
+    *,
+    seed: int = 0,
+    task: Any = "auto",
+    name: str | None = None,
 ) -> LatencyModel:
     """Converts a model, see `convert_keras`."""
     graph = to_spiking(parse(model).graph, MAX_POOLING)
+    state_tasks(graph, task, model)
     return convert_graph_to_latency(model, graph, calibration_data, code, seed=seed, name=name)
 
 

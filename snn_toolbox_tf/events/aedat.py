@@ -10,7 +10,7 @@ import numpy as np
 from snn_toolbox_tf.events.event_array import EVENT_DTYPE, EventError, check_events
 from snn_toolbox_tf.foundation.argument_checks import check_one_of
 
-_VERSION = re.compile(rb"#!AER-DAT(\d+)\.(\d+)")
+_VERSION = re.compile(rb"#!AER-DAT(\d{1,3})\.(\d{1,3})")
 #: What a line of text cannot hold, and an event nearly always does: the first events may begin with '#', too.
 _CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _RECORDS = {
@@ -187,5 +187,12 @@ def _decoded(address: np.ndarray, chip: Chip) -> tuple[np.ndarray, np.ndarray, n
 
 def _unwrapped(times: np.ndarray) -> np.ndarray:
     """Returns times that go on where 32 bits began anew."""
-    begins_anew = np.diff(times, prepend=times[:1]) < -(_WRAP // 2)
-    return times + _WRAP * np.cumsum(begins_anew)
+    steps = np.diff(times, prepend=times[:1])
+    turns = np.zeros(len(times), np.int64)
+    begun = 0
+    for place in np.flatnonzero(np.abs(steps) > _WRAP // 2):
+        # An event that is late, from before that place, goes back across it; a pause of half an hour does not.
+        change = 1 if steps[place] < 0 else -1 if begun else 0
+        begun += change
+        turns[place] = change
+    return times + _WRAP * np.cumsum(turns)

@@ -63,7 +63,7 @@ def as_events(
     found = np.empty(len(arrays["t"]), EVENT_DTYPE)
     for name in _COORDINATES:
         found[name] = _whole(arrays[name], name, 0, _LARGEST_COORDINATE)
-    found["t"] = _whole(arrays["t"], "t", -(2**62), 2**62)
+    found["t"] = _whole(arrays["t"], "t", -(2**61), 2**61)
     found["p"] = _whole(arrays["p"], "p", -1, 1) > 0
     if sort:
         found = found[np.argsort(found["t"], kind="stable")]

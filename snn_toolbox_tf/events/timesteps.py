@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from snn_toolbox_tf.events.event_array import EventError
 from snn_toolbox_tf.events.frame_layout import FrameLayout
 from snn_toolbox_tf.foundation.argument_checks import check_timesteps
 
@@ -20,7 +21,7 @@ def to_timesteps(
 
     A timestep takes events in their order, until one is more than `frame_width` later than its first; that one is its last.
     An event whose pixel has a spike already waits for the next timestep. So a burst takes several timesteps, and silence
-    takes none: no event is lost as long as there are timesteps.
+    takes none: no event is lost as long as there are timesteps, but for those that `clip_three_sigma` takes away.
 
     Args:
         events: The events of one sample, as `as_events` takes them.
@@ -43,6 +44,10 @@ def to_timesteps(
         [[1, 1], [1, 0], [0, 0]]
     """
     check_timesteps(timesteps)
+    if isinstance(frame_width, bool) or not isinstance(frame_width, (int, np.integer)) or frame_width < 0:
+        raise EventError(
+            f"Expected `frame_width` to be a whole number of microseconds, 0 or more. Received: frame_width={frame_width!r}"
+        )
     frame_layout = FrameLayout(sensor_size, **layout)
     waiting = frame_layout.placed(frame_layout.checked(events))
     waiting = waiting[frame_layout.counted(waiting, np.zeros(len(waiting), np.int64))]

@@ -5,10 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from snn_toolbox_tf.events.event_array import EventError
-from snn_toolbox_tf.foundation.argument_checks import check_one_of, check_positive_integer
+from snn_toolbox_tf.events.event_array import EVENT_DTYPE, EventError, check_events
+from snn_toolbox_tf.foundation.argument_checks import MOST_TIMESTEPS, check_one_of, check_positive_integer
 
 _INCOMPLETE = ("keep", "drop")
+#: A recording of days in windows of milliseconds has fewer; more of them are a wrong unit of time, or a damaged file.
+MOST_WINDOWS = MOST_TIMESTEPS
 
 
 def packets(
@@ -30,7 +32,8 @@ def packets(
             an event comes behind it.
 
     Raises:
-        EventError: If events come before `start`, or an array begins before the one before it has ended.
+        EventError: If events come before `start`, are no array of `EVENT_DTYPE` or out of order, an array begins before the
+            one before it has ended, or more than `MOST_WINDOWS` windows would follow without an event.
         ValueError: For other arguments.
 
     Example:
@@ -61,6 +64,8 @@ def _packets(
             continue
         start = int(waiting["t"][0]) if start is None else start
         _check_start(waiting, start)
+        _check_count((int(waiting["t"][0]) - start) // window, window)
+        _check_count(int(np.diff(waiting["t"]).max(initial=0)) // window, window)
         while len(waiting) and waiting["t"][-1] >= start + window:
             stop = int(np.searchsorted(waiting["t"], start + window))
             yield waiting[:stop]
@@ -73,6 +78,12 @@ def _parts(events: Any) -> Iterator[np.ndarray]:
     """Yields the arrays that there are, checked to follow each other."""
     last: int | None = None
     for part in [events] if isinstance(events, np.ndarray) else events:
+        if getattr(part, "dtype", None) != EVENT_DTYPE:
+            raise EventError(
+                f"Expected arrays of `EVENT_DTYPE`, as `snn.events.as_events` makes them. Received: {type(part).__name__}"
+                f"{f' of {part.dtype}' if hasattr(part, 'dtype') else ''}"
+            )
+        check_events(part)
         if len(part):
             if last is not None and part["t"][0] < last:
                 raise EventError(
@@ -106,6 +117,12 @@ def window_of_events(
     first = int(events["t"][0]) if start is None else start
     _check_start(events, first)
     elapsed = events["t"] - first
+    _check_count(int(elapsed[-1]) // time_window if time_window else 0, time_window)
+    if bins is not None and int(elapsed[-1]) > (2**63 - 1) // bins:
+        raise EventError(
+            f"Events last {elapsed[-1]} µs, too long to be divided into {bins} bins: is their time in microseconds, and "
+            f"`start` near the first one? Received: start={start!r}"
+        )
     if bins is not None:
         return elapsed * bins // (elapsed[-1] + 1), bins
     number = elapsed // time_window
@@ -124,6 +141,16 @@ def _check_choice(time_window: Any, event_count: Any, bins: Any) -> None:
         check_positive_integer(value, name)
 
 
-def _check_start(events: np.ndarray, start: int) -> None:
+def _check_count(windows: int, length: Any) -> None:
+    if windows > MOST_WINDOWS:
+        raise EventError(
+            f"There would be {windows:,} windows of {length} µs, most of them without events. Expected at most "
+            f"{MOST_WINDOWS:,}: give a larger `time_window`, or a `start` near the first event, and times in microseconds."
+        )
+
+
+def _check_start(events: np.ndarray, start: Any) -> None:
+    if isinstance(start, bool) or not isinstance(start, (int, np.integer)):
+        raise ValueError(f"Expected `start` to be a whole number of microseconds. Received: start={start!r}")
     if len(events) and events["t"][0] < start:
         raise EventError(f"The first event is at {events['t'][0]} µs, before start = {start} µs.")

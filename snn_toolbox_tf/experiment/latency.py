@@ -1,5 +1,6 @@
 """Runs in latency code: their settings, and all samples through source and network."""
 
+import math
 import time
 from typing import Any
 
@@ -36,7 +37,12 @@ def latency_code_of(settings: Settings) -> LatencyCode | None:
         return None
     try:
         check_no_rate_options(conversion_options(settings))
-        _check_stages(settings)
+        if not settings.tools.normalize:
+            raise ConfigurationError(
+                "[tools] normalize = False leaves [conversion] spike_code = latency without the largest activations, which "
+                "its windows have to be longer than. Expected normalize = True"
+            )
+        check_stages(settings)
         return LatencyCode(timesteps_per_window=conversion.window_timesteps, headroom=conversion.window_headroom)
     except ValueError as error:
         raise ConfigurationError(str(error)) from error
@@ -47,19 +53,22 @@ def max_pooling_of(settings: Settings) -> str:
     return MAX_POOLING if settings.conversion.spike_code == "latency" else settings.conversion.maxpool_type
 
 
-def _check_stages(settings: Settings) -> None:
+def check_stages(settings: Settings) -> None:
+    """Raises if a run of a network in latency code is to do what is there for rate code only.
+
+    Raises:
+        ConfigurationError: If so.
+    """
     refused = {
-        "[tools] normalize = False": not settings.tools.normalize,
         "[tools] executor = ray": settings.tools.executor == "ray",
         "[output] log_vars": bool(settings.output.log_vars),
         "[export] export_format": settings.export.export_format is not None,
-        "[parameter_sweep] param_values": bool(settings.parameter_sweep.param_values),
     }
     found = ", ".join(key for key, is_set in refused.items() if is_set)
     if found:
         raise ConfigurationError(
-            f"A run with [conversion] spike_code = latency has no {found}. "
-            "Expected calibration data, one process and no export; leave out these settings."
+            f"Runs in latency code do not support {found}. Expected one process, no recordings and no export: "
+            "leave these settings out, or use spike_code = rate"
         )
 
 
@@ -113,7 +122,7 @@ def evaluate_latency(
         windows=result.windows,
         latency=result.latency,
         outputs=[
-            _output(name, snn, ann, samples.labels.get(name), top_k if snn.shape[-1] > 1 else 1)
+            _output(name, snn, ann, samples, top_k if snn.shape[-1] > 1 else 1)
             for name, snn, ann in zip(names, ours, theirs, strict=True)
         ],
         populations=_populations(model_snn, result),
@@ -130,10 +139,11 @@ def evaluate_latency(
     )
 
 
-def _output(name: str, snn: np.ndarray, ann: np.ndarray, labels: np.ndarray | None, top_k: int) -> LatencyOutputRecord:
+def _output(name: str, snn: np.ndarray, ann: np.ndarray, samples: TestSamples, top_k: int) -> LatencyOutputRecord:
     difference = snn.astype(np.float64) - ann
     norm, largest = float(np.sqrt(np.square(ann.astype(np.float64)).sum())), float(np.abs(ann).max())
     accuracies: dict[str, Any] = {}
+    labels, of_classes = samples.labels.get(name), samples.tasks[name].kind == "classes"
     if labels is not None:
         accuracies = {
             "accuracy": float(correct(snn, labels, top_k).mean()),
@@ -141,9 +151,9 @@ def _output(name: str, snn: np.ndarray, ann: np.ndarray, labels: np.ndarray | No
         }
     return LatencyOutputRecord(
         name,
-        relative_error=float(np.sqrt(np.square(difference).sum())) / max(norm, 1e-30),
-        largest_error=float(np.abs(difference).max()) / max(largest, 1e-30),
-        agreement=float((decisions(snn) == decisions(ann)).mean()) if snn.ndim == 2 else None,
+        relative_error=float(np.sqrt(np.square(difference).sum())) / (norm or math.nan),
+        largest_error=float(np.abs(difference).max()) / (largest or math.nan),
+        agreement=float((decisions(snn) == decisions(ann)).mean()) if of_classes else None,
         **accuracies,
     )
 
@@ -175,5 +185,5 @@ def _notes(model_snn: LatencyModel, result: LatencyResult) -> list[str]:
     if model_snn.conversion.code.input == "latency":
         signed = [node.name for node in inputs_of(graph) if node.name in model_snn.conversion.signed_inputs]
         if signed:
-            notes.append(f"Input {', '.join(signed)} has negative values: two neurons for each, one per sign.")
+            notes.append(f"There are negative values of {', '.join(signed)}: two neurons for each, one per sign.")
     return notes

@@ -10,6 +10,7 @@ from snn_toolbox_tf.conversion import ConversionOptions
 from snn_toolbox_tf.distillation import GradientCalibration
 from snn_toolbox_tf.distributed import Executor, open_executor
 from snn_toolbox_tf.experiment.neuron_settings import neuron_arguments, settings_of_neurons
+from snn_toolbox_tf.latency import LatencyModel
 from snn_toolbox_tf.model import SpikingModel
 
 
@@ -64,8 +65,13 @@ def with_timesteps_of(settings: Settings, model_snn: SpikingModel) -> Settings:
     return settings.replace(timesteps=model_snn.timesteps, tolerance=None)
 
 
-def set_up(model_snn: SpikingModel, settings: Settings) -> None:
-    """Gives a network engine and number of timesteps of the settings; what was found for it stays."""
+def set_up(model_snn: SpikingModel | LatencyModel, settings: Settings) -> None:
+    """Gives a network engine and number of timesteps of the settings; what was found for it stays.
+
+    In latency code, timesteps are those of the conversion, and there is one engine.
+    """
+    if isinstance(model_snn, LatencyModel):
+        return
     if isinstance(settings.timesteps, int):
         model_snn.timesteps = settings.timesteps
     if model_snn.engine != settings.simulation.engine:

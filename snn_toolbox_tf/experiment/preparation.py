@@ -14,7 +14,7 @@ from snn_toolbox_tf.conversion.requirements import check_requirements
 from snn_toolbox_tf.distributed import check_can_be_sent
 from snn_toolbox_tf.distributed.ray_executor import import_ray
 from snn_toolbox_tf.experiment import fingerprint, samples, sources
-from snn_toolbox_tf.experiment.latency import latency_code_of, max_pooling_of
+from snn_toolbox_tf.experiment.latency import check_stages, latency_code_of, max_pooling_of
 from snn_toolbox_tf.experiment.neuron_settings import check_timestep
 from snn_toolbox_tf.experiment.options import conversion_options
 from snn_toolbox_tf.experiment.sample_trace import chosen_neurons
@@ -104,6 +104,8 @@ def _prepare(
     if model_snn is not None:
         graph = model_snn.network.graph_with_weights()
         _check_converted(settings, graph)
+        if isinstance(model_snn, LatencyModel):
+            check_stages(settings)
     else:
         graph = _spiking_graph(source, settings)
     if source is not None and model_snn is not None:

@@ -14,6 +14,7 @@ import numpy as np
 
 from snn_toolbox_tf.distributed import Arrays, Executor, SentModel
 from snn_toolbox_tf.experiment.conversion_stage import Converted, convert_prepared
+from snn_toolbox_tf.experiment.latency import latency_code_of
 from snn_toolbox_tf.experiment.options import conversion_options, set_up
 from snn_toolbox_tf.experiment.preparation import Prepared
 from snn_toolbox_tf.experiment.progress import Progress
@@ -149,7 +150,8 @@ class Networks:
         digests = {key: prepared.digests.get(key) for key in ("network", "calibration data")}
         options = conversion_options(prepared.settings)
         # Thresholds may be the same for any number of timesteps.
-        key = (options if options.depends_on_timesteps else dataclasses.replace(options, timesteps=1), digests)
+        options = options if options.depends_on_timesteps else dataclasses.replace(options, timesteps=1)
+        key = (options, latency_code_of(prepared.settings), digests)
         if self._converted is None or key != self._key:
             self._key, self._converted = key, convert_prepared(prepared, progress)
         set_up(self._converted.model_snn, prepared.settings)

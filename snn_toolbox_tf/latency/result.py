@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import keras
 import numpy as np
 
 from snn_toolbox_tf.foundation.argument_checks import check_positive_integer
@@ -70,7 +71,11 @@ class LatencyResult:
             ValueError: If the outputs are no classes, or the labels do not fit them.
         """
         if not isinstance(self.outputs, np.ndarray) or self.outputs.ndim != 2:
-            raise ValueError("Accuracy needs one output [samples, classes].")
+            shapes = keras.tree.map_structure(lambda output: output.shape, self.outputs)
+            raise ValueError(
+                f"Accuracy needs one output of classes. Expected an array [samples, classes]. Received outputs of {shapes}; "
+                "of several outputs, compare each with its labels"
+            )
         labels = class_labels(y, *self.outputs.shape)
         return float(correct(self.outputs, labels, check_positive_integer(top_k, "top_k")).mean())
 

@@ -20,6 +20,8 @@ _COLUMNS = {
     **{name: f"SNN {measure.lower}" for name, measure in MEASURES.items()},
     **{f"ann_{name}": f"ANN {measure.lower}" for name, measure in MEASURES.items()},
     "firing_rate": "firing rate",
+    "spikes_per_neuron": "spikes per neuron",
+    "latency": "latency",
     "synaptic_operations": "synaptic operations",
     "multiply_accumulates": "MACs",
     "operations_per_ann_mac": "operations per ANN MAC",

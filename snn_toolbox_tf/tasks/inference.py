@@ -16,6 +16,9 @@ _OF_NUMBERS = (
     *("huber", "logcosh", "mse", "mae", "mape", "msle"),
 )
 
+#: Accuracy by its name or class, and no other word with these letters.
+_ACCURACY = re.compile(r"(?<![a-z])acc(?![a-z])|accuracy", re.IGNORECASE)
+
 
 def state_tasks(graph: Graph, stated: Any = AUTO, source: keras.Model | None = None) -> None:
     """Notes in the readouts of a graph what their outputs stand for, where that is known without targets.
@@ -24,7 +27,8 @@ def state_tasks(graph: Graph, stated: Any = AUTO, source: keras.Model | None = N
         graph: The network; its readouts are changed.
         stated: One of `TASKS` for all outputs, "auto", or these by name of an output.
         source: The source. A compiled loss for real numbers, without a metric of accuracy, makes a regression of an output
-            that is no softmax; a crossentropy makes a segmentation of one with several axes.
+            that is no softmax; a crossentropy makes a segmentation of one with several
+            axes and channels.
 
     Raises:
         ValueError: If there is no such task or output, or an output of this shape cannot be that.
@@ -71,7 +75,8 @@ def _is_flat(structure: Any) -> bool:
 def _by_loss(loss: str, shape: tuple[int, ...], activation: str) -> str:
     if loss == "numbers" and activation != "softmax":
         return "regression"
-    return "segmentation" if loss == "classes" and len(shape) > 1 else ""
+    # Of one channel it may as well be an image that is reconstructed: a mask of two classes has to be stated.
+    return "segmentation" if loss == "classes" and len(shape) > 1 and shape[-1] > 1 else ""
 
 
 def _losses(graph: Graph, source: keras.Model | None) -> dict[str, str]:
@@ -85,17 +90,20 @@ def _losses(graph: Graph, source: keras.Model | None) -> dict[str, str]:
         names = (readout.name, *(key for key, name in output_names(graph).items() if name == readout.name))
         kind = _purpose(_entry(loss, names, place))
         # Classifiers are trained with squared errors, too; what is measured tells.
-        if kind == "numbers" and re.search("acc", repr(_entry(metrics, names, place)), re.IGNORECASE):
+        # Of one output, all metrics in a list are its own.
+        measured = [_entry(given, names, place) for given in metrics] if len(graph.readouts) > 1 else metrics
+        if kind == "numbers" and _ACCURACY.search(repr(measured)):
             continue
         found[readout.name] = kind
     return found
 
 
-def _metrics(source: Any) -> Any:
+def _metrics(source: Any) -> list[Any]:
     try:
-        return (source.get_compile_config() or {}).get("metrics")
+        compiled = source.get_compile_config() or {}
     except (TypeError, ValueError, AttributeError):
-        return None
+        return []
+    return [compiled[name] for name in ("metrics", "weighted_metrics") if compiled.get(name)]
 
 
 def _entry(given: Any, names: tuple[str, ...], place: int) -> Any:
