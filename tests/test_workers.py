@@ -375,6 +375,8 @@ def register_layers():
 def ray():
     """A cluster of two workers on this machine, which know these tests."""
     ray = pytest.importorskip("ray")
+    # By default they give way to everything else: beside other tests they would hardly ever run.
+    os.environ["RAY_worker_niceness"] = "0"
     ray.init(
         "local",
         num_cpus=2,

@@ -143,6 +143,6 @@ CORRECTIONS: dict[str, Correction] = {
     "initial_potentials": initial_potentials,
     "neuron_potentials": neuron_potentials,
     "weights": weights,
-    "timed_biases": timed_biases,
     "gains": gains,
+    "timed_biases": timed_biases,
 }
