@@ -376,7 +376,7 @@ def ray():
     """A cluster of two workers on this machine, which know these tests."""
     ray = pytest.importorskip("ray")
     # By default they give way to everything else: beside other tests they would hardly ever run.
-    os.environ["RAY_worker_niceness"] = "0"
+    os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112
     ray.init(
         "local",
         num_cpus=2,
