@@ -201,7 +201,8 @@ def test_files_that_are_wrong(path, x_mlp, mlp, tmp_path):
         snn.BatchPredictor(tmp_path / "none.keras")
     mlp.save(tmp_path / "source.keras")
     with pytest.raises(
-        TypeError, match=r"holds a Sequential, and no spiking network. Expected a file that `model_snn.save`"
+        TypeError,
+        match=r"holds a Sequential, and no spiking network in rate code. Expected a file that `model_snn.save`",
     ):
         snn.BatchPredictor(tmp_path / "source.keras")({"x": x_mlp})
     (tmp_path / "damaged.keras").write_bytes(b"PK")

@@ -317,3 +317,44 @@ def test_a_sweep_over_timesteps_of_a_window(tmp_path):
     assert [row["largest_error"] for row in swept.table] == pytest.approx([rough / largest, fine / largest], rel=1e-4)
     assert [row["latency"] for row in swept.table] == [6, 96]
     assert "spikes per neuron" in (swept.folder / "report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (
+            lambda snn_model: snn_model.quantize("int8"),
+            ValueError,
+            "cannot be quantized by Keras.*before converting it",
+        ),
+        (
+            lambda snn_model: snn_model.step(np.ones((1, 5))),
+            RuntimeError,
+            "does not run timestep by timestep.*code='rate'",
+        ),
+        (lambda snn_model: snn_model.reset_state(), RuntimeError, "keeps nothing from sample to sample"),
+        (lambda snn_model: snn_model.export("x"), ValueError, "no form for model servers.*code='rate'"),
+        (lambda snn_model: snn_model.fit(np.ones((1, 5))), RuntimeError, "is not trained.*Train the source"),
+        (lambda snn_model: snn.export_nir(snn_model, "x.nir"), TypeError, "is in latency code.*code='rate'"),
+        (lambda snn_model: snn.export_serving(snn_model, "x"), TypeError, "is in latency code.*code='rate'"),
+    ],
+)
+def test_what_networks_in_latency_code_do_not_do(call, error, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    model, x = dense_model(), np.ones((4, 5), "float32")
+    model_snn = snn.convert_keras(model, x, code="latency", timesteps_per_window=8)
+    before = model_snn.predict(x, verbose=0)
+    with pytest.raises(error, match=message):
+        call(model_snn)
+    np.testing.assert_array_equal(model_snn.predict(x, verbose=0), before)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_recurrent_layers_have_a_window_a_step():
+    keras.utils.set_random_seed(0)
+    rnn = keras.layers.SimpleRNN(6, activation="relu", recurrent_initializer="orthogonal")
+    model = keras.Sequential([keras.Input((5, 3)), rnn, keras.layers.Dense(2)])
+    x = np.random.default_rng(0).random((20, 5, 3), "float32")
+    exact = snn.convert_keras(model, x, code="latency")
+    np.testing.assert_allclose(exact.predict(x, verbose=0), model.predict(x, verbose=0), rtol=1e-4, atol=1e-5)
+    assert exact.simulate(x).windows == 6

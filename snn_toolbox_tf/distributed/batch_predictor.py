@@ -180,8 +180,8 @@ def _loaded(path: str, stamp: tuple[int, int], modules: tuple[str, ...]) -> Spik
     model = load_model(path)
     if not isinstance(model, SpikingModel):
         raise TypeError(
-            f"'{path}' holds a {type(model).__name__}, and no spiking network. Expected a file that `model_snn.save` wrote, "
-            "where `model_snn = convert_keras(model, ...)`."
+            f"'{path}' holds a {type(model).__name__}, and no spiking network in rate code. Expected a file that "
+            "`model_snn.save` wrote, where `model_snn = convert_keras(model, ...)`; other networks have `predict`."
         )
     return model
 

@@ -14,9 +14,11 @@ from snn_toolbox_tf.graph.file_format import graph_from_config, graph_to_config
 from snn_toolbox_tf.latency.event_network import EventNetwork
 from snn_toolbox_tf.latency.measured import MeasuredEvents
 from snn_toolbox_tf.latency.record import LatencyRecord
+from snn_toolbox_tf.latency.refused import RefusedInLatencyCode
 from snn_toolbox_tf.latency.result import LatencyResult
 from snn_toolbox_tf.latency.windows import Windows
 from snn_toolbox_tf.layers import SpikingNeurons
+from snn_toolbox_tf.model.evaluated_model import EvaluatedModel, prepared
 from snn_toolbox_tf.model.file_seal import FileSeal, check_seal, description_digest, write_seal
 from snn_toolbox_tf.model.saving import (
     check_compilation,
@@ -27,11 +29,11 @@ from snn_toolbox_tf.model.saving import (
     refuse_hdf5,
 )
 from snn_toolbox_tf.network import Network
-from snn_toolbox_tf.network.input_data import InputData, as_arrays, by_input_name, check_static_shapes, is_stream
+from snn_toolbox_tf.network.input_data import InputData, by_input_name, check_static_shapes
 
 
 @keras.saving.register_keras_serializable(package="SnnToolbox")
-class LatencyModel(keras.Model):
+class LatencyModel(RefusedInLatencyCode, EvaluatedModel):
     """A spiking network in latency code, made by `convert_keras(model, x, code="latency")`.
 
     It is a `keras.Model`: `predict` and `evaluate` give the decoded outputs, `save` and `keras.saving.load_model` keep it.
@@ -179,56 +181,8 @@ class LatencyModel(keras.Model):
             )
         return tuple(names)
 
-    def fit(self, *args: Any, **kwargs: Any) -> None:
-        """Raises: a network in latency code has its source's weights.
-
-        Raises:
-            RuntimeError: Always.
-        """
-        raise RuntimeError(
-            f"LatencyModel '{self.name}' is not trained: it has its source's weights, and gives its source's outputs. Train "
-            "the source, and convert it again."
-        )
-
-    def compile(self, *args: Any, **kwargs: Any) -> None:
-        """Configures loss and metrics for `evaluate`, see `keras.Model.compile`; a loss is not needed."""
-        self.loss = None
-        super().compile(*args, **kwargs)
-
-    def compile_from_config(self, config: dict[str, Any]) -> None:
-        """Compiles the model as it was compiled when it was saved."""
-        self.compile(**keras.saving.deserialize_keras_object(config))
-
-    def compute_loss(
-        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
-    ) -> Any:
-        """Returns the compiled loss, or 0 if the model is compiled with metrics only."""
-        if not self.loss:
-            return tf.zeros(())
-        return super().compute_loss(x, y, y_pred, sample_weight, training)
-
-    def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
-        """Returns the decoded outputs, see `keras.Model.predict`.
-
-        Raises:
-            ValueError: If arrays hold NaN or infinite values, or have another structure or shape than the inputs.
-        """
-        return super().predict(self._prepared(x), *args, **kwargs)
-
-    def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """Returns loss and metrics, see `keras.Model.evaluate`.
-
-        Raises:
-            ValueError: As `predict`.
-        """
-        return super().evaluate(self._prepared(x), *args, **kwargs)
-
     def _prepared(self, x: Any) -> Any:
-        if is_stream(x):
-            return x
-        graph = self._network.graph
-        arrays = as_arrays(x, graph, argument="x")
-        return keras.tree.map_structure(lambda name: np.asarray(arrays[name], np.float32), graph.input_structure)
+        return prepared(x, self._network.graph)
 
     def save(self, filepath: Any, overwrite: bool = True, zipped: bool | None = None, **kwargs: Any) -> None:
         """Saves the model as a `.keras` file, see `keras.Model.save`; an existing one is replaced once the new one is whole.

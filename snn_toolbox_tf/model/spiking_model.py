@@ -19,6 +19,7 @@ from snn_toolbox_tf.graph import Graph
 from snn_toolbox_tf.graph.file_format import graph_from_config, graph_to_config
 from snn_toolbox_tf.grid import reproducibility_exceptions
 from snn_toolbox_tf.model.conversion_record import ConversionRecord
+from snn_toolbox_tf.model.evaluated_model import EvaluatedModel
 from snn_toolbox_tf.model.file_seal import description_digest
 from snn_toolbox_tf.model.saved_model import Endpoint, export_saved_model
 from snn_toolbox_tf.model.saving import (
@@ -265,6 +266,11 @@ def check_spiking_model(value: Any, argument: str = "model_snn") -> SpikingModel
     Raises:
         TypeError: If it is something else.
     """
+    if isinstance(value, EvaluatedModel) and not isinstance(value, SpikingModel):
+        raise TypeError(
+            f"{type(value).__name__} '{value.name}' is in latency code, of which there is `save` alone. Expected "
+            f"`{argument}` to be a SpikingModel: convert with code='rate'."
+        )
     if not isinstance(value, SpikingModel):
         raise TypeError(
             f"Expected `{argument}` to be a SpikingModel, which `convert_keras` makes of a Keras model. "

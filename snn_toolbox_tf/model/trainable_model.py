@@ -5,19 +5,17 @@ import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
-import keras
-import numpy as np
 import tensorflow as tf
 
 from snn_toolbox_tf.model.conversion_record import ConversionRecord
-from snn_toolbox_tf.network.input_data import as_arrays, is_stream
+from snn_toolbox_tf.model.evaluated_model import EvaluatedModel, prepared
 from snn_toolbox_tf.simulation.runner import Runner
 from snn_toolbox_tf.simulation.schedules import neurons_of
 from snn_toolbox_tf.training import FineTuning, clear_non_finite, train_step
 
 
-class TrainableModel(keras.Model):
-    """A `keras.Model` whose weights live on a grid, and which can be evaluated with metrics alone.
+class TrainableModel(EvaluatedModel):
+    """A `keras.Model` whose weights live on a grid.
 
     Attributes:
         conversion: The record of the conversion; says `fine_tuned` once weights were trained.
@@ -58,23 +56,9 @@ class TrainableModel(keras.Model):
         with self._fine_tuning.held_on_grid():
             yield
 
-    def compile(self, *args: Any, **kwargs: Any) -> None:
-        """Configures loss and metrics for `evaluate`, see `keras.Model.compile`; a loss is not needed."""
-        # Keras keeps the old loss if none is given; here a new `compile` replaces everything.
-        self.loss = None
-        super().compile(*args, **kwargs)
-
-    def compute_loss(
-        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
-    ) -> Any:
-        """Returns the compiled loss, or 0 if the model is compiled with metrics only."""
-        if not self.loss:
-            return tf.zeros(())
-        return super().compute_loss(x, y, y_pred, sample_weight, training)
-
     def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compiles the model as it was compiled when it was saved."""
-        self.compile(**keras.saving.deserialize_keras_object(config))
+        super().compile_from_config(config)
         if self.conversion.fine_tuned and getattr(self, "optimizer", None) is not None:
             # So that it can take up what was saved of it.
             self.optimizer.build(self.trainable_variables)
@@ -119,31 +103,9 @@ class TrainableModel(keras.Model):
         with self.fine_tuning(surrogate_gradient):
             return super().fit(x, *args, **kwargs)
 
-    def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
-        """Returns the decoded outputs after `timesteps` timesteps, see `keras.Model.predict`.
-
-        Raises:
-            ValueError: If arrays hold NaN or infinite values. Batches of a stream are checked as they come, with a
-                `tf.errors.InvalidArgumentError`.
-        """
-        return super().predict(self._prepared(x), *args, **kwargs)
-
-    def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """Returns loss and metrics after `timesteps` timesteps, see `keras.Model.evaluate`.
-
-        Raises:
-            ValueError: As `predict`.
-        """
-        return super().evaluate(self._prepared(x), *args, **kwargs)
-
     def _prepared(self, x: Any) -> Any:
-        """Returns checked data as Keras takes it: float32 arrays in the structure of the inputs; streams as they are."""
         self._settle()
-        if is_stream(x):
-            return x
-        graph = self._runner.network.graph
-        arrays = as_arrays(x, graph, argument="x", frames=self._runner.input_options.mode == "frames")
-        return keras.tree.map_structure(lambda name: np.asarray(arrays[name], np.float32), graph.input_structure)
+        return prepared(x, self._runner.network.graph, frames=self._runner.input_options.mode == "frames")
 
     def train_step(self, data: Any) -> dict[str, Any]:
         """Does one step of training; see `keras.Model.train_step`."""
