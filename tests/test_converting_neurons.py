@@ -43,7 +43,7 @@ NEURONS = {
 }
 
 
-@pytest.mark.few(2)
+@pytest.mark.few(1)
 @pytest.mark.long
 @pytest.mark.parametrize("neuron", NEURONS.values(), ids=NEURONS)
 def test_accuracy_stays_near_that_of_plain_neurons(neuron, cnn, digits):

@@ -210,7 +210,7 @@ def test_leaky_neurons(model, x):
 
 
 @pytest.mark.few(1)
-@pytest.mark.few(2)
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("settings", "calibration", "expected"),
     [

@@ -62,7 +62,7 @@ RULES = [
 ]
 
 
-@pytest.mark.few(2)
+@pytest.mark.few(1)
 @pytest.mark.parametrize("rule", RULES, ids=str)
 def test_samples_leave_the_graph_when_simulate_lets_them_go(rule):
     model = zoo.build(zoo.cnn)

@@ -704,6 +704,7 @@ def test_old_files_compute_what_the_same_models_of_today_do(old, new, data_dir, 
     assert snn.check(model).ok
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     "name",
     ["cnn_mnist_keras1.2.1", "lenet5_mnist_theano_keras2.0.4", "lenet5_mnist_keras2.2.4", "wakeword_keras2.14.0"],

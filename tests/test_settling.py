@@ -73,7 +73,7 @@ def test_hand_computed_spikes_of_a_current_for_the_first_timesteps(known):
     assert result.membrane_potential["hidden_relu"][:, 0].tolist() == expected
 
 
-@pytest.mark.few(2)
+@pytest.mark.few(1)
 @pytest.mark.long
 @pytest.mark.parametrize(
     "neuron",

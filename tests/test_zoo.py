@@ -40,7 +40,7 @@ def differing_spikes(first, second):
     return sum(int((first.spikes[name] != second.spikes[name]).sum()) for name in first.spikes)
 
 
-@pytest.mark.few(4)
+@pytest.mark.few(2)
 def test_a_model_that_converts_is_said_to_convert(converted):
     model, model_snn, _, _ = converted
     report = snn.check(model)
@@ -50,6 +50,7 @@ def test_a_model_that_converts_is_said_to_convert(converted):
     assert "readout" in [row.becomes for row in report.rows]
 
 
+@pytest.mark.few(5)
 def test_passes_keep_the_function_and_the_grid_is_fine(converted):
     _, model_snn, _, _ = converted
     assert model_snn.conversion.pass_error < 1e-5

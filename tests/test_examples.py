@@ -1,4 +1,4 @@
-"""The examples of segmentation and detection, on few scenes: their data, and the way from training to a report."""
+"""The examples, most of them on little data: the way from training to what they print."""
 
 import pathlib
 import re
@@ -47,6 +47,7 @@ def test_segmentation_digits(tmp_path, monkeypatch, capsys):
     assert (tmp_path / "report" / "plots" / "outputs.png").is_file()
 
 
+@pytest.mark.slow
 @pytest.mark.long
 def test_detection_digits(tmp_path, monkeypatch, capsys):
     import detection_digits
@@ -58,3 +59,17 @@ def test_detection_digits(tmp_path, monkeypatch, capsys):
     assert (report.parent / "plots" / "outputs.png").is_file()
     settings = snn.read_settings(tmp_path / "files" / "detection_digits.ini")
     assert settings.task == {"label": "classes", "box": "boxes"}
+
+
+def percentages(text):
+    return [float(found) for found in re.findall(r"([\d.]+) %", text)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "lines", "lowest"), [("hardware_constraints", 8, 85.0), ("rnn_digits", 5, 80.0)])
+def test_an_example_that_trains_on_digits(name, lines, lowest, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", [name])
+    __import__(name).main()
+    found = percentages(capsys.readouterr().out)
+    assert len(found) == lines
+    assert min(found) > lowest
