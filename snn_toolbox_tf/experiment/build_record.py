@@ -170,6 +170,7 @@ def _populations(model_snn: SpikingModel, evaluation: Evaluation, comparison: Co
                 quantisation=row.quantisation,
                 unevenness=row.unevenness,
                 added=row.added,
+                neuron=row.neuron,
                 cause=row.cause,
             )
         )

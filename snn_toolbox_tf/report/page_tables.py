@@ -96,11 +96,15 @@ def population_table(record: RunRecord) -> Table:
             fixed(population.correlation, 4),
             number(population.relative_error, 3),
             number(population.added, 3),
+            number(population.neuron, 3),
             population.cause or MISSING,
         ]
         for population in record.populations
     ]
-    rates, errors = ["Rate", "Dead", "Saturated"], ["Clipped", "Correlation", "Error", "Added", "Mostly by"]
+    rates, errors = (
+        ["Rate", "Dead", "Saturated"],
+        ["Clipped", "Correlation", "Error", "Added", "By the neuron", "Mostly by"],
+    )
     return Table(["Population", "Shape", "θ min", "θ median", "θ max", *rates, *errors], rows, texts=2)
 
 

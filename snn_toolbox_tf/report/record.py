@@ -98,7 +98,8 @@ class PopulationRecord:
         quantisation: The part that whole spikes add to it; NaN where there is no closed form.
         unevenness: The part that spikes arriving unevenly add to it; NaN likewise.
         added: The error that the population itself adds to that of its input, see `PopulationFidelity`.
-        cause: What most of `added` is: "clipping", "quantisation", "unevenness", "reset", "leak", "noise", or "".
+        neuron: The part of `added` that is the neuron's own, likewise; 0 of plain integrate-and-fire neurons.
+        cause: What most of `added` is, likewise.
     """
 
     name: str
@@ -117,6 +118,7 @@ class PopulationRecord:
     quantisation: float = math.nan
     unevenness: float = math.nan
     added: float = math.nan
+    neuron: float = math.nan
     cause: str = ""
 
 

@@ -66,6 +66,7 @@ def _populations(record: RunRecord) -> str:
         "quantisation",
         "unevenness",
         "added",
+        "neuron",
         "cause",
     ]
     rows = [
@@ -84,6 +85,7 @@ def _populations(record: RunRecord) -> str:
             population.quantisation,
             population.unevenness,
             population.added,
+            population.neuron,
             population.cause,
         ]
         for population in record.populations
