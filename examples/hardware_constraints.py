@@ -1,6 +1,8 @@
 """What a network loses when hardware has no bias currents, no max pooling, or no softmax, on scikit-learn's digits.
 
 python examples/hardware_constraints.py [--timesteps 32] [--seed 0]
+
+Input is analog: the first layer is a current, which keeps its biases. With `input="poisson"` a bias neuron feeds it as well.
 """
 
 import argparse
