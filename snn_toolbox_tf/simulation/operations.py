@@ -127,13 +127,13 @@ class OperationCounter:
         """
         synaptic = {cost.name: np.zeros(samples) for cost in self._costs if cost.reads == "spikes"}
         arriving, active = dict.fromkeys(synaptic, 0.0), dict.fromkeys(synaptic, 0.0)
-        for source, outgoing in self._outgoing().items():
-            counts = tf.reshape(tf.cast(spike_counts[source], tf.float64), [samples, -1])
-            operations = tf.linalg.matmul(counts, outgoing.fan_outs).numpy()
-            arrivals = tf.linalg.matvec(outgoing.arrivals, tf.reduce_sum(counts, axis=0), transpose_a=True).numpy()
-            fired = tf.math.count_nonzero(counts, axis=0, dtype=tf.float64)
-            connected = tf.linalg.matvec(outgoing.fan_outs, fired, transpose_a=True).numpy()
-            for place, name in enumerate(outgoing.names):
+        outgoing = self._outgoing()
+        found = _products(
+            {source: (spike_counts[source], one.fan_outs, one.arrivals) for source, one in outgoing.items()}
+        )
+        for source, one in outgoing.items():
+            operations, arrivals, connected = (tensor.numpy() for tensor in found[source])
+            for place, name in enumerate(one.names):
                 synaptic[name] += operations[:, place]
                 arriving[name] += float(arrivals[place]) / samples
                 active[name] += float(connected[place]) / samples
@@ -198,3 +198,23 @@ class OperationCounter:
             spikes[name] = tf.ones([1, *node.shape])
             tape.watch(spikes[name])
         return spikes[name]
+
+
+@tf.function(autograph=False, reduce_retracing=True)
+def _products(
+    sources: dict[str, tuple[tf.Tensor, tf.Tensor, tf.Tensor]],
+) -> dict[str, tuple[tf.Tensor, tf.Tensor, tf.Tensor]]:
+    """Operations of each sample, arrivals and active connections of all of them, by synapse; sources run side by side."""
+    found = {}
+    for name, (spike_counts, fan_outs, places) in sources.items():
+        counts = tf.reshape(tf.cast(spike_counts, tf.float32), [tf.shape(spike_counts)[0], -1])
+        exact = tf.cast(counts, tf.float64)
+        fired = tf.cast(tf.reduce_sum(tf.cast(counts > 0, tf.float32), axis=0), tf.float64)
+        # One product for what there is of each sample, and one for what there is of all together.
+        together = tf.stack([tf.reduce_sum(exact, axis=0), fired])
+        found[name] = (
+            tf.linalg.matmul(exact, fan_outs),
+            tf.linalg.matvec(places, together[0], transpose_a=True),
+            tf.linalg.matvec(fan_outs, together[1], transpose_a=True),
+        )
+    return found
