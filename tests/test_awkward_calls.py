@@ -36,6 +36,7 @@ if hasattr(ops, "soft_shrink"):
     OUTPUTS["soft shrink with a threshold"] = lambda: lambda x: ops.soft_shrink(x, threshold=0.1)
 
 
+@pytest.mark.few(4)
 @pytest.mark.parametrize("name", OUTPUTS)
 def test_every_activation_layer_may_be_an_output(name):
     keras.utils.set_random_seed(0)

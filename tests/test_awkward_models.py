@@ -136,7 +136,7 @@ OF_ANY_MAGNITUDE = ["an average of spikes and input", "a tiny current", "rescali
 CASES = [(name, 1.0) for name in MODELS] + [(name, 1e4) for name in MODELS]
 
 
-@pytest.mark.few(12)
+@pytest.mark.few(6)
 @pytest.mark.parametrize(
     "case", mostly_slow(CASES, CASES[: len(MODELS)] + [(name, 1e4) for name in OF_ANY_MAGNITUDE]), ids=str
 )
@@ -151,6 +151,7 @@ def test_awkward_models_keep_their_function(case, rng):
     assert_within_bounds(model, model_snn, x, keras.tree.map_structure(lambda array: array[-1], outputs), 512)
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("name", mostly_slow(MODELS, [*MODELS][::3]))
 def test_awkward_models_spike_reproducibly(name, rng):
     model = MODELS[name]()

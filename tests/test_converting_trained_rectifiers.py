@@ -138,6 +138,7 @@ def test_a_threshold_relu_is_the_limit_of_many_timesteps(x_mlp):
     np.testing.assert_allclose(outputs, model.predict(x_mlp, verbose=0), atol=1e-4)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("axis", [1, 2, -1])
 @pytest.mark.parametrize("form", ["normalized", "unnormalized"])
 def test_thresholds_may_vary_along_any_axis(axis, form, rng):

@@ -574,6 +574,7 @@ def shallow():
     return model, np.random.default_rng(3).normal(size=(300, 16)).astype(np.float32)
 
 
+@pytest.mark.slow
 def test_the_smallest_number_of_timesteps_is_found(shallow):
     model, x = shallow
     model_snn = snn.convert_keras(model, x, timesteps="auto", tolerance=0.1)

@@ -177,6 +177,7 @@ def graphs(calibrated):
     return {**calibrated, "graph": calibrated["graph"].copy()}
 
 
+@pytest.mark.slow
 @pytest.mark.long
 def test_recomputed_blocks_give_the_gradient_of_one_block(graphs):
     student = Student(graphs["graph"], 3, InputOptions())

@@ -108,6 +108,7 @@ print("equal")
 """
 
 
+@pytest.mark.slow
 @pytest.mark.long
 @pytest.mark.parametrize("name", mostly_slow(CASES, ["lenet5_mnist"]))
 def test_networks_of_the_data_folder_give_equal_outputs_in_a_new_process(name, data_dir, tmp_path):

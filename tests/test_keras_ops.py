@@ -82,7 +82,7 @@ ALL = {**MOVES, **AFFINE, **PIECEWISE}
 KEPT = ["repeat", "pad channels", "slice", "stack", *AFFINE, *PIECEWISE]
 
 
-@pytest.mark.few(8)
+@pytest.mark.few(4)
 @pytest.mark.parametrize("name", mostly_slow(ALL, KEPT))
 def test_an_operation_converges(rng, name):
     model = model_with(ALL[name])

@@ -99,7 +99,7 @@ CASES = [(place, rule) for place in PLACES for rule in RULES]
 WINNERS = ["pool_then_concatenate", "overlapping_windows", "pool_of_pool", "pool_in_three_dimensions"]
 
 
-@pytest.mark.few(5)
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     "case",
     mostly_slow(CASES, [(place, rule) for place, rule in CASES if rule == "accumulated" or place in WINNERS]),

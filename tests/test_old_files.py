@@ -670,6 +670,7 @@ def accuracy(model, samples):
     return float((model.predict(x, batch_size=500, verbose=0).argmax(axis=-1) == y).mean())
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("name", REAL)
 def test_old_files_reach_their_accuracy(name, data_dir):
     """Among 1,000 samples; the standard error of an accuracy is 1.6 percentage points there, at most."""

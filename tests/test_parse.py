@@ -142,6 +142,7 @@ def test_all_offences_are_named_in_one_error():
         assert part in message
 
 
+@pytest.mark.few(4)
 @pytest.mark.parametrize("function", ["softmax", "sigmoid", "tanh", "gelu", "silu", "selu", "softplus", "exponential"])
 def test_an_output_may_have_any_activation_of_keras(function, rng):
     inputs = keras.Input((6,))

@@ -118,6 +118,7 @@ def test_a_loaded_model_simulates_and_keeps_its_record(mlp, x_mlp, tmp_path):
     np.testing.assert_array_equal(loaded.thresholds()["hidden_relu"], model_snn.thresholds()["hidden_relu"])
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("name", ["_hidden", "-hidden"])
 def test_layers_may_have_names_that_are_no_scopes(name, x_mlp, tmp_path):
     """TensorFlow takes them inside a model only, and Keras's own export does not take them."""

@@ -72,6 +72,7 @@ def mnist_mlp(data_dir):
     return model, snn.convert_keras(model, x[:500].reshape(-1, 784)), x_test.reshape(-1, 784), y_test
 
 
+@pytest.mark.slow
 @pytest.mark.long
 @pytest.mark.parametrize("name", mostly_slow(["resnet20", "lenet5", "mnist_mlp"], ["lenet5"]))
 def test_no_spike_differs_between_batches_of_1_7_28_and_blocks_of_1_4_32(name, request):
@@ -133,6 +134,7 @@ def test_resnet20_accuracy(resnet20):
     assert accuracy[2] >= ann_accuracy(model, x, y) - 0.05
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("name", ["lenet5", "mnist_mlp"])
 def test_mnist_accuracy(name, request):
     model, model_snn, x, y = request.getfixturevalue(name)

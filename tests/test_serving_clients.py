@@ -311,6 +311,7 @@ def write_recordings(source, target, count):
         np.savez(target, offsets=file["offsets"][: count + 1], labels=file["labels"][:count], **events)
 
 
+@pytest.mark.slow
 @pytest.mark.long
 def test_recordings_of_an_event_camera_are_streamed(data_dir, tmp_path, capsys, monkeypatch):
     """State is carried on within a recording, and forgotten between two."""

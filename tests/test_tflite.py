@@ -29,6 +29,7 @@ def interpreted(path, inputs):
     return np.array(found)
 
 
+@pytest.mark.few(1)
 @pytest.mark.long
 @pytest.mark.parametrize("make", [zoo.cnn, zoo.residual, zoo.channels_first], ids=lambda make: make.__name__)
 def test_the_interpreter_gives_what_predict_does(make, tmp_path):

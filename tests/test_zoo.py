@@ -148,6 +148,7 @@ def of_channel(class_name, kernel, channel):
     return kernel[..., channel, :] if class_name.endswith("Transpose") else kernel[..., channel]
 
 
+@pytest.mark.few(5)
 def test_the_grid_bounds_hold(converted):
     """No partial sum of a float32 synapse can leave the 24 bits in which sums are exact."""
     _, model_snn, _, _ = converted
