@@ -360,3 +360,30 @@ def test_no_hardware_no_energy(run_of_its_own):
 
 def test_settings_know_all_hardware():
     assert set(output_sections.HARDWARE) == set(HARDWARE)
+
+
+def test_a_curve_of_networks_converted_for_each_number_of_timesteps(network):
+    _, x, _ = network
+    model = keras.Sequential([keras.Input((8, 8, 1)), L.Flatten(), L.Dense(8, "relu"), L.Dense(4)])
+    made = []
+
+    def convert(timesteps):
+        made.append(snn.convert_keras(model, x, timesteps=timesteps, threshold_rule="percentile"))
+        return made[-1]
+
+    curve = snn.energy_curve(convert, x, model.predict(x, verbose=0).argmax(1), [4, 16], model=model)
+    assert curve.ann_accuracy == 1
+    for model_snn, found in zip(made, curve.energies, strict=True):
+        assert found.energy == pytest.approx(snn.energy(model_snn.simulate(x)).energy)
+    for wrong in (model, lambda timesteps: model, 3):
+        with pytest.raises(TypeError, match="Expected `model_snn` to be a SpikingModel"):
+            snn.energy_curve(wrong, x, np.zeros(10), [4])
+
+
+def test_a_curve_needs_one_output(network):
+    _, x, _ = network
+    inputs = keras.Input((8, 8, 1))
+    hidden = L.Dense(4, "relu")(L.Flatten()(inputs))
+    model = keras.Model(inputs, [L.Dense(3)(hidden), L.Dense(2)(hidden)])
+    with pytest.raises(ValueError, match=r"one output, of classes. Received: 2 outputs"):
+        snn.energy_curve(snn.convert_keras(model, x, timesteps=4, corrections=()), x, np.zeros(10), [4])

@@ -1,17 +1,19 @@
 """`energy_curve`: accuracy against energy and operations, over the number of timesteps."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import keras
 import numpy as np
 
 from snn_toolbox_tf.costs.energy import Energy, energy
 from snn_toolbox_tf.costs.hardware import Hardware
 from snn_toolbox_tf.costs.text import joules, times
 from snn_toolbox_tf.foundation.argument_checks import check_timesteps
-from snn_toolbox_tf.model import SpikingModel
+from snn_toolbox_tf.model import SpikingModel, check_spiking_model
 from snn_toolbox_tf.report.text import aligned, number, percent, quantity
+from snn_toolbox_tf.tasks.classes import class_labels, correct
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -97,7 +99,7 @@ class EnergyCurve:
 
 
 def energy_curve(
-    model_snn: SpikingModel,
+    model_snn: SpikingModel | Callable[[int], SpikingModel],
     x: Any,
     y: Any,
     timesteps: Sequence[int] = (4, 8, 16, 32, 64),
@@ -111,7 +113,8 @@ def energy_curve(
     """Simulates a network for several numbers of timesteps, and says what accuracy costs.
 
     Args:
-        model_snn: The spiking network.
+        model_snn: The spiking network, which is run for each number of timesteps; or a function that returns the network
+            converted for so many.
         x: Test data, as for `simulate`.
         y: Labels, see `SimulationResult.accuracy`.
         timesteps: Numbers of timesteps.
@@ -125,6 +128,7 @@ def energy_curve(
         An `EnergyCurve`: `print` shows it as a table, `plot()` draws it.
 
     Raises:
+        TypeError: If `model_snn` is neither a spiking network nor a function that returns one.
         ValueError: If there are no numbers of timesteps, the network has several outputs, and as `simulate` and `energy`.
 
     Example:
@@ -132,21 +136,30 @@ def energy_curve(
         >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(8, "relu"), keras.layers.Dense(3)])
         >>> x = np.random.default_rng(0).random((20, 4), "float32")
         >>> y = model.predict(x, verbose=0).argmax(1)
-        >>> curve = snn.energy_curve(snn.convert_keras(model, x), x, y, timesteps=[4, 16], model=model)
+        >>> convert = lambda timesteps: snn.convert_keras(model, x, timesteps=timesteps)
+        >>> curve = snn.energy_curve(convert, x, y, timesteps=[4, 16], model=model)
         >>> curve.ann_accuracy, curve.operations[1] > curve.operations[0]
         (1.0, True)
     """
     numbers = _checked(timesteps)
-    if len(model_snn.network.graph.readouts) != 1:
-        raise ValueError(
-            f"An energy curve needs a network with one output of classes. Received: {len(model_snn.network.graph.readouts)}"
-        )
     accuracies, energies = [], []
     for steps in numbers:
-        result = model_snn.simulate(x, timesteps=steps, outputs="last", **simulation)
+        network = check_spiking_model(model_snn if isinstance(model_snn, SpikingModel) else _made(model_snn, steps))
+        if len(network.network.graph.readouts) != 1:
+            raise ValueError(
+                "An energy curve needs a network with one output, of classes. "
+                f"Received: {len(network.network.graph.readouts)} outputs"
+            )
+        result = network.simulate(x, timesteps=steps, outputs="last", **simulation)
         accuracies.append(float(result.accuracy(y)[-1]))
         energies.append(energy(result, hardware, memory=memory, zero_skipping=zero_skipping))
     return EnergyCurve(numbers, tuple(accuracies), tuple(energies), None if model is None else _accuracy(model, x, y))
+
+
+def _made(convert: Any, timesteps: int) -> Any:
+    if isinstance(convert, keras.Model) or not callable(convert):
+        return convert
+    return convert(timesteps)
 
 
 def _checked(timesteps: Any) -> tuple[int, ...]:
@@ -159,7 +172,5 @@ def _checked(timesteps: Any) -> tuple[int, ...]:
 
 
 def _accuracy(model: Any, x: Any, y: Any) -> float:
-    from snn_toolbox_tf.tasks.classes import class_labels, correct
-
     outputs = np.asarray(model.predict(x, verbose=0))
     return float(correct(outputs, class_labels(y, *outputs.shape), 1).mean())
