@@ -33,6 +33,11 @@ def test_the_variance_is_that_of_coin_tosses(linear):
         assert found.variance["out"][place] == pytest.approx(one.mean() / timesteps / power, rel=0.15)
         assert abs(found.squared_bias["out"][place]) < 0.1 * found.variance["out"][place]
     assert found.variance_slopes["out"] == pytest.approx(-1, abs=0.1)
+    for low, high in found.slope_intervals.values():
+        assert low < high
+    low, high = found.slope_intervals["out"]
+    assert low < -1 < high
+    assert "to" in str(found).splitlines()[-1]
     assert found.samples == 40
     assert found.seeds == tuple(range(12))
 
@@ -88,3 +93,20 @@ def test_unusable_timesteps_are_told(linear):
         ValueError, match=r"several increasing numbers.*for example \[16, 32, 64\]. Received: timesteps=4"
     ):
         snn.bias_and_variance(model, model_snn, x, 4)
+
+
+def test_standard_errors_are_those_of_leaving_out_a_seed():
+    """Against the same by hand, from variances of every choice of seeds but one."""
+    from snn_toolbox_tf.analysis.bias_variance import _jackknife
+
+    errors = list(np.random.default_rng(0).normal(size=(5, 3, 7)) / np.sqrt([[4], [16], [64]]))
+    slopes = []
+    for left_out in range(5):
+        kept = np.delete(np.stack(errors), left_out, axis=0)
+        variance = ((kept - kept.mean(0)) ** 2).sum(0).mean(1) / 3
+        logs = np.log([4, 16, 64])
+        centred = logs - logs.mean()
+        slopes.append((centred * np.log(variance)).sum() / (centred**2).sum())
+    expected = np.sqrt(4 / 5 * ((np.array(slopes) - np.mean(slopes)) ** 2).sum())
+    assert _jackknife([4, 16, 64], errors) == pytest.approx(expected)
+    assert np.isnan(_jackknife([4, 16, 64], errors[:2]))

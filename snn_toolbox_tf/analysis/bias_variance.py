@@ -28,6 +28,8 @@ class BiasVariance:
         squared_bias: What the mean over seeds is off by, squared, by output, one value per number of timesteps. It is
             estimated without the part that is due to few seeds, so that noise can make it fall a little below 0.
         variance: The variance over seeds, likewise.
+        slope_errors: Standard error of `variance_slopes` by output, by leaving out one seed after the other (the jackknife,
+            Efron & Tibshirani 1993, chapter 11); NaN of two seeds.
     """
 
     timesteps: tuple[int, ...]
@@ -35,19 +37,33 @@ class BiasVariance:
     samples: int
     squared_bias: dict[str, tuple[float, ...]]
     variance: dict[str, tuple[float, ...]]
+    slope_errors: dict[str, float] = dataclasses.field(default_factory=dict)
 
     @property
     def variance_slopes(self) -> dict[str, float]:
         """By output, the exponent of T with which the variance changes, a least-squares fit; -1 for independent spikes."""
-        logs = np.log(self.timesteps)
+        return {name: _slope(self.timesteps, values) for name, values in self.variance.items()}
+
+    @property
+    def slope_intervals(self) -> dict[str, tuple[float, float]]:
+        """By output, the interval around `variance_slopes` that holds the slope with 95 % confidence, by Student's t."""
+        # scikit-learn brings SciPy along; only intervals need it.
+        from scipy.stats import t as student
+
+        width = float(student.ppf(0.975, len(self.seeds) - 1))
+        slopes = self.variance_slopes
         return {
-            name: float(np.polyfit(logs, np.log(np.maximum(values, 1e-300)), 1)[0]) if len(logs) > 1 else float("nan")
-            for name, values in self.variance.items()
+            name: (slopes[name] - width * error, slopes[name] + width * error)
+            for name, error in self.slope_errors.items()
         }
 
     def as_dict(self) -> dict[str, Any]:
         """Returns everything as plain data."""
-        return {**dataclasses.asdict(self), "variance_slopes": self.variance_slopes}
+        return {
+            **dataclasses.asdict(self),
+            "variance_slopes": self.variance_slopes,
+            "slope_intervals": self.slope_intervals,
+        }
 
     def __str__(self) -> str:
         """Returns a table with a row per output and number of timesteps."""
@@ -56,7 +72,12 @@ class BiasVariance:
             for name in self.variance
             for place, timesteps in enumerate(self.timesteps)
         ]
-        slopes = ", ".join(f"{name}: T^{slope:.2f}" for name, slope in self.variance_slopes.items())
+        intervals = self.slope_intervals
+        slopes = ", ".join(
+            f"{name}: T^{slope:.2f}"
+            + (f" ({intervals[name][0]:.2f} to {intervals[name][1]:.2f})" if name in intervals else "")
+            for name, slope in self.variance_slopes.items()
+        )
         table = aligned(("output", "timesteps", "squared bias", "variance"), rows, texts=1)
         return f"{table}\n\n{len(self.seeds)} seeds, {self.samples} samples; the variance changes as {slopes}"
 
@@ -134,23 +155,44 @@ def bias_and_variance(
     ann_outputs = ann_outputs_of(model, model_snn, frames=False)
     expected = [np.concatenate(parts) for parts in zip(*map(ann_outputs, in_batches(arrays, size)), strict=True)]
     names = [readout.name for readout in graph.readouts]
-    sums: dict[str, Any] = dict.fromkeys(names, 0.0)
-    squares: dict[str, Any] = dict.fromkeys(names, 0.0)
+    errors: dict[str, list[np.ndarray]] = {name: [] for name in names}
     for seed in numbers:
         result = model_snn.simulate(x, input="poisson", seed=seed, outputs=list(timesteps), batch_size=size)
         for name, output, source in zip(names, keras.tree.flatten(result.outputs), expected, strict=True):
-            error = output.astype(np.float64) - source
-            sums[name] = sums[name] + error
-            squares[name] = squares[name] + np.square(error)
-    count, bias, variance = len(numbers), dict[str, tuple[float, ...]](), dict[str, tuple[float, ...]]()
+            errors[name].append(output.astype(np.float64) - source)
+    bias, variance = dict[str, tuple[float, ...]](), dict[str, tuple[float, ...]]()
+    slope_errors = dict[str, float]()
+    reported = tuple(int(t) for t in result.timesteps)
     for name, source in zip(names, expected, strict=True):
         power = max(float(np.square(source, dtype=np.float64).mean()), 1e-30)
-        spread = (squares[name] - np.square(sums[name]) / count) / (count - 1)
-        off = np.square(sums[name] / count) - spread / count
-        axes = tuple(range(1, spread.ndim))
-        bias[name] = tuple(float(value) for value in off.mean(axis=axes) / power)
-        variance[name] = tuple(float(value) for value in spread.mean(axis=axes) / power)
-    return BiasVariance(tuple(int(t) for t in result.timesteps), numbers, result.samples, bias, variance)
+        off, spread = _split(np.stack(errors[name]))
+        bias[name] = tuple(float(value) / power for value in off)
+        variance[name] = tuple(float(value) / power for value in spread)
+        slope_errors[name] = _jackknife(reported, errors[name])
+    return BiasVariance(reported, numbers, result.samples, bias, variance, slope_errors)
+
+
+def _split(errors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns squared bias and variance, one value per number of timesteps, of errors `[seeds, timesteps, samples, ...]`."""
+    count = len(errors)
+    spread, mean = errors.var(axis=0, ddof=1), errors.mean(axis=0)
+    axes = tuple(range(1, spread.ndim))
+    return (np.square(mean) - spread / count).mean(axis=axes), spread.mean(axis=axes)
+
+
+def _slope(timesteps: Sequence[int], variance: Any) -> float:
+    if len(timesteps) < 2:
+        return float("nan")
+    return float(np.polyfit(np.log(timesteps), np.log(np.maximum(variance, 1e-300)), 1)[0])
+
+
+def _jackknife(timesteps: Sequence[int], errors: list[np.ndarray]) -> float:
+    """The standard error of the slope, from the slopes without one seed each."""
+    count = len(errors)
+    if count < 3:
+        return float("nan")
+    slopes = [_slope(timesteps, _split(np.stack(errors[:seed] + errors[seed + 1 :]))[1]) for seed in range(count)]
+    return float(np.sqrt((count - 1) / count * np.square(np.array(slopes) - np.mean(slopes)).sum()))
 
 
 def _checked_seeds(seeds: Any) -> tuple[int, ...]:
