@@ -37,7 +37,7 @@ class BiasVariance:
     samples: int
     squared_bias: dict[str, tuple[float, ...]]
     variance: dict[str, tuple[float, ...]]
-    slope_errors: dict[str, float] = dataclasses.field(default_factory=dict)
+    slope_errors: dict[str, float]
 
     @property
     def variance_slopes(self) -> dict[str, float]:
@@ -48,7 +48,7 @@ class BiasVariance:
     def slope_intervals(self) -> dict[str, tuple[float, float]]:
         """By output, the interval around `variance_slopes` that holds the slope with 95 % confidence, by Student's t."""
         # scikit-learn brings SciPy along; only intervals need it.
-        from scipy.stats import t as student
+        from scipy.stats import t as student  # type: ignore[import-untyped]
 
         width = float(student.ppf(0.975, len(self.seeds) - 1))
         slopes = self.variance_slopes
@@ -74,8 +74,7 @@ class BiasVariance:
         ]
         intervals = self.slope_intervals
         slopes = ", ".join(
-            f"{name}: T^{slope:.2f}"
-            + (f" ({intervals[name][0]:.2f} to {intervals[name][1]:.2f})" if name in intervals else "")
+            f"{name}: T^{slope:.2f} ({intervals[name][0]:.2f} to {intervals[name][1]:.2f})"
             for name, slope in self.variance_slopes.items()
         )
         table = aligned(("output", "timesteps", "squared bias", "variance"), rows, texts=1)
