@@ -55,5 +55,7 @@ def _limit(found: "Energy", baseline: Baseline) -> str:
     if spikes > 0:
         ways.append(f"up to {number(spikes, 2)} spikes a synapse in {number(found.workload.timesteps, 3)} timesteps")
     if not ways:
+        if found.break_even_timesteps(baseline) > 0:
+            return f"Against the {baseline.name} it never would: a single timestep at these firing rates costs more."
         return f"Against the {baseline.name} it never would: what depends neither on spikes nor on time costs more already."
     return f"Against the {baseline.name} it would {', or '.join(ways)}."
