@@ -236,6 +236,7 @@ def test_a_run_in_latency_code_reports(tmp_path):
     ("changes", "message"),
     [
         ({"log_vars": ["all"]}, r"do not support \[output\] log_vars. Expected one process, no recordings"),
+        ({"executor": "ray"}, r"do not support \[tools\] executor = ray"),
         ({"export_format": "nir"}, r"do not support \[export\] export_format"),
         (
             {"normalize": False},
