@@ -283,6 +283,13 @@ def test_layer_synchronously_there_is_one_window_more():
     assert model_snn.simulate(X, schedule="step").latency == 8 * STEPS
 
 
+def test_check_knows_the_names_that_conversion_knows():
+    named = snn.check(MODELS["plain"](), neuron={"rnn": snn.neurons.IntegrateAndFire(tau_ref=1.0)})
+    assert "refractory for 1 ms" in next(row for row in named.rows if row.name == "rnn").reason
+    with pytest.raises(ValueError, match="Unknown `neuron`"):
+        snn.check(MODELS["plain"](), neuron={"rnn_step_0": snn.neurons.IntegrateAndFire()})
+
+
 def test_check_tells_of_windows():
     row = next(row for row in snn.check(MODELS["plain"]()).rows if row.name == "rnn")
     assert (row.becomes, row.reason) == (

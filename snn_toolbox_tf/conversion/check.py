@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 from snn_toolbox_tf.conversion.latency import CODES
-from snn_toolbox_tf.conversion.neuron_options import check_neurons
+from snn_toolbox_tf.conversion.neuron_options import check_neurons, population_names
 from snn_toolbox_tf.foundation.argument_checks import check_one_of
 from snn_toolbox_tf.foundation.errors import UnsupportedModelError
 from snn_toolbox_tf.graph import Graph, InputNode, MaxPool, Node, Population
@@ -176,14 +176,14 @@ class NeuronWords:
 
     def check(self, graph: Graph) -> None:
         """Raises an error if a name is none of a population."""
-        known = [node.name for node in graph.of_type(Population)]
+        known = population_names(graph)
         for name in self.neuron if isinstance(self.neuron, Mapping) else ():
             check_one_of(name, known, "neuron")
 
     def _kind(self, population: Population) -> str:
         if self.code == "latency":
             return "neurons that spike once at most, earlier for larger values"
-        named = self.neuron.get(population.name) if isinstance(self.neuron, Mapping) else self.neuron
+        named = self.neuron.get(population.shared_name) if isinstance(self.neuron, Mapping) else self.neuron
         return in_words(named or IntegrateAndFire())
 
 

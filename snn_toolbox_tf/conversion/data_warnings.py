@@ -5,9 +5,10 @@ from collections.abc import Collection, Mapping
 import numpy as np
 
 from snn_toolbox_tf.calibration import ActivationStatistics
+from snn_toolbox_tf.conversion.neuron_options import recurrent_names
 from snn_toolbox_tf.corrections import Trial
 from snn_toolbox_tf.foundation.warning import warn_user
-from snn_toolbox_tf.graph import Graph, Population
+from snn_toolbox_tf.graph import Graph
 from snn_toolbox_tf.network import inputs_of
 
 #: Input above this, behind which activations are as large, is more often a mistake than a unit.
@@ -48,8 +49,7 @@ def warn_of_poor_agreement(graph: Graph, chosen: Trial, timesteps: int, samples:
     if chosen.agreement is None or chosen.agreement.decisions >= _POOR_AGREEMENT:
         return
     worst = chosen.worst_population
-    recurrent = any(node.tied for node in graph.of_type(Population))
-    remedy = "signed_spikes=True, schedule='layer_synchronous'" if recurrent else "calibration='gradient'"
+    remedy = "signed_spikes=True, schedule='layer_synchronous'" if recurrent_names(graph) else "calibration='gradient'"
     warn_user(
         f"With {timesteps} timesteps the spiking network agrees with model '{graph.name}' on "
         f"{100 * chosen.agreement.decisions:.1f} % of the calibration samples that were held out. Most is lost at "

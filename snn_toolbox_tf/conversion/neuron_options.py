@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from snn_toolbox_tf.foundation.argument_checks import is_number
-from snn_toolbox_tf.graph import Population
+from snn_toolbox_tf.graph import Graph, Population
 from snn_toolbox_tf.neurons import Neuron
 
 #: The key of the neurons of all populations that are not named.
@@ -38,6 +38,16 @@ def check_neurons(neuron: Any, dt: Any, *, v0: Any, reset: str, signed_spikes: A
             "`signed_spikes` as parameters of `neuron`. "
             f"Received: neuron={neuron!r}, v0={v0!r}, reset={reset!r}, signed_spikes={signed_spikes!r}"
         )
+
+
+def population_names(graph: Graph) -> list[str]:
+    """Returns the names by which options know populations; windows of the same neurons have one name."""
+    return list(dict.fromkeys(node.shared_name for node in graph.of_type(Population)))
+
+
+def recurrent_names(graph: Graph) -> list[str]:
+    """Returns those names that stand for several windows."""
+    return list(dict.fromkeys(node.tied for node in graph.of_type(Population) if node.tied))
 
 
 def headroom(node: Population) -> float | np.ndarray:

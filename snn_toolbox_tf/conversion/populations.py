@@ -8,7 +8,7 @@ import numpy as np
 from snn_toolbox_tf import calibration, corrections
 from snn_toolbox_tf.calibration import ActivationStatistics
 from snn_toolbox_tf.conversion.data_warnings import warn_of_another_scale, warn_of_poor_agreement, warn_of_useless_data
-from snn_toolbox_tf.conversion.neuron_options import headroom
+from snn_toolbox_tf.conversion.neuron_options import headroom, recurrent_names
 from snn_toolbox_tf.conversion.options import ConversionOptions
 from snn_toolbox_tf.conversion.search import Search, to_be_found
 from snn_toolbox_tf.corrections import Recipe
@@ -97,7 +97,7 @@ class Calibrator:
         # What learns by gradient is told of afterwards, by its record.
         if chosen is not None and options.gradient is None:
             warn_of_poor_agreement(graph, chosen, timesteps, statistics.samples)
-        recurrent = sorted({node.tied for node in graph.of_type(Population) if node.tied})
+        recurrent = recurrent_names(graph)
         if recurrent and options.corrections:
             warn_user(
                 f"Corrections are not made for recurrent neurons: those of {', '.join(map(repr, recurrent))} in model "

@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 
 from snn_toolbox_tf.conversion.circuits import check_circuits_of_graph
+from snn_toolbox_tf.conversion.neuron_options import population_names, recurrent_names
 from snn_toolbox_tf.conversion.options import ConversionOptions
 from snn_toolbox_tf.conversion.search import to_be_found
 from snn_toolbox_tf.corrections import FEWEST_SAMPLES
 from snn_toolbox_tf.distillation.settings import check_samples
 from snn_toolbox_tf.foundation.argument_checks import did_you_mean
-from snn_toolbox_tf.graph import Graph, Population
+from snn_toolbox_tf.graph import Graph
 
 
 def check_requirements(options: ConversionOptions, graph: Graph, *, samples: int | None) -> None:
@@ -22,8 +23,7 @@ def check_requirements(options: ConversionOptions, graph: Graph, *, samples: int
     Raises:
         ValueError: If they do not.
     """
-    # Windows of the same neurons have one name.
-    populations = list(dict.fromkeys(node.shared_name for node in graph.of_type(Population)))
+    populations = population_names(graph)
     named = [("population_starts", name) for name in options.population_starts or {}]
     named += [("neuron", name) for name in (options.neuron if isinstance(options.neuron, Mapping) else {})]
     for argument, name in named:
@@ -33,7 +33,7 @@ def check_requirements(options: ConversionOptions, graph: Graph, *, samples: int
                 f"{populations}.{did_you_mean(name, populations)}"
             )
     check_circuits_of_graph(graph, softmax=options.softmax)
-    recurrent = list(dict.fromkeys(node.tied for node in graph.of_type(Population) if node.tied))
+    recurrent = recurrent_names(graph)
     if recurrent and options.gradient is not None:
         raise ValueError(
             f"Model '{graph.name}' is recurrent, and calibration by gradient would give each window of the neurons of "
