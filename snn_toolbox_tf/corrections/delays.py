@@ -32,9 +32,8 @@ def delays(graph: Graph) -> dict[str, Delay]:
     for node in graph:
         before = max((found[name] for name in node.inputs if name in found), default=Delay(0.0, 0.0))
         if isinstance(node, Population):
-            kept = node.neuron.synaptic_retention
             own = node.neuron.synaptic_delay
-            before = Delay(before.mean + own, before.variance + own / (1.0 - kept))
+            before = Delay(before.mean + own, before.variance + own / node.neuron.passed_share)
         found[node.name] = before
     return found
 

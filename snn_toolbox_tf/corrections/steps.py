@@ -112,7 +112,7 @@ def timed_biases(observation: Observation, setting: Setting) -> Setting:
     theta, steady = for_batch(setting.threshold), for_batch(setting.bias)
     expected = tf.reduce_mean(observation.target, axis=axes, keepdims=True)
     potential = tf.broadcast_to(for_batch(setting.initial_potential * setting.threshold), batch)
-    hidden = {name: tf.zeros(batch) for name in neuron.hidden_names}
+    hidden = neuron.initial_hidden(potential)
     net_spikes, found = tf.zeros(batch), []
     for received in observation.currents():
         current = setting.amplified(received)

@@ -156,7 +156,7 @@ class SpikingNeurons(keras.layers.Layer):
             The membrane potential, `[batch_size, ...]`; of neurons that keep more, a list of it and of that.
         """
         potential = self.get_initial_potential(batch_size, input_shape)
-        hidden = [tf.zeros_like(potential) for _ in self.neuron.hidden_names]
+        hidden = self.neuron.initial_hidden(potential).values()
         return [potential, *hidden] if hidden else potential
 
     def get_initial_potential(

@@ -213,9 +213,8 @@ class Neuron(abc.ABC):
             net_spikes: Spikes emitted so far less those taken back; for signed spikes.
             hidden: What else the neurons keep, a tensor like `potential` for each of `hidden_names`; None: 0.
         """
-        return self.fire(
-            self.charge(potential, current, threshold, self._known(hidden, potential)), threshold, net_spikes
-        )
+        known = self.initial_hidden(potential) if hidden is None else hidden
+        return self.fire(self.charge(potential, current, threshold, known), threshold, net_spikes)
 
     def fire(self, charged: Charged, threshold: tf.Tensor, net_spikes: tf.Tensor | None = None) -> Stepped:
         """Fires where the potential has reached the threshold, and resets; see `step`."""
@@ -230,8 +229,9 @@ class Neuron(abc.ABC):
             spikes, emptied = spikes - tf.cast(takes_back, spikes.dtype), fired | takes_back
         return Stepped(spikes, self.discharge(charged, spikes, emptied, threshold), self.after_spikes(charged, fired))
 
-    def _known(self, hidden: Hidden | None, potential: tf.Tensor) -> Hidden:
-        return {name: tf.zeros_like(potential) for name in self.hidden_names} if hidden is None else hidden
+    def initial_hidden(self, potential: tf.Tensor) -> Hidden:
+        """Returns what neurons keep before the first timestep besides their membrane potential, in its shape: zeros."""
+        return {name: tf.zeros_like(potential) for name in self.hidden_names}
 
     def charge(self, potential: tf.Tensor, current: tf.Tensor, threshold: tf.Tensor, hidden: Hidden) -> Charged:
         """Takes up the current of a timestep."""

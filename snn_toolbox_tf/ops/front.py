@@ -111,7 +111,7 @@ def integrate_fire(
 def _checked_hidden(neuron: Neuron, hidden: Hidden | None, membrane_potential: tf.Tensor) -> Hidden:
     """Returns what the neurons keep besides their potential, in its order; zeros if nothing is given."""
     if hidden is None:
-        return {name: tf.zeros_like(membrane_potential) for name in neuron.hidden_names}
+        return neuron.initial_hidden(membrane_potential)
     if set(hidden) != set(neuron.hidden_names):
         raise ValueError(f"Expected `hidden` with {list(neuron.hidden_names)} for {neuron}. Received: {sorted(hidden)}")
     tensors = {name: tf.convert_to_tensor(hidden[name], membrane_potential.dtype) for name in neuron.hidden_names}
