@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
+from snn_toolbox_tf.analysis.moments import Moments
 from snn_toolbox_tf.graph import Population
 from snn_toolbox_tf.latency import LatencyModel
 from snn_toolbox_tf.network.input_data import as_arrays, in_batches
@@ -99,25 +100,24 @@ class LatencyFidelity:
 
 
 class _Sums:
-    """Sums from which error and correlation of two arrays follow, batch by batch."""
+    """What has to be added up over batches for one population or output."""
 
     def __init__(self) -> None:
-        self.count, self.sums = 0, np.zeros(6)
+        self._moments, self._squares = Moments(), np.zeros(2)
 
     def add(self, found: np.ndarray, expected: np.ndarray) -> None:
-        a, b = found.astype(np.float64).ravel(), expected.astype(np.float64).ravel()
-        self.count += a.size
-        self.sums += (a.sum(), b.sum(), a @ a, b @ b, a @ b, np.square(a - b).sum())
+        found, expected = found.astype(np.float64), expected.astype(np.float64)
+        self._moments.add(found, expected)
+        self._squares += np.square(found - expected).sum(), np.square(expected).sum()
 
     @property
     def relative_error(self) -> float:
-        return float(np.sqrt(self.sums[5] / self.sums[3])) if self.sums[3] else float("nan")
+        error, power = self._squares
+        return float(np.sqrt(error / power)) if power else float("nan")
 
     @property
     def correlation(self) -> float:
-        a, b, aa, bb, ab, _ = self.sums
-        scale = np.sqrt(max(aa - a * a / self.count, 0.0) * max(bb - b * b / self.count, 0.0))
-        return float((ab - a * b / self.count) / scale) if scale else float("nan")
+        return self._moments.correlation
 
 
 def compare_latency(model: keras.Model, model_snn: LatencyModel, x: Any, batch_size: int) -> LatencyFidelity:

@@ -10,6 +10,7 @@ from snn_toolbox_tf.analysis.activations import Unit, mean_inputs, run_as_ann, u
 from snn_toolbox_tf.analysis.closed_form import ClosedForm
 from snn_toolbox_tf.analysis.diagnosis import diagnose
 from snn_toolbox_tf.analysis.fidelity import Fidelity, PopulationFidelity
+from snn_toolbox_tf.analysis.moments import Moments
 from snn_toolbox_tf.analysis.output_agreement import output_agreements
 from snn_toolbox_tf.analysis.plain_twins import PlainTwins, error_of
 from snn_toolbox_tf.graph import Graph, Population
@@ -139,10 +140,10 @@ class _Sums:
     def __init__(self, node: Population, unit: Unit, timesteps: int, loss: str) -> None:
         self._node, self._theta, self._timesteps = node, unit.spike, timesteps
         self._causes = ("clipping", "quantisation", loss, error_of(node.neuron))
-        self._moments = np.zeros(5)
+        self._moments = Moments()
         self._squares = np.zeros(5)
         self._own = np.zeros(6)
-        self._pairs = self._clipped = 0
+        self._clipped = 0
         self._largest = 0.0
         self._spikes: Any = 0.0
 
@@ -150,9 +151,7 @@ class _Sums:
         """Adds a batch."""
         activation, clipped, even, decoded, received, plain = parts
         theta, timesteps = self._theta, self._timesteps
-        self._pairs += activation.size
-        a, d = activation.reshape(-1), decoded.reshape(-1)
-        self._moments += a.sum(), d.sum(), a @ a, d @ d, a @ d
+        self._moments.add(activation, decoded)
         self._squares += _squares(
             decoded - activation, clipped - activation, even - clipped, decoded - even, activation
         )
@@ -171,9 +170,7 @@ class _Sums:
 
     def summary(self) -> PopulationFidelity:
         """Returns the population's row."""
-        sa, sd, saa, sdd, sad = self._moments
-        n = self._pairs
-        spread = np.sqrt(max(n * saa - sa**2, 0.0) * max(n * sdd - sd**2, 0.0))
+        n = self._moments.count
         norm = self._squares[4]
         relative = np.sqrt(self._squares[:4] / norm) if norm > 0 else np.full(4, np.nan)
         error, clipping, quantisation, unevenness = relative.tolist()
@@ -185,7 +182,7 @@ class _Sums:
             dead=float((self._spikes == 0).mean()),
             clipped=self._clipped / n,
             largest=self._largest,
-            correlation=float((n * sad - sa * sd) / spread) if spread > 0 else float("nan"),
+            correlation=self._moments.correlation,
             relative_error=error,
             clipping=clipping,
             quantisation=quantisation,

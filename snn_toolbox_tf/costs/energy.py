@@ -11,7 +11,7 @@ from snn_toolbox_tf.costs.lines import EnergyLine, total
 from snn_toolbox_tf.costs.spiking_network import spiking_lines
 from snn_toolbox_tf.costs.text import joules, times
 from snn_toolbox_tf.costs.verdict import verdict_of
-from snn_toolbox_tf.report.text import aligned, number, quantity
+from snn_toolbox_tf.report.text import aligned, number, percent, quantity
 from snn_toolbox_tf.simulation.result import SimulationResult
 from snn_toolbox_tf.simulation.workload import Workload
 
@@ -104,14 +104,16 @@ class Energy:
             "verdict": self.verdict,
         }
 
-    def __str__(self) -> str:
-        """Returns tables of what was counted and of the baselines, and the verdict."""
-        rows = [
-            [line.name, quantity(line.count), joules(line.energy), f"{100 * line.energy / self.energy:.1f} %"]
+    def line_rows(self) -> list[list[str]]:
+        """Returns what the spiking network does, as text: name, count, energy and share, the largest first."""
+        return [
+            [line.name, quantity(line.count), joules(line.energy), percent(line.energy / self.energy, 1)]
             for line in sorted(self.lines, key=lambda line: -line.energy)
         ]
-        spent = aligned(("spiking network", "per sample", "energy", "share"), rows, texts=1)
-        others = [
+
+    def baseline_rows(self) -> list[list[str]]:
+        """Returns the baselines as text: name, energy, ratio, break-even timesteps and spikes a synapse."""
+        return [
             [
                 baseline.name,
                 joules(baseline.energy),
@@ -121,10 +123,14 @@ class Energy:
             ]
             for baseline in self.baselines
         ]
+
+    def __str__(self) -> str:
+        """Returns tables of what was counted and of the baselines, and the verdict."""
+        spent = aligned(("spiking network", "per sample", "energy", "share"), self.line_rows(), texts=1)
         columns = ("baseline", "energy", "SNN", "break-even T", "break-even spikes/synapse")
         what = f"{self.hardware.name}, {self.scope} ({self.hardware.source})"
         skipping = "\nThe ANN skips zeros." if self.zero_skipping else ""
-        return f"{what}\n\n{spent}\n\n{aligned(columns, others, texts=1)}{skipping}\n\n{self.verdict}"
+        return f"{what}\n\n{spent}\n\n{aligned(columns, self.baseline_rows(), texts=1)}{skipping}\n\n{self.verdict}"
 
     def plot(self) -> "Figure":
         """Draws the spiking network and its baselines as bars, divided into their lines."""

@@ -26,8 +26,7 @@ from snn_toolbox_tf.model import SpikingModel
 from snn_toolbox_tf.report.neuron_record import neuron_records
 from snn_toolbox_tf.report.record import OutputRecord, PopulationRecord, RunRecord, SynapseRecord, TraceRecord
 from snn_toolbox_tf.simulation.early_exit import CONFIDENCES
-from snn_toolbox_tf.simulation.operations import synapse_costs
-from snn_toolbox_tf.simulation.workload import workload_of
+from snn_toolbox_tf.simulation.workload import COUNTED
 
 _LARGEST_CONFUSION = 100
 #: So many samples are drawn as images.
@@ -179,12 +178,10 @@ def _populations(model_snn: SpikingModel, evaluation: Evaluation, comparison: Co
 
 def _energies(model_snn: SpikingModel, settings: Settings, evaluation: Evaluation) -> list[Energy]:
     """What a sample would spend on each hardware that is asked for."""
-    network, done = model_snn.network, evaluation.done
-    costs = synapse_costs(network, settings.input_mode)
-    kinds = ("synaptic_operations", "multiply_accumulates", "arriving_spikes", "active_connections")
-    counts = {kind: {name: float(total) / done for name, total in evaluation.group(kind).items()} for kind in kinds}
+    done, consists_of = evaluation.done, model_snn.runner.workload(settings.input_mode)
+    counts = {kind: {name: float(total) / done for name, total in evaluation.group(kind).items()} for kind in COUNTED}
     spikes = {name: float(total.sum()) / done for name, total in evaluation.group("spike_counts").items()}
-    workload = workload_of(network, costs).counted(float(model_snn.timesteps), counts, spikes)
+    workload = consists_of.counted(float(model_snn.timesteps), counts, spikes)
     return [
         energy_of(workload, name, memory=settings.output.energy_memory and HARDWARE[name].memory_apart)
         for name in settings.output.energy
@@ -207,5 +204,5 @@ def _synapses(model_snn: SpikingModel, input_mode: str, evaluation: Evaluation) 
             runs=places[cost.name].runs,
             why=places[cost.name].why,
         )
-        for cost in synapse_costs(model_snn.network, input_mode)
+        for cost in model_snn.runner.operation_counter(input_mode).costs
     ]

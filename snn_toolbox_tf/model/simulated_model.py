@@ -37,7 +37,7 @@ class SimulatedModel(PersistentModel):
         Step by step it is 1, or as many as a sequence has steps if there are recurrent layers (more where a layer waits for
         the last step of another one). Layer-synchronously, each population on the way adds one.
         """
-        return self._runner.windows
+        return self._runner.windows(self._runner.schedule)
 
     @property
     def latency(self) -> int:

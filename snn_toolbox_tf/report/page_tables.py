@@ -5,11 +5,11 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from snn_toolbox_tf.costs.text import joules, times
+from snn_toolbox_tf.costs.text import joules
 from snn_toolbox_tf.report.key_numbers import operations, operations_of, shown_timesteps
 from snn_toolbox_tf.report.measures import MEASURES
 from snn_toolbox_tf.report.record import RunRecord
-from snn_toolbox_tf.report.text import MISSING, count, fixed, number, percent, quantity, setting, shape
+from snn_toolbox_tf.report.text import MISSING, count, fixed, number, percent, setting, shape
 
 _READS = {"spikes": "spikes", "constant": "constant input, once per sample", "current": "current, at every timestep"}
 
@@ -165,25 +165,11 @@ def energy_tables(record: RunRecord) -> list[tuple[str, Table, Table, str]]:
         (
             f"{found.hardware.name}, {found.scope}",
             Table(
-                ["Operation", "Per sample", "Energy", "Share"],
-                [
-                    [line.name, quantity(line.count), joules(line.energy), percent(line.energy / found.energy, 1)]
-                    for line in sorted(found.lines, key=lambda line: -line.energy)
-                ],
-                ["SNN", "", joules(found.energy), ""],
+                ["Operation", "Per sample", "Energy", "Share"], found.line_rows(), ["SNN", "", joules(found.energy), ""]
             ),
             Table(
                 ["Baseline", "Energy", "SNN", "Break-even timesteps", "Break-even spikes a synapse"],
-                [
-                    [
-                        baseline.name,
-                        joules(baseline.energy),
-                        times(found.ratio(baseline)),
-                        number(found.break_even_timesteps(baseline), 3),
-                        number(found.break_even_spikes(baseline), 3),
-                    ]
-                    for baseline in found.baselines
-                ],
+                found.baseline_rows(),
             ),
             found.verdict,
         )

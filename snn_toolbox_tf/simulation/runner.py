@@ -1,7 +1,6 @@
 """`Runner`: a network ready to run, for `predict`, `simulate` and `step` alike."""
 
 import dataclasses
-import functools
 import threading
 from collections.abc import Sequence
 from typing import Any
@@ -56,20 +55,18 @@ class Runner:
         self._traced = RecentlyUsed[Any](_MOST_KEPT)
         self._counters: dict[str, OperationCounter] = {}
         self._workloads: dict[str, Workload] = {}
+        self._windows: dict[str, int] = {}
         self._stream: State | None = None
         self._stream_samples = 0
         self._stream_lock = threading.Lock()
 
-    @functools.cached_property
-    def windows(self) -> int:
-        """The number of windows of T timesteps that a run takes one after the other, see `window_count`."""
-        return self.windows_of(self.schedule)
-
-    def windows_of(self, schedule: str) -> int:
-        """As `windows`, for a schedule that a run may have in place of the runner's own."""
+    def windows(self, schedule: str) -> int:
+        """Returns the number of windows of T timesteps that a run takes one after the other, see `window_count`."""
         if schedule == "step" and not is_recurrent(self.network.graph):
             return 1
-        return window_count(self.network.graph_with_weights(), schedule)
+        if schedule not in self._windows:
+            self._windows[schedule] = window_count(self.network.graph_with_weights(), schedule)
+        return self._windows[schedule]
 
     def blocking(
         self,

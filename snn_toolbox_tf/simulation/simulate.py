@@ -169,26 +169,26 @@ def _result(
 ) -> SimulationResult:
     graph, samples = runner.network.graph, len(exit_timesteps)
     counted = counter.count(counts, samples, exit_timesteps)
-    graph, samples, schedule = runner.network.graph, len(exit_timesteps), request.options.schedule
+    spike_counts = {node.name: _summed(counts[node.name], request.duration) for node in graph.of_type(Population)}
     return SimulationResult(
         outputs,
         request.reported,
         duration=request.duration,
         samples=samples,
-        spike_counts={node.name: _summed(counts[node.name], request.duration) for node in graph.of_type(Population)},
+        spike_counts=spike_counts,
         sample_spike_counts={name: np.asarray(counts[name], np.float64) for name in request.spike_counts},
         synaptic_operations=counted.synaptic_operations,
         multiply_accumulates=counted.multiply_accumulates,
-        workload=_workload(runner, request, counted, counts, exit_timesteps),
+        workload=_workload(runner, request, counted, spike_counts, exit_timesteps),
         exit_timesteps=exit_timesteps,
         from_logits=holds_logits(graph),
-        windows=runner.windows if schedule == runner.schedule else runner.windows_of(schedule),
+        windows=runner.windows(request.options.schedule),
         **recorded,
     )
 
 
 def _workload(
-    runner: Runner, request: Request, counted: Counted, counts: dict[str, tf.Tensor], exit_timesteps: np.ndarray
+    runner: Runner, request: Request, counted: Counted, spike_counts: dict[str, np.ndarray], exit_timesteps: np.ndarray
 ) -> Workload:
     """The means of what was counted, and what the network consists of."""
     means = {
@@ -197,10 +197,7 @@ def _workload(
         "arriving_spikes": counted.arriving_spikes,
         "active_connections": counted.active_connections,
     }
-    spikes = {
-        node.name: float(tf.reduce_sum(tf.cast(counts[node.name], tf.float64))) / len(exit_timesteps)
-        for node in runner.network.graph.of_type(Population)
-    }
+    spikes = {name: float(total.sum()) / len(exit_timesteps) for name, total in spike_counts.items()}
     return runner.workload(request.input_options.mode).counted(float(exit_timesteps.mean()), means, spikes)
 
 

@@ -19,6 +19,8 @@ from snn_toolbox_tf.synapses import (
     family_of,
 )
 
+#: What a simulation counts of a synapse, by attribute of `SynapseWork`.
+COUNTED = ("arriving_spikes", "synaptic_operations", "multiply_accumulates", "active_connections")
 #: Layers whose window moves along axes.
 _WITH_WINDOWS = (ConvolutionFamily, DepthwiseConvolutionFamily, TransposedConvolutionFamily)
 
@@ -156,9 +158,8 @@ class Workload:
             means = {name: mean(getattr(entry, name) for entry in entries) for name in names}
             return dataclasses.replace(entries[0], **means)
 
-        counted = ("arriving_spikes", "synaptic_operations", "multiply_accumulates", "active_connections")
         return cls(
-            tuple(mean_of(same, counted) for same in zip(*(part.synapses for part in workloads), strict=True)),
+            tuple(mean_of(same, COUNTED) for same in zip(*(part.synapses for part in workloads), strict=True)),
             tuple(mean_of(same, ("spikes",)) for same in zip(*(part.populations for part in workloads), strict=True)),
             mean(part.timesteps for part in workloads),
         )
