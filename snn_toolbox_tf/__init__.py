@@ -15,12 +15,11 @@ if not _is_command_line():
     _require_tensorflow_backend()
 
     from snn_toolbox_tf import events, layers, neurons, ops, synapses
-    from snn_toolbox_tf.analysis.bias_variance import BiasVariance, bias_and_variance
     from snn_toolbox_tf.analysis.compare import compare
     from snn_toolbox_tf.analysis.fidelity import Fidelity, PopulationFidelity
     from snn_toolbox_tf.config import ConfigurationError, Settings, read_settings
     from snn_toolbox_tf.conversion import CheckReport, check, convert_keras
-    from snn_toolbox_tf.costs import Energy, EnergyCurve, Hardware, energy, energy_curve
+    from snn_toolbox_tf.costs import Energy, Hardware, energy
     from snn_toolbox_tf.distillation import GradientCalibration
     from snn_toolbox_tf.distributed import BatchPredictor
     from snn_toolbox_tf.experiment import Run, Sweep, run, sweep
@@ -28,6 +27,7 @@ if not _is_command_line():
     from snn_toolbox_tf.export.serving_config import write_serving_config
     from snn_toolbox_tf.export.tflite import export_tflite
     from snn_toolbox_tf.foundation.errors import ConversionError, UnsupportedModelError, WorkerError
+    from snn_toolbox_tf.foundation.journal import Journal
     from snn_toolbox_tf.latency import LatencyCode, LatencyModel, LatencyResult
     from snn_toolbox_tf.layers import SpikingNeurons
     from snn_toolbox_tf.model import ConversionRecord, SpikingModel
@@ -35,6 +35,7 @@ if not _is_command_line():
     from snn_toolbox_tf.nir_files import export_nir, import_nir
     from snn_toolbox_tf.simulation.early_exit import EarlyExit
     from snn_toolbox_tf.simulation.result import SimulationResult
+    from snn_toolbox_tf.studies import BiasVariance, EnergyCurve, bias_and_variance, energy_curve
     from snn_toolbox_tf.synapses import register_layer
     from snn_toolbox_tf.training import with_trainable_thresholds
 
@@ -51,6 +52,7 @@ __all__ = [
     "Fidelity",
     "GradientCalibration",
     "Hardware",
+    "Journal",
     "LatencyCode",
     "LatencyModel",
     "LatencyResult",

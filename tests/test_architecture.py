@@ -29,6 +29,7 @@ LEVELS = [
     ["report", "costs", "config"],
     ["conversion"],
     ["analysis", "distributed"],
+    ["studies"],
     ["export"],
     ["experiment"],
     ["cli"],

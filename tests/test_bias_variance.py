@@ -97,7 +97,7 @@ def test_unusable_timesteps_are_told(linear):
 
 def test_standard_errors_are_those_of_leaving_out_a_seed():
     """Against the same by hand, from variances of every choice of seeds but one."""
-    from snn_toolbox_tf.analysis.bias_variance import _jackknife
+    from snn_toolbox_tf.studies.bias_variance import _jackknife
 
     errors = list(np.random.default_rng(0).normal(size=(5, 3, 7)) / np.sqrt([[4], [16], [64]]))
     slopes = []

@@ -1,7 +1,6 @@
 """What networks spend: energy from counted operations, beside that of the ANN."""
 
 from snn_toolbox_tf.costs.ann import Baseline
-from snn_toolbox_tf.costs.curve import EnergyCurve, energy_curve
 from snn_toolbox_tf.costs.energy import Energy, energy, energy_of
 from snn_toolbox_tf.costs.hardware import HARDWARE, Hardware
 from snn_toolbox_tf.costs.lines import EnergyLine
@@ -10,10 +9,8 @@ __all__ = [
     "HARDWARE",
     "Baseline",
     "Energy",
-    "EnergyCurve",
     "EnergyLine",
     "Hardware",
     "energy",
-    "energy_curve",
     "energy_of",
 ]

@@ -1,19 +1,16 @@
 """What the results of a run depend on, so that an unfinished one is gone on with by the same only."""
 
-import hashlib
 import json
 from typing import Any
 
-import keras
 import numpy as np
 
 from snn_toolbox_tf.config import Settings
 from snn_toolbox_tf.config.sections import affects
+from snn_toolbox_tf.foundation.digests import array_hash
 from snn_toolbox_tf.foundation.versions import versions
 from snn_toolbox_tf.graph import Graph
 from snn_toolbox_tf.graph.file_format import graph_to_config
-
-_DIGITS = 12
 
 
 def settings_fingerprint(settings: Settings) -> dict[str, Any]:
@@ -47,12 +44,3 @@ def graph_hash(graph: Graph) -> str:
     description = json.dumps([config["nodes"], config["readouts"]], sort_keys=True, default=str)
     arrays = [array for specs in held for _, array in sorted(specs.items())]
     return array_hash([np.frombuffer(description.encode(), np.uint8), *arrays])
-
-
-def array_hash(arrays: Any) -> str:
-    """Returns a digest of arrays in any structure."""
-    digest = hashlib.sha256()
-    for array in keras.tree.flatten(arrays):
-        digest.update(f"{array.dtype}{array.shape}".encode())
-        digest.update(np.ascontiguousarray(array).view(np.uint8).data if array.size else b"")
-    return digest.hexdigest()[:_DIGITS]

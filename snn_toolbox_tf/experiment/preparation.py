@@ -20,6 +20,7 @@ from snn_toolbox_tf.experiment.options import conversion_options
 from snn_toolbox_tf.experiment.sample_trace import chosen_neurons
 from snn_toolbox_tf.experiment.samples import TestSamples
 from snn_toolbox_tf.experiment.sources import Data
+from snn_toolbox_tf.foundation.digests import array_hash
 from snn_toolbox_tf.foundation.errors import UnsupportedModelError
 from snn_toolbox_tf.graph import Graph, Population
 from snn_toolbox_tf.latency import LatencyModel
@@ -122,9 +123,9 @@ def _prepare(
         # Recordings are kept by name.
         digests["names"] = ", ".join(node.name for node in graph)
     if calibration is not None:
-        digests["calibration data"] = fingerprint.array_hash(calibration)
+        digests["calibration data"] = array_hash(calibration)
     if test is not None:
-        digests["test data"] = fingerprint.array_hash([test.x, test.labels, test.indices, test.targets])
+        digests["test data"] = array_hash([test.x, test.labels, test.indices, test.targets])
     return Prepared(
         settings,
         _title(settings, source.name if source is not None else graph.name),

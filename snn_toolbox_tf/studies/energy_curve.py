@@ -93,7 +93,7 @@ class EnergyCurve:
     def plot(self) -> "Figure":
         """Draws accuracy against operations and against energy, with the ANN's points."""
         # Only drawing imports matplotlib.
-        from snn_toolbox_tf.costs.figure import accuracy_against_cost
+        from snn_toolbox_tf.studies.figures import accuracy_against_cost
 
         return accuracy_against_cost(self)
 

@@ -1,0 +1,43 @@
+"""Figures of studies."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from snn_toolbox_tf.report import style
+
+if TYPE_CHECKING:
+    from snn_toolbox_tf.studies.energy_curve import EnergyCurve
+
+
+@style.styled()
+def accuracy_against_cost(curve: "EnergyCurve") -> Figure:
+    """Draws accuracy against operations, and against energy, with the ANN's points."""
+    figure = Figure(figsize=(style.WIDTH, 3.4), layout="constrained")
+    left, right = figure.subplots(1, 2, sharey=True)
+    accuracy = 100 * np.array(curve.accuracy)
+    first, last = curve.energies[0], curve.energies[-1]
+    operations = [(first.workload.connections, "(MACs)")]
+    energies = [(one.energy / 1e3, one.name.removeprefix("ANN ")) for one in last.baselines]
+    panels = [
+        (left, curve.operations, operations, "operations of a sample"),
+        (
+            right,
+            [found.energy / 1e3 for found in curve.energies],
+            energies,
+            f"energy of a sample (nJ), {first.hardware.name}",
+        ),
+    ]
+    for axes, costs, points, text in panels:
+        axes.plot(costs, accuracy, "o-", color=style.SNN, label="SNN, by timesteps")
+        for place, (cost, steps) in enumerate(zip(costs, curve.timesteps, strict=True)):
+            axes.annotate(str(steps), (cost, accuracy[place]), textcoords="offset points", xytext=(4, -10))
+        if curve.ann_accuracy is not None:
+            for marker, (cost, name) in zip("sD^", points, strict=False):
+                axes.plot([cost], [100 * curve.ann_accuracy], marker, color=style.ATTENTION, label=f"ANN {name}")
+        axes.set_xscale("log")
+        axes.set(xlabel=text)
+        axes.legend(loc="lower right")
+    left.set(ylabel="accuracy (%)")
+    return figure
