@@ -16,6 +16,7 @@ from snn_toolbox_tf.conversion.learning import learn
 from snn_toolbox_tf.conversion.options import ConversionOptions
 from snn_toolbox_tf.conversion.populations import Calibrator
 from snn_toolbox_tf.conversion.requirements import check_requirements
+from snn_toolbox_tf.conversion.weight_bits import reduce_weights, thresholds_in_source_units
 from snn_toolbox_tf.distillation import GradientCalibration
 from snn_toolbox_tf.foundation.argument_checks import check_model_name
 from snn_toolbox_tf.foundation.telling import Tell, tell_nobody
@@ -64,6 +65,7 @@ def convert_keras(
     task: str | Mapping[str, str] = "auto",
     neuron: Neuron | Mapping[str, Neuron] | None = None,
     dt: float | None = None,
+    weight_bits: int | str | None = None,
     name: str | None = None,
 ) -> SpikingModel | LatencyModel:
     """Converts a trained Keras model into a spiking neural network.
@@ -139,6 +141,10 @@ def convert_keras(
             integrate-and-fire neurons if None. Thresholds leave room for refractory periods, a constant current makes up
             for a leak, and thresholds, initial potentials, gains and biases are found on the spikes of these neurons.
         dt: Length of a timestep in ms, in place of the neurons' own.
+        weight_bits: Bits of each weight, for hardware with integer weights: every weight of an output channel is a scale
+            times a whole number of so many bits (8: from -127 to 127), "ternary" (2 bits: -1, 0, 1) or "binary" (1 bit: -1,
+            1). Thresholds and corrections are found for these weights, against the source's activations; all neurons of a
+            population share one threshold. Needs `calibration_data`. None: weights are not rounded to few bits.
         name: Name of the spiking model; the source's with "_snn" if None.
 
     Returns:
@@ -184,6 +190,7 @@ def convert_keras(
         task=task,
         neuron=neuron,
         dt=dt,
+        weight_bits=weight_bits,
     )
     if name is not None:
         check_model_name(name)
@@ -233,7 +240,11 @@ def convert_graph(
     )
     ann_outputs = network.decoded_ann_outputs(statistics.first_batch, shift=None)
     source_graph = None if options.gradient is None else graph.copy()
-    calibrator = Calibrator(network, statistics, options, tell)
+    reduced = None if options.bits is None else reduce_weights(graph, statistics, options)
+    seen = statistics
+    if reduced is not None:
+        network, seen = reduced.network, reduced.statistics
+    calibrator = Calibrator(network, seen, options, tell, reduced)
     populations = calibrator.from_data() if calibrated else calibrator.without_data()
     recorded = populations.recorded
     for node in graph.of_type(Population):
@@ -252,10 +263,10 @@ def convert_graph(
         windows=window_count(graph, options.schedule) if is_recurrent(graph) else 1,
         readout_start=max(readout.start for readout in graph.readouts),
         calibration_samples=statistics.samples if calibrated else 0,
-        thresholds={node.name: node.threshold for node in graph.of_type(Population)},
+        thresholds=thresholds_in_source_units(graph, reduced),
         pass_error=pass_error,
     )
-    put_on_grid(graph, options, statistics.largest)
+    put_on_grid(graph, options, seen.largest)
     model_snn = SpikingModel(
         graph,
         timesteps=populations.timesteps,

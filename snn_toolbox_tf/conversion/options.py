@@ -10,6 +10,7 @@ import numpy as np
 from snn_toolbox_tf.calibration import RuleSettings, ThresholdRule, threshold_rule
 from snn_toolbox_tf.conversion.circuits import check_circuits
 from snn_toolbox_tf.conversion.neuron_options import ALL_POPULATIONS, check_neurons
+from snn_toolbox_tf.conversion.weight_options import bits_of, check_weight_bits
 from snn_toolbox_tf.corrections import CORRECTIONS, Recipe
 from snn_toolbox_tf.distillation import GradientCalibration
 from snn_toolbox_tf.foundation.argument_checks import (
@@ -65,6 +66,7 @@ class ConversionOptions:
     task: str | Mapping[str, str] = "auto"
     neuron: Neuron | Mapping[str, Neuron] | None = None
     dt: float | None = None
+    weight_bits: int | str | None = None
 
     def __post_init__(self) -> None:
         _check_timesteps(self.timesteps)
@@ -100,6 +102,12 @@ class ConversionOptions:
         if self.block_length is not None:
             check_positive_integer(self.block_length, "block_length")
         check_one_of(self.engine, ENGINES, "engine")
+        check_weight_bits(
+            self.weight_bits,
+            per_channel=self.per_channel,
+            corrections=self.corrections,
+            gradient=self.gradient is not None,
+        )
         if self.gradient is not None:
             self._check_gradient()
         self._check_starts()
@@ -218,9 +226,15 @@ class ConversionOptions:
         rule = "custom" if callable(self.threshold_rule) else self.threshold_rule
         return Recipe(
             "percentile" if rule is None else rule,
-            per_channel=self.per_channel is None or bool(self.per_channel),
+            per_channel=(self.per_channel is None or bool(self.per_channel)) and self.bits is None,
             corrections=tuple(self.corrections or ()),
+            one_threshold=self.bits is not None,
         )
+
+    @property
+    def bits(self) -> int | None:
+        """Bits of each weight; None: weights are not rounded to few bits."""
+        return bits_of(self.weight_bits)
 
     @property
     def used_threshold_scale(self) -> float:
@@ -273,6 +287,7 @@ class ConversionOptions:
             "softmax": self.softmax,
             "bias": self.bias,
             "bias_rate": float(self.bias_rate) if self.bias == "neuron" else None,
+            "weight_bits": self.bits,
         }
 
 

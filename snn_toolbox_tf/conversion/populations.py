@@ -11,6 +11,7 @@ from snn_toolbox_tf.conversion.data_warnings import warn_of_another_scale, warn_
 from snn_toolbox_tf.conversion.neuron_options import headroom, recurrent_names
 from snn_toolbox_tf.conversion.options import ConversionOptions
 from snn_toolbox_tf.conversion.search import Search, to_be_found
+from snn_toolbox_tf.conversion.weight_bits import Reduced, joined_populations, share_thresholds
 from snn_toolbox_tf.corrections import Recipe
 from snn_toolbox_tf.corrections.setting import Setting
 from snn_toolbox_tf.foundation.telling import Tell, tell_nobody
@@ -44,12 +45,14 @@ class Calibrator:
         statistics: Of its activations.
         options: Of the conversion.
         tell: Is told of every number of timesteps that is tried.
+        reduced: What weights of few bits come from; None: weights are the source's.
     """
 
     network: Network
     statistics: ActivationStatistics
     options: ConversionOptions
     tell: Tell = tell_nobody
+    reduced: Reduced | None = None
     #: By rule: what is tried and then taken is computed once.
     _thresholds: dict[tuple[str, bool, int], dict[str, np.ndarray]] = dataclasses.field(
         default_factory=dict, init=False
@@ -79,7 +82,9 @@ class Calibrator:
         warn_of_useless_data(graph, statistics, to_be_found(graph))
         for node in inputs_of(graph):
             node.magnitude = float(statistics.largest[node.name].max()) or 1.0
-        found = Search(self.network, statistics, options, self._set_thresholds, self.tell).run()
+        reference = None if self.reduced is None else self.reduced.reference
+        search = Search(self.network, statistics, options, self._set_thresholds, self.tell, reference, self._joined)
+        found = search.run()
         timesteps, chosen = found.timesteps, found.chosen
         recipe = dataclasses.replace(options.recipe, corrections=()) if chosen is None else chosen.recipe
         thresholds = self._set_thresholds(recipe, timesteps)
@@ -91,7 +96,7 @@ class Calibrator:
             # Biases are added to the weights that were fitted.
             corrections.write_weights(graph, chosen.weights)
             corrections.write_settings(graph, chosen.settings)
-            calibration.raise_thresholds(graph, statistics.largest)
+            self._raise_thresholds()
         else:
             self._compensate()
         # What learns by gradient is told of afterwards, by its record.
@@ -120,7 +125,7 @@ class Calibrator:
             "agreement": None if agreement is None else agreement.decisions,
             "trials": trial_records(found.tried, chosen),
         }
-        return Calibrated(timesteps, record, weights_changed=recipe.fits_weights)
+        return Calibrated(timesteps, record, weights_changed=recipe.fits_weights or self.reduced is not None)
 
     def _compensate(self) -> None:
         """Gives populations the current that makes up for their leak; corrections begin with it."""
@@ -149,5 +154,17 @@ class Calibrator:
             node.threshold = node.threshold * headroom(node)
             node.initial_potential = None
         # How large a threshold may be depends on the neuron.
-        calibration.raise_thresholds(graph, self.statistics.largest)
+        self._raise_thresholds()
         corrections.wait_with_biases(self.network)
+
+    def _raise_thresholds(self) -> None:
+        graph = self.network.graph
+        calibration.raise_thresholds(graph, self.statistics.largest)
+        if self.reduced is not None:
+            share_thresholds(graph)
+
+    @property
+    def _joined(self) -> frozenset[str]:
+        """Names of populations that share their threshold with others."""
+        groups = [] if self.reduced is None else joined_populations(self.network.graph)
+        return frozenset[str]().union(*groups)

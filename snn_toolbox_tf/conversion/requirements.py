@@ -73,6 +73,12 @@ def _check_without_data(options: ConversionOptions) -> None:
             "Calibration by gradient learns from samples. Expected `calibration_data`, a thousand typical samples or more, "
             f"without labels. Received: calibration={options.calibration!r}, calibration_data=None"
         )
+    if options.bits is not None:
+        raise ValueError(
+            "Weights of few bits need `calibration_data`, on which thresholds and corrections make up for their rounding. "
+            f"Pass a few hundred typical samples, without labels. Received: weight_bits={options.weight_bits!r}, "
+            "calibration_data=None"
+        )
     if options.timesteps == "auto":
         raise ValueError(
             "`timesteps='auto'` needs `calibration_data`, on which decisions are compared. Pass a few hundred samples, "

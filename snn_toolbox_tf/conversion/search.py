@@ -45,6 +45,8 @@ class Search:
         options: Of the conversion.
         set_thresholds: Gives the populations the thresholds of a recipe, for a number of timesteps.
         tell: Is told of every number of timesteps that is tried, where it is to be found.
+        reference: What gives the activations that populations are compared with, if it is not the network itself.
+        joined: Names of populations that share their threshold with others.
     """
 
     network: Network
@@ -52,6 +54,8 @@ class Search:
     options: ConversionOptions
     set_thresholds: Callable[[Recipe, int], object]
     tell: Tell
+    reference: Network | None = None
+    joined: frozenset[str] = frozenset()
 
     def run(self) -> Found:
         """Tries all that is to be tried, for the number of timesteps that is given or for as many as are needed."""
@@ -94,7 +98,16 @@ class Search:
         trials = []
         for recipe in recipes:
             self.set_thresholds(recipe, timesteps)
-            same = corrections.tried(self.network, samples, recipe, timesteps, input_options, options.schedule)
+            same = corrections.tried(
+                self.network,
+                samples,
+                recipe,
+                timesteps,
+                input_options,
+                options.schedule,
+                reference=self.reference,
+                joined=self.joined,
+            )
             best = corrections.best_of(same)
             trials += [] if best is None else [best]
         return trials
@@ -106,7 +119,12 @@ class Search:
         fit_weights = gradient is not None and gradient.train_weights
         populations = self.network.graph.of_type(Population)
         fit_gains = not all(self.options.neuron_of(node.name).integrates_perfectly for node in populations)
-        return corrections.recipes_for(len(self.statistics.reservoir), fit_weights=fit_weights, fit_gains=fit_gains)
+        return corrections.recipes_for(
+            len(self.statistics.reservoir),
+            fit_weights=fit_weights,
+            fit_gains=fit_gains,
+            one_threshold=self.options.bits is not None,
+        )
 
     def _smallest_timesteps(self) -> Found:
         """Finds the smallest T with which decisions agree to within the tolerance: doubles it, then halves the interval.

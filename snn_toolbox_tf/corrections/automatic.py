@@ -1,7 +1,7 @@
 """Finds thresholds and corrections for a number of timesteps: tries recipes, and keeps what agrees most with the source."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -38,11 +38,13 @@ class Recipe:
         threshold_rule: Name of the rule.
         per_channel: Whether each channel has a threshold, and corrections, of its own.
         corrections: Names of the corrections, in order.
+        one_threshold: Whether corrections are per channel, but one threshold is for all, as weights of few bits need.
     """
 
     threshold_rule: str
     per_channel: bool = True
     corrections: tuple[str, ...] = ()
+    one_threshold: bool = False
 
     @property
     def depends_on_timesteps(self) -> bool:
@@ -76,14 +78,20 @@ RECIPES_FOR_FEW = (
 )
 
 
-def recipes_for(samples: int, *, fit_weights: bool = False, fit_gains: bool = False) -> tuple[Recipe, ...]:
+def recipes_for(
+    samples: int, *, fit_weights: bool = False, fit_gains: bool = False, one_threshold: bool = False
+) -> tuple[Recipe, ...]:
     """Returns what is tried.
 
     Args:
         samples: Number of calibration samples.
         fit_weights: Whether weights may change.
         fit_gains: Whether there are neurons whose rates are not those of plain ones.
+        one_threshold: Whether all neurons of a population have to share one threshold.
     """
+    if one_threshold:
+        # Gains would give each channel spikes of its own height.
+        return tuple(dataclasses.replace(recipe, per_channel=False, one_threshold=True) for recipe in RECIPES)
     further = ((WITH_WEIGHTS,) if fit_weights else ()) + ((WITH_GAINS,) if fit_gains else ())
     return RECIPES + further + (RECIPES_FOR_FEW if samples < FEW_SAMPLES else ())
 
@@ -214,6 +222,9 @@ def tried(
     timesteps: int,
     input_options: InputOptions,
     schedule: str = "step",
+    *,
+    reference: Network | None = None,
+    joined: Collection[str] = (),
 ) -> list[Trial]:
     """Corrects a network that has its thresholds, population after population.
 
@@ -226,6 +237,8 @@ def tried(
         timesteps: T.
         input_options: How input is encoded.
         schedule: In which order populations integrate and fire.
+        reference: What gives the activations that populations are compared with, if it is not the network itself.
+        joined: Names of populations that share their threshold with others, so that it is not corrected.
 
     Returns:
         A trial for each start of the readout; where nothing is compared, one.
@@ -235,9 +248,12 @@ def tried(
     def fit(node: Population, observation: Observation) -> Setting:
         # What the source was trained with is exact as it is.
         changes = node.trained_threshold is None
-        setting = Setting.of(node, per_channel=recipe.per_channel and changes)
+        per_channel = (recipe.per_channel or recipe.one_threshold) and changes
+        setting = Setting.of(node, per_channel=per_channel).changed(one_threshold=recipe.one_threshold)
         # What is fitted to one window of a neuron would not fit the others.
         for name in recipe.corrections if changes and not node.tied else ():
+            if name == "thresholds" and node.shared_name in joined:
+                continue
             setting = CORRECTIONS[name](observation, setting)
         settings[node.name], errors[node.name] = setting, observation.relative_error(setting)
         return setting
@@ -253,7 +269,9 @@ def tried(
     starts = {int(timesteps * share) for share in shares} | ({settled} if len(shares) > 1 else set())
     # The source's activations come from its weights, whatever is fitted.
     spiking = Network(network.graph.copy(), dtype="float32") if recipe.fits_weights else network
-    walk = Walk(spiking, together, timesteps, input_options, (count - held_out) or count, schedule, source=network)
+    walk = Walk(
+        spiking, together, timesteps, input_options, (count - held_out) or count, schedule, reference or network
+    )
     outputs, expected = walk.go(fit, sorted(starts))
     trial = Trial(recipe, settings, errors, None, weights=spiking.weight_values() if recipe.fits_weights else {})
     if not held_out:

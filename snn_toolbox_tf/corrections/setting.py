@@ -25,6 +25,7 @@ class Setting:
         bias: A constant current that comes on top, in units of the source's activations.
         timed_bias: A current of its own for each timestep, likewise, with an axis of timesteps in front, or None.
         gain: What the current from the layers in front is multiplied by, before biases are added; None: it is not.
+        one_threshold: Whether all channels have to keep the same threshold.
     """
 
     threshold: np.ndarray
@@ -32,6 +33,7 @@ class Setting:
     bias: np.ndarray
     timed_bias: np.ndarray | None = None
     gain: np.ndarray | None = None
+    one_threshold: bool = False
 
     @classmethod
     def of(cls, node: Population, *, per_channel: bool) -> "Setting":
@@ -70,6 +72,7 @@ class Setting:
             np.where(mask, self.initial_potential, other.initial_potential),
             np.where(mask, self.bias, other.bias),
             gain=self._gain_where(mask, other),
+            one_threshold=self.one_threshold,
         )
 
     def _gain_where(self, mask: np.ndarray, other: "Setting") -> np.ndarray | None:
@@ -115,12 +118,17 @@ class Observation:
         self.node, self.timesteps, self._schedule, self._front = node, timesteps, schedule, front
         self._current, self._target = ops.Current(current), target
 
-    def bounded(self, threshold: np.ndarray) -> np.ndarray:
-        """Returns thresholds that are no larger than the bound of the source's ReLU, where firing saturates as it does."""
+    def bounded(self, threshold: np.ndarray, *, one_threshold: bool = False) -> np.ndarray:
+        """Returns thresholds that are no larger than the bound of the source's ReLU, where firing saturates as it does.
+
+        Args:
+            threshold: The thresholds.
+            one_threshold: Whether they are the same for all channels, and have to be.
+        """
         if self.node.max_value is None:
             return threshold
         bound = self.node.max_value / self.node.neuron.highest_rate
-        shared = tuple(axis for axis, size in enumerate(threshold.shape) if size == 1)
+        shared = tuple(axis for axis, size in enumerate(threshold.shape) if size == 1 or one_threshold)
         return np.minimum(threshold, np.broadcast_to(bound, self.node.shape).min(axis=shared, keepdims=True))
 
     def errors(self, setting: Setting) -> Errors:
@@ -184,11 +192,21 @@ class Observation:
         power = float(tf.reduce_mean(tf.square(self._target)))
         return float(np.sqrt(self.errors(setting).square.mean() / power)) if power > 0 else 0.0
 
-    def best(self, settings: list[Setting]) -> Setting:
-        """Returns what has the least squared error, channel by channel; of equals, the first."""
-        best, least = settings[0], self.errors(settings[0]).square
-        for setting in settings[1:]:
+    def best(self, settings: list[Setting], *, together: bool = False) -> Setting:
+        """Returns what has the least squared error; of equals, the first.
+
+        Args:
+            settings: What to choose from.
+            together: Whether all channels take the same one; or else each its own.
+        """
+
+        def square_of(setting: Setting) -> np.ndarray:
             square = self.errors(setting).square
+            return np.broadcast_to(square.mean(), square.shape) if together else square
+
+        best, least = settings[0], square_of(settings[0])
+        for setting in settings[1:]:
+            square = square_of(setting)
             # A hair less is no reason to leave what the rule gave.
             better = square < least * (1 - 1e-6)
             best, least = setting.where(better, best), np.where(better, square, least)

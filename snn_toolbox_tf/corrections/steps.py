@@ -42,8 +42,9 @@ def biases(observation: Observation, setting: Setting) -> Setting:
 
 def thresholds(observation: Observation, setting: Setting) -> Setting:
     """Takes the threshold, between half and one and a half times what it is, with the least squared error."""
-    factors = [setting.changed(threshold=observation.bounded(setting.threshold * f)) for f in _THRESHOLD_FACTORS]
-    return observation.best([setting, *factors])
+    one = setting.one_threshold
+    tried = [observation.bounded(setting.threshold * factor, one_threshold=one) for factor in _THRESHOLD_FACTORS]
+    return observation.best([setting, *(setting.changed(threshold=theta) for theta in tried)], together=one)
 
 
 def initial_potentials(observation: Observation, setting: Setting) -> Setting:

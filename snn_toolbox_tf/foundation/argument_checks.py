@@ -16,7 +16,7 @@ MOST_TIMESTEPS = 2**24
 
 def check_seed(value: Any) -> int:
     """Returns `value` as an int if it can seed the draws of Poisson input."""
-    if not _is_integer(value) or not 0 <= int(value) < 2**62:
+    if not is_integer(value) or not 0 <= int(value) < 2**62:
         raise ValueError(f"Expected `seed` to be an integer in [0, 2**62). Received: seed={value!r}")
     return int(value)
 
@@ -50,14 +50,14 @@ def check_file_name(filepath: str | os.PathLike[str], ending: str) -> pathlib.Pa
 
 def check_positive_integer(value: Any, name: str) -> int:
     """Returns `value` as an int, or raises an error that names the argument."""
-    if not _is_integer(value) or value < 1:
+    if not is_integer(value) or value < 1:
         raise ValueError(f"Expected `{name}` to be a positive integer. Received: {name}={value!r}")
     return int(value)
 
 
 def check_timesteps(value: Any, name: str = "timesteps") -> int:
     """Returns `value` as an int if a network can run for so many timesteps, or raises an error that names the argument."""
-    if not _is_integer(value) or not 1 <= int(value) <= MOST_TIMESTEPS:
+    if not is_integer(value) or not 1 <= int(value) <= MOST_TIMESTEPS:
         raise ValueError(
             f"Expected `{name}` to be a positive integer of at most 2**24 = {MOST_TIMESTEPS:,}, up to which spike counts "
             f"are exact. Received: {name}={value!r}"
@@ -67,7 +67,7 @@ def check_timesteps(value: Any, name: str = "timesteps") -> int:
 
 def check_start(value: Any, name: str) -> int:
     """Returns `value` as an int if so many timesteps can be left out, or raises an error that names the argument."""
-    if not _is_integer(value) or not 0 <= int(value) <= MOST_TIMESTEPS:
+    if not is_integer(value) or not 0 <= int(value) <= MOST_TIMESTEPS:
         raise ValueError(f"Expected `{name}` to be a number of timesteps, 0 or more. Received: {value!r}")
     return int(value)
 
@@ -100,5 +100,6 @@ def did_you_mean(value: Any, known: Iterable[str]) -> str:
     return f" Did you mean {near[0]!r}?" if near else ""
 
 
-def _is_integer(value: Any) -> bool:
+def is_integer(value: Any) -> bool:
+    """Whether a value is a whole number, and not True or False."""
     return isinstance(value, numbers.Integral) and not isinstance(value, bool)

@@ -44,6 +44,7 @@ class ConversionRecord:
         softmax: What a softmax at an output is, "decoded" or "spiking".
         bias: What biases are, "current" or "neuron".
         bias_rate: Spikes per timestep of the neuron that feeds them, or None.
+        weight_bits: Bits of each weight, or None if weights were not rounded to few bits.
         calibration_samples: Number of samples that thresholds were taken from; 0 without calibration data.
         thresholds: theta per population, in units of the source's activations; broadcastable to the population.
         pass_error: max |difference| / max |output| between the rewritten graph and its source, on data.
@@ -90,6 +91,7 @@ class ConversionRecord:
     softmax: str = "decoded"
     bias: str = "current"
     bias_rate: float | None = None
+    weight_bits: int | None = None
     calibration_samples: int = 0
     thresholds: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict, repr=False)
     pass_error: float = 0.0

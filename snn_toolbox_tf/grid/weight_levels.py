@@ -1,0 +1,95 @@
+"""Weights of few bits: each output channel of a layer has a scale, and its weights are small whole numbers times that.
+
+    w = s q,    q in {-(2^(b-1) - 1), ..., 2^(b-1) - 1},    or q in {-1, 1} for b = 1
+
+Two bits are ternary weights, 0 and +-s (Li & Liu 2016, "Ternary Weight Networks"), one bit is the sign (Rastegari et al.
+2016, "XNOR-Net"). Scales have the least squared error: of the sign it is the mean of |w|, in closed form; otherwise many are
+tried, each refined by the least-squares scale of the whole numbers that it gives.
+"""
+
+import dataclasses
+
+import numpy as np
+
+from snn_toolbox_tf.graph import Graph, Synapse
+from snn_toolbox_tf.synapses import is_scale, is_weighted, weighted_family
+
+#: Shares of the largest weight that the largest whole number may stand for.
+_SHARES = np.arange(1, 65) / 64
+MOST_BITS = 16
+
+
+@dataclasses.dataclass(frozen=True)
+class Levels:
+    """Rounded weights of some output channels.
+
+    Attributes:
+        codes: The whole numbers q, int32 `[channels, weights]`.
+        scales: s, float64 `[channels]`; 0 where all weights are.
+    """
+
+    codes: np.ndarray
+    scales: np.ndarray
+
+    @property
+    def values(self) -> np.ndarray:
+        """The weights s q, float64 `[channels, weights]`."""
+        return self.codes * self.scales[:, np.newaxis]
+
+
+def round_to_levels(weights: np.ndarray, bits: int) -> Levels:
+    """Rounds weights `[channels, weights]` to so many bits, with the least squared error in each channel.
+
+    Args:
+        weights: The weights, float64.
+        bits: b, from 1 to 16.
+    """
+    if bits == 1:
+        signs = np.where(weights < 0, -1, 1).astype(np.int32)
+        return Levels(signs, np.abs(weights).mean(axis=1))
+    most = 2 ** (bits - 1) - 1
+    largest = np.abs(weights).max(axis=1)
+    codes, scales = np.zeros(weights.shape, np.int32), np.zeros(len(weights))
+    least = np.full(len(weights), np.inf)
+    for share in _SHARES:
+        step = np.where(largest > 0, largest * share / most, 1.0)
+        tried = np.clip(np.round(weights / step[:, np.newaxis]), -most, most)
+        power = np.square(tried).sum(axis=1)
+        scale = (weights * tried).sum(axis=1) / np.where(power > 0, power, 1.0)
+        error = np.square(weights - tried * scale[:, np.newaxis]).sum(axis=1)
+        better = error < least
+        codes[better], scales[better], least[better] = tried[better], scale[better], error[better]
+    return Levels(codes, scales)
+
+
+def quantize_weights(graph: Graph, bits: int) -> None:
+    """Rounds the weights of a graph's layers, in place, to so many bits.
+
+    Factors of one weight per channel (`Scale`) are scales themselves and stay; so do biases.
+
+    Args:
+        graph: The graph.
+        bits: b, from 1 to 16.
+    """
+    for node in levelled_synapses(graph):
+        family = weighted_family(node)
+        kernel = node.layer.weights[family.kernel]
+        places = places_by_channel(node)
+        rounded = np.empty(kernel.size)
+        rounded[places] = round_to_levels(kernel.reshape(-1)[places], bits).values
+        # Arrays are replaced, never changed: copies of the graph share them.
+        node.layer.weights = {**node.layer.weights, family.kernel: rounded.reshape(kernel.shape)}
+
+
+def levelled_synapses(graph: Graph) -> list[Synapse]:
+    """Returns the layers whose weights have few bits."""
+    return [node for node in graph.of_type(Synapse) if is_weighted(node) and not is_scale(node)]
+
+
+def places_by_channel(node: Synapse) -> np.ndarray:
+    """Returns where in a layer's flat kernel the weights of each output channel are, int `[channels, weights]`."""
+    family = weighted_family(node)
+    kernel, channels = node.layer.weights[family.kernel], node.shape[family.weight_axis(node)]
+    channel = family.along_outputs(node.layer, family.kernel, np.arange(channels))
+    order = np.argsort(np.broadcast_to(channel, kernel.shape).reshape(-1), kind="stable")
+    return order.reshape(channels, -1)
