@@ -35,7 +35,15 @@ if not _is_command_line():
     from snn_toolbox_tf.nir_files import export_nir, import_nir
     from snn_toolbox_tf.simulation.early_exit import EarlyExit
     from snn_toolbox_tf.simulation.result import SimulationResult
-    from snn_toolbox_tf.studies import BiasVariance, EnergyCurve, bias_and_variance, energy_curve
+    from snn_toolbox_tf.studies import (
+        BiasVariance,
+        EnergyCurve,
+        PrecisionPoint,
+        WeightPrecision,
+        bias_and_variance,
+        energy_curve,
+        weight_precision,
+    )
     from snn_toolbox_tf.synapses import register_layer
     from snn_toolbox_tf.training import with_trainable_thresholds
 
@@ -58,6 +66,7 @@ __all__ = [
     "LatencyResult",
     "ModelFileError",
     "PopulationFidelity",
+    "PrecisionPoint",
     "Run",
     "Settings",
     "SimulationResult",
@@ -65,6 +74,7 @@ __all__ = [
     "SpikingNeurons",
     "Sweep",
     "UnsupportedModelError",
+    "WeightPrecision",
     "WorkerError",
     "__version__",
     "bias_and_variance",
@@ -87,6 +97,7 @@ __all__ = [
     "run",
     "sweep",
     "synapses",
+    "weight_precision",
     "with_trainable_thresholds",
     "write_serving_config",
 ]

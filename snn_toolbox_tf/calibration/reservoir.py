@@ -45,11 +45,13 @@ class Reservoir:
         """Number of samples that are kept."""
         return len(self._kept)
 
-    def samples(self, largest: int) -> Batch:
+    def samples(self, largest: int, *, last: bool = False) -> Batch:
         """Returns at most so many of them, drawn at random, one array per input.
 
         Args:
             largest: How many at most.
+            last: Whether they are those that would be drawn last, and not first.
         """
-        order = np.random.default_rng(0).permutation(len(self._kept))[:largest]
+        order = np.random.default_rng(0).permutation(len(self._kept))
+        order = order[max(0, len(order) - largest) :] if last else order[:largest]
         return {name: np.stack([self._kept[place][name] for place in order]) for name in self._kept[0]}

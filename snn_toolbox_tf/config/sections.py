@@ -210,6 +210,13 @@ class Conversion(Section):
         "With bias = neuron: spikes per timestep of that neuron, 1 / k with an integer k.",
         "conversion",
     )
+    weight_bits: int | str | None = setting(
+        None,
+        values.optional(values.or_word(values.or_word(values.integer(1, 16), "ternary"), "binary")),
+        "Bits of each weight, from 1 to 16, ternary (2) or binary (1): a whole number times a scale of its output channel. "
+        "Thresholds and corrections are found for these weights, on x_norm.npz. Not rounded to few bits if empty.",
+        "conversion",
+    )
 
 
 SECTIONS: dict[str, type[Section]] = {

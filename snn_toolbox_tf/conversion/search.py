@@ -86,6 +86,7 @@ class Search:
             timesteps,
             compare=choose,
             fit_weights=any(recipe.fits_weights for recipe in recipes),
+            unseen=options.bits is not None,
         )
         if choose and samples.held_out is None:
             warn_user(

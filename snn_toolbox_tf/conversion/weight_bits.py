@@ -13,10 +13,11 @@ import numpy as np
 
 from snn_toolbox_tf import calibration
 from snn_toolbox_tf.calibration import ActivationStatistics
+from snn_toolbox_tf.calibration.weight_rounding import round_weights, samples_for_rounding
 from snn_toolbox_tf.conversion.options import ConversionOptions
-from snn_toolbox_tf.corrections import Recipe
+from snn_toolbox_tf.corrections import Recipe, largest_number_to_round
 from snn_toolbox_tf.graph import Graph, InputNode, Population
-from snn_toolbox_tf.grid.weight_levels import MOST_BITS, levelled_synapses, quantize_weights
+from snn_toolbox_tf.grid.weight_levels import MOST_BITS, levelled_synapses
 from snn_toolbox_tf.network import Network
 from snn_toolbox_tf.network.input_data import InputData
 from snn_toolbox_tf.passes.normalize import normalize
@@ -58,7 +59,9 @@ def reduce_weights(graph: Graph, statistics: ActivationStatistics, options: Conv
         # Thresholds are found anew, in these units.
         node.spike_height = "threshold"
     reference = Network(graph.copy())
-    quantize_weights(graph, options.bits or MOST_BITS)
+    count = min(samples_for_rounding(graph), largest_number_to_round(len(statistics.reservoir)))
+    samples = statistics.reservoir.samples(count)
+    round_weights(graph, samples, options.bits or MOST_BITS)
     network = Network(graph)
     return Reduced(network, reference, _observed(network, statistics), heights)
 

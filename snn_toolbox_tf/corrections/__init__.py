@@ -1,6 +1,15 @@
 """What makes a network accurate at few timesteps, beyond thresholds: found on the spikes that it really emits."""
 
-from snn_toolbox_tf.corrections.automatic import FEWEST_SAMPLES, Recipe, Samples, Trial, best_of, recipes_for, tried
+from snn_toolbox_tf.corrections.automatic import (
+    FEWEST_SAMPLES,
+    Recipe,
+    Samples,
+    Trial,
+    best_of,
+    largest_number_to_round,
+    recipes_for,
+    tried,
+)
 from snn_toolbox_tf.corrections.delays import settled_from, wait_with_biases
 from snn_toolbox_tf.corrections.stages import is_feasible
 from snn_toolbox_tf.corrections.steps import CORRECTIONS
@@ -14,6 +23,7 @@ __all__ = [
     "Trial",
     "best_of",
     "is_feasible",
+    "largest_number_to_round",
     "recipes_for",
     "settled_from",
     "tried",

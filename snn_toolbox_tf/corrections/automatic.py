@@ -191,7 +191,14 @@ class Samples:
 
     @classmethod
     def drawn(
-        cls, reservoir: Reservoir, network: Network, timesteps: int, *, compare: bool, fit_weights: bool = False
+        cls,
+        reservoir: Reservoir,
+        network: Network,
+        timesteps: int,
+        *,
+        compare: bool,
+        fit_weights: bool = False,
+        unseen: bool = False,
     ) -> "Samples":
         """Draws samples, as many as there are and as memory and time allow.
 
@@ -201,14 +208,22 @@ class Samples:
             timesteps: T.
             compare: Whether some have to be held out.
             fit_weights: Whether weights are fitted, for which there are never enough.
+            unseen: Whether those that are held out are drawn last, so that `largest_number_to_round` are free.
         """
         limit = largest_number_of_samples(network.graph, timesteps)
         available = min(len(reservoir), limit)
         held_out = min(int(available * HELD_OUT), MOST_HELD_OUT) if compare and available >= FEWEST_SAMPLES else 0
         wanted = MOST_FITTED if fit_weights else min(samples_to_fit(network.graph), MOST_FITTED)
         fitted = min(available - held_out, wanted)
+        if unseen and held_out:
+            return cls(reservoir.samples(fitted), reservoir.samples(held_out, last=True))
         rows = reservoir.samples(fitted + held_out)
         return cls(_rows(rows, slice(fitted)), _rows(rows, slice(fitted, None)) if held_out else None)
+
+
+def largest_number_to_round(samples: int) -> int:
+    """Returns how many samples weights may be rounded on, of so many, such that none is held out of them later."""
+    return samples - min(int(samples * HELD_OUT), MOST_HELD_OUT) if samples >= FEWEST_SAMPLES else samples
 
 
 def _rows(samples: Batch, rows: slice) -> Batch:

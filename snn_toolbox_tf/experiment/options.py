@@ -36,6 +36,7 @@ def conversion_options(settings: Settings) -> ConversionOptions:
             softmax=settings.conversion.softmax,
             bias=settings.conversion.bias,
             bias_rate=settings.conversion.bias_rate,
+            weight_bits=settings.conversion.weight_bits,
             seed=settings.simulation.seed,
             task=settings.task,
             **{"threshold_rule": settings.normalization.threshold_rule, **neuron_arguments(settings)},
@@ -91,6 +92,7 @@ def settings_of_conversion(settings: Settings, model_snn: SpikingModel) -> Setti
         "softmax": made.softmax,
         "bias": made.bias,
         "bias_rate": made.bias_rate,
+        "weight_bits": made.weight_bits,
     }
     if not made.automatic:
         known |= {

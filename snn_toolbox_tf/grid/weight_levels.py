@@ -37,16 +37,18 @@ class Levels:
         return self.codes * self.scales[:, np.newaxis]
 
 
-def round_to_levels(weights: np.ndarray, bits: int) -> Levels:
+def round_to_levels(weights: np.ndarray, bits: int, importance: np.ndarray | None = None) -> Levels:
     """Rounds weights `[channels, weights]` to so many bits, with the least squared error in each channel.
 
     Args:
         weights: The weights, float64.
         bits: b, from 1 to 16.
+        importance: What the squared error of each weight counts, `[weights]`; None: all the same.
     """
+    counts = np.ones(weights.shape[1]) if importance is None else importance
     if bits == 1:
         signs = np.where(weights < 0, -1, 1).astype(np.int32)
-        return Levels(signs, np.abs(weights).mean(axis=1))
+        return Levels(signs, np.abs(weights) @ counts / counts.sum())
     most = 2 ** (bits - 1) - 1
     largest = np.abs(weights).max(axis=1)
     codes, scales = np.zeros(weights.shape, np.int32), np.zeros(len(weights))
@@ -54,31 +56,12 @@ def round_to_levels(weights: np.ndarray, bits: int) -> Levels:
     for share in _SHARES:
         step = np.where(largest > 0, largest * share / most, 1.0)
         tried = np.clip(np.round(weights / step[:, np.newaxis]), -most, most)
-        power = np.square(tried).sum(axis=1)
-        scale = (weights * tried).sum(axis=1) / np.where(power > 0, power, 1.0)
-        error = np.square(weights - tried * scale[:, np.newaxis]).sum(axis=1)
+        power = np.square(tried) @ counts
+        scale = (weights * tried) @ counts / np.where(power > 0, power, 1.0)
+        error = np.square(weights - tried * scale[:, np.newaxis]) @ counts
         better = error < least
         codes[better], scales[better], least[better] = tried[better], scale[better], error[better]
     return Levels(codes, scales)
-
-
-def quantize_weights(graph: Graph, bits: int) -> None:
-    """Rounds the weights of a graph's layers, in place, to so many bits.
-
-    Factors of one weight per channel (`Scale`) are scales themselves and stay; so do biases.
-
-    Args:
-        graph: The graph.
-        bits: b, from 1 to 16.
-    """
-    for node in levelled_synapses(graph):
-        family = weighted_family(node)
-        kernel = node.layer.weights[family.kernel]
-        places = places_by_channel(node)
-        rounded = np.empty(kernel.size)
-        rounded[places] = round_to_levels(kernel.reshape(-1)[places], bits).values
-        # Arrays are replaced, never changed: copies of the graph share them.
-        node.layer.weights = {**node.layer.weights, family.kernel: rounded.reshape(kernel.shape)}
 
 
 def levelled_synapses(graph: Graph) -> list[Synapse]:

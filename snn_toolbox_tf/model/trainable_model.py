@@ -122,7 +122,7 @@ class TrainableModel(EvaluatedModel):
             surrogate_gradient: As in `fit`.
 
         Raises:
-            ValueError: For an unknown surrogate gradient, or a layer-synchronous network.
+            ValueError: For an unknown surrogate gradient, a layer-synchronous network, or weights of few bits.
             RuntimeError: Inside another `fine_tuning` or `fit` of the same model.
             FloatingPointError: At the end, if training diverged; the weights from before are put back.
         """
@@ -137,6 +137,11 @@ class TrainableModel(EvaluatedModel):
             raise ValueError(
                 f"SpikingModel '{self.name}' has signed spikes, which have no surrogate gradient. Convert with "
                 f"signed_spikes=False. Received signed spikes in: {signed}"
+            )
+        if self.conversion.weight_bits is not None:
+            raise ValueError(
+                f"The weights of SpikingModel '{self.name}' have {self.conversion.weight_bits} bits; training would take "
+                "them off their levels. Train the source, and convert it anew with `weight_bits`."
             )
         self._fine_tuning.start(surrogate_gradient)
         self._trace_anew()

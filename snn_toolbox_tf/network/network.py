@@ -62,6 +62,11 @@ class Network:
                 spec.weights = _arrays(layer)
         return graph
 
+    def rebuild(self, node: Synapse) -> None:
+        """Makes a node's layer anew, after its description has changed."""
+        shapes = [(None, *self.graph[name].shape) for name in node.inputs]
+        self.layers[node.name] = build_layer(node.layer, node.name, node.dtype, shapes)
+
     def weights(self) -> list[tuple[Synapse, str, keras.Variable]]:
         """Returns what layers multiply by and add: node, name and variable of each; of windows, the first node alone."""
         first: dict[str, Synapse] = {}

@@ -2,5 +2,14 @@
 
 from snn_toolbox_tf.studies.bias_variance import BiasVariance, bias_and_variance
 from snn_toolbox_tf.studies.energy_curve import EnergyCurve, energy_curve
+from snn_toolbox_tf.studies.weight_precision import PrecisionPoint, WeightPrecision, weight_precision
 
-__all__ = ["BiasVariance", "EnergyCurve", "bias_and_variance", "energy_curve"]
+__all__ = [
+    "BiasVariance",
+    "EnergyCurve",
+    "PrecisionPoint",
+    "WeightPrecision",
+    "bias_and_variance",
+    "energy_curve",
+    "weight_precision",
+]

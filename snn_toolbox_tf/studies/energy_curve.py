@@ -13,7 +13,7 @@ from snn_toolbox_tf.costs.text import joules, times
 from snn_toolbox_tf.foundation.argument_checks import check_timesteps
 from snn_toolbox_tf.model import SpikingModel, check_spiking_model
 from snn_toolbox_tf.report.text import aligned, number, percent, quantity
-from snn_toolbox_tf.tasks.classes import class_labels, correct
+from snn_toolbox_tf.studies.labels import ann_accuracy
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -153,7 +153,9 @@ def energy_curve(
         result = network.simulate(x, timesteps=steps, outputs="last", **simulation)
         accuracies.append(float(result.accuracy(y)[-1]))
         energies.append(energy(result, hardware, memory=memory, zero_skipping=zero_skipping))
-    return EnergyCurve(numbers, tuple(accuracies), tuple(energies), None if model is None else _accuracy(model, x, y))
+    return EnergyCurve(
+        numbers, tuple(accuracies), tuple(energies), None if model is None else ann_accuracy(model, x, y)
+    )
 
 
 def _made(convert: Any, timesteps: int) -> Any:
@@ -169,8 +171,3 @@ def _checked(timesteps: Any) -> tuple[int, ...]:
             f"Received: timesteps={timesteps!r}"
         )
     return tuple(sorted({check_timesteps(one) for one in timesteps}))
-
-
-def _accuracy(model: Any, x: Any, y: Any) -> float:
-    outputs = np.asarray(model.predict(x, verbose=0))
-    return float(correct(outputs, class_labels(y, *outputs.shape), 1).mean())

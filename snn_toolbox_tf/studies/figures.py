@@ -9,6 +9,7 @@ from snn_toolbox_tf.report import style
 
 if TYPE_CHECKING:
     from snn_toolbox_tf.studies.energy_curve import EnergyCurve
+    from snn_toolbox_tf.studies.weight_precision import WeightPrecision
 
 
 @style.styled()
@@ -41,3 +42,24 @@ def accuracy_against_cost(curve: "EnergyCurve") -> Figure:
         axes.legend(loc="lower right")
     left.set(ylabel="accuracy (%)")
     return figure
+
+
+@style.styled()
+def accuracy_against_bits(found: "WeightPrecision") -> Figure:
+    """Draws accuracy of the spiking network, and of the ANN with the same weights, against the memory of the weights."""
+    figure = Figure(figsize=(style.WIDTH / 2, 3.2), layout="constrained")
+    axes = figure.subplots()
+    places = range(len(found.points))
+    names = ["float32" if point.bits is None else str(point.bits) for point in found.points]
+    snn, ann = ([100 * value for value in values] for values in _accuracies(found))
+    axes.plot(places, snn, "o-", color=style.SNN, label=f"SNN, T = {found.timesteps}")
+    axes.plot(places, ann, "s--", color=style.ATTENTION, label="ANN with these weights")
+    axes.axhline(100 * found.source_accuracy, color="0.5", linewidth=1, label="source")
+    axes.set_xticks(places, names)
+    axes.set(xlabel="bits of a weight", ylabel="accuracy (%)")
+    axes.legend(loc="lower left")
+    return figure
+
+
+def _accuracies(found: "WeightPrecision") -> tuple[list[float], list[float]]:
+    return [point.accuracy for point in found.points], [point.ann_accuracy for point in found.points]

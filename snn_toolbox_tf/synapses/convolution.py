@@ -1,6 +1,7 @@
 """Convolutions: plain, grouped, depthwise and transposed."""
 
 import numpy as np
+import tensorflow as tf
 
 from snn_toolbox_tf.graph import LayerSpec
 from snn_toolbox_tf.synapses.family import WeightedFamily
@@ -17,6 +18,19 @@ class ConvolutionFamily(WeightedFamily):
         """An output channel reads the inputs of its own group only."""
         groups, outputs = spec.config.get("groups", 1), spec.weights[self.kernel].shape[-1]
         return np.repeat(values.reshape(groups, -1), outputs // groups, axis=0).T
+
+    def columns(self, spec: LayerSpec, inputs: tf.Tensor) -> tf.Tensor | None:
+        """The patches under the window, in one or two dimensions."""
+        padding, dimensions = spec.config["padding"], len(inputs.shape) - 2
+        if spec.config.get("groups", 1) != 1 or padding not in ("same", "valid") or dimensions > 2:
+            return None
+        image = inputs if dimensions == 2 else inputs[:, tf.newaxis]
+        sizes, strides, rates = (
+            [1, *([1] * (2 - dimensions)), *np.broadcast_to(spec.config[key], dimensions).tolist(), 1]
+            for key in ("kernel_size", "strides", "dilation_rate")
+        )
+        patches = tf.image.extract_patches(image, sizes, strides, rates, padding.upper())
+        return tf.reshape(patches, [-1, patches.shape[-1]])
 
     def with_leading_axis(
         self, spec: LayerSpec, shape: tuple[int, ...], before: tuple[int, ...], steps: int
@@ -77,6 +91,10 @@ class TransposedConvolutionFamily(ConvolutionFamily):
     def along_inputs(self, spec: LayerSpec, values: np.ndarray) -> np.ndarray:
         """Inputs are the last axis."""
         return values
+
+    def columns(self, spec: LayerSpec, inputs: tf.Tensor) -> tf.Tensor | None:
+        """Outputs read through different parts of the kernel."""
+        return None
 
     def with_more_channels(self, spec: LayerSpec, times: int) -> LayerSpec | None:
         """Keras has no transposed convolution in groups."""

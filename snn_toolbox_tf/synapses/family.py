@@ -195,6 +195,17 @@ class WeightedFamily(SynapseFamily):
         """Returns one value per input channel in a shape that broadcasts against the kernel."""
         return values[:, np.newaxis]
 
+    def columns(self, spec: LayerSpec, inputs: tf.Tensor) -> tf.Tensor | None:
+        """Returns what the weights of one output are multiplied by, `[places, weights]`, in the kernel's order.
+
+        None if outputs do not all read the same, or the family does not say.
+
+        Args:
+            spec: The layer.
+            inputs: What it reads, `[batch, ...]`.
+        """
+        return None
+
     def limit_of_input(self, node: LayerNode, sources: list[Node], index: int, limit: PerChannel) -> PerChannel | None:
         """Any: what is too fine is summed in float64."""
         return None
