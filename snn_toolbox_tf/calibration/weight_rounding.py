@@ -2,10 +2,8 @@
 
 Layers in front are rounded already, so that a layer receives something else than in the source. It gets the weights with
 which its outputs follow the source's best from there, close to its own (least squares with a ridge). Then they are rounded
-one after the other: what is missed is passed on to the weights that are not rounded yet (Frantar et al. 2023, "GPTQ: Accurate
-Post-Training Quantization for Generative Pre-trained Transformers", algorithm 1, after the optimal brain surgeon of Hassibi &
-Stork 1993). What is missing on average, the bias takes up (Nagel et al. 2019, "Data-free quantization through weight
-equalization and bias correction", section 4.2, here on samples).
+with feedback to those that are not rounded yet (`grid.feedback_rounding`). What is missing on average, the bias takes up
+(Nagel et al. 2019, "Data-free quantization through weight equalization and bias correction", section 4.2, here on samples).
 """
 
 import dataclasses
@@ -14,19 +12,18 @@ import numpy as np
 import tensorflow as tf
 
 from snn_toolbox_tf.graph import Graph, InputNode, Node, Population, Synapse
-from snn_toolbox_tf.grid.weight_levels import Levels, levelled_synapses, places_by_channel, round_to_levels
+from snn_toolbox_tf.grid.feedback_rounding import damped, round_with_feedback
+from snn_toolbox_tf.grid.weight_levels import levelled_synapses, places_by_channel, round_to_levels
 from snn_toolbox_tf.network import Network, relu
 from snn_toolbox_tf.network.input_data import Batch
 from snn_toolbox_tf.synapses import weighted_family
 
 #: Samples that are looked at, at most; bytes of the largest tensor of all of them, and of what a batch of them makes.
 MOST_SAMPLES, MEMORY, BATCH_MEMORY = 256, 2**28, 2**27
-#: What is added to all variances, relative to their mean.
-_DAMPING = 0.01
-#: Weights that are rounded before what they leave is passed on to all that come later.
-_BLOCK = 64
-#: Factors of the scale that are tried for a few levels.
-_SCALES, _FEW_LEVELS = (0.7, 0.8, 0.9, 1.0, 1.1), 3
+#: Of more weights per output there is no covariance: it would take gigabytes.
+MOST_WEIGHTS = 5000
+#: So many places per weight tell which weights fit best.
+_PLACES_PER_WEIGHT = 4
 
 
 def samples_for_rounding(graph: Graph) -> int:
@@ -94,22 +91,19 @@ class Seen:
 
     def fitted(self, weights: np.ndarray) -> np.ndarray:
         """Returns the weights with which the source's outputs follow best from rounded inputs, close to those given."""
-        if self.places < 4 * len(self.covariance):
+        if self.places < _PLACES_PER_WEIGHT * len(self.covariance):
             return weights
-        damping = _DAMPING * (np.diag(self.covariance).mean() or 1.0) * np.eye(len(self.covariance))
-        return np.linalg.solve(self.covariance + damping, (self.with_output + weights @ damping).T).T
+        ridge = damped(self.covariance)
+        return np.linalg.solve(ridge, (self.with_output + weights @ (ridge - self.covariance)).T).T
 
 
 class _Walk:
     """Samples on their way through the network as it is and as it was, both run as ANNs."""
 
     def __init__(self, graph: Graph, samples: Batch) -> None:
-        self._graph, self._source = graph, Network(graph.copy())
-        self._rounded = Network(graph)
+        self._rounded, self._source, self._samples = Network(graph), Network(graph.copy()), samples
         self._values: dict[str, tuple[tf.Tensor, tf.Tensor]] = {}
-        self._samples = samples
-        order = list(graph)
-        self._last = {name: node.name for node in order for name in node.inputs}
+        self._last = {name: node.name for node in graph for name in node.inputs}
 
     def rebuild(self, node: Synapse) -> None:
         """Gives a node's layer the weights and the bias that its description has now."""
@@ -126,31 +120,28 @@ class _Walk:
             if self._last[name] == node.name:
                 self._values.pop(name, None)
 
-    def seen(self, node: Synapse) -> "Seen | None":
+    def seen(self, node: Synapse) -> Seen | None:
         """Returns what the weights of one output are multiplied by, and what comes of it; None if that is not known."""
         family, (inputs, _) = weighted_family(node), self._values[node.inputs[0]]
         first = family.columns(node.layer, tf.cast(inputs[:1], tf.float32))
-        if first is None:
+        if first is None or first.shape[1] > MOST_WEIGHTS:
             return None
-
-        def columns_of(start: int) -> tf.Tensor:
-            return family.columns(node.layer, tf.cast(inputs[start : start + size], tf.float32))
-
-        size = max(1, BATCH_MEMORY // (4 * int(np.prod(first.shape))))
-        total, square, count = np.zeros(first.shape[1]), np.zeros((first.shape[1],) * 2), 0
         wanted = self._applied(self._source, node, 1)
-        channels = int(wanted.shape[-1])
-        sums, product = np.zeros(channels), np.zeros((first.shape[1], channels))
+        weights, channels = int(first.shape[1]), int(wanted.shape[-1])
+        size = max(1, BATCH_MEMORY // (4 * int(np.prod(first.shape))))
+        # Covariances of columns and outputs together, from one product.
+        total, square, count = np.zeros(weights + channels), np.zeros((weights, weights + channels)), 0
         for start in range(0, len(inputs), size):
-            columns = columns_of(start)
-            total += tf.reduce_sum(columns, axis=0).numpy()
-            square += tf.matmul(columns, columns, transpose_a=True).numpy()
+            rows = slice(start, start + size)
+            columns = tf.convert_to_tensor(family.columns(node.layer, tf.cast(inputs[rows], tf.float32)))
+            outputs = tf.reshape(tf.cast(wanted[rows], tf.float32), [-1, channels])
+            both = tf.concat([columns, outputs], axis=1)
+            total += tf.reduce_sum(both, axis=0).numpy()
+            square += tf.matmul(columns, both, transpose_a=True).numpy()
             count += int(columns.shape[0])
-            outputs = tf.reshape(tf.cast(wanted[start : start + size], tf.float32), [-1, channels])
-            sums += tf.reduce_sum(outputs, axis=0).numpy()
-            product += tf.matmul(columns, outputs, transpose_a=True).numpy()
         mean = total / count
-        return Seen(square / count - np.outer(mean, mean), (product / count - np.outer(mean, sums / count)).T, count)
+        covariance = square / count - np.outer(mean[:weights], mean)
+        return Seen(covariance[:, :weights], covariance[:, weights:].T, count)
 
     def missing_mean(self, node: Synapse) -> np.ndarray:
         """Returns by how much the mean of each output channel is too small."""
@@ -172,65 +163,3 @@ class _Walk:
 
 def _others(node: Node, axis: int) -> list[int]:
     return [other for other in range(len(node.shape) + 1) if other != axis]
-
-
-def round_with_feedback(weights: np.ndarray, covariance: np.ndarray, bits: int) -> Levels:
-    """Rounds weights `[channels, weights]` so that their products with inputs of this covariance change least.
-
-    Args:
-        weights: The weights, float64.
-        covariance: Of what they are multiplied by, float64 `[weights, weights]`.
-        bits: From 1 to 16.
-    """
-    variance = np.diag(covariance).copy()
-    damping = _DAMPING * (variance.mean() or 1.0)
-    # What varies most is rounded first, when all others can still make up for it.
-    order = np.argsort(-variance, kind="stable")
-    damped = covariance[np.ix_(order, order)] + damping * np.eye(len(order))
-    factor = np.linalg.cholesky(np.linalg.inv(damped)).T
-    start = round_to_levels(weights, bits, importance=variance + damping)
-    best, least = start, np.full(len(weights), np.inf)
-    for scale in _SCALES if 2 ** (bits - 1) - 1 <= _FEW_LEVELS else (1.0,):
-        codes = np.empty_like(start.codes)
-        codes[:, order] = _codes(weights[:, order], start.scales * scale, factor, bits)
-        found = _refitted(codes, weights, covariance + damping * np.eye(len(order)))
-        missed = weights - found.values
-        error = np.einsum("ci,ij,cj->c", missed, covariance, missed, optimize=True)
-        better = error < least
-        best = Levels(np.where(better[:, None], found.codes, best.codes), np.where(better, found.scales, best.scales))
-        least = np.where(better, error, least)
-    return best
-
-
-def _codes(weights: np.ndarray, scales: np.ndarray, factor: np.ndarray, bits: int) -> np.ndarray:
-    """Returns whole numbers for weights in the order in which they are rounded.
-
-    Args:
-        weights: The weights, `[channels, weights]`.
-        scales: By channel.
-        factor: The upper Cholesky factor of the inverse covariance.
-        bits: From 1 to 16.
-    """
-    left, codes = weights.copy(), np.zeros(weights.shape, np.int32)
-    most, steps = 2 ** (bits - 1) - 1, np.where(scales > 0, scales, 1.0)
-    count = weights.shape[1]
-    for begin in range(0, count, _BLOCK):
-        end = min(begin + _BLOCK, count)
-        passed = np.empty((len(weights), end - begin))
-        for place in range(begin, end):
-            column = left[:, place]
-            rounded = np.clip(np.round(column / steps), -most, most) if most else np.where(column < 0, -1, 1)
-            codes[:, place] = rounded
-            missed = (column - scales * rounded) / factor[place, place]
-            left[:, place + 1 : end] -= np.outer(missed, factor[place, place + 1 : end])
-            passed[:, place - begin] = missed
-        left[:, end:] -= passed @ factor[begin:end, end:]
-    return codes
-
-
-def _refitted(codes: np.ndarray, weights: np.ndarray, covariance: np.ndarray) -> Levels:
-    """Returns levels with the scales of least squared error for these whole numbers."""
-    weighted = codes @ covariance
-    power = (weighted * codes).sum(axis=1)
-    scales = (weighted * weights).sum(axis=1) / np.where(power > 0, power, 1.0)
-    return Levels(codes, np.where(power > 0, scales, 0.0))

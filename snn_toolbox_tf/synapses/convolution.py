@@ -21,12 +21,12 @@ class ConvolutionFamily(WeightedFamily):
 
     def columns(self, spec: LayerSpec, inputs: tf.Tensor) -> tf.Tensor | None:
         """The patches under the window, in one or two dimensions."""
-        padding, dimensions = spec.config["padding"], len(inputs.shape) - 2
+        padding, dimensions = spec.config.get("padding", "valid"), len(inputs.shape) - 2
         if spec.config.get("groups", 1) != 1 or padding not in ("same", "valid") or dimensions > 2:
             return None
         image = inputs if dimensions == 2 else inputs[:, tf.newaxis]
         sizes, strides, rates = (
-            [1, *([1] * (2 - dimensions)), *np.broadcast_to(spec.config[key], dimensions).tolist(), 1]
+            [1, *([1] * (2 - dimensions)), *np.broadcast_to(spec.config.get(key, 1), dimensions).tolist(), 1]
             for key in ("kernel_size", "strides", "dilation_rate")
         )
         patches = tf.image.extract_patches(image, sizes, strides, rates, padding.upper())
