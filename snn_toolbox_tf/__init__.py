@@ -39,9 +39,11 @@ if not _is_command_line():
         BiasVariance,
         EnergyCurve,
         PrecisionPoint,
+        TimeResolution,
         WeightPrecision,
         bias_and_variance,
         energy_curve,
+        time_resolution,
         weight_precision,
     )
     from snn_toolbox_tf.synapses import register_layer
@@ -73,6 +75,7 @@ __all__ = [
     "SpikingModel",
     "SpikingNeurons",
     "Sweep",
+    "TimeResolution",
     "UnsupportedModelError",
     "WeightPrecision",
     "WorkerError",
@@ -97,6 +100,7 @@ __all__ = [
     "run",
     "sweep",
     "synapses",
+    "time_resolution",
     "weight_precision",
     "with_trainable_thresholds",
     "write_serving_config",

@@ -2,14 +2,17 @@
 
 from snn_toolbox_tf.studies.bias_variance import BiasVariance, bias_and_variance
 from snn_toolbox_tf.studies.energy_curve import EnergyCurve, energy_curve
+from snn_toolbox_tf.studies.time_resolution import TimeResolution, time_resolution
 from snn_toolbox_tf.studies.weight_precision import PrecisionPoint, WeightPrecision, weight_precision
 
 __all__ = [
     "BiasVariance",
     "EnergyCurve",
     "PrecisionPoint",
+    "TimeResolution",
     "WeightPrecision",
     "bias_and_variance",
     "energy_curve",
+    "time_resolution",
     "weight_precision",
 ]
