@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import snn_toolbox_tf as snn
+from snn_toolbox_tf.studies.seed_products import SeedProducts, parts_over_time
 
 L = keras.layers
 TIMESTEPS = [4, 16, 64]
@@ -30,14 +31,11 @@ def test_the_variance_is_that_of_coin_tosses(linear):
     one = (share * (1 - share)) @ np.square(kernel * largest)
     power = np.square(model.predict(x, verbose=0)[0]).mean()
     for place, timesteps in enumerate(TIMESTEPS):
-        assert found.variance["out"][place] == pytest.approx(one.mean() / timesteps / power, rel=0.15)
-        assert abs(found.squared_bias["out"][place]) < 0.1 * found.variance["out"][place]
-    assert found.variance_slopes["out"] == pytest.approx(-1, abs=0.1)
-    for low, high in found.slope_intervals.values():
-        assert low < high
-    low, high = found.slope_intervals["out"]
-    assert low < -1 < high
-    assert "to" in str(found).splitlines()[-1]
+        assert found.outputs["out"].variance[place] == pytest.approx(one.mean() / timesteps / power, rel=0.15)
+        assert abs(found.outputs["out"].squared_bias[place]) < 0.1 * found.outputs["out"].variance[place]
+    slope = found.outputs["out"].variance_slope
+    assert slope.value == pytest.approx(-1, abs=0.1)
+    assert slope.low < -1 < slope.high
     assert found.samples == 40
     assert found.seeds == tuple(range(12))
 
@@ -49,18 +47,62 @@ def test_a_gain_that_is_off_is_bias_that_time_does_not_remove(linear):
     louder.set_weights(model.get_weights())
     louder.get_layer("out").set_weights([1.5 * value for value in model.get_layer("out").get_weights()])
     found = snn.bias_and_variance(louder, model_snn, x, TIMESTEPS, seeds=6)
-    np.testing.assert_allclose(found.squared_bias["out"], 1 / 9, rtol=0.05)
-    assert found.variance["out"][-1] < 0.1 * found.variance["out"][0]
+    np.testing.assert_allclose(found.outputs["out"].squared_bias, 1 / 9, rtol=0.05)
+    assert found.outputs["out"].variance[-1] < 0.1 * found.outputs["out"].variance[0]
 
 
-def test_it_is_shown_as_table_dictionary_and_figure(linear):
+def test_a_population_has_its_parts_too(linear):
+    """Clipped input: a rate cannot be above 1, and what a population misses for it is bias."""
+    _, _, x = linear
+    model = keras.Sequential([keras.Input((6,)), L.Dense(8, "relu", name="a"), L.Dense(2, name="b")])
+    clipped = snn.convert_keras(model, x, threshold_rule="percentile", threshold_scale=0.4)
+    whole = snn.convert_keras(model, x, threshold_rule="maximum")
+    lost, kept = (
+        snn.bias_and_variance(model, net, x, [32, 128], seeds=4).populations["a_relu"] for net in (clipped, whole)
+    )
+    assert lost.squared_bias[1] > 0.5 * lost.squared_bias[0] > 10 * kept.squared_bias[1]
+    assert lost.bias_slope.value > -0.3
+    assert kept.variance_slope.value < -0.7
+
+
+def test_parts_are_those_of_all_errors_at_once(linear):
+    """Against the definition, from outputs and rates of single runs."""
     model, model_snn, x = linear
-    found = snn.bias_and_variance(model, model_snn, x, [4, 8], seeds=[3, 5])
-    assert "squared bias" in str(found)
+    found = snn.bias_and_variance(model, model_snn, x, [8], seeds=[3, 5, 9], batch_size=16)
+    results = [
+        model_snn.simulate(x, timesteps=8, input="poisson", seed=seed, outputs="last", record="spike_counts")
+        for seed in (3, 5, 9)
+    ]
+    name = next(iter(found.populations))
+    theta = model_snn.thresholds()[name]
+    activation = np.maximum(x @ model.layers[1].kernel.numpy() + model.layers[1].bias.numpy(), 0)
+    for parts, values, source in [
+        (found.outputs["out"], [result.outputs[0][-1] for result in results], model.predict(x, verbose=0)[0]),
+        (found.populations[name], [result.sample_spike_counts[name] * theta / 8 for result in results], activation),
+    ]:
+        errors = np.stack(values).astype(np.float64) - source
+        variance = errors.var(axis=0, ddof=1).mean()
+        bias = np.square(errors.mean(axis=0)).mean() - variance / 3
+        power = np.square(source, dtype=np.float64).mean()
+        np.testing.assert_allclose(
+            [parts.squared_bias[0], parts.variance[0]], [bias / power, variance / power], rtol=1e-4
+        )
+
+
+def test_it_is_shown_as_table_dictionary_and_figure(linear, tmp_path):
+    model, model_snn, x = linear
+    journal = snn.Journal(tmp_path / "study.json")
+    found = snn.bias_and_variance(model, model_snn, x, [4, 8], seeds=[3, 5], journal=journal)
+    assert "bias², T = 4" in str(found)
     assert "2 seeds, 40 samples" in str(found)
     assert found.as_dict()["seeds"] == (3, 5)
-    assert len(found.plot().axes[0].lines) == 4
-    assert np.isnan(snn.bias_and_variance(model, model_snn, x, [4], seeds=2).variance_slopes["out"])
+    assert [len(axes.lines) for axes in found.plot().axes] == [4, 2]
+    again = snn.bias_and_variance(
+        model, model_snn, x, [4, 8], seeds=[3, 5], journal=snn.Journal(tmp_path / "study.json")
+    )
+    assert str(again) == str(found)
+    single = snn.bias_and_variance(model, model_snn, x, [4], seeds=2).outputs["out"]
+    assert np.isnan(single.variance_slope.value)
 
 
 @pytest.mark.parametrize(
@@ -87,26 +129,31 @@ def test_networks_in_the_wrong_places_are_told(linear):
 
 def test_unusable_timesteps_are_told(linear):
     model, model_snn, x = linear
-    with pytest.raises(ValueError, match="increasing positive numbers of timesteps"):
-        snn.bias_and_variance(model, model_snn, x, [8, 4])
+    with pytest.raises(ValueError, match="Expected `timesteps` to be a positive integer"):
+        snn.bias_and_variance(model, model_snn, x, [8, 0])
     with pytest.raises(
         ValueError, match=r"several increasing numbers.*for example \[16, 32, 64\]. Received: timesteps=4"
     ):
         snn.bias_and_variance(model, model_snn, x, 4)
 
 
-def test_standard_errors_are_those_of_leaving_out_a_seed():
+def test_intervals_are_those_of_leaving_out_a_seed():
     """Against the same by hand, from variances of every choice of seeds but one."""
-    from snn_toolbox_tf.studies.bias_variance import _jackknife
-
-    errors = list(np.random.default_rng(0).normal(size=(5, 3, 7)) / np.sqrt([[4], [16], [64]]))
+    errors = np.random.default_rng(0).normal(size=(5, 3, 7)) / np.sqrt([[4], [16], [64]])
+    products = []
+    for place in range(3):
+        products.append(SeedProducts())
+        # Two parts, as two batches.
+        products[-1].add("a", list(errors[:, place, :4]), np.ones(4))
+        products[-1].add("a", list(errors[:, place, 4:]), np.ones(3))
+    found = parts_over_time([4, 16, 64], products)["a"].variance_slope
     slopes = []
     for left_out in range(5):
-        kept = np.delete(np.stack(errors), left_out, axis=0)
+        kept = np.delete(errors, left_out, axis=0)
         variance = ((kept - kept.mean(0)) ** 2).sum(0).mean(1) / 3
         logs = np.log([4, 16, 64])
         centred = logs - logs.mean()
         slopes.append((centred * np.log(variance)).sum() / (centred**2).sum())
-    expected = np.sqrt(4 / 5 * ((np.array(slopes) - np.mean(slopes)) ** 2).sum())
-    assert _jackknife([4, 16, 64], errors) == pytest.approx(expected)
-    assert np.isnan(_jackknife([4, 16, 64], errors[:2]))
+    error = np.sqrt(4 / 5 * ((np.array(slopes) - np.mean(slopes)) ** 2).sum())
+    # Student's t with four degrees of freedom.
+    assert (found.high - found.low) / 2 == pytest.approx(2.776 * error, rel=1e-3)

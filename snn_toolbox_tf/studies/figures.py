@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from snn_toolbox_tf.report import style
 
 if TYPE_CHECKING:
+    from snn_toolbox_tf.studies.bias_variance import BiasVariance
     from snn_toolbox_tf.studies.energy_curve import EnergyCurve
     from snn_toolbox_tf.studies.weight_precision import WeightPrecision
 
@@ -63,3 +64,23 @@ def accuracy_against_bits(found: "WeightPrecision") -> Figure:
 
 def _accuracies(found: "WeightPrecision") -> tuple[list[float], list[float]]:
     return [point.accuracy for point in found.points], [point.ann_accuracy for point in found.points]
+
+
+@style.styled()
+def bias_and_variance_over_time(found: "BiasVariance") -> Figure:
+    """Draws squared bias and variance of outputs and of populations against the number of timesteps."""
+    panels = [
+        (title, parts) for title, parts in (("outputs", found.outputs), ("populations", found.populations)) if parts
+    ]
+    figure = Figure(figsize=(style.WIDTH * len(panels) / 2, 3.4), layout="constrained")
+    for axes, (title, parts) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+        shades = style.SHADES(np.linspace(0.9, 0.35, len(parts)))
+        for color, (name, one) in zip(shades, parts.items(), strict=True):
+            axes.plot(found.timesteps, one.variance, "o-", color=color, label=f"{name}, variance")
+            axes.plot(found.timesteps, one.squared_bias, "s--", color=color, label=f"{name}, bias²")
+        axes.set_xscale("log", base=2)
+        axes.set_yscale("log", nonpositive="mask")
+        axes.set_xticks(found.timesteps, [str(steps) for steps in found.timesteps])
+        axes.set(title=title, xlabel="timesteps", ylabel="relative to the source")
+        axes.legend(fontsize="x-small")
+    return figure

@@ -43,15 +43,27 @@ def fitted_slope(scale: Sequence[float], errors: Any) -> Slope:
         1.0
     """
     array = np.asarray(errors, np.float64)
-    count = array.shape[1] if array.ndim == 2 else 0
-    value = _slope(scale, array.sum(axis=1)) if count else np.nan
+    if array.ndim != 2 or not array.shape[1]:
+        return Slope(np.nan, np.nan, np.nan)
+    total = array.sum(axis=1)
+    return jackknife_slope(scale, total, (total[:, np.newaxis] - array).T)
+
+
+def jackknife_slope(scale: Sequence[float], errors: np.ndarray, without: np.ndarray) -> Slope:
+    """Fits error = c scale^slope, with an interval from the errors without one sample (or seed) each; see `fitted_slope`.
+
+    Args:
+        scale: Lengths of timesteps, or numbers of them.
+        errors: From all, `[len(scale)]`.
+        without: From all but one, `[samples, len(scale)]`.
+    """
+    value, count = _slope(scale, errors), len(without)
     if count < 3 or np.isnan(value):
         return Slope(value, np.nan, np.nan)
     # scikit-learn brings SciPy along; only intervals need it.
     from scipy.stats import t as student  # type: ignore[import-untyped]
 
-    others = array.sum(axis=1, keepdims=True) - array
-    slopes = np.array([_slope(scale, others[:, sample]) for sample in range(count)])
+    slopes = np.array([_slope(scale, others) for others in without])
     error = np.sqrt((count - 1) / count * np.square(slopes - slopes.mean()).sum())
     width = float(student.ppf(0.975, count - 1) * error)
     return Slope(value, value - width, value + width)
