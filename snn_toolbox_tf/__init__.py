@@ -22,7 +22,7 @@ if not _is_command_line():
     from snn_toolbox_tf.costs import Energy, Hardware, energy
     from snn_toolbox_tf.distillation import GradientCalibration
     from snn_toolbox_tf.distributed import BatchPredictor
-    from snn_toolbox_tf.experiment import Run, Sweep, run, sweep
+    from snn_toolbox_tf.experiment import Run, Study, Sweep, run, study, sweep
     from snn_toolbox_tf.export.serving import export_serving
     from snn_toolbox_tf.export.serving_config import write_serving_config
     from snn_toolbox_tf.export.tflite import export_tflite
@@ -74,6 +74,7 @@ __all__ = [
     "SimulationResult",
     "SpikingModel",
     "SpikingNeurons",
+    "Study",
     "Sweep",
     "TimeResolution",
     "UnsupportedModelError",
@@ -98,6 +99,7 @@ __all__ = [
     "read_settings",
     "register_layer",
     "run",
+    "study",
     "sweep",
     "synapses",
     "time_resolution",

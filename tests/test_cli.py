@@ -269,7 +269,7 @@ def test_interruption_returns_130_and_can_be_resumed(folder, capsys, monkeypatch
         patch.setattr("snn_toolbox_tf.experiment.simulation_stage.compare_activity", interrupt)
         assert main(["run", str(folder / "config.ini")]) == 130
     captured = capsys.readouterr()
-    assert "`run --resume` continues" in captured.err
+    assert "`--resume` continues" in captured.err
     assert not (folder / "net_snn").exists()
     assert main(["run", str(folder / "config.ini"), "--resume"]) == 0
     assert (folder / "net_snn" / "report.html").is_file()

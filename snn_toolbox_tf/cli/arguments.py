@@ -6,6 +6,7 @@ from typing import Any
 
 from snn_toolbox_tf.config import SECTIONS, Settings, fields_of
 from snn_toolbox_tf.config.sections import ALIASES, SECTION_OF
+from snn_toolbox_tf.config.study_section import STUDIES
 from snn_toolbox_tf.foundation.argument_checks import did_you_mean
 from snn_toolbox_tf.version import __version__
 
@@ -19,7 +20,7 @@ _OF_BOTH = (
     *("threshold_rule", "corrections", "calibration", "signed_spikes", "schedule", "tolerance"),
     *("epochs", "train_weights", "learning_rate", "learning_samples", "learning_batch_size"),
     *("percentile", "per_channel", "num_samples", "duration", "dt", "seed", "v_thresh", "v0", "reset", "verbose"),
-    *("maxpool_type", "population_starts", "task"),
+    *("maxpool_type", "population_starts", "task", "softmax", "bias", "bias_rate", "weight_bits"),
     *("neuron", "tau_m", "v_rest", "tau_ref", "refractory_input", "tau_s", "synapse", "adaptation", "tau_a"),
     *("v_reset", "burst"),
 )
@@ -96,6 +97,28 @@ def build_parser() -> argparse.ArgumentParser:
     run.add_argument("--resume", action="store_true", help="continue a run that was interrupted")
     _add_common(run)
     _add_settings(run)
+
+    study = commands.add_parser(
+        "study",
+        help="answer one question over many runs: energy, weight precision, robustness, bias and variance, dt",
+        description="Runs a study of a model and writes a folder with a page (report.html), table, figure and data: energy "
+        "(accuracy against energy over timesteps), weight-precision (accuracy against bits), robustness (accuracy under "
+        "attack), bias-variance (under Poisson input), time-resolution (length of a timestep against their number). "
+        "[study] says what is varied.",
+        epilog="example: snn-toolbox-tf study weight-precision model.keras --study-bits 8,4,2. The results are in "
+        "model_weight_precision, beside the model.",
+        allow_abbrev=False,
+    )
+    study.add_argument("study", metavar="STUDY", choices=STUDIES, help=f"one of {', '.join(STUDIES)}")
+    study.add_argument(
+        "source",
+        metavar="CONFIG_OR_MODEL",
+        help="a configuration file, or a Keras model with x_test.npz, y_test.npz and x_norm.npz beside it or in "
+        "--dataset-path",
+    )
+    study.add_argument("--resume", action="store_true", help="continue a study that was interrupted")
+    _add_common(study)
+    _add_settings(study)
 
     convert = commands.add_parser(
         "convert",

@@ -25,12 +25,13 @@ from snn_toolbox_tf.experiment.run_folder import holds_run
 from snn_toolbox_tf.experiment.runs import run_folder, run_prepared
 from snn_toolbox_tf.experiment.simulation_stage import simulate_prepared
 from snn_toolbox_tf.experiment.sources import Data, data_folder, load_arrays, load_noted
+from snn_toolbox_tf.experiment.studies import study
 from snn_toolbox_tf.experiment.sweeps import Sweep, prepare_sweep, sweep
 from snn_toolbox_tf.graph import Population
 from snn_toolbox_tf.latency import LatencyModel
 from snn_toolbox_tf.model import ConversionRecord, SpikingModel
 from snn_toolbox_tf.report.key_numbers import headline
-from snn_toolbox_tf.report.record_as_json import record_as_json
+from snn_toolbox_tf.report.record_as_json import plain, record_as_json
 from snn_toolbox_tf.report.summary import summarize
 
 NOT_CONVERTIBLE = 1
@@ -122,6 +123,15 @@ def run_run(request: Request, screen: Screen) -> int:
     return 0
 
 
+def run_study(request: Request, screen: Screen) -> int:
+    """Runs a study, and prints its table."""
+    with _progress(request.settings, screen) as progress:
+        finished = study(request.settings, request.study, resume=request.resume, progress=progress)
+    data = {"folder": str(finished.folder), "report": str(finished.report), "result": plain(finished.result.as_dict())}
+    screen.result(f"{finished.result}\n\nreport: {finished.report}", data)
+    return 0
+
+
 def _sweep_text(swept: Sweep) -> str:
     return f"{swept.text()}\n\nreport: {swept.folder / 'report.html'}"
 
@@ -206,6 +216,7 @@ def _as_converted(settings: Settings, model_snn: SpikingModel | LatencyModel, fl
 COMMANDS: dict[str, Callable[[Request, Screen], int]] = {
     "check": run_check,
     "run": run_run,
+    "study": run_study,
     "convert": run_convert,
     "evaluate": run_evaluate,
     "export": run_export,

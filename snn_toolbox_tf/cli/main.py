@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             logging.getLogger("absl").setLevel(logging.ERROR)
             return _run(parsed, screen)
     except KeyboardInterrupt:
-        screen.note("interrupted. Finished runs are complete; `run --resume` continues an unfinished one.")
+        screen.note("interrupted. Finished runs are complete; `--resume` continues an unfinished run, sweep or study.")
         return INTERRUPTED
     except (ConfigurationError, UnsupportedModelError, FileNotFoundError) as error:
         return _failed(error, BAD_INPUT, parsed.traceback, screen)

@@ -22,6 +22,7 @@ class Request:
         output: Where `convert` writes.
         resume: Whether to go on with an unfinished run.
         calibration_data: A file in place of x_norm.npz.
+        study: Which study is asked for.
     """
 
     settings: Settings
@@ -30,6 +31,7 @@ class Request:
     output: pathlib.Path
     resume: bool = False
     calibration_data: pathlib.Path | None = None
+    study: str = ""
 
 
 def read_request(arguments: argparse.Namespace) -> Request:
@@ -56,6 +58,8 @@ def read_request(arguments: argparse.Namespace) -> Request:
     output = pathlib.Path(settings.paths.path_wd, f"{snn_name(settings)}.keras")
     if arguments.command == "run":
         return Request(settings, flags, configured, output, resume=arguments.resume)
+    if arguments.command == "study":
+        return Request(settings, flags, configured, output, resume=arguments.resume, study=arguments.study)
     if arguments.command == "export":
         settings = settings.replace(simulate=bool(settings.export.warmup_samples), evaluate_ann=False)
         if settings.export.export_format is None:

@@ -75,6 +75,27 @@ def integers(low: int, expected: str) -> Kind:
     return Kind(expected, "INTS", check, read, _written_list)
 
 
+def positive_numbers(expected: str) -> Kind:
+    """A list of positive numbers, without repetition."""
+
+    def check(value: Any) -> tuple[float, ...]:
+        if isinstance(value, str) or not isinstance(value, Iterable):
+            raise InvalidValue(expected, value)
+        items = list(value)
+        for item in items:
+            real = isinstance(item, numbers.Real) and not isinstance(item, bool)
+            if not real or not 0 < item < math.inf:
+                raise InvalidValue(expected, item)
+        if len(set(items)) < len(items):
+            raise InvalidValue(f"{expected}, each of them once", value)
+        return tuple(float(item) for item in items)
+
+    def read(text: str) -> list[Any]:
+        return [parsed(item, expected, float) for item in split(text, expected)]
+
+    return Kind(expected, "NUMBERS", check, read, _written_list)
+
+
 def named_integers(low: int, expected: str) -> Kind:
     """Integers of `low` or more by name, written `a: 4, b: 8`, also with braces and quotes; kept as a tuple of pairs."""
 

@@ -13,6 +13,7 @@ from snn_toolbox_tf.config.cell import Cell
 from snn_toolbox_tf.config.event_input import EventInput
 from snn_toolbox_tf.config.output_sections import Export, Output, ParameterSweep
 from snn_toolbox_tf.config.section import Section, setting
+from snn_toolbox_tf.config.study_section import Study
 
 SPIKE_CODES = {"temporal_mean_rate": "temporal_mean_rate", "rate": "temporal_mean_rate", "latency": "latency"}
 MAX_POOLINGS = {
@@ -233,6 +234,7 @@ SECTIONS: dict[str, type[Section]] = {
         ParameterSweep,
         Output,
         Export,
+        Study,
     )
 }
 

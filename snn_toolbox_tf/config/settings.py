@@ -22,6 +22,7 @@ from snn_toolbox_tf.config.sections import (
     ParameterSweep,
     Paths,
     Simulation,
+    Study,
     Tools,
     fields_of,
 )
@@ -56,6 +57,7 @@ class Settings:
     parameter_sweep: ParameterSweep = dataclasses.field(default_factory=ParameterSweep)
     output: Output = dataclasses.field(default_factory=Output)
     export: Export = dataclasses.field(default_factory=Export)
+    study: Study = dataclasses.field(default_factory=Study)
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

@@ -35,19 +35,19 @@ def record_as_json(record: RunRecord | LatencyRunRecord) -> dict[str, Any]:
                 for place, (population, index, _, _) in enumerate(record.trace.membranes)
             ],
         }
-    return _plain(values)
+    return plain(values)
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Returns only what JSON knows: numbers that are none become null, and what is unknown becomes text."""
     if dataclasses.is_dataclass(value):
-        return {name: _plain(inner) for name, inner in vars(value).items()}
+        return {name: plain(inner) for name, inner in vars(value).items()}
     if isinstance(value, Mapping):
-        return {str(key): _plain(inner) for key, inner in value.items()}
+        return {str(key): plain(inner) for key, inner in value.items()}
     if isinstance(value, np.ndarray | np.generic):
-        return _plain(value.tolist())
+        return plain(value.tolist())
     if isinstance(value, list | tuple | set | frozenset):
-        return [_plain(inner) for inner in value]
+        return [plain(inner) for inner in value]
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     return value if value is None or isinstance(value, bool | int | str) else str(value)

@@ -1,19 +1,19 @@
 """`energy_curve`: accuracy against energy and operations, over the number of timesteps."""
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+import functools
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import keras
-import numpy as np
-
-from snn_toolbox_tf.costs.energy import Energy, energy
-from snn_toolbox_tf.costs.hardware import Hardware
+from snn_toolbox_tf.costs.energy import Energy, energy, energy_of
+from snn_toolbox_tf.costs.hardware import Hardware, hardware_of
 from snn_toolbox_tf.costs.text import joules, times
-from snn_toolbox_tf.foundation.argument_checks import check_timesteps
-from snn_toolbox_tf.model import SpikingModel, check_spiking_model
+from snn_toolbox_tf.foundation.journal import Journal
+from snn_toolbox_tf.model import SpikingModel
 from snn_toolbox_tf.report.text import aligned, number, percent, quantity
+from snn_toolbox_tf.simulation.workload import Workload
 from snn_toolbox_tf.studies.labels import ann_accuracy
+from snn_toolbox_tf.studies.networks import NetworkOrConversion, network_for, several_timesteps
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -99,7 +99,7 @@ class EnergyCurve:
 
 
 def energy_curve(
-    model_snn: SpikingModel | Callable[[int], SpikingModel],
+    model_snn: NetworkOrConversion,
     x: Any,
     y: Any,
     timesteps: Sequence[int] = (4, 8, 16, 32, 64),
@@ -108,6 +108,7 @@ def energy_curve(
     model: Any = None,
     memory: bool = False,
     zero_skipping: bool = False,
+    journal: Journal | None = None,
     **simulation: Any,
 ) -> EnergyCurve:
     """Simulates a network for several numbers of timesteps, and says what accuracy costs.
@@ -122,6 +123,8 @@ def energy_curve(
         model: The source model, for its accuracy.
         memory: See `energy`.
         zero_skipping: See `energy`.
+        journal: Keeps what is finished, by number of timesteps, see `Journal`. Where a function converts, it is up to you to
+            use a journal of its own for what depends on that.
         **simulation: Further arguments of `SpikingModel.simulate`.
 
     Returns:
@@ -141,33 +144,35 @@ def energy_curve(
         >>> curve.ann_accuracy, curve.operations[1] > curve.operations[0]
         (1.0, True)
     """
-    numbers = _checked(timesteps)
-    accuracies, energies = [], []
-    for steps in numbers:
-        network = check_spiking_model(model_snn if isinstance(model_snn, SpikingModel) else _made(model_snn, steps))
+    numbers = several_timesteps(timesteps)
+    journal = journal or Journal()
+    journal.identify(
+        study="energy",
+        model=model,
+        model_snn=model_snn if isinstance(model_snn, SpikingModel) else None,
+        x=x,
+        y=y,
+        simulation={name: str(value) for name, value in simulation.items()},
+    )
+    # Unknown hardware is told before the first run.
+    hardware_of(hardware)
+
+    def point(steps: int) -> dict[str, Any]:
+        network = network_for(model_snn, steps)
         if len(network.network.graph.readouts) != 1:
             raise ValueError(
                 "An energy curve needs a network with one output, of classes. "
                 f"Received: {len(network.network.graph.readouts)} outputs"
             )
         result = network.simulate(x, timesteps=steps, outputs="last", **simulation)
-        accuracies.append(float(result.accuracy(y)[-1]))
-        energies.append(energy(result, hardware, memory=memory, zero_skipping=zero_skipping))
-    return EnergyCurve(
-        numbers, tuple(accuracies), tuple(energies), None if model is None else ann_accuracy(model, x, y)
-    )
+        workload = energy(result, hardware).workload
+        return {"accuracy": float(result.accuracy(y)[-1]), "workload": workload.as_dict()}
 
-
-def _made(convert: Any, timesteps: int) -> Any:
-    if isinstance(convert, keras.Model) or not callable(convert):
-        return convert
-    return convert(timesteps)
-
-
-def _checked(timesteps: Any) -> tuple[int, ...]:
-    if np.ndim(timesteps) != 1 or not len(timesteps):
-        raise ValueError(
-            "Expected `timesteps` to be several numbers of timesteps, for example [8, 16, 32]. "
-            f"Received: timesteps={timesteps!r}"
-        )
-    return tuple(sorted({check_timesteps(one) for one in timesteps}))
+    points = [journal.point(f"T = {steps}", functools.partial(point, steps)) for steps in numbers]
+    energies = [
+        energy_of(Workload.from_dict(one["workload"]), hardware, memory=memory, zero_skipping=zero_skipping)
+        for one in points
+    ]
+    source = None if model is None else journal.point("source", lambda: {"accuracy": ann_accuracy(model, x, y)})
+    accuracies = tuple(one["accuracy"] for one in points)
+    return EnergyCurve(numbers, accuracies, tuple(energies), None if source is None else source["accuracy"])

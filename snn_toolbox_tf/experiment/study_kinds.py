@@ -1,0 +1,144 @@
+"""The studies that one command runs: what each varies, and what it needs."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+
+from snn_toolbox_tf.config import ConfigurationError
+from snn_toolbox_tf.config.study_section import Study as StudySettings
+from snn_toolbox_tf.conversion.neuron_options import ALL_POPULATIONS
+from snn_toolbox_tf.experiment.conversion_stage import convert_prepared
+from snn_toolbox_tf.experiment.options import conversion_options
+from snn_toolbox_tf.experiment.preparation import Prepared
+from snn_toolbox_tf.experiment.progress import Progress
+from snn_toolbox_tf.foundation.journal import Journal
+from snn_toolbox_tf.model import SpikingModel
+from snn_toolbox_tf.studies import bias_and_variance, energy_curve, time_resolution, weight_precision
+
+
+@dataclasses.dataclass(frozen=True)
+class Subject:
+    """What a study looks at.
+
+    Attributes:
+        prepared: Model, data and settings, checked.
+        journal: Keeps finished points.
+        progress: Is told how it proceeds.
+    """
+
+    prepared: Prepared
+    journal: Journal
+    progress: Progress
+
+    @property
+    def source(self) -> Any:
+        """The source model."""
+        return self.prepared.source
+
+    @property
+    def varied(self) -> StudySettings:
+        """What the settings say is varied."""
+        return self.prepared.settings.study
+
+    @property
+    def x(self) -> Any:
+        """Test data in the structure of the source's inputs."""
+        return self._structured(self.prepared.samples.x) if self.prepared.samples is not None else None
+
+    @property
+    def labels(self) -> np.ndarray:
+        """Labels of the only output."""
+        labels = {} if self.prepared.samples is None else self.prepared.samples.labels
+        if len(labels) != 1:
+            raise ConfigurationError(
+                "This study needs labels of classes, y_test.npz, for a model with one output. "
+                f"Received labels of: {list(labels) or 'no output'}"
+            )
+        return next(iter(labels.values()))
+
+    def converted(self, **changes: Any) -> SpikingModel:
+        """Returns the network for settings with some changes."""
+        prepared = dataclasses.replace(self.prepared, settings=self.prepared.settings.replace(**changes))
+        model_snn = convert_prepared(prepared, self.progress).model_snn
+        if not isinstance(model_snn, SpikingModel):
+            raise ConfigurationError("Studies are for spike_code = temporal_mean_rate. Received: spike_code = latency")
+        return model_snn
+
+    def given(self, **values: Any) -> dict[str, Any]:
+        """Returns the arguments that settings give a value, for all others are the study's own defaults."""
+        return {name: value for name, value in values.items() if value not in (None, ())}
+
+    def _structured(self, arrays: Any) -> Any:
+        network = self.prepared.network
+        graph = network.network.graph if isinstance(network, SpikingModel) else network
+        structure = getattr(graph, "input_structure", None)
+        return keras.tree.map_structure(lambda name: arrays[name], structure)
+
+
+def _energy(subject: Subject) -> Any:
+    output = subject.prepared.settings.output
+    hardware = output.energy[0] if output.energy else "45nm"
+    return energy_curve(
+        lambda steps: subject.converted(timesteps=steps),
+        subject.x,
+        subject.labels,
+        hardware=hardware,
+        memory=output.energy_memory and hardware.startswith("45nm"),
+        model=subject.source,
+        journal=subject.journal,
+        **subject.given(timesteps=subject.varied.study_timesteps),
+    )
+
+
+def _weight_precision(subject: Subject) -> Any:
+    options = conversion_options(subject.prepared.settings)
+    arguments: dict[str, Any] = {field.name: getattr(options, field.name) for field in dataclasses.fields(options)}
+    del arguments["weight_bits"]
+    arguments["timesteps"] = options.used_timesteps
+    if subject.varied.study_bits:
+        arguments["bits"] = (None, *subject.varied.study_bits)
+    return weight_precision(
+        subject.source,
+        subject.x,
+        subject.labels,
+        subject.prepared.calibration_data,
+        journal=subject.journal,
+        **arguments,
+    )
+
+
+def _bias_variance(subject: Subject) -> Any:
+    return bias_and_variance(
+        subject.source,
+        subject.converted(poisson_input=True),
+        subject.x,
+        seeds=subject.varied.study_seeds,
+        journal=subject.journal,
+        **subject.given(timesteps=subject.varied.study_timesteps),
+    )
+
+
+def _time_resolution(subject: Subject) -> Any:
+    options = conversion_options(subject.prepared.settings)
+    neuron = options.neurons[ALL_POPULATIONS]
+    return time_resolution(
+        subject.source,
+        subject.prepared.calibration_data,
+        subject.x,
+        neuron,
+        duration=options.used_timesteps * neuron.dt,
+        journal=subject.journal,
+        **subject.given(dt=subject.varied.study_dt, timesteps=subject.varied.study_timesteps),
+    )
+
+
+#: What runs each study, by its name on the command line.
+STUDY_KINDS: dict[str, Callable[[Subject], Any]] = {
+    "energy": _energy,
+    "weight-precision": _weight_precision,
+    "bias-variance": _bias_variance,
+    "time-resolution": _time_resolution,
+}
