@@ -17,7 +17,6 @@ from snn_toolbox_tf.experiment.study_kinds import STUDY_KINDS, Subject
 from snn_toolbox_tf.foundation import atomic_files
 from snn_toolbox_tf.foundation.argument_checks import check_one_of
 from snn_toolbox_tf.foundation.journal import Journal
-from snn_toolbox_tf.graph import Graph
 
 _POINTS = "points.json"
 
@@ -88,6 +87,7 @@ def study(
         kind = STUDY_KINDS[check_one_of(name, STUDY_KINDS, "name")]
     except ValueError as error:
         raise ConfigurationError(str(error)) from error
+    _check_settings(settings)
     prepared = prepare(settings, model, Data(x_test, y_test, x_norm))
     _check(prepared)
     # Names of points stay short; what they depend on is in the fingerprint.
@@ -111,19 +111,18 @@ def study(
         return Study(folder.finish(), name, result)
 
 
-def _check(prepared: Prepared) -> None:
-    settings = prepared.settings
-    if prepared.source is None or not isinstance(prepared.network, Graph) or not settings.tools.convert:
+def _check_settings(settings: Settings) -> None:
+    """Checks what needs neither model nor data."""
+    tools = settings.tools
+    off = [key for key in ("convert", "simulate", "normalize") if not getattr(tools, key)]
+    if off:
         raise ConfigurationError(
-            "A study converts its source anew, for each of its points. Set [tools] convert = True, and name the source in "
-            "[paths] filename_ann."
+            "A study converts its source anew for its points, with calibration data, and runs them on test data. Expected "
+            f"[tools] convert, simulate and normalize to be True. Received: {', '.join(f'{key} = False' for key in off)}"
         )
-    if prepared.samples is None or prepared.calibration_data is None:
-        raise ConfigurationError(
-            "A study needs test data and calibration data, x_test.npz and x_norm.npz. Set [tools] simulate = True and "
-            "normalize = True."
-        )
-    if settings.input.frame_input or prepared.samples.source_x is not None:
+    if settings.conversion.spike_code == "latency":
+        raise ConfigurationError("Studies are for spike_code = temporal_mean_rate. Received: spike_code = latency")
+    if settings.input.frame_input:
         raise ConfigurationError(
             "Studies are for input that does not change in time. Received: [input] frame_input = True"
         )
@@ -131,6 +130,17 @@ def _check(prepared: Prepared) -> None:
         raise ConfigurationError(
             "Studies need a number of timesteps, or vary it themselves. Received: [simulation] duration = auto"
         )
+
+
+def _check(prepared: Prepared) -> None:
+    """Checks what depends on the data."""
+    if prepared.samples is None or prepared.calibration_data is None:
+        raise ConfigurationError(
+            "A study needs test data and calibration data: x_test.npz and x_norm.npz. Received no "
+            f"{'x_test.npz' if prepared.samples is None else 'x_norm.npz'}"
+        )
+    if prepared.samples.source_x is not None:
+        raise ConfigurationError("Studies are for input that does not change in time. Received events, as frames.")
 
 
 def _energy_settings(settings: Settings) -> dict[str, Any]:
