@@ -41,11 +41,15 @@ class Ball:
         if not is_number(self.epsilon) or self.epsilon < 0:
             raise ValueError(f"Expected `epsilon` to be a number, 0 or more. Received: epsilon={self.epsilon!r}")
 
+    def of_size(self, epsilon: float) -> "Ball":
+        """Returns the ball of another size."""
+        return dataclasses.replace(self, epsilon=epsilon)
+
     def projected(self, x: np.ndarray, moved: np.ndarray) -> np.ndarray:
         """Returns what is in the ball around `x`: in l-inf and for one of the two sets alone, the nearest.
 
-        With l-2 the perturbation is first shortened, then cut off at the valid range. `x` is valid, so that cutting off brings
-        every element nearer to it: what comes out is in both sets, though it need not be their nearest point.
+        With l-2 the perturbation is first shortened, then cut off at the valid range. `x` is valid, so that cutting off
+        brings every element nearer to it: what comes out is in both sets, though it need not be their nearest point.
 
         Args:
             x: Valid samples, float32 `[samples, ...]`.

@@ -1,19 +1,15 @@
 """`energy_curve`: accuracy against energy and operations, over the number of timesteps."""
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
-
-import keras
-import numpy as np
 
 from snn_toolbox_tf.costs.energy import Energy, energy
 from snn_toolbox_tf.costs.hardware import Hardware
 from snn_toolbox_tf.costs.text import joules, times
-from snn_toolbox_tf.foundation.argument_checks import check_timesteps
-from snn_toolbox_tf.model import SpikingModel, check_spiking_model
 from snn_toolbox_tf.report.text import aligned, number, percent, quantity
 from snn_toolbox_tf.studies.labels import ann_accuracy
+from snn_toolbox_tf.studies.networks import NetworkOrConversion, network_for, several_timesteps
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -99,7 +95,7 @@ class EnergyCurve:
 
 
 def energy_curve(
-    model_snn: SpikingModel | Callable[[int], SpikingModel],
+    model_snn: NetworkOrConversion,
     x: Any,
     y: Any,
     timesteps: Sequence[int] = (4, 8, 16, 32, 64),
@@ -141,10 +137,10 @@ def energy_curve(
         >>> curve.ann_accuracy, curve.operations[1] > curve.operations[0]
         (1.0, True)
     """
-    numbers = _checked(timesteps)
+    numbers = several_timesteps(timesteps)
     accuracies, energies = [], []
     for steps in numbers:
-        network = check_spiking_model(model_snn if isinstance(model_snn, SpikingModel) else _made(model_snn, steps))
+        network = network_for(model_snn, steps)
         if len(network.network.graph.readouts) != 1:
             raise ValueError(
                 "An energy curve needs a network with one output, of classes. "
@@ -156,18 +152,3 @@ def energy_curve(
     return EnergyCurve(
         numbers, tuple(accuracies), tuple(energies), None if model is None else ann_accuracy(model, x, y)
     )
-
-
-def _made(convert: Any, timesteps: int) -> Any:
-    if isinstance(convert, keras.Model) or not callable(convert):
-        return convert
-    return convert(timesteps)
-
-
-def _checked(timesteps: Any) -> tuple[int, ...]:
-    if np.ndim(timesteps) != 1 or not len(timesteps):
-        raise ValueError(
-            "Expected `timesteps` to be several numbers of timesteps, for example [8, 16, 32]. "
-            f"Received: timesteps={timesteps!r}"
-        )
-    return tuple(sorted({check_timesteps(one) for one in timesteps}))
