@@ -68,19 +68,31 @@ def why_without_surrogate(model_snn: SpikingModel) -> str | None:
     return f"it has signed spikes in {signed}" if signed else None
 
 
-def cross_entropy(labels: Any, outputs: Any, activation: str) -> Any:
-    """Returns the cross entropy of each sample.
+def cross_entropy(labels: tf.Tensor, outputs: tf.Tensor, activation: str) -> tf.Tensor:
+    """Returns the cross entropy of each sample, float64 `[samples]`.
+
+    It is computed from what enters the softmax or sigmoid, in float64: where float32 probabilities round to 0 or 1, the
+    gradient that they leave is 0, or leads astray.
 
     Args:
         labels: Class indices, `[samples]`.
-        outputs: `[samples, classes]`; of one class, what a sigmoid gives.
-        activation: The function that they come from, such as "softmax"; behind all others they are taken as logits. Behind a
-            softmax or sigmoid, Keras computes the loss from what enters that function: probabilities that are rounded to 0
-            or 1 would leave no gradient.
+        outputs: `[samples, classes]`, or `[samples, 1]` of a sigmoid; a tensor of a graph.
+        activation: The function that they come from, "softmax", "sigmoid" or another one; behind that they are taken as
+            logits, unless there is one class.
     """
     if outputs.shape[-1] == 1:
-        return keras.losses.binary_crossentropy(labels[:, tf.newaxis], outputs)
-    return keras.losses.sparse_categorical_crossentropy(labels, outputs, from_logits=activation != "softmax")
+        logits = _entering("Sigmoid", outputs, lambda p: tf.math.log(p) - tf.math.log1p(-p))[:, 0]
+        return tf.nn.sigmoid_cross_entropy_with_logits(tf.cast(labels, logits.dtype), logits)
+    logits = _entering("Softmax", outputs, tf.math.log) if activation == "softmax" else tf.cast(outputs, tf.float64)
+    return tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+
+
+def _entering(operation: str, outputs: tf.Tensor, inverse: Callable[[tf.Tensor], tf.Tensor]) -> tf.Tensor:
+    """Returns what enters the operation that outputs come from, or where that is another one, its inverse of them."""
+    if outputs.op.type == operation:
+        return tf.cast(outputs.op.inputs[0], tf.float64)
+    smallest = tf.constant(np.finfo(np.float32).tiny, tf.float64)
+    return inverse(tf.clip_by_value(tf.cast(outputs, tf.float64), smallest, 1.0 - 2.0**-53))
 
 
 def _by_batches(outputs: Callable[[tf.Tensor], Any], graph: Graph, batch_size: int) -> LossGradient:

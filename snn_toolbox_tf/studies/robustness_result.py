@@ -36,7 +36,9 @@ class Target:
 
     def __str__(self) -> str:
         """Returns the target in words."""
-        return "ANN" if self.is_source else f"SNN, T = {self.timesteps}, {self.input} input"
+        if self.is_source:
+            return "ANN"
+        return f"SNN, T = {self.timesteps}, {'Poisson' if self.input == 'poisson' else self.input} input"
 
 
 @dataclasses.dataclass(frozen=True)
