@@ -1,6 +1,8 @@
 """Adversarial attacks against closed forms and NumPy; what they leave of networks, and whether gradients are masked."""
 
 import importlib.resources
+import pathlib
+import re
 
 import keras
 import numpy as np
@@ -273,6 +275,17 @@ def test_finished_points_are_kept(digits, tmp_path):
     assert len(told) == 3
     with pytest.raises(ValueError, match="belongs to another study: it differs in options"):
         snn.robustness(*digits, **{**options, "steps": 3}, journal=snn.Journal(tmp_path / "j.json"))
+
+
+@pytest.mark.long
+def test_the_page_runs(tmp_path, monkeypatch):
+    page = (pathlib.Path(__file__).parents[1] / "docs/robustness.md").read_text()
+    (code,) = re.findall(r"^```python\n(.*?)^```", page, flags=re.DOTALL | re.MULTILINE)
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    exec(code.replace("1200", "300").replace("1260", "320"), names)
+    assert [str(target) for target in names["found"].targets][-1] == "SNN, T = 16, Poisson input"
+    assert (tmp_path / "robustness.png").is_file()
 
 
 def test_small_perturbations_are_absorbed_by_neurons_and_by_nothing_else(digits, linear):
