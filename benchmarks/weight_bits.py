@@ -35,7 +35,9 @@ def main() -> None:
             case.load(folder), x, y, calibration_data, bits, timesteps=asked.timesteps, journal=journal
         )
         print(f"{name}, T = {asked.timesteps}, {asked.images} images, ANN {100 * found.source_accuracy:.2f} %\n")
-        print("| weight bits | SNN % | ANN with these weights % | agreement % | kB | smaller |\n|---|---|---|---|---|---|")
+        print(
+            "| weight bits | SNN % | ANN with these weights % | agreement % | kB | smaller |\n|---|---|---|---|---|---|"
+        )
         for point in found.points:
             cells = (
                 "float32" if point.bits is None else str(point.bits),

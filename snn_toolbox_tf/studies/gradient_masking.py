@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 
 from snn_toolbox_tf.report.text import percent
-from snn_toolbox_tf.studies.robustness_result import Attack, Outcome, Target, find
+from snn_toolbox_tf.studies.robustness_result import Attack, Outcome, Sign, Target, find
 
 #: An attack counts as weaker if it is by more than so many standard errors: there are many comparisons.
 STANDARD_ERRORS = 3.0
@@ -19,7 +19,7 @@ STANDARD_ERRORS = 3.0
 TOLERATED = 0.05
 
 
-def signs_of_masking(outcomes: Sequence[Outcome], unbounded: Sequence[Outcome]) -> tuple[int, tuple[str, ...]]:
+def signs_of_masking(outcomes: Sequence[Outcome], unbounded: Sequence[Outcome]) -> tuple[int, tuple[Sign, ...]]:
     """Looks for signs that gradients are masked.
 
     Args:
@@ -27,33 +27,40 @@ def signs_of_masking(outcomes: Sequence[Outcome], unbounded: Sequence[Outcome]) 
         unbounded: What PGD has done to targets with their own gradient and without a bound.
 
     Returns:
-        The number of checks, and what they have found, a sentence for each target and kind of sign.
+        The number of checks, and what they have found, one sign for each target and kind.
     """
-    checks, found = 0, list[str]()
+    checks, found = 0, list[Sign]()
     for target in dict.fromkeys(outcome.target for outcome in outcomes):
         mine = [one for one in outcomes if one.target == target]
         for words, pairs in _comparisons(target, mine):
             checks += len(pairs)
-            weaker = [pair for pair in pairs if pair.is_weaker]
-            if weaker:
-                found.append(f"{target}: {words} ({'; '.join(map(str, weaker))}).")
-        (clean,) = (one for one in mine if one.attack.kind == "clean")
-        for outcome in (one for one in unbounded if one.target == target):
-            checks += 1
-            left = float((outcome.correct & clean.correct).sum() / max(int(clean.correct.sum()), 1))
-            if left > TOLERATED:
-                found.append(
-                    f"{target}: PGD that may go anywhere in the valid range leaves {percent(left, 1)} of what was right; "
-                    "expected next to none."
-                )
-        lost = [one for one in mine if one.attack.kind == "fgsm" and one.attack.gradient == target.white_box]
-        checks += bool(lost)
-        if lost and max(one.unmoved for one in lost) > TOLERATED:
-            share = percent(max(one.unmoved for one in lost), 1)
-            found.append(
-                f"{target}: the gradient of the loss is 0 for {share} of the samples, which cannot be attacked."
-            )
+            weaker = [str(pair) for pair in pairs if pair.is_weaker]
+            found += [Sign(target, f"{words} ({'; '.join(weaker)}).")] if weaker else []
+        shares = [*_left_without_bound(target, mine, unbounded), *_without_gradient(target, mine)]
+        checks += len(shares)
+        found += [Sign(target, words) for share, words in shares if share > TOLERATED]
     return checks, tuple(found)
+
+
+def _left_without_bound(
+    target: Target, outcomes: list[Outcome], unbounded: Sequence[Outcome]
+) -> Iterator[tuple[float, str]]:
+    """Yields which share of what was right withstands attacks without a bound, in a number and in words."""
+    (clean,) = (one.correct for one in outcomes if one.attack.kind == "clean")
+    for outcome in (one for one in unbounded if one.target == target):
+        share = float((outcome.correct & clean).sum() / max(int(clean.sum()), 1))
+        yield share, f"PGD that may go anywhere in the valid range leaves {percent(share, 1)} of what was right."
+
+
+def _without_gradient(target: Target, outcomes: list[Outcome]) -> Iterator[tuple[float, str]]:
+    """Yields the share of samples whose gradient leads nowhere, in a number and in words, if there was FGSM."""
+    own = [one for one in outcomes if (one.attack.kind, one.attack.gradient) == ("fgsm", target.white_box)]
+    if own:
+        share = max(one.unmoved for one in own)
+        yield (
+            share,
+            f"the gradient of the loss is 0 for {percent(share, 1)} of the samples, which FGSM leaves as they are.",
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,12 +83,10 @@ class _Comparison:
     def __str__(self) -> str:
         """Returns what is left under each."""
         attack, other = self.expected.attack, self.other.attack
-        where = f"epsilon {attack.epsilon:.4g}"
-        if other.epsilon != attack.epsilon:
-            where += f" after {other.epsilon:.4g}"
-        return (
-            f"{attack.name} at {where}: {percent(self.expected.accuracy, 1)} against {percent(self.other.accuracy, 1)}"
-        )
+        left = f"{attack.name} at epsilon {attack.epsilon:.4g} leaves {percent(self.expected.accuracy, 1)}"
+        at = f" at epsilon {other.epsilon:.4g}" if other.epsilon != attack.epsilon else ""
+        at += f" at T = {other.timesteps}" if other.timesteps not in (None, attack.timesteps) else ""
+        return f"{left}, {other.name}{at} {percent(self.other.accuracy, 1)}"
 
 
 def _comparisons(target: Target, outcomes: list[Outcome]) -> Iterator[tuple[str, list[_Comparison]]]:

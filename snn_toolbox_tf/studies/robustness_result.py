@@ -92,6 +92,23 @@ class Outcome:
 
 
 @dataclasses.dataclass(frozen=True)
+class Sign:
+    """A sign that gradients are masked.
+
+    Attributes:
+        target: What masks them.
+        text: What was found, in words.
+    """
+
+    target: Target
+    text: str
+
+    def __str__(self) -> str:
+        """Returns both."""
+        return f"{self.target}: {self.text}"
+
+
+@dataclasses.dataclass(frozen=True)
 class Robustness:
     """Accuracy of a source and its spiking network under attack, and whether that accuracy is to be believed.
 
@@ -101,7 +118,7 @@ class Robustness:
         outcomes: What each attack has done to each target.
         unbounded: What PGD does with the target's own gradient when it may go anywhere.
         checks: How many comparisons were made to find signs of gradient masking.
-        warnings: What they have found, in words.
+        signs: What they have found.
     """
 
     norm: str
@@ -109,7 +126,7 @@ class Robustness:
     outcomes: tuple[Outcome, ...]
     unbounded: tuple[Outcome, ...]
     checks: int
-    warnings: tuple[str, ...]
+    signs: tuple[Sign, ...]
 
     @property
     def samples(self) -> int:
@@ -122,14 +139,20 @@ class Robustness:
         return tuple(dict.fromkeys(outcome.target for outcome in self.outcomes))
 
     @property
+    def warnings(self) -> tuple[str, ...]:
+        """Signs that gradients are masked, in words."""
+        return tuple(map(str, self.signs))
+
+    @property
     def verdict(self) -> str:
         """Whether gradients are masked, in words."""
-        if self.warnings:
-            return (
-                f"Signs of gradient masking, in {len(self.warnings)} respects: accuracy under these attacks may be due to "
-                "gradients that lead nowhere, and a better attack may leave less of it. See `warnings`."
-            )
-        return f"No sign of gradient masking in {self.checks} checks."
+        if not self.signs:
+            return f"No sign of gradient masking in {self.checks} checks."
+        whose = "; ".join(dict.fromkeys(str(sign.target) for sign in self.signs))
+        return (
+            f"Signs of gradient masking, in {self.checks} checks, by: {whose}. What is right under attack there may owe it "
+            "to gradients that lead nowhere; a better attack may leave less."
+        )
 
     def of(self, target: Target, epsilon: float) -> list[Outcome]:
         """Returns what attacks of one size have done to a target; of size 0, its clean accuracy."""
