@@ -56,7 +56,8 @@ def _without_gradient(target: Target, outcomes: list[Outcome]) -> Iterator[tuple
     """Yields the share of samples whose gradient leads nowhere, in a number and in words, if there was FGSM."""
     own = [one for one in outcomes if (one.attack.kind, one.attack.gradient) == ("fgsm", target.white_box)]
     if own:
-        share = max(one.unmoved for one in own)
+        # It is the same for all sizes, but for those too small for float32.
+        share = min(one.unmoved for one in own)
         yield (
             share,
             f"the gradient of the loss is 0 for {percent(share, 1)} of the samples, which FGSM leaves as they are.",

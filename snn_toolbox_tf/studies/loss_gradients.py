@@ -124,6 +124,7 @@ def _by_batches(outputs: Callable[[tf.Tensor], Any], graph: Graph, batch_size: i
     def every(x: np.ndarray, labels: np.ndarray) -> np.ndarray:
         places = range(0, len(x), batch_size)
         parts = [run(x[place : place + batch_size], labels[place : place + batch_size]) for place in places]
+        # A gradient that is no number leads nowhere.
         return np.nan_to_num(np.concatenate(parts), nan=0.0)
 
     return every
