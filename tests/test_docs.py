@@ -118,6 +118,15 @@ def test_guide_runs(tmp_path, change):
     assert "{'conv_relu': 4}" in done.stdout
 
 
+@pytest.mark.slow
+@pytest.mark.long
+@pytest.mark.parametrize("name", ["energy", "weight-precision", "bias-and-variance", "robustness", "dt-and-timesteps"])
+def test_pages_of_studies_run_as_they_stand(tmp_path, name):
+    done = run(["-c", "\n".join(blocks((DOCS / f"{name}.md").read_text(), "python"))], tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert list(tmp_path.glob("*.png"))
+
+
 @pytest.mark.long
 def test_event_cameras_run(tmp_path):
     done = run(["-c", "\n".join(blocks((DOCS / "events.md").read_text(), "python"))], tmp_path)
@@ -217,7 +226,7 @@ def test_values_and_names_are_explained(hooks):
 def test_help_of_every_command_is_shown(hooks):
     text = hooks.commands()
     documented = re.findall(r"^### (\w+)$", text, flags=re.MULTILINE)
-    assert documented == ["check", "run", "convert", "evaluate", "export", "example", "template"]
+    assert documented == ["check", "run", "study", "convert", "evaluate", "export", "example", "template"]
     assert set(documented) == set(re.findall(r"^    (\w+)  ", hooks.help_text([]), flags=re.MULTILINE))
     for key in SECTION_OF:
         assert f"--{key.replace('_', '-')}" in text

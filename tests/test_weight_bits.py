@@ -13,7 +13,7 @@ from snn_toolbox_tf.analysis.closed_form import closed_form
 from snn_toolbox_tf.calibration.weight_rounding import round_weights
 from snn_toolbox_tf.graph import InputNode, Population
 from snn_toolbox_tf.grid.feedback_rounding import round_with_feedback
-from snn_toolbox_tf.grid.weight_levels import levelled_synapses, places_by_channel, round_to_levels
+from snn_toolbox_tf.grid.weight_levels import has_levels, levelled_synapses, places_by_channel, round_to_levels
 from snn_toolbox_tf.parse import parse
 from snn_toolbox_tf.passes import to_spiking
 from snn_toolbox_tf.studies.weight_precision import memory_of
@@ -219,6 +219,46 @@ def test_an_ann_that_has_such_weights_already_converts_to_the_same_spikes(rng):
     after = [node.layer.weights["kernel"] for node in levelled_synapses(graph)]
     for ours, theirs in zip(after, before, strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("bits", "codes"), [(1, [-1, 1]), (2, [-1, 0, 1]), (4, range(-7, 8)), (8, [-100, -3, 0, 7, 80])]
+)
+def test_weights_that_were_trained_to_levels_stay(bits, codes, rng):
+    """Whole numbers times a scale per output, also behind a batch norm: the same numbers come out."""
+    model = keras.Sequential(
+        [keras.Input((6,)), L.Dense(16, use_bias=False), L.BatchNormalization(), L.ReLU(), L.Dense(3)]
+    )
+    zoo.randomize_batch_norm(model.layers[1], rng, signs=(1, -1))
+    given = {}
+    for place in (0, 3):
+        layer = model.layers[place]
+        given[place] = rng.choice(list(codes), layer.kernel.shape)
+        given[place][0] = codes[-1]
+        layer.kernel.assign(given[place] * rng.uniform(0.01, 3, layer.kernel.shape[1]))
+    x = rng.random((64, 6), "float32")
+    model_snn = snn.convert_keras(model, x, timesteps=16, weight_bits=bits)
+    nodes = levelled_synapses(model_snn.network.graph_with_weights())
+    for node, expected in zip(nodes, given.values(), strict=True):
+        kernel = node.layer.weights["kernel"].astype(np.float64)
+        found = kernel / kernel[0] * codes[-1]
+        np.testing.assert_allclose(found, expected, atol=5e-3 * max(codes))
+
+
+@pytest.mark.parametrize(
+    ("row", "bits", "expected"),
+    [
+        ([0.5, -1.0, 0.0], 3, True),
+        ([0.5, -1.0, 0.0], 2, False),
+        ([1.0, -1.0], 1, True),
+        ([1.0, 0.0], 1, False),
+        ([2 / 7, 5 / 7, 0.0], 4, True),
+        ([1.0, 0.3, 0.77], 4, False),
+        ([0.0, 0.0], 2, True),
+    ],
+)
+def test_what_has_levels(row, bits, expected):
+    assert has_levels(np.array([row]), bits) is expected
 
 
 def test_channels_of_very_different_size_lose_little(rng):

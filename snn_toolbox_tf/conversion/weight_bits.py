@@ -16,11 +16,12 @@ from snn_toolbox_tf.calibration import ActivationStatistics
 from snn_toolbox_tf.calibration.weight_rounding import round_weights, samples_for_rounding
 from snn_toolbox_tf.conversion.options import ConversionOptions
 from snn_toolbox_tf.corrections import Recipe, largest_number_to_round
-from snn_toolbox_tf.graph import Graph, InputNode, Population
-from snn_toolbox_tf.grid.weight_levels import MOST_BITS, levelled_synapses
+from snn_toolbox_tf.graph import Graph, InputNode, Population, Synapse
+from snn_toolbox_tf.grid.weight_levels import MOST_BITS, has_levels, levelled_synapses, places_by_channel
 from snn_toolbox_tf.network import Network
 from snn_toolbox_tf.network.input_data import InputData
 from snn_toolbox_tf.passes.normalize import normalize
+from snn_toolbox_tf.synapses import weighted_family
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,6 +49,11 @@ def reduce_weights(graph: Graph, statistics: ActivationStatistics, options: Conv
         statistics: Of its activations.
         options: Of the conversion, with `weight_bits`.
     """
+    bits = options.bits or MOST_BITS
+    if all(_has_levels(node, bits) for node in levelled_synapses(graph)):
+        # The source was trained with such weights: nothing is left to round, and nothing may be moved between channels.
+        network = Network(graph)
+        return Reduced(network, network, statistics, {})
     recipe = Recipe("mean_square_error") if options.automatic else options.recipe
     rule = options.rule_for(recipe, options.used_timesteps)
     thresholds = calibration.thresholds_from_data(statistics, rule, per_channel=True)
@@ -61,9 +67,14 @@ def reduce_weights(graph: Graph, statistics: ActivationStatistics, options: Conv
     reference = Network(graph.copy())
     count = min(samples_for_rounding(graph), largest_number_to_round(len(statistics.reservoir)))
     samples = statistics.reservoir.samples(count)
-    round_weights(graph, samples, options.bits or MOST_BITS)
+    round_weights(graph, samples, bits)
     network = Network(graph)
     return Reduced(network, reference, _observed(network, statistics), heights)
+
+
+def _has_levels(node: Synapse, bits: int) -> bool:
+    kernel = node.layer.weights[weighted_family(node).kernel]
+    return has_levels(kernel.reshape(-1)[places_by_channel(node)], bits)
 
 
 def _observed(network: Network, statistics: ActivationStatistics) -> ActivationStatistics:

@@ -16,7 +16,7 @@ from snn_toolbox_tf.experiment.preparation import Prepared
 from snn_toolbox_tf.experiment.progress import Progress
 from snn_toolbox_tf.foundation.journal import Journal
 from snn_toolbox_tf.model import SpikingModel
-from snn_toolbox_tf.studies import bias_and_variance, energy_curve, time_resolution, weight_precision
+from snn_toolbox_tf.studies import bias_and_variance, energy_curve, robustness, time_resolution, weight_precision
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,6 +110,32 @@ def _weight_precision(subject: Subject) -> Any:
     )
 
 
+def _robustness(subject: Subject) -> Any:
+    varied = subject.varied
+    return robustness(
+        subject.source,
+        lambda steps: subject.converted(timesteps=steps),
+        subject.x,
+        subject.labels,
+        norm=varied.study_norm,
+        bounds=_bounds(subject),
+        seed=subject.prepared.settings.simulation.seed,
+        journal=subject.journal,
+        timesteps=varied.study_timesteps or (conversion_options(subject.prepared.settings).used_timesteps,),
+        **subject.given(epsilons=varied.study_epsilons),
+    )
+
+
+def _bounds(subject: Subject) -> tuple[float, float]:
+    """Returns the smallest and largest valid value of the input, as they are given or as the data let expect."""
+    varied, arrays = subject.varied, keras.tree.flatten(subject.x)
+    low, high = min(float(array.min()) for array in arrays), max(float(array.max()) for array in arrays)
+    if low >= 0 and high <= 1:
+        low, high = 0.0, 1.0
+    smallest, largest = varied.study_smallest_input, varied.study_largest_input
+    return low if smallest is None else smallest, high if largest is None else largest
+
+
 def _bias_variance(subject: Subject) -> Any:
     return bias_and_variance(
         subject.source,
@@ -139,6 +165,7 @@ def _time_resolution(subject: Subject) -> Any:
 STUDY_KINDS: dict[str, Callable[[Subject], Any]] = {
     "energy": _energy,
     "weight-precision": _weight_precision,
+    "robustness": _robustness,
     "bias-variance": _bias_variance,
     "time-resolution": _time_resolution,
 }

@@ -17,6 +17,8 @@ from snn_toolbox_tf.synapses import is_scale, is_weighted, weighted_family
 #: Shares of the largest weight that the largest whole number may stand for.
 _SHARES = np.arange(1, 65) / 64
 MOST_BITS = 16
+#: Weights that are equal to so many decimals of the largest one are equal; whole numbers are met to this.
+_DECIMALS, _TOLERANCE, _SMALLEST = 6, 1e-3, 1e-30
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,6 +64,28 @@ def round_to_levels(weights: np.ndarray, bits: int, importance: np.ndarray | Non
         better = error < least
         codes[better], scales[better], least[better] = tried[better], scale[better], error[better]
     return Levels(codes, scales)
+
+
+def has_levels(weights: np.ndarray, bits: int) -> bool:
+    """Whether weights `[channels, weights]` are scales times whole numbers of so many bits already, as training may do.
+
+    Args:
+        weights: The weights, float64.
+        bits: From 1 to 16.
+    """
+    most = max(1, 2 ** (bits - 1) - 1)
+    for row in np.abs(weights):
+        largest = row.max()
+        if largest == 0 and bits > 1:
+            continue
+        levels = np.unique(np.round(row / max(largest, _SMALLEST), _DECIMALS))
+        if len(levels) > most + 1 or (bits == 1 and len(levels) > 1):
+            return False
+        # The largest weight may be any of the whole numbers.
+        multiples = levels * np.arange(1, most + 1)[:, np.newaxis]
+        if np.abs(multiples - np.round(multiples)).max(axis=1).min() > _TOLERANCE:
+            return False
+    return True
 
 
 def levelled_synapses(graph: Graph) -> list[Synapse]:

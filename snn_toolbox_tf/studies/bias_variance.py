@@ -75,7 +75,7 @@ def bias_and_variance(
     timesteps: Sequence[int] = (16, 32, 64, 128),
     *,
     seeds: int | Sequence[int] = 8,
-    batch_size: int = 32,
+    batch_size: int = 128,
     journal: Journal | None = None,
 ) -> BiasVariance:
     """Splits the error of a network under Poisson input into bias and variance, over seeds of the spike trains.
