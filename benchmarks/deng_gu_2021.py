@@ -2,11 +2,11 @@
 
     SNN_TOOLBOX_TF_DATA=... python benchmarks/deng_gu_2021.py [network ...] [--images N] [--output docs/images]
 
-Figure 2: largest activations, and accuracies, of a network with ReLUs and with threshold ReLUs. Figure 3: what conversion loses
-with each threshold, shift and reset, and the best shift, over the number of timesteps. Figure 4: the same over a long time.
+Figure 2: largest activations, and accuracies, of a network with ReLUs and with threshold ReLUs. Figure 3: what conversion
+loses with each threshold, shift and reset, and the best shift, over the number of timesteps. Figure 4: the same for long.
 
-The threshold ReLUs are trained without labels: the network learns the outputs that it had with ReLUs. The shift of the paper, a
-bias of threshold / (2 T) at each timestep, adds up to half a threshold; here it is the initial membrane potential.
+The threshold ReLUs are trained without labels: the network learns the outputs that it had with ReLUs. The shift of the paper,
+a bias of threshold / (2 T) at each timestep, adds up to half a threshold; here it is the initial membrane potential.
 """
 
 import argparse
