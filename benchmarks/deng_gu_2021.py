@@ -5,7 +5,7 @@
 Figure 2: largest activations, and accuracies, of a network with ReLUs and with threshold ReLUs. Figure 3: what conversion
 loses with each threshold, shift and reset, and the best shift, over the number of timesteps. Figure 4: the same for long.
 
-The threshold ReLUs are trained without labels: the network learns the outputs that it had with ReLUs. The shift of the paper,
+The threshold ReLUs are trained without labels: the network learns the outputs that it had with ReLUs. The paper's shift,
 a bias of threshold / (2 T) at each timestep, adds up to half a threshold; here it is the initial membrane potential.
 """
 
