@@ -1,6 +1,6 @@
 """Bias and variance under Poisson input over seeds, with thresholds as they should be and with thresholds that are too low.
 
-    SNN_TOOLBOX_TF_DATA=... python benchmarks/bias_variance.py [network ...] [--images N] [--seeds S] [--figure FILE]
+SNN_TOOLBOX_TF_DATA=... python benchmarks/bias_variance.py [network ...] [--images N] [--seeds S] [--figure FILE]
 """
 
 import argparse

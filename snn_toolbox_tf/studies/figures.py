@@ -76,11 +76,13 @@ def bias_and_variance_over_time(found: "BiasVariance") -> Figure:
     for axes, (title, parts) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
         shades = style.SHADES(np.linspace(0.9, 0.35, len(parts)))
         for color, (name, one) in zip(shades, parts.items(), strict=True):
-            axes.plot(found.timesteps, one.variance, "o-", color=color, label=f"{name}, variance")
-            axes.plot(found.timesteps, one.squared_bias, "s--", color=color, label=f"{name}, bias²")
+            axes.plot(found.timesteps, one.variance, "o-", color=color, label=name)
+            axes.plot(found.timesteps, one.squared_bias, "s--", color=color)
         axes.set_xscale("log", base=2)
         axes.set_yscale("log", nonpositive="mask")
         axes.set_xticks(found.timesteps, [str(steps) for steps in found.timesteps])
-        axes.set(title=title, xlabel="timesteps", ylabel="relative to the source")
-        axes.legend(fontsize="x-small")
+        axes.set(
+            title=f"{title}: variance (solid), bias² (dashed)", xlabel="timesteps", ylabel="relative to the source"
+        )
+        axes.legend(fontsize="small")
     return figure
