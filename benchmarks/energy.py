@@ -1,11 +1,12 @@
 """Energy of spiking networks at the number of timesteps that loses at most one point, beside the ANN in three formats.
 
-    SNN_TOOLBOX_TF_DATA=... python benchmarks/energy.py [network ...] [--images N] [--timesteps 4 8 16 ...]
+    SNN_TOOLBOX_TF_DATA=... python benchmarks/energy.py [network ...] [--images N] [--timesteps 4 8 16 ...] [--figure FILE]
 
 Each number of timesteps has a conversion of its own, found on 500 unlabelled images.
 """
 
 import argparse
+import pathlib
 
 import networks
 
@@ -39,13 +40,32 @@ def cheapest(name: str, images: int, timesteps: list[int]) -> tuple[int, float, 
     return None
 
 
+def draw(name: str, images: int, timesteps: list[int], file: pathlib.Path) -> None:
+    """Draws accuracy against operations and energy, with weights of 8 bits and memory."""
+    case, folder = networks.CASES[name], networks.data_folder()
+    model = case.load(folder)
+    calibration_data, _ = networks.load_images(folder / case.calibration, 500, case.prepare)
+    x, y = networks.load_images(folder / case.test, images, case.prepare)
+
+    def convert(steps: int) -> snn.SpikingModel:
+        return snn.convert_keras(model, calibration_data, timesteps=steps, weight_bits=8)
+
+    curve = snn.energy_curve(convert, x, y, timesteps, "45nm-int8", model=model, memory=True)
+    print(curve, flush=True)
+    curve.plot().savefig(file, dpi=150)
+
+
 def main() -> None:
     """Prints a table in Markdown."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("networks", nargs="*", metavar="network", help=f"of {', '.join(networks.CASES)}")
     parser.add_argument("--images", type=int, default=1000)
     parser.add_argument("--timesteps", type=int, nargs="+", default=[4, 8, 12, 16, 24, 32, 48, 64, 96, 128])
+    parser.add_argument("--figure", type=pathlib.Path, help="draw the first network instead, into this file")
     asked = parser.parse_args()
+    if asked.figure:
+        draw((asked.networks or NETWORKS)[0], asked.images, asked.timesteps, asked.figure)
+        return
     for name in asked.networks or NETWORKS:
         found = cheapest(name, asked.images, asked.timesteps)
         if found is None:
