@@ -1,4 +1,4 @@
-"""What a network loses when hardware has no bias currents, no max pooling, or no softmax, on scikit-learn's digits.
+"""What a network loses on hardware without bias currents, max pooling, softmax, or many bits a weight, on scikit-learn's digits.
 
 python examples/hardware_constraints.py [--timesteps 32] [--seed 0]
 
@@ -23,7 +23,8 @@ WITHOUT: dict[str, dict[str, Any]] = {
     "max pooling, spikes of the strongest": {"max_pooling": "winner_take_all"},
     "max pooling, lateral inhibition": {"max_pooling": "lateral_inhibition"},
     "softmax": {"softmax": "spiking"},
-    "all of it": {"bias": "neuron", "max_pooling": "lateral_inhibition", "softmax": "spiking"},
+    "more than 4 bits of a weight": {"weight_bits": 4},
+    "all of it": {"bias": "neuron", "max_pooling": "lateral_inhibition", "softmax": "spiking", "weight_bits": 4},
 }
 
 
