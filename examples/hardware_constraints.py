@@ -1,4 +1,4 @@
-"""What a network loses on hardware without bias currents, max pooling, softmax, or many bits a weight, on scikit-learn's digits.
+"""What a network loses without bias currents, max pooling, softmax, or many bits a weight, on scikit-learn's digits.
 
 python examples/hardware_constraints.py [--timesteps 32] [--seed 0]
 
