@@ -36,7 +36,7 @@ def main() -> None:
         )
         print(f"{name}, T = {asked.timesteps}, {asked.images} images, ANN {100 * found.source_accuracy:.2f} %\n")
         print(
-            "| weight bits | SNN % | ANN with these weights % | agreement % | kB | smaller |\n|---|---|---|---|---|---|"
+            "| weight bits | SNN % | ANN with these weights % | agreement % | KiB | smaller |\n|---|---|---|---|---|---|"
         )
         for point in found.points:
             cells = (

@@ -132,7 +132,7 @@ def test_unusable_timesteps_are_told(linear):
     with pytest.raises(ValueError, match="Expected `timesteps` to be a positive integer"):
         snn.bias_and_variance(model, model_snn, x, [8, 0])
     with pytest.raises(
-        ValueError, match=r"several increasing numbers.*for example \[16, 32, 64\]. Received: timesteps=4"
+        ValueError, match=r"several numbers of timesteps, for example \[8, 16, 32\]\. Received: timesteps=4"
     ):
         snn.bias_and_variance(model, model_snn, x, 4)
 

@@ -41,7 +41,8 @@ def test_names_are_those_of_the_settings():
 @pytest.mark.parametrize("name", STUDIES)
 def test_each_study_writes_its_folder(settings, given, name):
     changes = {"study_epsilons": [0.1], "study_dt": [1.0, 0.5], "study_bits": [4]}
-    finished = snn.study(settings.replace(**changes), name, **given)
+    settings = settings.replace(**changes, threshold_rule=None if name == "time-resolution" else "percentile")
+    finished = snn.study(settings, name, **given)
     assert finished.folder.name == f"net_{name.replace('-', '_')}"
     assert {path.name for path in finished.folder.iterdir()} == FILES
     assert (finished.folder / "study.txt").read_text() == f"{finished.result}\n"
@@ -67,6 +68,15 @@ def test_what_settings_vary_arrives(settings, given):
         settings.replace(neuron="leaky_integrate_and_fire", tau_m=10, study_dt=[1, 0.5]), "time-resolution", **given
     )
     assert time.result.dt == (1.0, 0.5)
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_what_conversions_say_is_shown(settings, given, capsys):
+    """Agreement that is poor, and corrections for another number of timesteps."""
+    few = settings.replace(threshold_rule=None, duration=1, study_timesteps=[4])
+    found = snn.study(few, "bias-variance", **given)
+    assert any("were made for 1 timesteps" in note for note in found.notes)
+    assert "were made for 1 timesteps" in found.report.read_text()
 
 
 @pytest.mark.usefixtures("undrawn")
@@ -115,6 +125,11 @@ def test_an_interrupted_study_goes_on(settings, given, monkeypatch):
         ({"simulate": False}, "energy", r"convert, simulate and normalize to be True\. Received: simulate = False"),
         ({"normalize": False}, "energy", r"Received: normalize = False"),
         ({"frame_input": True}, "energy", r"input that does not change in time\. Received: \[input\] frame_input"),
+        ({"param_values": [1, 2]}, "energy", r"Leave \[parameter_sweep\] param_values empty"),
+        ({"executor": "ray"}, "energy", r"Expected executor = local\. Received: ray"),
+        ({"energy": ["loihi", "45nm"]}, "energy", r"Expected one name in \[output\] energy"),
+        ({"weight_bits": 4}, "weight-precision", r"Leave \[conversion\] weight_bits out"),
+        ({"weight_bits": 4}, "time-resolution", r"Leave out what it would not do: .*weight_bits = 4"),
         ({"spike_code": "latency"}, "energy", r"temporal_mean_rate\. Received: spike_code = latency"),
         (
             {"per_channel": True, "study_bits": [4]},
@@ -141,6 +156,7 @@ def test_labels_are_needed_for_accuracy(settings, given):
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
+        ("study_bits", "8, 17", r"study_bits: Expected a list of numbers of bits from 1 to 16"),
         ("study_epsilons", "0.1, -1", r"\[study\] study_epsilons: Expected a list of positive numbers"),
         ("study_dt", "1, 1", r"study_dt: Expected a list of positive numbers of ms .*each of them once"),
         ("study_dt", "soon", r"study_dt: Expected a list of positive numbers of ms"),

@@ -303,6 +303,52 @@ def test_windows_of_recurrent_layers_have_the_same_weights(rng):
     assert error < 0.3 * np.abs(model.predict(x, verbose=0)).max()
 
 
+@pytest.mark.parametrize("bits", [8, 1])
+@pytest.mark.parametrize("mean", [0.0, 1000.0])
+def test_inputs_far_from_zero_lose_no_digits(mean, bits, rng):
+    """The spread of the input is what counts, not its mean: with a bias that takes it off, all is as without."""
+    model = dense_model(rng)
+    x = rng.normal(size=(200, 6)).astype(np.float32)
+    first = model.layers[0]
+    first.bias.assign(first.bias.numpy() - mean * first.kernel.numpy().sum(axis=0))
+    model_snn = snn.convert_keras(model, x + np.float32(mean), timesteps=32, weight_bits=bits)
+    expected = model.predict(x + np.float32(mean), verbose=0)
+    error = np.abs(model_snn.predict(x + np.float32(mean), verbose=0) - expected).mean() / np.abs(expected).mean()
+    assert error < (0.05 if bits == 8 else 0.6)
+
+
+@pytest.mark.parametrize("samples", [1, 2, 20])
+def test_few_samples_or_all_alike_do(samples, rng):
+    model = dense_model(rng)
+    x = rng.random((samples, 6), "float32")
+    for data in (x, np.ones_like(x)):
+        assert levels_of(snn.convert_keras(model, data, timesteps=8, weight_bits=4)) <= most_levels(4)
+
+
+def test_a_layer_that_never_changes_does_no_harm(rng):
+    model = dense_model(rng)
+    model.layers[0].kernel.assign(np.zeros((6, 16)))
+    model.layers[0].bias.assign(np.ones(16))
+    x = rng.random((60, 6), "float32")
+    model_snn = snn.convert_keras(model, x, timesteps=64, weight_bits=8)
+    np.testing.assert_allclose(model_snn.predict(x, verbose=0), model.predict(x, verbose=0), atol=0.1)
+
+
+@pytest.mark.parametrize("joined", ["input", "bounded"])
+def test_levels_that_stay_are_rounded_where_populations_are_read_together(joined, rng):
+    """Thresholds that have to be the same for two populations change the units of weights."""
+    inputs = keras.Input((6,))
+    hidden = L.Dense(8, "relu")(inputs)
+    other = inputs if joined == "input" else L.ReLU(6.0)(L.Dense(8)(inputs))
+    model = keras.Model(inputs, L.Dense(3)(L.Concatenate()([other, hidden])))
+    for variable in model.trainable_variables:
+        variable.assign(rng.integers(-1, 2, variable.shape) * (5.0 if variable.shape.rank > 1 else 0.1))
+    x = rng.random((300, 6), "float32")
+    expected = model.predict(x, verbose=0)
+    model_snn = snn.convert_keras(model, x, timesteps=128, weight_bits=8)
+    assert np.abs(model_snn.predict(x, verbose=0) - expected).max() < 0.05 * np.abs(expected).max()
+
+
 def test_it_is_saved_with_the_network_and_training_is_refused(tmp_path, rng):
     model = dense_model(rng)
     model.compile("adam", "mse")
@@ -384,6 +430,21 @@ def test_a_study_finds_accuracy_by_bits_and_goes_on(tmp_path, rng):
         snn.weight_precision(
             model, x + 1, y, bits=[8], journal=snn.Journal(tmp_path / "study.json", told.append), **arguments
         )
+
+
+def test_bad_options_are_told_before_the_first_conversion(rng):
+    model, x, told = dense_model(rng), rng.random((20, 6), "float32"), []
+    journal = snn.Journal(tell=told.append)
+    for options, message in [
+        ({"corrections": ["weights"]}, "change what weights of few bits stand for"),
+        ({"per_channel": True}, "share one threshold"),
+        ({"weight_bits": 4}, r"`bits` says which `weight_bits` there are\. Received: weight_bits=4"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            snn.weight_precision(model, x, np.zeros(20, int), x, [None, 4], journal=journal, **options)
+    with pytest.raises(ValueError, match="used once per number of bits"):
+        snn.weight_precision(model, x, np.zeros(20, int), iter([x]), [None, 4], journal=journal)
+    assert not told
 
 
 @pytest.mark.parametrize("bits", [[], "binary", 8, {8: 1}])

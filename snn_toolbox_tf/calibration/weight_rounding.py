@@ -129,15 +129,19 @@ class _Walk:
         wanted = self._applied(self._source, node, 1)
         weights, channels = int(first.shape[1]), int(wanted.shape[-1])
         size = max(1, BATCH_MEMORY // (4 * int(np.prod(first.shape))))
-        # Covariances of columns and outputs together, from one product.
+        # Covariances of columns and outputs together, from one product. A mean that is large against its spread would take
+        # all digits of the products: the first batch's is subtracted.
         total, square, count = np.zeros(weights + channels), np.zeros((weights, weights + channels)), 0
+        middle: tf.Tensor | None = None
         for start in range(0, len(inputs), size):
             rows = slice(start, start + size)
             columns = tf.convert_to_tensor(family.columns(node.layer, tf.cast(inputs[rows], tf.float32)))
             outputs = tf.reshape(tf.cast(wanted[rows], tf.float32), [-1, channels])
             both = tf.concat([columns, outputs], axis=1)
+            middle = tf.reduce_mean(both, axis=0) if middle is None else middle
+            both = both - middle
             total += tf.reduce_sum(both, axis=0).numpy()
-            square += tf.matmul(columns, both, transpose_a=True).numpy()
+            square += tf.matmul(both[:, :weights], both, transpose_a=True).numpy()
             count += int(columns.shape[0])
         mean = total / count
         covariance = square / count - np.outer(mean[:weights], mean)

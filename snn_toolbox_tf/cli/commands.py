@@ -127,8 +127,14 @@ def run_study(request: Request, screen: Screen) -> int:
     """Runs a study, and prints its table."""
     with _progress(request.settings, screen) as progress:
         finished = study(request.settings, request.study, resume=request.resume, progress=progress)
-    data = {"folder": str(finished.folder), "report": str(finished.report), "result": plain(finished.result.as_dict())}
-    screen.result(f"{finished.result}\n\nreport: {finished.report}", data)
+    data = {
+        "folder": str(finished.folder),
+        "report": str(finished.report),
+        "result": plain(finished.result.as_dict()),
+        "notes": list(finished.notes),
+    }
+    text = "\n".join([*(f"Note: {note}" for note in finished.notes), f"{finished.result}\n\nreport: {finished.report}"])
+    screen.result(text, data)
     return 0
 
 

@@ -55,15 +55,15 @@ def sequence(allowed: Iterable[str], expected: str) -> Kind:
     return Kind(expected, "NAMES", check, lambda text: split(text, expected), _written_list)
 
 
-def integers(low: int, expected: str) -> Kind:
-    """A list of integers of `low` or more, without repetition."""
+def integers(low: int, expected: str, high: float = math.inf) -> Kind:
+    """A list of integers from `low` to `high`, without repetition."""
 
     def check(value: Any) -> tuple[int, ...]:
         if isinstance(value, str) or not isinstance(value, Iterable):
             raise InvalidValue(expected, value)
         items = list(value)
         for item in items:
-            if isinstance(item, bool) or not isinstance(item, numbers.Integral) or int(item) < low:
+            if isinstance(item, bool) or not isinstance(item, numbers.Integral) or not low <= int(item) <= high:
                 raise InvalidValue(expected, item)
         if len(set(items)) < len(items):
             raise InvalidValue(f"{expected}, each of them once", value)

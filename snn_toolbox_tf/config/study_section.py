@@ -13,14 +13,17 @@ NORMS = ("linf", "l2")
 
 @dataclasses.dataclass(frozen=True)
 class Study(Section):
-    """What `snn-toolbox-tf study` varies; where nothing is given, the defaults of the study."""
+    """What `snn-toolbox-tf study` varies: each study reads the keys that name it, and has defaults for them."""
 
     study_timesteps: tuple[int, ...] = setting(
-        (), lists.integers(1, "a list of numbers of timesteps (8, 16, 32)"), "Numbers of timesteps T.", "nothing"
+        (),
+        lists.integers(1, "a list of numbers of timesteps (8, 16, 32)"),
+        "energy, robustness, bias-variance, time-resolution: numbers of timesteps T.",
+        "nothing",
     )
     study_bits: tuple[int, ...] = setting(
         (),
-        lists.integers(1, "a list of numbers of bits from 1 to 16 (8, 4, 2, 1)"),
+        lists.integers(1, "a list of numbers of bits from 1 to 16 (8, 4, 2, 1)", high=16),
         "weight-precision: bits of each weight, besides float32; 2 are ternary, 1 is binary.",
         "nothing",
     )

@@ -240,7 +240,7 @@ def convert_graph(
     )
     ann_outputs = network.decoded_ann_outputs(statistics.first_batch, shift=None)
     source_graph = None if options.gradient is None else graph.copy()
-    reduced = None if options.bits is None else reduce_weights(graph, statistics, options)
+    reduced = None if options.bits is None else reduce_weights(graph, statistics, options, options.bits)
     seen = statistics
     if reduced is not None:
         network, seen = reduced.network, reduced.statistics

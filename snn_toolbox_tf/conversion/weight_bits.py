@@ -17,7 +17,7 @@ from snn_toolbox_tf.calibration.weight_rounding import round_weights, samples_fo
 from snn_toolbox_tf.conversion.options import ConversionOptions
 from snn_toolbox_tf.corrections import Recipe, largest_number_to_round
 from snn_toolbox_tf.graph import Graph, InputNode, Population, Synapse
-from snn_toolbox_tf.grid.weight_levels import MOST_BITS, has_levels, levelled_synapses, places_by_channel
+from snn_toolbox_tf.grid.weight_levels import has_levels, levelled_synapses, places_by_channel
 from snn_toolbox_tf.network import Network
 from snn_toolbox_tf.network.input_data import InputData
 from snn_toolbox_tf.passes.normalize import normalize
@@ -41,16 +41,16 @@ class Reduced:
     heights: dict[str, np.ndarray]
 
 
-def reduce_weights(graph: Graph, statistics: ActivationStatistics, options: ConversionOptions) -> Reduced:
-    """Rounds the weights of a graph, in place, to the bits of the options.
+def reduce_weights(graph: Graph, statistics: ActivationStatistics, options: ConversionOptions, bits: int) -> Reduced:
+    """Rounds the weights of a graph, in place, to so many bits.
 
     Args:
         graph: The graph with its source's weights.
         statistics: Of its activations.
-        options: Of the conversion, with `weight_bits`.
+        options: Of the conversion.
+        bits: From 1 to 16.
     """
-    bits = options.bits or MOST_BITS
-    if all(_has_levels(node, bits) for node in levelled_synapses(graph)):
+    if _may_stay(graph, bits):
         # The source was trained with such weights: nothing is left to round, and nothing may be moved between channels.
         network = Network(graph)
         return Reduced(network, network, statistics, {})
@@ -70,6 +70,15 @@ def reduce_weights(graph: Graph, statistics: ActivationStatistics, options: Conv
     round_weights(graph, samples, bits)
     network = Network(graph)
     return Reduced(network, reference, _observed(network, statistics), heights)
+
+
+def _may_stay(graph: Graph, bits: int) -> bool:
+    """Whether all weights have levels of so many bits, and neurons can share thresholds without a change of units."""
+    if joined_populations(graph):
+        return False
+    trained = [node.trained_threshold for node in graph.of_type(Population) if node.trained_threshold is not None]
+    one_each = all(np.ptp(theta) == 0 for theta in trained)
+    return one_each and all(_has_levels(node, bits) for node in levelled_synapses(graph))
 
 
 def _has_levels(node: Synapse, bits: int) -> bool:
@@ -107,8 +116,8 @@ def joined_populations(graph: Graph) -> list[set[str]]:
 def share_thresholds(graph: Graph) -> None:
     """Gives all neurons of a population, and of populations that one layer reads together, the same threshold, in place.
 
-    It is the largest of theirs, but no larger than the bound of a bounded ReLU; and 1 where input is read together with
-    spikes.
+    It is the largest of theirs, but no larger than the bound of a bounded ReLU, or a threshold that was trained; and 1 where
+    input is read together with spikes.
     """
     populations = graph.of_type(Population)
     inputs = {node.name for node in graph.of_type(InputNode)}
@@ -122,6 +131,7 @@ def share_thresholds(graph: Graph) -> None:
         bounds = [
             float((node.max_value / node.neuron.highest_rate).min()) for node in members if node.max_value is not None
         ]
+        bounds += [float(node.trained_threshold.min()) for node in members if node.trained_threshold is not None]
         theta = 1.0 if names & inputs else min([theta, *bounds])
         for node in members:
             node.threshold = node.channel_vector(theta)

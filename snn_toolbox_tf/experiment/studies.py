@@ -8,6 +8,8 @@ from typing import Any
 import keras
 
 from snn_toolbox_tf.config import ConfigurationError, Settings, write_settings
+from snn_toolbox_tf.config.sections import affects
+from snn_toolbox_tf.experiment.notes import noted
 from snn_toolbox_tf.experiment.preparation import Prepared, prepare
 from snn_toolbox_tf.experiment.progress import Progress
 from snn_toolbox_tf.experiment.run_folder import RunFolder
@@ -29,11 +31,13 @@ class Study:
         folder: Its folder: report.html, study.json, study.txt, study.png and config.ini.
         name: Its name, for example "weight-precision".
         result: What the study's own function returns: `print` shows it as a table, `plot()` draws it.
+        notes: What conversions had to say.
     """
 
     folder: pathlib.Path
     name: str
     result: Any
+    notes: tuple[str, ...] = ()
 
     @property
     def report(self) -> pathlib.Path:
@@ -87,7 +91,7 @@ def study(
         kind = STUDY_KINDS[check_one_of(name, STUDY_KINDS, "name")]
     except ValueError as error:
         raise ConfigurationError(str(error)) from error
-    _check_settings(settings)
+    _check_settings(settings, name)
     prepared = prepare(settings, model, Data(x_test, y_test, x_norm))
     _check(prepared)
     # Names of points stay short; what they depend on is in the fingerprint.
@@ -96,23 +100,25 @@ def study(
     with RunFolder(target, fingerprint, overwrite=settings.output.overwrite, resume=resume) as folder:
         journal = Journal(folder.path / _POINTS, tell=lambda point: progress.stage(f"{name}: {point}"))
         progress.stage(name)
+        notes = [*prepared.settings.notes, *(prepared.samples.notes if prepared.samples is not None else ())]
         try:
-            result = kind(Subject(prepared, journal, progress))
+            with noted(notes):
+                result = kind(Subject(prepared, journal, progress, notes))
         except (TypeError, ValueError) as error:
             raise ConfigurationError(str(error)) from error
+        notes = list(dict.fromkeys(notes))
         # Only a report imports matplotlib and Jinja.
         from snn_toolbox_tf.report.study import write_study_report
 
-        notes = [*settings.notes, *(prepared.samples.notes if prepared.samples is not None else ())]
         write_study_report(folder.path, prepared.name, name, result, settings.as_dict(), notes)
         (folder.path / _POINTS).unlink(missing_ok=True)
         with atomic_files.replacing(folder.path / "config.ini") as file:
             file.write(write_settings(settings).encode())
-        return Study(folder.finish(), name, result)
+        return Study(folder.finish(), name, result, tuple(notes))
 
 
-def _check_settings(settings: Settings) -> None:
-    """Checks what needs neither model nor data."""
+def _check_settings(settings: Settings, name: str) -> None:
+    """Checks what needs neither model nor data: also, that nothing is asked for that the study would not do."""
     tools = settings.tools
     off = [key for key in ("convert", "simulate", "normalize") if not getattr(tools, key)]
     if off:
@@ -122,6 +128,25 @@ def _check_settings(settings: Settings) -> None:
         )
     if settings.conversion.spike_code == "latency":
         raise ConfigurationError("Studies are for spike_code = temporal_mean_rate. Received: spike_code = latency")
+    if settings.parameter_sweep.param_values:
+        raise ConfigurationError(
+            "A study varies what [study] says. Leave [parameter_sweep] param_values empty, or use `snn-toolbox-tf run`. "
+            f"Received: param_values = {', '.join(map(str, settings.parameter_sweep.param_values))}"
+        )
+    if tools.executor != "local":
+        raise ConfigurationError(f"Studies run in this process. Expected executor = local. Received: {tools.executor}")
+    if name == "energy" and len(settings.output.energy) > 1:
+        raise ConfigurationError(
+            "An energy study is for one hardware. Expected one name in [output] energy. Received: "
+            f"{', '.join(settings.output.energy)}"
+        )
+    if name == "weight-precision" and settings.conversion.weight_bits is not None:
+        raise ConfigurationError(
+            "[study] study_bits says which bits are compared. Leave [conversion] weight_bits out. Received: "
+            f"weight_bits = {settings.conversion.weight_bits}"
+        )
+    if name == "time-resolution":
+        _check_nothing_is_ignored(settings)
     if settings.input.frame_input:
         raise ConfigurationError(
             "Studies are for input that does not change in time. Received: [input] frame_input = True"
@@ -129,6 +154,23 @@ def _check_settings(settings: Settings) -> None:
     if isinstance(settings.timesteps, str):
         raise ConfigurationError(
             "Studies need a number of timesteps, or vary it themselves. Received: [simulation] duration = auto"
+        )
+
+
+def _check_nothing_is_ignored(settings: Settings) -> None:
+    """The study of timesteps makes its networks itself: thresholds from a percentile, and no corrections."""
+    defaults = Settings().as_dict()
+    ignored = [
+        f"[{section}] {key} = {value}"
+        for section in ("normalization", "gradient_calibration", "conversion", "input")
+        for key, value in settings.items(section)
+        if affects(key) in ("conversion", "calibration") and value not in (defaults[section][key], "percentile")
+    ]
+    ignored = [text for text in ignored if not text.startswith("[normalization] percentile")]
+    if ignored:
+        raise ConfigurationError(
+            "A study of timesteps makes the same network for each of them, with thresholds from [normalization] percentile, "
+            f"neurons of [cell], and nothing else. Leave out what it would not do: {', '.join(ignored)}"
         )
 
 

@@ -27,11 +27,13 @@ class Subject:
         prepared: Model, data and settings, checked.
         journal: Keeps finished points.
         progress: Is told how it proceeds.
+        notes: What the reader of the result should know.
     """
 
     prepared: Prepared
     journal: Journal
     progress: Progress
+    notes: list[str] = dataclasses.field(default_factory=list)
 
     @property
     def source(self) -> Any:
@@ -62,7 +64,9 @@ class Subject:
     def converted(self, **changes: Any) -> SpikingModel:
         """Returns the network for settings with some changes."""
         prepared = dataclasses.replace(self.prepared, settings=self.prepared.settings.replace(**changes))
-        model_snn = convert_prepared(prepared, self.progress).model_snn
+        converted = convert_prepared(prepared, self.progress)
+        self.notes.extend(converted.notes)
+        model_snn = converted.model_snn
         if not isinstance(model_snn, SpikingModel):
             raise ConfigurationError("Studies are for spike_code = temporal_mean_rate. Received: spike_code = latency")
         return model_snn
@@ -137,9 +141,16 @@ def _bounds(subject: Subject) -> tuple[float, float]:
 
 
 def _bias_variance(subject: Subject) -> Any:
+    model_snn = subject.converted(poisson_input=True)
+    made_for = model_snn.conversion.calibrated_timesteps
+    if made_for is not None:
+        subject.notes.append(
+            f"Thresholds and corrections of the network were made for {made_for} timesteps ([simulation] duration): with "
+            "other numbers of timesteps, the bias has a part that is due to them."
+        )
     return bias_and_variance(
         subject.source,
-        subject.converted(poisson_input=True),
+        model_snn,
         subject.x,
         seeds=subject.varied.study_seeds,
         journal=subject.journal,
@@ -156,6 +167,7 @@ def _time_resolution(subject: Subject) -> Any:
         subject.x,
         neuron,
         duration=options.used_timesteps * neuron.dt,
+        percentile=100.0 if options.percentile is None else options.used_percentile,
         journal=subject.journal,
         **subject.given(dt=subject.varied.study_dt, timesteps=subject.varied.study_timesteps),
     )

@@ -1,9 +1,12 @@
 """`Journal`: the finished points of a long study, kept so that an interrupted one goes on."""
 
+import dataclasses
+import hashlib
 import json
 import os
 import pathlib
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
@@ -43,12 +46,19 @@ class Journal:
         """Says what the points belong to; a study calls it before the first one.
 
         Args:
-            **parts: Plain data, arrays, or Keras models, by name. Of arrays and of weights a digest is kept.
+            **parts: Plain data, arrays, or Keras models, by name. Of arrays and models a digest is kept.
 
         Raises:
             ValueError: If the file has points that belong to something else.
+            TypeError: If nothing tells whether a part is the same again, such as a stream of samples.
         """
-        identity = {name: _identity_of(part) for name, part in parts.items()}
+        try:
+            identity = {name: _identity_of(part) for name, part in parts.items()}
+        except TypeError:
+            if self._path is not None:
+                raise
+            # In memory it is the same as long as it is the same object.
+            identity = {name: str(id(part)) for name, part in parts.items()}
         if self._identity is not None and self._identity != identity:
             names = sorted(name for name in identity | self._identity if identity.get(name) != self._identity.get(name))
             raise ValueError(
@@ -89,9 +99,47 @@ class Journal:
                 file.write(json.dumps({"identity": self._identity or {}, "points": self._points}, indent=1).encode())
 
 
+def as_journal(journal: Any) -> Journal:
+    """Returns the journal of a study: what was given, or one in memory.
+
+    Raises:
+        TypeError: If it is none.
+    """
+    if journal is None or isinstance(journal, Journal):
+        return journal or Journal()
+    raise TypeError(
+        f"Expected `journal` to be a `snn.Journal`, such as `snn.Journal('study.json')`. Received: {type(journal).__name__}"
+    )
+
+
 def _identity_of(part: Any) -> Any:
+    """Returns plain data that is the same for the same part.
+
+    Raises:
+        TypeError: If nothing tells whether it is the same.
+    """
     if isinstance(part, keras.Model):
-        return array_hash(part.get_weights())
-    if any(hasattr(leaf, "__array__") for leaf in keras.tree.flatten(part)):
+        return {"weights": array_hash(part.get_weights()), "architecture": _architecture(part)}
+    if isinstance(part, Mapping):
+        return {str(name): _identity_of(inner) for name, inner in part.items()}
+    if hasattr(part, "__array__"):
         return array_hash(part)
-    return json.loads(json.dumps(part, default=str))
+    if part is None or isinstance(part, (bool, int, float, str)):
+        return part
+    if isinstance(part, (list, tuple)):
+        return [_identity_of(inner) for inner in part]
+    if dataclasses.is_dataclass(part) and not isinstance(part, type):
+        fields = {field.name: getattr(part, field.name) for field in dataclasses.fields(part)}
+        return {"class": type(part).__name__, **_identity_of(fields)}
+    if callable(part) and hasattr(part, "__qualname__"):
+        return f"{part.__module__}.{part.__qualname__}"
+    raise TypeError(
+        f"A journal keeps what its points belong to, and cannot tell whether a {type(part).__name__} is the same again. "
+        "Pass arrays, or no journal."
+    )
+
+
+def _architecture(model: keras.Model) -> str:
+    """Returns a digest of a model's configuration; numbers that Keras gives names do not count."""
+    text = json.dumps(model.get_config(), sort_keys=True, default=lambda value: type(value).__name__)
+    return hashlib.sha256(re.sub(r'_\d+(?=[_"])', "", text).encode()).hexdigest()[:12]

@@ -19,7 +19,9 @@ _SCALES, _FEW_LEVELS = (0.7, 0.8, 0.9, 1.0, 1.1), 3
 
 def damped(covariance: np.ndarray) -> np.ndarray:
     """Returns a covariance with somewhat larger variances, which has an inverse."""
-    return covariance + _DAMPING * (np.diag(covariance).mean() or 1.0) * np.eye(len(covariance))
+    # Rounding may leave a variance of 0 a little below.
+    mean = np.maximum(np.diag(covariance), 0.0).mean()
+    return covariance + (_DAMPING * mean if mean > 0 else 1.0) * np.eye(len(covariance))
 
 
 def round_with_feedback(weights: np.ndarray, covariance: np.ndarray, bits: int) -> Levels:

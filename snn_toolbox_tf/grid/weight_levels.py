@@ -16,7 +16,9 @@ from snn_toolbox_tf.synapses import is_scale, is_weighted, weighted_family
 
 #: Shares of the largest weight that the largest whole number may stand for.
 _SHARES = np.arange(1, 65) / 64
-MOST_BITS = 16
+MOST_BITS, _MOST_RECOGNIZED = 16, 8
+#: Weights that are rounded at once.
+_CHUNK = 2**22
 #: Weights that are equal to so many decimals of the largest one are equal; whole numbers are met to this.
 _DECIMALS, _TOLERANCE, _SMALLEST = 6, 1e-3, 1e-30
 
@@ -48,6 +50,12 @@ def round_to_levels(weights: np.ndarray, bits: int, importance: np.ndarray | Non
         importance: What the squared error of each weight counts, `[weights]`; None: all the same.
     """
     counts = np.ones(weights.shape[1]) if importance is None else importance
+    rows = max(1, _CHUNK // weights.shape[1])
+    parts = [_rounded(weights[start : start + rows], bits, counts) for start in range(0, len(weights), rows)]
+    return Levels(np.concatenate([part.codes for part in parts]), np.concatenate([part.scales for part in parts]))
+
+
+def _rounded(weights: np.ndarray, bits: int, counts: np.ndarray) -> Levels:
     if bits == 1:
         signs = np.where(weights < 0, -1, 1).astype(np.int32)
         return Levels(signs, np.abs(weights) @ counts / counts.sum())
@@ -71,8 +79,10 @@ def has_levels(weights: np.ndarray, bits: int) -> bool:
 
     Args:
         weights: The weights, float64.
-        bits: From 1 to 16.
+        bits: From 1 to 16. More than 8 are never recognised: by then float32 weights have too few digits to tell.
     """
+    if bits > _MOST_RECOGNIZED:
+        return False
     most = max(1, 2 ** (bits - 1) - 1)
     for row in np.abs(weights):
         largest = row.max()

@@ -9,12 +9,13 @@ import keras
 import numpy as np
 
 from snn_toolbox_tf.analysis.activations import ann_outputs_of, check_source_and_network, run_as_ann, units
-from snn_toolbox_tf.foundation.argument_checks import check_positive_integer, check_seed, check_timesteps
-from snn_toolbox_tf.foundation.journal import Journal
+from snn_toolbox_tf.foundation.argument_checks import check_positive_integer, check_seed
+from snn_toolbox_tf.foundation.journal import Journal, as_journal
 from snn_toolbox_tf.model import SpikingModel
 from snn_toolbox_tf.network.input_data import Batch, as_arrays, in_batches
 from snn_toolbox_tf.report.text import aligned, number
 from snn_toolbox_tf.simulation.result import SimulationResult
+from snn_toolbox_tf.studies.networks import several_timesteps
 from snn_toolbox_tf.studies.seed_products import ErrorParts, SeedProducts, parts_over_time
 
 if TYPE_CHECKING:
@@ -30,7 +31,9 @@ class BiasVariance:
         seeds: The seeds of the spike trains.
         samples: Number of samples.
         outputs: The parts of each output's error.
-        populations: The parts of the error of theta * rate against the activation, of each population.
+        populations: The parts of the error of theta * rate against the activation, of each population. Activations are those
+            of the converted network with ReLUs; where its weights are not the source's (`weight_bits`, weights that were
+            fitted), what these change shows at the outputs alone.
     """
 
     timesteps: tuple[int, ...]
@@ -113,10 +116,10 @@ def bias_and_variance(
     """
     check_source_and_network(model, model_snn)
     numbers = _checked_seeds(seeds)
-    reported = _checked_timesteps(timesteps)
+    reported = several_timesteps(timesteps)
     arrays = as_arrays(x, model_snn.network.graph, argument="x")
     size = check_positive_integer(batch_size, "batch_size")
-    journal = journal or Journal()
+    journal = as_journal(journal)
     journal.identify(
         study="bias and variance", model=model, model_snn=model_snn, x=list(arrays.values()), seeds=list(numbers)
     )
@@ -171,15 +174,6 @@ class _Runs:
                 record="spike_counts",
                 sample_indices=places,
             )
-
-
-def _checked_timesteps(timesteps: Any) -> tuple[int, ...]:
-    if np.ndim(timesteps) != 1 or not len(timesteps):
-        raise ValueError(
-            "Expected `timesteps` to be several increasing numbers of timesteps, for example [16, 32, 64]. "
-            f"Received: timesteps={timesteps!r}"
-        )
-    return tuple(sorted({check_timesteps(one) for one in timesteps}))
 
 
 def _checked_seeds(seeds: Any) -> tuple[int, ...]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from snn_toolbox_tf.costs.energy import Energy, energy, energy_of
 from snn_toolbox_tf.costs.hardware import Hardware, hardware_of
 from snn_toolbox_tf.costs.text import joules, times
-from snn_toolbox_tf.foundation.journal import Journal
+from snn_toolbox_tf.foundation.journal import Journal, as_journal
 from snn_toolbox_tf.model import SpikingModel
 from snn_toolbox_tf.report.text import aligned, number, percent, quantity
 from snn_toolbox_tf.simulation.workload import Workload
@@ -145,14 +145,14 @@ def energy_curve(
         (1.0, True)
     """
     numbers = several_timesteps(timesteps)
-    journal = journal or Journal()
+    journal = as_journal(journal)
     journal.identify(
         study="energy",
         model=model,
         model_snn=model_snn if isinstance(model_snn, SpikingModel) else None,
         x=x,
         y=y,
-        simulation={name: str(value) for name, value in simulation.items()},
+        simulation=simulation,
     )
     # Unknown hardware is told before the first run.
     hardware_of(hardware)

@@ -9,7 +9,7 @@ import numpy as np
 
 from snn_toolbox_tf.analysis.activations import AnnOutputs, ann_outputs_of, check_source_and_network
 from snn_toolbox_tf.foundation.digests import array_hash
-from snn_toolbox_tf.foundation.journal import Journal
+from snn_toolbox_tf.foundation.journal import Journal, as_journal
 from snn_toolbox_tf.model import SpikingModel
 from snn_toolbox_tf.network import inputs_of
 from snn_toolbox_tf.network.input_data import in_batches
@@ -110,7 +110,7 @@ def robustness(
         check_source_and_network(model, network)
         samples, labels, ball = checked_samples(network, x, y, bounds, request)
         networks[number] = network
-    journal = journal or Journal()
+    journal = as_journal(journal)
     journal.identify(
         study="robustness",
         model=model,

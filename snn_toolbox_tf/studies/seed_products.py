@@ -20,7 +20,7 @@ class ErrorParts:
             the part that is due to few seeds, so that noise can make it fall a little below 0.
         variance: The variance over seeds, likewise.
         bias_slope: The exponent of T with which the squared bias changes, with its interval of 95 % confidence; NaN where a
-            bias is not above 0. Near 0 it is no noise.
+            bias is not above 0, or there is one T alone, without an interval for two seeds.
         variance_slope: The same of the variance; -1 for independent spikes.
     """
 

@@ -20,7 +20,11 @@ class Slope(NamedTuple):
     high: float
 
     def __str__(self) -> str:
-        """Returns the slope with its interval."""
+        """Returns the slope, with its interval if there is one."""
+        if np.isnan(self.value):
+            return "-"
+        if np.isnan(self.low):
+            return f"{self.value:.2f}"
         return f"{self.value:.2f} ({self.low:.2f} to {self.high:.2f})"
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
-from snn_toolbox_tf.foundation.journal import Journal
+from snn_toolbox_tf.foundation.journal import Journal, as_journal
 from snn_toolbox_tf.neurons import Neuron
 from snn_toolbox_tf.report.text import aligned, number
 from snn_toolbox_tf.studies.neuron_rate import has_closed_form, rate_errors
@@ -154,7 +154,7 @@ def time_resolution(
     """
     settings = TimeSettings.checked(neuron, duration, dt, reference_dt, timesteps, percentile, batch_size)
     network = PhysicalNetwork(model, calibration_data, x, settings)
-    kept = Journal() if journal is None else journal
+    kept = as_journal(journal)
     kept.identify(
         study="time_resolution",
         model=model,

@@ -2,21 +2,20 @@
 
 import dataclasses
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from snn_toolbox_tf.conversion import convert_keras
+from snn_toolbox_tf.conversion import ConversionOptions, convert_keras
 from snn_toolbox_tf.conversion.weight_options import bits_of
 from snn_toolbox_tf.foundation.argument_checks import check_timesteps
-from snn_toolbox_tf.foundation.journal import Journal
+from snn_toolbox_tf.foundation.journal import Journal, as_journal
 from snn_toolbox_tf.graph import Graph, Synapse
 from snn_toolbox_tf.grid.weight_levels import levelled_synapses
-from snn_toolbox_tf.latency import LatencyModel
-from snn_toolbox_tf.model import SpikingModel
+from snn_toolbox_tf.model import SpikingModel, check_spiking_model
 from snn_toolbox_tf.network.input_data import as_arrays, in_batches
 from snn_toolbox_tf.report.text import aligned, percent
 from snn_toolbox_tf.studies.labels import ann_accuracy, check_labels
@@ -87,7 +86,7 @@ class WeightPrecision:
             ]
             for point in self.points
         ]
-        columns = ("weight bits", "SNN", "ANN with these weights", "agreement", "kB", "smaller")
+        columns = ("weight bits", "SNN", "ANN with these weights", "agreement", "KiB", "smaller")
         table = aligned(columns, rows, texts=1)
         return f"{table}\n\nT = {self.timesteps}; accuracy of the source: {percent(self.source_accuracy)}"
 
@@ -140,8 +139,14 @@ def weight_precision(
     """
     numbers = _checked(bits)
     check_timesteps(timesteps)
+    _check_conversion(conversion, numbers, timesteps)
+    if isinstance(calibration_data, Iterator):
+        raise ValueError(
+            "Calibration data is used once per number of bits. Expected arrays, or a dataset that can be read again. "
+            f"Received: {type(calibration_data).__name__}"
+        )
     check_labels(model, x, y)
-    journal = journal or Journal()
+    journal = as_journal(journal)
     journal.identify(
         study="weight precision",
         model=model,
@@ -149,13 +154,12 @@ def weight_precision(
         y=y,
         calibration_data=calibration_data,
         timesteps=timesteps,
-        conversion={name: str(value) for name, value in conversion.items()},
+        conversion=conversion,
     )
 
     def point(number: int | None) -> dict[str, Any]:
-        model_snn = convert_keras(model, calibration_data, timesteps=timesteps, weight_bits=number, **conversion)
-        if isinstance(model_snn, LatencyModel):
-            raise ValueError("Weights of few bits are for code='rate'. Received: code='latency'")
+        converted = convert_keras(model, calibration_data, timesteps=timesteps, weight_bits=number, **conversion)
+        model_snn = check_spiking_model(converted)
         result = model_snn.simulate(x, timesteps=timesteps, outputs="last")
         weights, others = memory_of(model_snn.network.graph_with_weights(), number)
         return {
@@ -196,12 +200,14 @@ def memory_of(graph: Graph, bits: int | None) -> tuple[float, float]:
         family = weighted_family(node)
         kernel = node.layer.weights[family.kernel]
         others += _FLOAT_BITS * sum(array.size for name, array in node.layer.weights.items() if name != family.kernel)
-        if node.name not in levelled:
+        channels = node.shape[family.weight_axis(node)]
+        if node.name not in levelled or kernel.size == channels:
+            # One weight per channel is a scale itself.
             others += _FLOAT_BITS * kernel.size
         elif bits is None:
             weights += _FLOAT_BITS * kernel.size
         else:
-            weights += bits * kernel.size + _FLOAT_BITS * node.shape[family.weight_axis(node)]
+            weights += bits * kernel.size + _FLOAT_BITS * channels
     return weights / 8, others / 8
 
 
@@ -216,8 +222,20 @@ def _quantized_ann_accuracy(model_snn: SpikingModel, x: Any, y: Any) -> float:
     return float(correct(outputs, class_labels(y, *outputs.shape), 1).mean())
 
 
+def _check_conversion(conversion: Mapping[str, Any], bits: Sequence[int | None], timesteps: int) -> None:
+    """Raises what a conversion would raise for its options, before the first one."""
+    if "weight_bits" in conversion:
+        raise ValueError(
+            f"`bits` says which `weight_bits` there are. Received: weight_bits={conversion['weight_bits']!r}"
+        )
+    known = {field.name for field in dataclasses.fields(ConversionOptions)}
+    options = {name: value for name, value in conversion.items() if name in known}
+    for number in bits:
+        ConversionOptions(timesteps=timesteps, weight_bits=number, **options)
+
+
 def _checked(bits: Any) -> tuple[int | None, ...]:
-    if isinstance(bits, (str, Mapping)) or not isinstance(bits, Sequence) or not len(bits):
+    if isinstance(bits, (str, Mapping)) or not isinstance(bits, Iterable) or not len(list(bits)):
         raise ValueError(
             f"Expected `bits` to be several numbers of bits, for example [None, 8, 4, 2, 1]. Received: bits={bits!r}"
         )
