@@ -3,7 +3,7 @@
 import math
 import numbers
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from snn_toolbox_tf.config.values import InvalidValue, Kind, parsed, written
@@ -57,43 +57,34 @@ def sequence(allowed: Iterable[str], expected: str) -> Kind:
 
 def integers(low: int, expected: str, high: float = math.inf) -> Kind:
     """A list of integers from `low` to `high`, without repetition."""
-
-    def check(value: Any) -> tuple[int, ...]:
-        if isinstance(value, str) or not isinstance(value, Iterable):
-            raise InvalidValue(expected, value)
-        items = list(value)
-        for item in items:
-            if isinstance(item, bool) or not isinstance(item, numbers.Integral) or not low <= int(item) <= high:
-                raise InvalidValue(expected, item)
-        if len(set(items)) < len(items):
-            raise InvalidValue(f"{expected}, each of them once", value)
-        return tuple(int(item) for item in items)
-
-    def read(text: str) -> list[Any]:
-        return [parsed(item, expected, int) for item in split(text, expected)]
-
-    return Kind(expected, "INTS", check, read, _written_list)
+    return _numbers(expected, "INTS", int, lambda item: isinstance(item, numbers.Integral) and low <= int(item) <= high)
 
 
 def positive_numbers(expected: str) -> Kind:
     """A list of positive numbers, without repetition."""
+    return _numbers(
+        expected, "NUMBERS", float, lambda item: isinstance(item, numbers.Real) and 0 < float(item) < math.inf
+    )
 
-    def check(value: Any) -> tuple[float, ...]:
+
+def _numbers(expected: str, placeholder: str, number: type, usable: Callable[[Any], bool]) -> Kind:
+    """A list of numbers of one type, of which each is usable and none comes twice."""
+
+    def check(value: Any) -> tuple[Any, ...]:
         if isinstance(value, str) or not isinstance(value, Iterable):
             raise InvalidValue(expected, value)
         items = list(value)
         for item in items:
-            real = isinstance(item, numbers.Real) and not isinstance(item, bool)
-            if not real or not 0 < item < math.inf:
+            if isinstance(item, bool) or not usable(item):
                 raise InvalidValue(expected, item)
         if len(set(items)) < len(items):
             raise InvalidValue(f"{expected}, each of them once", value)
-        return tuple(float(item) for item in items)
+        return tuple(number(item) for item in items)
 
     def read(text: str) -> list[Any]:
-        return [parsed(item, expected, float) for item in split(text, expected)]
+        return [parsed(item, expected, number) for item in split(text, expected)]
 
-    return Kind(expected, "NUMBERS", check, read, _written_list)
+    return Kind(expected, placeholder, check, read, _written_list)
 
 
 def named_integers(low: int, expected: str) -> Kind:
