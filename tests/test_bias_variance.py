@@ -96,6 +96,7 @@ def test_it_is_shown_as_table_dictionary_and_figure(linear, tmp_path):
     assert "bias², T = 4" in str(found)
     assert "2 seeds, 40 samples" in str(found)
     assert found.as_dict()["seeds"] == (3, 5)
+    assert set(found.as_dict()["outputs"]["out"]["variance_slope"]) == {"value", "low", "high"}
     assert [len(axes.lines) for axes in found.plot().axes] == [4, 2]
     again = snn.bias_and_variance(
         model, model_snn, x, [4, 8], seeds=[3, 5], journal=snn.Journal(tmp_path / "study.json")

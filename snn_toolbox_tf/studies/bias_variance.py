@@ -44,7 +44,10 @@ class BiasVariance:
 
     def as_dict(self) -> dict[str, Any]:
         """Returns everything as plain data."""
-        return dataclasses.asdict(self)
+        plain = dataclasses.asdict(self)
+        for parts in (*plain["outputs"].values(), *plain["populations"].values()):
+            parts |= {name: parts[name]._asdict() for name in ("bias_slope", "variance_slope")}
+        return plain
 
     def __str__(self) -> str:
         """Returns tables with a row per output or population, and a column per number of timesteps for each part."""
