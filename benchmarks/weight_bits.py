@@ -45,7 +45,7 @@ def main() -> None:
                 f"{100 * point.ann_accuracy:.2f}",
                 f"{100 * (point.agreement or 0):.1f}",
                 f"{point.total_bytes / 1024:,.1f}",
-                f"{found.points[0].total_bytes / point.total_bytes:.1f}",
+                f"{point.float_bytes / point.total_bytes:.1f}",
             )
             print(f"| {' | '.join(cells)} |")
         print(flush=True)

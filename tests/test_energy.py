@@ -235,14 +235,14 @@ def test_every_hardware_has_a_source(name):
 @pytest.mark.parametrize(
     ("workload", "hardware", "verdict"),
     [
-        (BY_HAND, "45nm", "It pays against none of them. Against the ANN in FP32 it would up to 2 timesteps at these"),
+        (BY_HAND, "45nm", "It pays against none of them. Against the ANN in FP32 it would pay with up to 2 timesteps at these"),
         (BY_HAND, "45nm-int8", "It pays against the ANN in FP32, and not against the ANN in INT8 and the ANN with 3-bit"),
         (BY_HAND, {"synaptic_event": 1e-3, "neuron_update": 1e-3, "multiply_accumulate": 1e-3}, "It pays against all"),
         (BY_HAND, "spinnaker", "it never would: a single timestep at these firing rates costs more"),
         (BY_HAND, {"synaptic_event": 1.0, "neuron_update": 1.0, "multiply_accumulate": 99.0},
          "it never would: what depends neither on spikes nor on time costs more already"),
         (dataclasses.replace(BY_HAND, synapses=BY_HAND.synapses[1:]), {"synaptic_event": 9.0, "neuron_update": 0.0},
-         "it would up to 1 timestep at these firing rates, or up to 0.51 spikes a synapse in 4.00 timesteps"),
+         "it would pay with up to 1 timestep at these firing rates, or up to 0.51 spikes a synapse in 4 timesteps"),
     ],
 )  # fmt: skip
 def test_the_verdict_is_said_in_words(workload, hardware, verdict):

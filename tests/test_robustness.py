@@ -45,7 +45,8 @@ def test_attacks_through_the_surrogate_do_more_than_noise_and_transferred_noise(
     assert found.accuracy(analog, "pgd", "snn", 0.3) < 0.1
     assert all(one.accuracy < 0.05 for one in found.unbounded)
     assert found.warnings == ()
-    assert found.verdict == f"No sign of gradient masking in {found.checks} checks."
+    assert found.verdict.startswith(f"No sign of gradient masking in {found.checks} checks.")
+    assert "With 60 samples they find little: an attack counts as weaker if 10 samples or more" in found.verdict
 
 
 def test_it_is_shown_as_tables_dictionary_and_figure(found):

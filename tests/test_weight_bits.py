@@ -357,6 +357,7 @@ def test_it_is_saved_with_the_network_and_training_is_refused(tmp_path, rng):
     model_snn.save(tmp_path / "snn.keras")
     again = keras.saving.load_model(tmp_path / "snn.keras")
     assert again.conversion.weight_bits == 2
+    assert "\nweights of 2 bits; thresholds: " in str(again.conversion)
     np.testing.assert_array_equal(again.predict(x, verbose=0), model_snn.predict(x, verbose=0))
     with pytest.raises(ValueError, match=r"have 2 bits; training would take them off their levels\. Train the source"):
         model_snn.fit(x, np.zeros((40, 3)), verbose=0)
@@ -460,8 +461,10 @@ def test_a_study_needs_labels_of_one_output(rng):
     x = rng.random((20, 6), "float32")
     with pytest.raises(ValueError, match="`y` must hold one label per sample"):
         snn.weight_precision(dense_model(rng), x, np.zeros(19, int), x)
-    with pytest.raises(TypeError, match=r"Expected `model` to be the source, a Keras model\. Received: str"):
+    with pytest.raises(TypeError, match=r"the source, a Keras model that was not converted\. Received: str"):
         snn.weight_precision("model", x, np.zeros(20, int), x)
+    with pytest.raises(TypeError, match=r"not converted\. Received: SpikingModel"):
+        snn.weight_precision(snn.convert_keras(dense_model(rng), x, threshold_rule="maximum"), x, np.zeros(20, int), x)
     inputs = keras.Input((6,))
     two = keras.Model(inputs, [L.Dense(2)(inputs), L.Dense(2)(inputs)])
     with pytest.raises(ValueError, match=r"A study of accuracy needs a source with one output `\[samples, classes\]`"):

@@ -11,8 +11,8 @@ NAMED_BITS = {"ternary": 2, "binary": 1}
 _CHANGING_WEIGHTS = ("weights", "gains")
 
 
-def bits_of(weight_bits: Any) -> int | None:
-    """Returns the number of bits that `weight_bits` stands for; None: weights are not rounded to few bits.
+def bits_of(weight_bits: Any, name: str = "weight_bits") -> int | None:
+    """Returns the number of bits that `weight_bits`, or an argument of another name, stands for; None: as they are.
 
     Raises:
         ValueError: If it stands for none.
@@ -23,8 +23,8 @@ def bits_of(weight_bits: Any) -> int | None:
         return NAMED_BITS[weight_bits]
     if not is_integer(weight_bits) or not 1 <= weight_bits <= MOST_BITS:
         raise ValueError(
-            f"Expected `weight_bits` to be a number of bits from 1 to {MOST_BITS}, 'ternary' (2 bits), 'binary' (1 bit), or "
-            f"None. Received: weight_bits={weight_bits!r}"
+            f"Expected `{name}` to be an integer from 1 to {MOST_BITS}, 'ternary' (2 bits), 'binary' (1 bit), or None. "
+            f"Received: {name}={weight_bits!r}"
         )
     return int(weight_bits)
 

@@ -53,9 +53,9 @@ def _limit(found: "Energy", baseline: Baseline) -> str:
     if steps >= 1:
         ways.append(f"up to {steps} timestep{'s' if steps > 1 else ''} at these firing rates")
     if spikes > 0:
-        ways.append(f"up to {number(spikes, 2)} spikes a synapse in {number(found.workload.timesteps, 3)} timesteps")
+        ways.append(f"up to {number(spikes, 2)} spikes a synapse in {found.workload.timesteps:.4g} timesteps")
     if not ways:
         if found.break_even_timesteps(baseline) > 0:
             return f"Against the {baseline.name} it never would: a single timestep at these firing rates costs more."
         return f"Against the {baseline.name} it never would: what depends neither on spikes nor on time costs more already."
-    return f"Against the {baseline.name} it would {', or '.join(ways)}."
+    return f"Against the {baseline.name} it would pay with {', or '.join(ways)}."

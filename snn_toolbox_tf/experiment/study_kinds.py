@@ -16,6 +16,7 @@ from snn_toolbox_tf.experiment.preparation import Prepared
 from snn_toolbox_tf.experiment.progress import Progress
 from snn_toolbox_tf.foundation.journal import Journal
 from snn_toolbox_tf.model import SpikingModel
+from snn_toolbox_tf.neurons.description import depends_on_timestep, in_words
 from snn_toolbox_tf.studies import bias_and_variance, energy_curve, robustness, time_resolution, weight_precision
 
 
@@ -56,8 +57,8 @@ class Subject:
         labels = {} if self.prepared.samples is None else self.prepared.samples.labels
         if len(labels) != 1:
             raise ConfigurationError(
-                "This study needs labels of classes, y_test.npz, for a model with one output. "
-                f"Received labels of: {list(labels) or 'no output'}"
+                "This study needs labels of classes, y_test.npz beside x_test.npz, for a model with one output. "
+                + (f"Received labels of: {list(labels)}" if labels else "There are none.")
             )
         return next(iter(labels.values()))
 
@@ -145,8 +146,8 @@ def _bias_variance(subject: Subject) -> Any:
     made_for = model_snn.conversion.calibrated_timesteps
     if made_for is not None:
         subject.notes.append(
-            f"Thresholds and corrections of the network were made for {made_for} timesteps ([simulation] duration): with "
-            "other numbers of timesteps, the bias has a part that is due to them."
+            f"Thresholds and corrections of the network were made for {made_for} timesteps: with other numbers of "
+            "timesteps, the bias has a part that is due to them. threshold_rule = maximum makes none that depend on it."
         )
     return bias_and_variance(
         subject.source,
@@ -161,6 +162,11 @@ def _bias_variance(subject: Subject) -> Any:
 def _time_resolution(subject: Subject) -> Any:
     options = conversion_options(subject.prepared.settings)
     neuron = options.neurons[ALL_POPULATIONS]
+    if not depends_on_timestep(neuron):
+        subject.notes.append(
+            f"To {in_words(neuron)} the length of a timestep means nothing: what is left are uneven spikes. Ask with "
+            "neurons that have a time constant, for example neuron = leaky_integrate_and_fire and tau_m = 20."
+        )
     return time_resolution(
         subject.source,
         subject.prepared.calibration_data,

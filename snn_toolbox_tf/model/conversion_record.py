@@ -150,6 +150,12 @@ class ConversionRecord:
         return "; ".join(parts)
 
     def _way(self) -> str:
+        if self.weight_bits is None:
+            return self._way_to_thresholds()
+        unit = "bit" if self.weight_bits == 1 else "bits"
+        return f"weights of {self.weight_bits} {unit}; {self._way_to_thresholds()}"
+
+    def _way_to_thresholds(self) -> str:
         chosen = self.chosen
         if chosen is None:
             recipe = Recipe(self.threshold_rule, per_channel=bool(self.per_channel), corrections=self.corrections)

@@ -69,8 +69,8 @@ class EnergyCurve:
         }
 
     def __str__(self) -> str:
-        """Returns a table with a row per number of timesteps."""
-        names = [baseline.name for baseline in self.energies[0].baselines[:-1]]
+        """Returns a table with a row per T, and the verdict for the smallest that loses at most one point, or the last."""
+        names = [f"of {baseline.name}" for baseline in self.energies[0].baselines[:-1]]
         rows = [
             [
                 str(steps),
@@ -84,11 +84,22 @@ class EnergyCurve:
                 self.timesteps, self.accuracy, self.operations, self.energies, strict=True
             )
         ]
-        columns = ("T", "accuracy", "spikes/synapse", "operations", "energy", *names, "ANN with as many bits")
+        columns = (
+            "T",
+            "accuracy",
+            "spikes/synapse",
+            "operations",
+            "energy",
+            *names,
+            "of ANN, as many bits",
+        )
         first = self.energies[0]
         ann = "\n".join(f"{one.name}: {joules(one.energy)}" for one in first.baselines[:-1])
         source = "" if self.ann_accuracy is None else f"\naccuracy of the ANN: {percent(self.ann_accuracy)}"
-        return f"{first.hardware.name}, {first.scope}\n\n{aligned(columns, rows, texts=0)}\n\n{ann}{source}"
+        steps = self.cheapest() or self.timesteps[-1]
+        verdict = self.energies[self.timesteps.index(steps)].verdict
+        table = aligned(columns, rows, texts=0)
+        return f"{first.hardware.name}, {first.scope}\n\n{table}\n\n{ann}{source}\n\nT = {steps}: {verdict}"
 
     def plot(self) -> "Figure":
         """Draws accuracy against operations and against energy, with the ANN's points."""

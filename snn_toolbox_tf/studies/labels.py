@@ -5,6 +5,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from snn_toolbox_tf.latency import LatencyModel
+from snn_toolbox_tf.model import SpikingModel
 from snn_toolbox_tf.tasks.classes import class_labels, correct
 
 
@@ -20,8 +22,10 @@ def check_labels(model: keras.Model, x: Any, y: Any) -> np.ndarray:
         TypeError: If the source is no Keras model.
         ValueError: If it has several outputs, or one that is no vector of classes; or the labels do not fit.
     """
-    if not isinstance(model, keras.Model):
-        raise TypeError(f"Expected `model` to be the source, a Keras model. Received: {type(model).__name__}")
+    if not isinstance(model, keras.Model) or isinstance(model, (SpikingModel, LatencyModel)):
+        raise TypeError(
+            f"Expected `model` to be the source, a Keras model that was not converted. Received: {type(model).__name__}"
+        )
     outputs = keras.tree.flatten(model.outputs)
     if len(outputs) != 1 or len(outputs[0].shape) != 2:
         raise ValueError(

@@ -11,6 +11,9 @@ from snn_toolbox_tf.report.text import MISSING, aligned, percent
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+#: With fewer samples, comparisons tell little: b of them against none are beyond three standard errors from 10 on.
+FEW_SAMPLES, FEWEST_DIFFERENT = 100, 10
+
 
 @dataclasses.dataclass(frozen=True)
 class Target:
@@ -146,8 +149,14 @@ class Robustness:
     @property
     def verdict(self) -> str:
         """Whether gradients are masked, in words."""
+        few = ""
+        if self.samples < FEW_SAMPLES:
+            few = (
+                f" With {self.samples} samples they find little: an attack counts as weaker if {FEWEST_DIFFERENT} samples "
+                "or more withstand it alone."
+            )
         if not self.signs:
-            return f"No sign of gradient masking in {self.checks} checks."
+            return f"No sign of gradient masking in {self.checks} checks.{few}"
         whose = "; ".join(dict.fromkeys(str(sign.target) for sign in self.signs))
         return (
             f"Signs of gradient masking, in {self.checks} checks, by: {whose}. What is right under attack there may owe it "

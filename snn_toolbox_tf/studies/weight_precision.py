@@ -39,7 +39,8 @@ class PrecisionPoint:
         ann_accuracy: The same for the ANN with these weights: what quantisation alone costs.
         agreement: Share of held-out calibration samples whose decision is the source's; None if nothing was compared.
         weight_bytes: Memory of the weights: the bits of each, and a float32 scale per output channel.
-        other_bytes: Memory of biases and of factors per channel, float32.
+        other_bytes: Memory of biases and of factors per channel, float32. Thresholds, one per population, are left out.
+        float_bytes: What all of it takes with weights of float32.
     """
 
     bits: int | None
@@ -48,6 +49,7 @@ class PrecisionPoint:
     agreement: float | None
     weight_bytes: float
     other_bytes: float
+    float_bytes: float
 
     @property
     def total_bytes(self) -> float:
@@ -82,7 +84,7 @@ class WeightPrecision:
                 percent(point.ann_accuracy),
                 "" if point.agreement is None else percent(point.agreement),
                 f"{point.total_bytes / 1024:,.1f}",
-                f"{self.points[0].total_bytes / point.total_bytes:.1f}x",
+                f"{point.float_bytes / point.total_bytes:.1f}x",
             ]
             for point in self.points
         ]
@@ -161,7 +163,8 @@ def weight_precision(
         converted = convert_keras(model, calibration_data, timesteps=timesteps, weight_bits=number, **conversion)
         model_snn = check_spiking_model(converted)
         result = model_snn.simulate(x, timesteps=timesteps, outputs="last")
-        weights, others = memory_of(model_snn.network.graph_with_weights(), number)
+        graph = model_snn.network.graph_with_weights()
+        weights, others = memory_of(graph, number)
         return {
             "bits": number,
             "accuracy": float(result.accuracy(y)[-1]),
@@ -169,6 +172,7 @@ def weight_precision(
             "agreement": model_snn.conversion.agreement,
             "weight_bytes": weights,
             "other_bytes": others,
+            "float_bytes": sum(memory_of(graph, None)),
         }
 
     points = [
@@ -239,4 +243,4 @@ def _checked(bits: Any) -> tuple[int | None, ...]:
         raise ValueError(
             f"Expected `bits` to be several numbers of bits, for example [None, 8, 4, 2, 1]. Received: bits={bits!r}"
         )
-    return tuple(dict.fromkeys(bits_of(one) for one in bits))
+    return tuple(dict.fromkeys(bits_of(one, "bits") for one in bits))
