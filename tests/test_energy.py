@@ -235,7 +235,7 @@ def test_every_hardware_has_a_source(name):
 @pytest.mark.parametrize(
     ("workload", "hardware", "verdict"),
     [
-        (BY_HAND, "45nm", "It pays against none of them. Against the ANN in FP32 it would pay with up to 2 timesteps at these"),
+        (BY_HAND, "45nm", "It pays against none of them. Against the ANN in FP32 it would pay with up to 2 timesteps at"),
         (BY_HAND, "45nm-int8", "It pays against the ANN in FP32, and not against the ANN in INT8 and the ANN with 3-bit"),
         (BY_HAND, {"synaptic_event": 1e-3, "neuron_update": 1e-3, "multiply_accumulate": 1e-3}, "It pays against all"),
         (BY_HAND, "spinnaker", "it never would: a single timestep at these firing rates costs more"),
