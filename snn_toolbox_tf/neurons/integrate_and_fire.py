@@ -15,9 +15,10 @@ class IntegrateAndFire(Neuron):
     in T timesteps: the firing rate is a ReLU that saturates at one spike per timestep, rounded to the nearest 1/T (Rueckauer
     et al. 2017, equations 3a and 3b; Deng & Gu 2021 for the initial potential).
 
+    Further arguments are those of `Neuron`: `reset`, `signed_spikes`, `dt`, `tau_ref`, `tau_s`, ...
+
     Args:
         v0: Initial membrane potential in units of the threshold; 0.5 rounds to nearest.
-        **kwargs: As for `Neuron`: `reset`, `signed_spikes`, `dt`, `tau_ref`, `tau_s`, ...
 
     Example:
         >>> import snn_toolbox_tf as snn

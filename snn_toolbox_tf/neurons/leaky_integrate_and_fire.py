@@ -18,10 +18,11 @@ class LeakyIntegrateAndFire(Neuron):
     and the membrane's capacity is 1, hence `R = tau_m / dt`: for tau_m -> infinity that is `v + I`, the
     integrate-and-fire neuron.
 
+    Further arguments are those of `Neuron`: `v0`, `reset`, `dt`, `tau_ref`, `tau_s`, ...
+
     Args:
         tau_m: Membrane time constant in ms, positive; `math.inf` for no leak.
         v_rest: What the potential decays to, in units of the threshold.
-        **kwargs: As for `Neuron`: `v0`, `reset`, `dt`, `tau_ref`, `tau_s`, ...
 
     Raises:
         ValueError: For a time constant that is not positive, and a resting potential that is not finite; and as `Neuron`.
