@@ -2,7 +2,6 @@
 
 import dataclasses
 
-import keras
 import numpy as np
 import tensorflow as tf
 
@@ -10,7 +9,7 @@ from snn_toolbox_tf.calibration.histogram import PositiveHistogram, layout_for
 from snn_toolbox_tf.calibration.reservoir import Reservoir
 from snn_toolbox_tf.graph import InputNode, Node, Population
 from snn_toolbox_tf.network import Network, inputs_of
-from snn_toolbox_tf.network.input_data import Batch, InputData
+from snn_toolbox_tf.network.input_data import Batch, InputData, in_structure
 
 _BATCH_SIZE = 64
 #: Bytes that the histograms of a network may take.
@@ -104,8 +103,7 @@ def _largest_per_channel(node: Node, values: tf.Tensor) -> tf.Tensor:
 
 def observe_random_input(network: Network, seed: int, samples: int = 16) -> ActivationStatistics:
     """Likewise for `random_input`: what remains without calibration data."""
-    names = random_input(network, seed, samples)
-    arrays = keras.tree.map_structure(lambda name: names[name], network.graph.input_structure)
+    arrays = in_structure(random_input(network, seed, samples), network.graph)
     return observe_activations(network, InputData(arrays, network.graph, argument="random input"))
 
 

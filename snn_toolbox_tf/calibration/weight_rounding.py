@@ -103,6 +103,7 @@ class _Walk:
     def __init__(self, graph: Graph, samples: Batch) -> None:
         self._rounded, self._source, self._samples = Network(graph), Network(graph.copy()), samples
         self._values: dict[str, tuple[tf.Tensor, tf.Tensor]] = {}
+        self._of_source: dict[str, tf.Tensor] = {}
         self._last = {name: node.name for node in graph for name in node.inputs}
 
     def rebuild(self, node: Synapse) -> None:
@@ -115,7 +116,8 @@ class _Walk:
             given = tf.cast(self._samples[node.name], self._source.input_dtype(node.name))
             self._values[node.name] = (given, given)
         else:
-            self._values[node.name] = (self._applied(self._rounded, node, 0), self._applied(self._source, node, 1))
+            self._values[node.name] = (self._applied(self._rounded, node, 0), self._wanted(node))
+        self._of_source.pop(node.name, None)
         for name in node.inputs:
             if self._last[name] == node.name:
                 self._values.pop(name, None)
@@ -126,7 +128,7 @@ class _Walk:
         first = family.columns(node.layer, tf.cast(inputs[:1], tf.float32))
         if first is None or first.shape[1] > MOST_WEIGHTS:
             return None
-        wanted = self._applied(self._source, node, 1)
+        wanted = self._wanted(node)
         weights, channels = int(first.shape[1]), int(wanted.shape[-1])
         size = max(1, BATCH_MEMORY // (4 * int(np.prod(first.shape))))
         # Covariances of columns and outputs together, from one product. A mean that is large against its spread would take
@@ -150,11 +152,18 @@ class _Walk:
     def missing_mean(self, node: Synapse) -> np.ndarray:
         """Returns by how much the mean of each output channel is too small."""
         axis = weighted_family(node).weight_axis(node) + 1
-        means = [
-            tf.reduce_mean(tf.cast(self._applied(network, node, place), tf.float64), axis=_others(node, axis)).numpy()
-            for place, network in enumerate((self._rounded, self._source))
-        ]
-        return means[1] - means[0]
+        others = [other for other in range(len(node.shape) + 1) if other != axis]
+        found, wanted = (
+            tf.reduce_mean(tf.cast(outputs, tf.float64), axis=others).numpy()
+            for outputs in (self._applied(self._rounded, node, 0), self._wanted(node))
+        )
+        return wanted - found
+
+    def _wanted(self, node: Node) -> tf.Tensor:
+        """Returns what a node gives in the source, which is computed once."""
+        if node.name not in self._of_source:
+            self._of_source[node.name] = self._applied(self._source, node, 1)
+        return self._of_source[node.name]
 
     def _applied(self, network: Network, node: Node, place: int) -> tf.Tensor:
         inputs = [self._values[name][place] for name in node.inputs]
@@ -163,7 +172,3 @@ class _Walk:
         size = max(1, BATCH_MEMORY // (8 * max(int(np.prod(one.shape[1:])) for one in inputs)))
         starts = range(0, len(inputs[0]), size)
         return tf.concat([network.apply(node, [one[start : start + size] for one in inputs]) for start in starts], 0)
-
-
-def _others(node: Node, axis: int) -> list[int]:
-    return [other for other in range(len(node.shape) + 1) if other != axis]

@@ -8,7 +8,6 @@ weight equalization and bias correction", section 4.1, with activations in place
 
 import dataclasses
 
-import keras
 import numpy as np
 
 from snn_toolbox_tf import calibration
@@ -19,7 +18,7 @@ from snn_toolbox_tf.corrections import Recipe, largest_number_to_round
 from snn_toolbox_tf.graph import Graph, InputNode, Population, Synapse
 from snn_toolbox_tf.grid.weight_levels import has_levels, levelled_synapses, places_by_channel
 from snn_toolbox_tf.network import Network
-from snn_toolbox_tf.network.input_data import InputData
+from snn_toolbox_tf.network.input_data import InputData, in_structure
 from snn_toolbox_tf.passes.normalize import normalize
 from snn_toolbox_tf.synapses import weighted_family
 
@@ -88,8 +87,7 @@ def _has_levels(node: Synapse, bits: int) -> bool:
 
 def _observed(network: Network, statistics: ActivationStatistics) -> ActivationStatistics:
     """Returns statistics of a network on the samples that those of another one have kept."""
-    samples = statistics.reservoir.samples(len(statistics.reservoir))
-    arrays = keras.tree.map_structure(lambda name: samples[name], network.graph.input_structure)
+    arrays = in_structure(statistics.reservoir.samples(len(statistics.reservoir)), network.graph)
     return calibration.observe_activations(network, InputData(arrays, network.graph, argument="calibration_data"))
 
 

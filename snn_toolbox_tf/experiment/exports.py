@@ -5,8 +5,6 @@ import pathlib
 import tempfile
 from typing import Any
 
-import keras
-
 from snn_toolbox_tf.config import ConfigurationError, Settings
 from snn_toolbox_tf.config.files import snn_name
 from snn_toolbox_tf.experiment.run_folder import holds_run
@@ -18,6 +16,7 @@ from snn_toolbox_tf.export.versions import checked_version, next_version
 from snn_toolbox_tf.export.warmup import require_messages
 from snn_toolbox_tf.latency import LatencyModel
 from snn_toolbox_tf.model import SpikingModel
+from snn_toolbox_tf.network.input_data import in_structure
 from snn_toolbox_tf.nir_files.export_file import export_nir
 from snn_toolbox_tf.nir_files.package import nir_package
 from snn_toolbox_tf.simulation.early_exit import EarlyExit
@@ -165,4 +164,4 @@ def _warmup(count: int, model_snn: SpikingModel, samples: TestSamples | None) ->
     if samples is None:
         raise ConfigurationError("[export] warmup_samples: there are no samples. Set [tools] simulate = True, or 0.")
     arrays = samples.part(0, min(count, len(samples)))
-    return keras.tree.map_structure(lambda name: arrays[name], model_snn.network.graph.input_structure)
+    return in_structure(arrays, model_snn.network.graph)

@@ -14,6 +14,7 @@ from snn_toolbox_tf.experiment.progress import Progress
 from snn_toolbox_tf.experiment.samples import TestSamples
 from snn_toolbox_tf.foundation.versions import versions
 from snn_toolbox_tf.latency import LatencyCode, LatencyModel, LatencyResult
+from snn_toolbox_tf.network.input_data import in_structure
 from snn_toolbox_tf.network.network import inputs_of
 from snn_toolbox_tf.network.source_function import SourceFunction
 from snn_toolbox_tf.report.latency_record import LatencyOutputRecord, LatencyPopulationRecord, LatencyRunRecord
@@ -105,7 +106,7 @@ def evaluate_latency(
         ann = model_snn.network.decoded_ann_outputs(batch) if function is None else function(batch)
         expected.append([np.asarray(output) for output in keras.tree.flatten(ann)])
         middle = time.perf_counter()
-        x = keras.tree.map_structure(lambda name, batch=batch: batch[name], model_snn.network.graph.input_structure)
+        x = in_structure(batch, model_snn.network.graph)
         parts.append(model_snn.simulate(x, batch_size=size))
         seconds["ann"] += middle - began
         seconds["simulate"] += time.perf_counter() - middle

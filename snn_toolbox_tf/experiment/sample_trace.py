@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import keras
 import numpy as np
 
 from snn_toolbox_tf.config import ConfigurationError
@@ -10,7 +9,7 @@ from snn_toolbox_tf.experiment.samples import TestSamples
 from snn_toolbox_tf.graph import Graph, Population
 from snn_toolbox_tf.model import SpikingModel
 from snn_toolbox_tf.network import inputs_of
-from snn_toolbox_tf.network.input_data import Batch
+from snn_toolbox_tf.network.input_data import Batch, in_structure
 from snn_toolbox_tf.report.record import TraceRecord
 
 #: Bytes that a traced sample may take at once.
@@ -61,7 +60,7 @@ def trace_sample(
 
     def record(kind: str, names: list[str]) -> dict[str, np.ndarray]:
         """Simulates the sample once for as many populations as fit into memory at once."""
-        x = keras.tree.map_structure(lambda name: batch[name], graph.input_structure)
+        x = in_structure(batch, graph)
         found: dict[str, np.ndarray] = {}
         for part in _fitting(graph, names, simulation["timesteps"]):
             result = model_snn.simulate(x, record={kind: part}, **options)

@@ -3,14 +3,13 @@
 import dataclasses
 from typing import Any
 
-import keras
 import numpy as np
 
 from snn_toolbox_tf.config import ConfigurationError, Settings
 from snn_toolbox_tf.experiment.event_samples import event_samples, summed_calibration_events
 from snn_toolbox_tf.experiment.sources import Data, data_folder, load_arrays
 from snn_toolbox_tf.graph import Graph
-from snn_toolbox_tf.network.input_data import Batch, as_arrays, by_input_name
+from snn_toolbox_tf.network.input_data import Batch, as_arrays, by_input_name, in_structure
 from snn_toolbox_tf.tasks import AUTO, Task, checked_targets, output_names, task_of
 from snn_toolbox_tf.tasks.inference import stated_by_name
 
@@ -75,7 +74,7 @@ def load_calibration_data(settings: Settings, data: Data, graph: Graph) -> Any:
             raise ConfigurationError(f"[normalization] num_samples = {wanted}, but x_norm has only {count} samples.")
         first = {name: part[:wanted] for name, part in parts.items()}
         arrays = as_arrays(first, graph, argument="x_norm", merge_frames=frames)
-    return keras.tree.map_structure(lambda name: arrays[name], graph.input_structure)
+    return in_structure(arrays, graph)
 
 
 def load_samples(settings: Settings, data: Data, graph: Graph) -> TestSamples:

@@ -8,7 +8,6 @@ from typing import Any
 import keras
 
 from snn_toolbox_tf.config import ConfigurationError, Settings, write_settings
-from snn_toolbox_tf.config.sections import affects
 from snn_toolbox_tf.experiment.notes import noted
 from snn_toolbox_tf.experiment.preparation import Prepared, prepare
 from snn_toolbox_tf.experiment.progress import Progress
@@ -91,7 +90,8 @@ def study(
         kind = STUDY_KINDS[check_one_of(name, STUDY_KINDS, "name")]
     except ValueError as error:
         raise ConfigurationError(str(error)) from error
-    _check_settings(settings, name)
+    _check_settings(settings)
+    kind.check(settings)
     prepared = prepare(settings, model, Data(x_test, y_test, x_norm))
     _check(prepared)
     # Names of points stay short; what they depend on is in the fingerprint.
@@ -103,7 +103,7 @@ def study(
         notes = [*prepared.settings.notes, *(prepared.samples.notes if prepared.samples is not None else ())]
         try:
             with noted(notes):
-                result = kind(Subject(prepared, journal, progress, notes))
+                result = kind.run(Subject(prepared, journal, progress, notes))
         except (TypeError, ValueError) as error:
             raise ConfigurationError(str(error)) from error
         notes = list(dict.fromkeys(notes))
@@ -117,8 +117,8 @@ def study(
         return Study(folder.finish(), name, result, tuple(notes))
 
 
-def _check_settings(settings: Settings, name: str) -> None:
-    """Checks what needs neither model nor data: also, that nothing is asked for that the study would not do."""
+def _check_settings(settings: Settings) -> None:
+    """Checks what needs neither model nor data: also, that nothing is asked for that no study does."""
     tools = settings.tools
     off = [key for key in ("convert", "simulate", "normalize") if not getattr(tools, key)]
     if off:
@@ -135,18 +135,6 @@ def _check_settings(settings: Settings, name: str) -> None:
         )
     if tools.executor != "local":
         raise ConfigurationError(f"Studies run in this process. Expected executor = local. Received: {tools.executor}")
-    if name == "energy" and len(settings.output.energy) > 1:
-        raise ConfigurationError(
-            "An energy study is for one hardware. Expected one name in [output] energy. Received: "
-            f"{', '.join(settings.output.energy)}"
-        )
-    if name == "weight-precision" and settings.conversion.weight_bits is not None:
-        raise ConfigurationError(
-            "[study] study_bits says which bits are compared. Leave [conversion] weight_bits out. Received: "
-            f"weight_bits = {settings.conversion.weight_bits}"
-        )
-    if name == "time-resolution":
-        _check_nothing_is_ignored(settings)
     if settings.input.frame_input:
         raise ConfigurationError(
             "Studies are for input that does not change in time. Received: [input] frame_input = True"
@@ -154,23 +142,6 @@ def _check_settings(settings: Settings, name: str) -> None:
     if isinstance(settings.timesteps, str):
         raise ConfigurationError(
             "Studies need a number of timesteps, or vary it themselves. Received: [simulation] duration = auto"
-        )
-
-
-def _check_nothing_is_ignored(settings: Settings) -> None:
-    """The study of timesteps makes its networks itself: thresholds from a percentile, and no corrections."""
-    defaults = Settings().as_dict()
-    ignored = [
-        f"[{section}] {key} = {value}"
-        for section in ("normalization", "gradient_calibration", "conversion", "input")
-        for key, value in settings.items(section)
-        if affects(key) in ("conversion", "calibration") and value not in (defaults[section][key], "percentile")
-    ]
-    ignored = [text for text in ignored if not text.startswith("[normalization] percentile")]
-    if ignored:
-        raise ConfigurationError(
-            "A study of timesteps makes the same network for each of them, with thresholds from [normalization] percentile, "
-            f"neurons of [cell], and nothing else. Leave out what it would not do: {', '.join(ignored)}"
         )
 
 

@@ -7,7 +7,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from snn_toolbox_tf.config import ConfigurationError
+from snn_toolbox_tf.config import ConfigurationError, Settings
+from snn_toolbox_tf.config.sections import affects
 from snn_toolbox_tf.config.study_section import Study as StudySettings
 from snn_toolbox_tf.conversion.neuron_options import ALL_POPULATIONS
 from snn_toolbox_tf.experiment.conversion_stage import convert_prepared
@@ -15,7 +16,9 @@ from snn_toolbox_tf.experiment.options import conversion_options
 from snn_toolbox_tf.experiment.preparation import Prepared
 from snn_toolbox_tf.experiment.progress import Progress
 from snn_toolbox_tf.foundation.journal import Journal
-from snn_toolbox_tf.model import SpikingModel
+from snn_toolbox_tf.graph import Graph
+from snn_toolbox_tf.model import SpikingModel, check_spiking_model
+from snn_toolbox_tf.network.input_data import in_structure
 from snn_toolbox_tf.neurons.description import depends_on_timestep, in_words
 from snn_toolbox_tf.studies import bias_and_variance, energy_curve, robustness, time_resolution, weight_precision
 
@@ -49,7 +52,8 @@ class Subject:
     @property
     def x(self) -> Any:
         """Test data in the structure of the source's inputs."""
-        return self._structured(self.prepared.samples.x) if self.prepared.samples is not None else None
+        samples, graph = self.prepared.samples, self.prepared.network
+        return in_structure(samples.x, graph) if samples is not None and isinstance(graph, Graph) else None
 
     @property
     def labels(self) -> np.ndarray:
@@ -67,20 +71,11 @@ class Subject:
         prepared = dataclasses.replace(self.prepared, settings=self.prepared.settings.replace(**changes))
         converted = convert_prepared(prepared, self.progress)
         self.notes.extend(converted.notes)
-        model_snn = converted.model_snn
-        if not isinstance(model_snn, SpikingModel):
-            raise ConfigurationError("Studies are for spike_code = temporal_mean_rate. Received: spike_code = latency")
-        return model_snn
+        return check_spiking_model(converted.model_snn)
 
     def given(self, **values: Any) -> dict[str, Any]:
         """Returns the arguments that settings give a value, for all others are the study's own defaults."""
         return {name: value for name, value in values.items() if value not in (None, ())}
-
-    def _structured(self, arrays: Any) -> Any:
-        network = self.prepared.network
-        graph = network.network.graph if isinstance(network, SpikingModel) else network
-        structure = getattr(graph, "input_structure", None)
-        return keras.tree.map_structure(lambda name: arrays[name], structure)
 
 
 def _energy(subject: Subject) -> Any:
@@ -179,11 +174,61 @@ def _time_resolution(subject: Subject) -> Any:
     )
 
 
-#: What runs each study, by its name on the command line.
-STUDY_KINDS: dict[str, Callable[[Subject], Any]] = {
-    "energy": _energy,
-    "weight-precision": _weight_precision,
-    "robustness": _robustness,
-    "bias-variance": _bias_variance,
-    "time-resolution": _time_resolution,
+def _any(settings: Settings) -> None:
+    """All settings have a meaning."""
+
+
+def _one_hardware(settings: Settings) -> None:
+    if len(settings.output.energy) > 1:
+        raise ConfigurationError(
+            "An energy study is for one hardware. Expected one name in [output] energy. Received: "
+            f"{', '.join(settings.output.energy)}"
+        )
+
+
+def _bits_of_the_study(settings: Settings) -> None:
+    if settings.conversion.weight_bits is not None:
+        raise ConfigurationError(
+            "[study] study_bits says which bits are compared. Leave [conversion] weight_bits out. Received: "
+            f"weight_bits = {settings.conversion.weight_bits}"
+        )
+
+
+def _percentile_alone(settings: Settings) -> None:
+    """The study of timesteps makes its networks itself: thresholds from a percentile, and no corrections."""
+    defaults = Settings().as_dict()
+    ignored = [
+        f"[{section}] {key} = {value}"
+        for section in ("normalization", "gradient_calibration", "conversion", "input")
+        for key, value in settings.items(section)
+        if affects(key) in ("conversion", "calibration") and value != defaults[section][key]
+        if key != "percentile" and (key, value) != ("threshold_rule", "percentile")
+    ]
+    if ignored:
+        raise ConfigurationError(
+            "A study of timesteps makes the same network for each of them, with thresholds from [normalization] percentile, "
+            f"neurons of [cell], and nothing else. Leave out what it would not do: {', '.join(ignored)}"
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class StudyKind:
+    """A study that the command runs.
+
+    Attributes:
+        run: Returns its result.
+        check: Raises a `ConfigurationError` for settings that it would not follow, before any work.
+    """
+
+    run: Callable[[Subject], Any]
+    check: Callable[[Settings], None] = _any
+
+
+#: The studies by their names on the command line.
+STUDY_KINDS: dict[str, StudyKind] = {
+    "energy": StudyKind(_energy, _one_hardware),
+    "weight-precision": StudyKind(_weight_precision, _bits_of_the_study),
+    "robustness": StudyKind(_robustness),
+    "bias-variance": StudyKind(_bias_variance),
+    "time-resolution": StudyKind(_time_resolution, _percentile_alone),
 }

@@ -96,6 +96,11 @@ def as_arrays(data: Any, graph: Graph, *, argument: str, frames: bool = False, m
     return arrays
 
 
+def in_structure(arrays: dict[str, Any], graph: Graph) -> Any:
+    """Returns arrays by input name in the structure of the source's inputs: the other way round than `by_input_name`."""
+    return keras.tree.map_structure(lambda name: arrays[name], graph.input_structure)
+
+
 def by_input_name(data: Any, graph: Graph, argument: str) -> dict[str, Any]:
     """Returns the parts of `data`, which has the structure of the source's inputs, by input name.
 

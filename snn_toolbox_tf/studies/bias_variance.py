@@ -13,7 +13,7 @@ from snn_toolbox_tf.analysis.activations import ann_outputs_of, check_source_and
 from snn_toolbox_tf.foundation.argument_checks import check_positive_integer, check_seed
 from snn_toolbox_tf.foundation.journal import Journal, as_journal
 from snn_toolbox_tf.model import SpikingModel
-from snn_toolbox_tf.network.input_data import Batch, as_arrays, in_batches
+from snn_toolbox_tf.network.input_data import Batch, as_arrays, in_batches, in_structure
 from snn_toolbox_tf.report.text import aligned, number
 from snn_toolbox_tf.simulation.result import SimulationResult
 from snn_toolbox_tf.studies.networks import several_timesteps
@@ -167,7 +167,7 @@ class _Runs:
         return {"outputs": outputs.as_dict(), "populations": populations.as_dict()}
 
     def _results(self, batch: Batch, timesteps: int, places: np.ndarray) -> Iterator[SimulationResult]:
-        x = keras.tree.map_structure(lambda name: batch[name], self.model_snn.network.graph.input_structure)
+        x = in_structure(batch, self.model_snn.network.graph)
         for seed in self.seeds:
             # That the network was converted for another number of timesteps is what is studied.
             with warnings.catch_warnings():

@@ -37,5 +37,9 @@ def check_labels(model: keras.Model, x: Any, y: Any) -> np.ndarray:
 
 def ann_accuracy(model: keras.Model, x: Any, y: Any) -> float:
     """Returns the share of samples that the source classifies correctly; see `check_labels`."""
-    outputs = np.asarray(model.predict(x, verbose=0))
+    return accuracy_of(np.asarray(model.predict(x, verbose=0)), y)
+
+
+def accuracy_of(outputs: np.ndarray, y: Any) -> float:
+    """Returns the share of outputs `[samples, classes]` that are right."""
     return float(correct(outputs, class_labels(y, *outputs.shape), 1).mean())

@@ -8,7 +8,6 @@ import keras
 import numpy as np
 
 from snn_toolbox_tf.analysis.activations import AnnOutputs, ann_outputs_of, check_source_and_network
-from snn_toolbox_tf.foundation.digests import array_hash
 from snn_toolbox_tf.foundation.journal import Journal, as_journal
 from snn_toolbox_tf.model import SpikingModel
 from snn_toolbox_tf.network import inputs_of
@@ -114,7 +113,7 @@ def robustness(
     journal.identify(
         study="robustness",
         model=model,
-        networks={str(number): _digest(network) for number, network in networks.items()},
+        networks={str(number): network for number, network in networks.items()},
         x=samples,
         y=labels,
         bounds=[ball.low, ball.high],
@@ -250,8 +249,3 @@ class _Study:
 
 def _as_bools(correct: str) -> np.ndarray:
     return np.array([letter == "1" for letter in correct])
-
-
-def _digest(network: SpikingModel) -> str:
-    """Returns a digest of what a network's outputs depend on."""
-    return array_hash([*network.get_weights(), *(array for _, array in sorted(network.thresholds().items()))])

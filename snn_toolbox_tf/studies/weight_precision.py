@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
+from snn_toolbox_tf.analysis.activations import ann_outputs_of
 from snn_toolbox_tf.conversion import ConversionOptions, convert_keras
 from snn_toolbox_tf.conversion.weight_options import bits_of
 from snn_toolbox_tf.foundation.argument_checks import check_timesteps
@@ -18,9 +18,8 @@ from snn_toolbox_tf.grid.weight_levels import levelled_synapses
 from snn_toolbox_tf.model import SpikingModel, check_spiking_model
 from snn_toolbox_tf.network.input_data import as_arrays, in_batches
 from snn_toolbox_tf.report.text import aligned, percent
-from snn_toolbox_tf.studies.labels import ann_accuracy, check_labels
+from snn_toolbox_tf.studies.labels import accuracy_of, ann_accuracy, check_labels
 from snn_toolbox_tf.synapses import is_weighted, weighted_family
-from snn_toolbox_tf.tasks.classes import class_labels, correct
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -216,14 +215,10 @@ def memory_of(graph: Graph, bits: int | None) -> tuple[float, float]:
 
 
 def _quantized_ann_accuracy(model_snn: SpikingModel, x: Any, y: Any) -> float:
-    network = model_snn.network
-    arrays = as_arrays(x, network.graph, argument="x")
-    parts = [
-        keras.tree.flatten(network.decoded_ann_outputs({name: tf.constant(a, tf.float32) for name, a in batch.items()}))
-        for batch in in_batches(arrays, _BATCH_SIZE)
-    ]
-    outputs = np.concatenate([np.asarray(part[0]) for part in parts])
-    return float(correct(outputs, class_labels(y, *outputs.shape), 1).mean())
+    """Returns the accuracy of the network run as an ANN: what rounding alone costs."""
+    outputs_of = ann_outputs_of(None, model_snn, frames=False)
+    batches = in_batches(as_arrays(x, model_snn.network.graph, argument="x"), _BATCH_SIZE)
+    return accuracy_of(np.concatenate([outputs_of(batch)[0] for batch in batches]), y)
 
 
 def _check_conversion(conversion: Mapping[str, Any], bits: Sequence[int | None], timesteps: int) -> None:
